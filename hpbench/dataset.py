@@ -1,0 +1,171 @@
+"""What a data set is: an index of labelled faces whose pictures are read on demand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from hpbench.errors import DataError
+from hpbench.face import Camera
+from hpbench.images import read_rgb
+from hpbench.method import CONTRACT_VERSION, Options
+from hpbench.protocol import Protocol
+from hpbench.rotation import angles_from_rotation, rotation_from_angles
+
+__all__ = ["Dataset", "DatasetCard", "Label", "Record"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """True pose of a face.
+
+    Attributes
+    ----------
+    angles_deg : ndarray, shape (3,)
+        Yaw, pitch, roll as annotated; NaN for an axis that the data set does not label.
+    R_cam : ndarray, shape (3, 3), or None
+        None when an axis is missing.
+    """
+
+    angles_deg: npt.NDArray[np.float64]
+    R_cam: npt.NDArray[np.float64] | None
+
+    @classmethod
+    def from_angles(cls, yaw_deg: float, pitch_deg: float, roll_deg: float) -> Label:
+        """Label from angles in degrees; NaN marks a missing axis."""
+        angles = np.array([yaw_deg, pitch_deg, roll_deg], dtype=np.float64)
+        complete = bool(np.isfinite(angles).all())
+        return cls(angles, rotation_from_angles(angles) if complete else None)
+
+    @classmethod
+    def from_rotation(cls, R_cam: npt.ArrayLike) -> Label:
+        """Label from a rotation matrix, shape (3, 3)."""
+        matrix = np.asarray(R_cam, dtype=np.float64)
+        return cls(angles_from_rotation(matrix), matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One face of a data set, without its picture.
+
+    Attributes
+    ----------
+    image_id : str
+        Unique in the data set; shown in reports and used to pair methods.
+    image_path : Path
+        Picture file.
+    label : Label or None
+        None only when `excluded` says why there is none.
+    box_xyxy : ndarray, shape (4,), or None
+        Annotated face box in pixels. None: the data set has none and a detector is needed.
+    excluded : str or None
+        Reason why the face is counted but not scored under the protocol.
+    group : str
+        Sequence or subject, for resampling whole groups; empty when every image stands alone.
+    factors : mapping
+        Anything else known about the picture that a report may break errors down by.
+    """
+
+    image_id: str
+    image_path: Path
+    label: Label | None
+    box_xyxy: npt.NDArray[np.float64] | None = None
+    excluded: str | None = None
+    group: str = ""
+    camera: Camera | None = None
+    landmarks_xy: npt.NDArray[np.float64] | None = None
+    factors: Mapping[str, str | float] = field(default_factory=dict)
+
+
+class DatasetCard(BaseModel):
+    """What a reader must know about a data set to judge figures on it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    title: str
+    paper: str = ""
+    licence: str = ""
+    homepage: str = ""
+    how_to_get: str = ""
+    domain: Literal["photo", "render", "unknown"] = "photo"
+    label_source: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Dataset(ABC):
+    """Base class of all data sets, built-in or plugged in.
+
+    Parameters
+    ----------
+    root : Path or None
+        Folder (or table file) that the user named; None for a data set that brings its own.
+    options : Options
+        An instance of the class attribute ``Options``. All options that change which faces
+        are scored, or their boxes, are part of the protocol and of its hash.
+
+    Notes
+    -----
+    The module that holds the class must import fast; heavy libraries belong into the methods.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[Options]] = Options
+    contract: ClassVar[int] = CONTRACT_VERSION
+    needs_root: ClassVar[bool] = True
+    card: ClassVar[DatasetCard]
+    protocols: ClassVar[tuple[Protocol, ...]]
+    """Named protocols; the first one is the recommended default and is called ``default``."""
+    resample: ClassVar[Literal["image", "group"]] = "image"
+    """What the bootstrap draws: images, or whole groups (BIWI's sequences)."""
+
+    def __init__(self, root: Path | None = None, options: Options | None = None) -> None:
+        self.root = root
+        self.options: Any = options if options is not None else self.Options()
+
+    @abstractmethod
+    def records(self) -> Sequence[Record]:
+        """Index of all faces in a fixed order, excluded ones included.
+
+        Raises
+        ------
+        DataError
+            If the folder is missing, holds no usable picture, or a label file is damaged
+            beyond one face. One bad label among many is a record with `excluded` set.
+        """
+
+    def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
+        """Read the picture of a record: RGB, shape (height, width, 3), uint8.
+
+        Raises
+        ------
+        hpbench.errors.ImageError
+            If the file is missing or damaged.
+        """
+        return read_rgb(record.image_path)
+
+    def require_root(self) -> Path:
+        """The user's folder.
+
+        Raises
+        ------
+        DataError
+            If none was named, or it does not exist.
+        """
+        variable = f"HPBENCH_DATA/{self.name}"
+        if self.root is None:
+            raise DataError(
+                f"data set '{self.name}' needs its folder: --data {self.name}=DIR (or ${variable})"
+                + (f". {self.card.how_to_get}" if self.card.how_to_get else "")
+            )
+        if not self.root.exists():
+            raise DataError(f"{self.root}: no such folder; name it with --data {self.name}=DIR")
+        return self.root

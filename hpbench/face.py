@@ -1,0 +1,136 @@
+"""A face as every method sees it: picture, box, camera, and nothing of the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import DataError
+
+__all__ = ["Camera", "Face", "box_from_points", "check_box", "crop_with_black", "iou"]
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Intrinsics of the camera that took a picture.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (3, 3)
+        ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` in pixels of the whole picture; the centre
+        of the first pixel is (0, 0), as in OpenCV.
+    distortion : ndarray, shape (5,)
+        ``k1, k2, p1, p2, k3`` in OpenCV's order; zeros where none was calibrated.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    distortion: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face in one picture: all that a method is given.
+
+    Attributes
+    ----------
+    image_id : str
+        Name of the picture, unique in its data set.
+    image : ndarray, shape (height, width, 3), uint8
+        The whole picture, RGB. Shared between methods: never write into it.
+    box_xyxy : ndarray, shape (4,)
+        Tight face box x0, y0, x1, y1 in pixels; it may reach outside the picture.
+        What margin to put around it is the method's own business.
+    camera : Camera or None
+        The data set's own calibration, where it has one.
+    landmarks_xy : ndarray, shape (68, 2), or None
+        The data set's *annotated* points in iBUG order, for experiments that test a solver
+        alone. A method that uses them without being told to is cheating.
+    """
+
+    image_id: str
+    image: npt.NDArray[np.uint8]
+    box_xyxy: npt.NDArray[np.float64]
+    camera: Camera | None = None
+    landmarks_xy: npt.NDArray[np.float64] | None = None
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the picture in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> None:
+    """Refuse a box that no crop can be made of.
+
+    Parameters
+    ----------
+    box_xyxy : ndarray, shape (4,)
+    size_wh : tuple of int
+        Width and height of the picture.
+
+    Raises
+    ------
+    DataError
+        If a number is not finite, the box has no area, or it lies outside the picture.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box_xyxy)
+    shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
+    if not np.isfinite(box_xyxy).all():
+        raise DataError("box with a coordinate that is not a number")
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        raise DataError(f"{shown} has no area")
+    width, height = size_wh
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+        raise DataError(f"{shown} lies outside the picture of {width}x{height} pixels")
+
+
+def box_from_points(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Box x0, y0, x1, y1 that points of shape (n, 2) span."""
+    points = np.asarray(points_xy, dtype=np.float64)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:
+    """Intersection over union of two boxes x0, y0, x1, y1.
+
+    Examples
+    --------
+    >>> round(iou([0, 0, 2, 2], [1, 0, 3, 2]), 4)
+    0.3333
+    """
+    a = np.asarray(box_a, dtype=np.float64)
+    b = np.asarray(box_b, dtype=np.float64)
+    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0, None).prod()
+    union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap
+    return float(overlap / union) if union > 0 else 0.0
+
+
+def crop_with_black(
+    image: npt.NDArray[np.uint8], box_xyxy: tuple[int, int, int, int]
+) -> npt.NDArray[np.uint8]:
+    """Cut a box of whole pixels out of a picture; what lies outside is black.
+
+    The same result as ``PIL.Image.crop``, which the head-pose code bases rely on.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, channels), uint8
+    box_xyxy : tuple of int
+        x0, y0 included, x1, y1 excluded.
+
+    Returns
+    -------
+    ndarray, shape (y1 - y0, x1 - x0, channels), uint8
+    """
+    x0, y0, x1, y1 = box_xyxy
+    height, width = image.shape[:2]
+    if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
+        return image[y0:y1, x0:x1]
+    crop = np.zeros((y1 - y0, x1 - x0, image.shape[2]), dtype=np.uint8)
+    left, top = max(x0, 0), max(y0, 0)
+    right, bottom = min(x1, width), min(y1, height)
+    if right > left and bottom > top:
+        crop[top - y0 : bottom - y0, left - x0 : right - x0] = image[top:bottom, left:right]
+    return crop

@@ -1,0 +1,187 @@
+"""What a head-pose method is.
+
+A method is a class with three steps that are timed apart: ``prepare`` (one face to its network
+or solver input), ``infer`` (a batch of those), ``decode`` (to rotations). The module that holds
+the class must import fast: heavy libraries belong into :meth:`Method.load` and the steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from hpbench.face import Face
+
+__all__ = ["CONTRACT_VERSION", "Method", "MethodCard", "NoAnswer", "Options", "Pose", "WeightsInfo"]
+
+CONTRACT_VERSION = 1
+"""Version of the method and data-set contracts; a plugin for a newer one is refused."""
+
+Pose = npt.NDArray[np.float64]
+"""One answer: ``R_cam``, shape (3, 3), as :mod:`hpbench.rotation` defines it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """A face that a method cannot solve; it becomes a counted row with this reason."""
+
+    reason: str
+
+
+class Options(BaseModel):
+    """Base of the options of a method or data set: immutable, unknown keys refused.
+
+    Field descriptions are shown by ``hpbench list --options``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WeightsInfo(BaseModel):
+    """One weights file that a method knows by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    summary: str
+    licence: str
+    trained_on: tuple[str, ...]
+    size_bytes: int | None = None
+    sha256: str | None = None
+    source: str = ""
+    path: Path | None = None
+    """Where the file lies on this machine; None when it has to be fetched first."""
+
+
+class MethodCard(BaseModel):
+    """What a reader must know about a method to judge its figures."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    title: str
+    paper: str = ""
+    code: str = ""
+    licence: str = ""
+    weights: str = ""
+    weights_sha256: str | None = None
+    weights_licence: str = ""
+    trained_on: tuple[str, ...] = ()
+    """Names of data sets; a result on one of them is flagged."""
+    trained_domains: tuple[str, ...] = ()
+    """'photo' and/or 'render'; a result on a data set of a rendered domain is flagged."""
+    colour_order: Literal["RGB", "BGR", "none"] = "RGB"
+    crop_rule: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Method(ABC):
+    """Base class of all methods, built-in or plugged in.
+
+    Parameters
+    ----------
+    options : Options
+        An instance of the class attribute ``Options``.
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... Solvers ignore it.
+
+    Notes
+    -----
+    Instances are cheap to make and pickle; :meth:`load` does the heavy part once per process.
+    ``prepare`` may be called from several threads at once, ``infer`` and ``decode`` may not.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """One line for ``hpbench list``."""
+    Options: ClassVar[type[Options]] = Options
+    contract: ClassVar[int] = CONTRACT_VERSION
+    workers: ClassVar[Literal["threads", "processes"]] = "threads"
+    """How ``prepare`` is spread over cores: processes when it holds Python's lock for long."""
+
+    def __init__(self, options: Options | None = None, device: str = "cpu") -> None:
+        self.options = options if options is not None else self.Options()
+        self.device = device
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """What has to be installed or fetched before the method can run, or None. Imports nothing heavy."""
+        return None
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """Weights that the method's ``weights`` option knows by name."""
+        return ()
+
+    def identity(self) -> str:
+        """Text that changes whenever the answers may change; stored answers are kept under it.
+
+        The default is the options. A method that reads a file adds the file's hash.
+        """
+        return self.options.model_dump_json()
+
+    @abstractmethod
+    def card(self) -> MethodCard:
+        """Describe the method as configured. Called after :meth:`load`."""
+
+    def load(self) -> None:
+        """Read weights and models. Called once before the first face.
+
+        Raises
+        ------
+        hpbench.errors.HpbenchError
+            With one line that names the file and the mend.
+        """
+
+    def declines(self, dataset_name: str, has_camera: bool, has_landmarks: bool) -> str | None:
+        """Reason why the method cannot be run on a data set, or None."""
+        return None
+
+    @abstractmethod
+    def prepare(self, face: Face) -> Any | NoAnswer:
+        """Turn one face into the input of :meth:`infer`."""
+
+    @abstractmethod
+    def infer(self, batch: Sequence[Any]) -> Any:
+        """Run the network or solver on a non-empty batch of prepared inputs."""
+
+    @abstractmethod
+    def decode(self, output: Any) -> Sequence[Pose | NoAnswer]:
+        """Turn what :meth:`infer` returned into one rotation (or no answer) per input, in order."""
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished; called around each timed step."""
+
+    def predict(self, faces: Sequence[Face]) -> list[Pose | NoAnswer]:
+        """All three steps on any number of faces, in order.
+
+        Parameters
+        ----------
+        faces : sequence of Face
+
+        Returns
+        -------
+        list
+            One rotation, shape (3, 3), or :class:`NoAnswer` per face.
+        """
+        answers: list[Pose | NoAnswer] = [NoAnswer("not computed")] * len(faces)
+        inputs: list[Any] = []
+        places: list[int] = []
+        for place, face in enumerate(faces):
+            prepared = self.prepare(face)
+            if isinstance(prepared, NoAnswer):
+                answers[place] = prepared
+            else:
+                inputs.append(prepared)
+                places.append(place)
+        if inputs:
+            for place, answer in zip(places, self.decode(self.infer(inputs)), strict=True):
+                answers[place] = answer
+        return answers

@@ -1,0 +1,58 @@
+"""Protocols: named, versioned, hashed rules under which figures may be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["EulerReading", "Protocol", "WrapRule"]
+
+EulerReading = Literal["nearest", "canonical", "rq"]
+WrapRule = Literal["360", "none"]
+
+
+class Protocol(BaseModel):
+    """Everything apart from the method that decides a figure.
+
+    Attributes
+    ----------
+    name : str
+        ``default``, or the name of a protocol from the literature (``hopenet-paper``, ...).
+    version : int
+        Raised whenever the meaning of the protocol changes.
+    dataset : str
+        Name of the data set.
+    summary : str
+        One line for ``hpbench list`` and the report; not part of the hash.
+    settings : dict
+        Options of the data set that fix frames, exclusions and annotated boxes.
+    boxes : str
+        ``annotated``, or the detector that found the faces.
+    euler : {'nearest', 'canonical', 'rq'}
+        Which triple of angles is read from a predicted rotation: of its two exact triples the
+        one nearer to the label; the one with yaw in -90..90; or the RQ order (a known mistake,
+        kept to show what it does).
+    wrap : {'360', 'none'}
+        Error of an angle as min(e, 360 - e), or plain |a - b| as in Hopenet's script.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "default"
+    version: int = 1
+    dataset: str
+    summary: str = ""
+    settings: dict[str, str | float | int | bool | None] = {}
+    boxes: str = "annotated"
+    euler: EulerReading = "nearest"
+    wrap: WrapRule = "360"
+
+    @property
+    def hash(self) -> str:
+        """First 12 hex digits of the SHA-256 over all fields but the summary."""
+        fields = self.model_dump(mode="json", exclude={"summary"})
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,269 @@
+"""Canonical head rotations, their Euler readings, and distances between them.
+
+One rotation matrix per face, ``R_cam``, in the OpenCV camera frame: x to the right of the
+picture, y down, z away from the camera. A head that looks into the camera is the identity,
+and ``X_cam = R_cam @ X_head + t``. Degrees exist only at the edges::
+
+    R_cam = Rx(-pitch) @ Ry(yaw) @ Rz(roll)
+
+Signs as seen in the picture: +yaw turns the nose to the left, +pitch looks up, +roll turns
+the head clockwise. This is how the labels of AFLW2000 and 300W-LP (``Pose_Para``) and those
+of BIWI as Hopenet reads them are meant (natanielruiz/deep-head-pose, ``code/datasets.py``).
+
+Triples of angles are always in the order yaw, pitch, roll.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+__all__ = [
+    "ANGLES",
+    "angles_from_rotation",
+    "equivalent_angles",
+    "geodesic_deg",
+    "is_rotation",
+    "maev_deg",
+    "mirror_rotation",
+    "nearest_angles",
+    "nearest_rotation",
+    "rotation_from_angles",
+    "rotation_from_rotvec",
+    "rq_angles_from_rotation",
+    "wrap_deg",
+]
+
+Array = npt.NDArray[np.float64]
+
+ANGLES = ("yaw", "pitch", "roll")
+"""Order of the three angles in every triple of this project."""
+
+_MIRROR = np.diag([-1.0, 1.0, 1.0])
+
+
+def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
+    """Rotation matrices of yaw, pitch, roll triples.
+
+    Parameters
+    ----------
+    angles_deg : array_like, shape (..., 3)
+        Yaw, pitch, roll in degrees. They may lie outside -90..90 (labels at profile do).
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3)
+        ``R_cam = Rx(-pitch) @ Ry(yaw) @ Rz(roll)``.
+
+    Examples
+    --------
+    >>> rotation_from_angles([0.0, 0.0, 0.0]).round(3)
+    array([[ 1.,  0.,  0.],
+           [ 0.,  1.,  0.],
+           [ 0.,  0.,  1.]])
+    """
+    angles = np.asarray(angles_deg, dtype=np.float64)
+    yaw, pitch, roll = np.moveaxis(angles.reshape(-1, 3), -1, 0)
+    rotation = Rotation.from_euler("XYZ", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
+    return np.asarray(rotation.as_matrix()).reshape(*angles.shape, 3)
+
+
+def angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
+    """Read yaw, pitch, roll from rotations, with yaw in -90..90.
+
+    Parameters
+    ----------
+    R_cam : array_like, shape (..., 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+        Yaw, pitch, roll in degrees. At exactly +-90 degrees of yaw pitch and roll are not
+        separable; roll then takes what pitch leaves.
+
+    Notes
+    -----
+    ``yaw = atan2(R02, hypot(R12, R22))``, ``pitch = atan2(R12, R22)``,
+    ``roll = atan2(-R01, R00)``; no arcsine, so that rotations with rounding errors are safe.
+
+    Examples
+    --------
+    >>> angles_from_rotation(rotation_from_angles([30.0, -10.0, 5.0])).round(6)
+    array([ 30., -10.,   5.])
+    """
+    R = np.asarray(R_cam, dtype=np.float64)
+    yaw = np.arctan2(R[..., 0, 2], np.hypot(R[..., 1, 2], R[..., 2, 2]))
+    pitch = np.arctan2(R[..., 1, 2], R[..., 2, 2])
+    roll = np.arctan2(-R[..., 0, 1], R[..., 0, 0])
+    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+
+
+def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
+    """Read the *other* triple that many scripts report: the RQ or ``'xyz'`` order.
+
+    ``cv2.RQDecomp3x3``, ``cv2.decomposeProjectionMatrix`` and BIWI's ``.bin`` labels read
+    ``R_cam = Rz Ry Rx``. The triple differs from :func:`angles_from_rotation` for the very
+    same rotation, by 6 degrees on average over the AFLW2000 labels, so two tables that mix
+    the orders cannot be compared.
+
+    Parameters
+    ----------
+    R_cam : array_like, shape (..., 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+        Yaw, pitch, roll in degrees with the signs of this project.
+    """
+    R = np.asarray(R_cam, dtype=np.float64)
+    xyz = Rotation.from_matrix(R.reshape(-1, 3, 3)).as_euler("xyz", degrees=True)
+    minus_pitch, yaw, roll = np.moveaxis(np.asarray(xyz), -1, 0)
+    return np.stack([yaw, -minus_pitch, roll], axis=-1).reshape(*R.shape[:-2], 3)
+
+
+def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
+    """Rotation matrices, shape (..., 3, 3), of rotation vectors, shape (..., 3), in radians."""
+    vector = np.asarray(rotvec_rad, dtype=np.float64)
+    matrix = Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix()
+    return np.asarray(matrix).reshape(*vector.shape, 3)
+
+
+def equivalent_angles(angles_deg: npt.ArrayLike) -> Array:
+    """The second yaw, pitch, roll triple of the same rotation, wrapped to -180..180.
+
+    Every rotation has two: (yaw, pitch, roll) and (180 - yaw, pitch + 180, roll + 180).
+
+    Parameters
+    ----------
+    angles_deg : array_like, shape (..., 3)
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+    """
+    angles = np.asarray(angles_deg, dtype=np.float64)
+    yaw, pitch, roll = angles[..., 0], angles[..., 1], angles[..., 2]
+    return wrap_deg(np.stack([180.0 - yaw, pitch + 180.0, roll + 180.0], axis=-1))
+
+
+def nearest_angles(R_cam: npt.ArrayLike, reference_deg: npt.ArrayLike) -> Array:
+    """Read rotations as that one of their two triples that lies nearer to a reference.
+
+    A label of yaw 95 degrees and a perfect prediction are the same rotation, yet a reading
+    with yaw in -90..90 would call it 85 with pitch and roll off by 180. Both triples
+    describe the rotation exactly, so the nearer one is the error that was made.
+
+    Parameters
+    ----------
+    R_cam : array_like, shape (..., 3, 3)
+    reference_deg : array_like, shape (..., 3)
+        Yaw, pitch, roll of the label; an angle that the label lacks is NaN and ignored.
+
+    Returns
+    -------
+    ndarray, shape (..., 3)
+    """
+    first = angles_from_rotation(R_cam)
+    second = equivalent_angles(first)
+    reference = np.asarray(reference_deg, dtype=np.float64)
+    distance_first = np.nansum(np.abs(wrap_deg(first - reference)), axis=-1)
+    distance_second = np.nansum(np.abs(wrap_deg(second - reference)), axis=-1)
+    return np.where((distance_second < distance_first)[..., None], second, first)
+
+
+def wrap_deg(angle_deg: npt.ArrayLike) -> Array:
+    """Wrap angles to -180 (included) .. 180 degrees; NaN stays NaN."""
+    return (np.asarray(angle_deg, dtype=np.float64) + 180.0) % 360.0 - 180.0
+
+
+def mirror_rotation(R_cam: npt.ArrayLike) -> Array:
+    """Rotation of the same head in the mirrored picture: (yaw, pitch, roll) -> (-yaw, pitch, -roll).
+
+    Parameters
+    ----------
+    R_cam : array_like, shape (..., 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3)
+        ``F @ R_cam @ F`` with ``F = diag(-1, 1, 1)``.
+    """
+    return _MIRROR @ np.asarray(R_cam, dtype=np.float64) @ _MIRROR
+
+
+def geodesic_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
+    """Angle of the one turn that takes one rotation to the other, in degrees (0..180).
+
+    Parameters
+    ----------
+    R_a, R_b : array_like, shape (..., 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Notes
+    -----
+    ``atan2(|vee(D - D.T)| / 2, (tr D - 1) / 2)`` with ``D = R_a.T @ R_b``: the usual arccosine
+    of the trace loses half of its digits near 0 and 180 degrees.
+    """
+    D = np.swapaxes(np.asarray(R_a, dtype=np.float64), -1, -2) @ np.asarray(R_b, dtype=np.float64)
+    axis = np.stack(
+        [
+            D[..., 2, 1] - D[..., 1, 2],
+            D[..., 0, 2] - D[..., 2, 0],
+            D[..., 1, 0] - D[..., 0, 1],
+        ],
+        axis=-1,
+    )
+    sine = np.linalg.norm(axis, axis=-1) / 2.0
+    cosine = (np.trace(D, axis1=-2, axis2=-1) - 1.0) / 2.0
+    return np.degrees(np.arctan2(sine, cosine))
+
+
+def maev_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
+    """Mean angle between matching columns of two rotations, in degrees.
+
+    The columns are the head's own left, down and front axes in the camera frame
+    (TriNet, Cao et al., WACV 2021, "MAEV").
+
+    Parameters
+    ----------
+    R_a, R_b : array_like, shape (..., 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (...)
+    """
+    a = np.asarray(R_a, dtype=np.float64)
+    b = np.asarray(R_b, dtype=np.float64)
+    cosine = np.clip(np.sum(a * b, axis=-2), -1.0, 1.0)
+    return np.degrees(np.arccos(cosine)).mean(axis=-1)
+
+
+def is_rotation(R: npt.ArrayLike, tolerance: float = 1e-4) -> npt.NDArray[np.bool_]:
+    """Whether matrices, shape (..., 3, 3), are orthonormal with determinant +1."""
+    matrix = np.asarray(R, dtype=np.float64)
+    product = np.swapaxes(matrix, -1, -2) @ matrix
+    orthonormal = np.abs(product - np.eye(3)).max(axis=(-1, -2)) <= tolerance
+    return np.asarray(orthonormal & (np.linalg.det(matrix) > 0.0))
+
+
+def nearest_rotation(M: npt.ArrayLike) -> Array:
+    """Rotation nearest to a 3x3 matrix in the Frobenius norm (orthogonal Procrustes).
+
+    Parameters
+    ----------
+    M : array_like, shape (..., 3, 3)
+        For example a rotation stored with six digits, or a mean of rotations.
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3)
+    """
+    U, _, Vt = np.linalg.svd(np.asarray(M, dtype=np.float64))
+    sign = np.linalg.det(U @ Vt)
+    U = U.copy()
+    U[..., :, 2] *= sign[..., None]
+    return U @ Vt

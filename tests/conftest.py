@@ -1,0 +1,51 @@
+"""Where tests find real data; they skip, with the reason, where it is absent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def _shared_folder() -> Path:
+    named = os.environ.get("HPBENCH_SHARED")
+    return Path(named) if named else Path(__file__).resolve().parents[1].parent / "shared"
+
+
+def _require(relative: str) -> Path:
+    path = _shared_folder() / relative
+    if not path.exists():
+        pytest.skip(f"real material is not at hand: {path} (set $HPBENCH_SHARED)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_path():
+    """Return ``shared_path("data/aflw2000")``, or skip the test with the reason."""
+    return _require
+
+
+@pytest.fixture(scope="session")
+def aflw2000_dir() -> Path:
+    return _require("data/aflw2000")
+
+
+@pytest.fixture(scope="session")
+def biwi_dir() -> Path:
+    return _require("data/biwi/hpdb")
+
+
+@pytest.fixture(scope="session")
+def pointing04_dir() -> Path:
+    return _require("data/pointing04")
+
+
+@pytest.fixture(scope="session")
+def w300lp_dir() -> Path:
+    return _require("data/300w_lp")
+
+
+@pytest.fixture(scope="session")
+def hopenet_lite_weights() -> Path:
+    return _require("weights/hopenet_lite_shufflenet_v2_x1_0.pkl")
