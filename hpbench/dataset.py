@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from hpbench.errors import DataError
 from hpbench.face import Camera
 from hpbench.images import read_rgb
-from hpbench.method import CONTRACT_VERSION, Options
+from hpbench.method import CONTRACT_VERSION, BaseOptions
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
@@ -118,7 +118,7 @@ class Dataset(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[BaseOptions]] = BaseOptions
     contract: ClassVar[int] = CONTRACT_VERSION
     needs_root: ClassVar[bool] = True
     card: ClassVar[DatasetCard]
@@ -127,7 +127,7 @@ class Dataset(ABC):
     resample: ClassVar[Literal["image", "group"]] = "image"
     """What the bootstrap draws: images, or whole groups (BIWI's sequences)."""
 
-    def __init__(self, root: Path | None = None, options: Options | None = None) -> None:
+    def __init__(self, root: Path | None = None, options: BaseOptions | None = None) -> None:
         self.root = root
         self.options: Any = options if options is not None else self.Options()
 
@@ -141,6 +141,14 @@ class Dataset(ABC):
             If the folder is missing, holds no usable picture, or a label file is damaged
             beyond one face. One bad label among many is a record with `excluded` set.
         """
+
+    def protocol_settings(self) -> dict[str, Any]:
+        """Settings that decide which faces are scored and where boxes come from, fully resolved.
+
+        They become part of the protocol's hash, so a data set that is defined by a file adds
+        the file's hash.
+        """
+        return dict(self.options.model_dump(mode="json"))
 
     def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
         """Read the picture of a record: RGB, shape (height, width, 3), uint8.
@@ -169,3 +177,16 @@ class Dataset(ABC):
         if not self.root.exists():
             raise DataError(f"{self.root}: no such folder; name it with --data {self.name}=DIR")
         return self.root
+
+    def require_folder(self) -> Path:
+        """The user's folder, for data sets that cannot be a single file.
+
+        Raises
+        ------
+        DataError
+            If none was named, it does not exist, or it is a file.
+        """
+        root = self.require_root()
+        if not root.is_dir():
+            raise DataError(f"{root}: is a file; --data {self.name}=DIR names a folder")
+        return root

@@ -44,6 +44,10 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+BaseOptions = Options
+"""The base class under a second name: plugins have a class attribute called ``Options``."""
+
+
 class WeightsInfo(BaseModel):
     """One weights file that a method knows by name."""
 
@@ -101,18 +105,21 @@ class Method(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     """One line for ``hpbench list``."""
-    Options: ClassVar[type[Options]] = Options
+    Options: ClassVar[type[BaseOptions]] = BaseOptions
     contract: ClassVar[int] = CONTRACT_VERSION
     workers: ClassVar[Literal["threads", "processes"]] = "threads"
     """How ``prepare`` is spread over cores: processes when it holds Python's lock for long."""
 
-    def __init__(self, options: Options | None = None, device: str = "cpu") -> None:
-        self.options = options if options is not None else self.Options()
+    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
+        self.options: Any = options if options is not None else self.Options()
         self.device = device
 
     @classmethod
     def missing(cls) -> str | None:
-        """What has to be installed or fetched before the method can run, or None. Imports nothing heavy."""
+        """What has to be installed or fetched before the method can run, or None.
+
+        ``hpbench list`` asks every method; nothing heavy may be imported for the answer.
+        """
         return None
 
     @classmethod
@@ -125,7 +132,7 @@ class Method(ABC):
 
         The default is the options. A method that reads a file adds the file's hash.
         """
-        return self.options.model_dump_json()
+        return str(self.options.model_dump_json())
 
     @abstractmethod
     def card(self) -> MethodCard:

@@ -6,12 +6,13 @@ and its error, and stops only a run that asks for it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +32,7 @@ __all__ = [
     "make_method",
 ]
 
-T = TypeVar("T", Method, Dataset)
+T = TypeVar("T", bound=Method | Dataset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,13 @@ class Registry(Generic[T]):
                 yield found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _import_file(file: Path) -> ModuleType:
     """Import a plugin file under a name of its own, so that its classes pickle."""
     if not file.is_file():
         raise UsageError(f"{file}: no such plugin file (--plugin)")
-    name = f"hpbench_plugin_{file.stem}_{abs(hash(str(file))):x}"
+    digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
+    name = f"hpbench_plugin_{file.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{file}: not a Python file (--plugin)")
@@ -159,13 +161,11 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
-METHODS: Registry[Method] = Registry("hpbench.methods", Method, "method")
-DATASETS: Registry[Dataset] = Registry("hpbench.datasets", Dataset, "data set")
+METHODS: Registry[Method] = Registry("hpbench.methods", Method, "method")  # type: ignore[type-abstract]
+DATASETS: Registry[Dataset] = Registry("hpbench.datasets", Dataset, "data set")  # type: ignore[type-abstract]
 
 
-def make_method(
-    spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] = ()
-) -> Method:
+def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] = ()) -> Method:
     """Make a method from its text form; its weights are not loaded yet.
 
     Parameters

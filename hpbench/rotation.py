@@ -178,7 +178,7 @@ def wrap_deg(angle_deg: npt.ArrayLike) -> Array:
 
 
 def mirror_rotation(R_cam: npt.ArrayLike) -> Array:
-    """Rotation of the same head in the mirrored picture: (yaw, pitch, roll) -> (-yaw, pitch, -roll).
+    """Rotation of the head in the mirrored picture: (yaw, pitch, roll) -> (-yaw, pitch, -roll).
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -132,14 +132,15 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'? ({listing})" if near else listing
 
 
-def build_options(kind: type[Options], given: dict[str, str], owner: str) -> Options:
+def build_options(kind: type[Options], given: Mapping[str, object], owner: str) -> Options:
     """Validate the options of a spec.
 
     Parameters
     ----------
     kind : type of Options
         The plugin's own ``Options`` class.
-    given : dict of str to str
+    given : mapping of str to object
+        Values as text or already of their type.
     owner : str
         For the message: ``"method 'pnp'"``.
 

@@ -1,0 +1,67 @@
+"""The command line: thin commands over the library.
+
+Modules of this package import only what ``--help`` needs; a command imports the rest when it
+runs, so that ``hpbench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hpbench import __version__
+from hpbench.cli.listing import list_plugins, list_weights
+from hpbench.cli.report import report
+from hpbench.cli.run import run
+from hpbench.errors import HpbenchError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hpbench",
+    help="Benchmark and compare head-pose methods: hpbench run --methods hopenet,pnp",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_state = {"debug": False}
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"hpbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    _state["debug"] = debug
+
+
+app.command("run")(run)
+app.command("report")(report)
+app.command("list")(list_plugins)
+app.command("weights")(list_weights)
+
+
+def main() -> None:
+    """Run the command line; user errors become one line and an exit code."""
+    try:
+        app()
+    except HpbenchError as error:
+        if _state["debug"]:
+            raise
+        typer.echo(f"hpbench: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("hpbench: stopped", err=True)
+        sys.exit(130)

@@ -1,0 +1,94 @@
+"""``hpbench list`` and ``hpbench weights``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hpbench.dataset import Dataset
+    from hpbench.registry import Registry
+
+__all__ = ["list_plugins", "list_weights"]
+
+PluginFiles = Annotated[
+    list[Path] | None,
+    typer.Option(help="Python file with further methods or data sets; repeatable."),
+]
+
+
+def list_plugins(
+    plugin: PluginFiles = None,
+    options: Annotated[bool, typer.Option(help="Show the options of each, too.")] = False,
+) -> None:
+    """List methods, data sets and protocols, and what is missing to use them."""
+    from hpbench.registry import DATASETS, METHODS
+
+    files = tuple(plugin or ())
+    for heading, registry in (("Methods", METHODS), ("Data sets", DATASETS)):
+        typer.echo(heading)
+        for name in registry.plugins(files):
+            for line in _describe(registry, name, files, options):
+                typer.echo(f"  {line}")
+    typer.echo("Boxes\n  annotated, dlib, yunet[model=FILE]")
+
+
+def _describe(
+    registry: Registry[Any], name: str, files: Sequence[Path], options: bool
+) -> list[str]:
+    from hpbench.errors import HpbenchError
+
+    try:
+        kind = registry.load(name, files)
+    except HpbenchError as error:
+        return [f"{name:<11} cannot be used: {error}"]
+    lines = [f"{name:<11} {kind.summary}"]
+    missing = _missing(kind)
+    if missing:
+        lines.append(f"{'':<11} missing: {missing}")
+    for protocol in getattr(kind, "protocols", ()):
+        lines.append(f"{'':<11} protocol {protocol.name} ({protocol.hash}): {protocol.summary}")
+    if options:
+        for key, field in kind.Options.model_fields.items():
+            lines.append(f"{'':<11} {key}={field.default}  {field.description or ''}".rstrip())
+    return lines
+
+
+def _missing(kind: type[Any]) -> str | None:
+    from hpbench.dataset import Dataset
+
+    if not issubclass(kind, Dataset):
+        return kind.missing()
+    return _missing_folder(kind)
+
+
+def _missing_folder(kind: type[Dataset]) -> str | None:
+    from hpbench.cli.paths import data_roots
+
+    if not kind.needs_root or kind.name in data_roots([], kind.name):
+        return None
+    return f"its folder: --data {kind.name}=DIR. {kind.card.how_to_get}".strip()
+
+
+def list_weights() -> None:
+    """List the weights that methods know by name."""
+    from hpbench.errors import HpbenchError
+    from hpbench.registry import METHODS
+
+    for name in METHODS.plugins():
+        try:
+            kind = METHODS.load(name)
+        except HpbenchError as error:
+            typer.echo(f"{name}: cannot be used: {error}", err=True)
+            continue
+        for info in kind.named_weights():
+            size = f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes else "size unknown"
+            there = str(info.path) if info.path else "not on this machine"
+            typer.echo(f"{name}[weights={info.name}]  {info.summary}")
+            typer.echo(f"    licence {info.licence}; {size}; SHA-256 {info.sha256 or 'unknown'}")
+            typer.echo(f"    trained on {', '.join(info.trained_on) or 'unknown'}; {there}")
+            if info.source:
+                typer.echo(f"    source {info.source}")

@@ -1,0 +1,94 @@
+"""Bars while a run is under way, and its result table at the end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+__all__ = ["Bars", "print_results"]
+
+
+class Bars:
+    """One bar per method and data set (:class:`hpbench.evaluate.Progress`)."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, dataset: str, method: str, total: int, done: int) -> None:
+        """Show a bar for a method on a data set."""
+        label = escape(f"{dataset} · {method}")
+        self._tasks[dataset, method] = self._progress.add_task(label, total=total, completed=done)
+
+    def advance(self, dataset: str, method: str, count: int) -> None:
+        """Move its bar on."""
+        self._progress.advance(self._tasks[dataset, method], count)
+
+
+def print_results(folder: Path) -> None:
+    """Print the table of ``results.json``, one per data set and protocol."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+    console = Console()
+    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in results:
+        key = (row["dataset"], row["protocol"]["name"], row["protocol"]["hash"])
+        cells.setdefault(key, []).append(row)
+    for (dataset, protocol, digest), rows in cells.items():
+        console.print(_result_table(f"{dataset}, protocol {protocol} ({digest})", rows))
+
+
+def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("method")
+    columns = ("yaw", "pitch", "roll", "MAE deg", "geodesic", "scored", "no answer", "ms/face")
+    for heading in columns:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        mae, images = row["mae_deg"], row["images"]
+        table.add_row(
+            escape(row["method_spec"]),
+            *(_degrees(mae[axis]) for axis in ("yaw", "pitch", "roll", "mean")),
+            _degrees(row["geodesic_deg"]["mean"]),
+            str(images["scored"]),
+            str(images["no_answer"]),
+            _degrees((row["runtime_ms"].get("total") or {}).get("p50")),
+        )
+    images = rows[0]["images"]
+    table.caption = f"{images['total']} faces, {images['excluded']} excluded"
+    return table
+
+
+def _degrees(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,115 @@
+"""``hpbench run``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hpbench.cli.paths import data_roots
+
+if TYPE_CHECKING:
+    from hpbench.cli.progress import Bars
+    from hpbench.run import RunSpec
+
+__all__ = ["run"]
+
+
+def run(
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Methods with options: hopenet,pnp[model=mallick6,focal=1.0]. "
+            "'hpbench list' names them.",
+            metavar="A,B[KEY=VALUE,...]",
+        ),
+    ],
+    datasets: Annotated[
+        str,
+        typer.Option(
+            help="Data sets with options: aflw2000,biwi or table=labels.csv. "
+            "Without it the embedded sample is used.",
+            metavar="NAME[KEY=VALUE,...]",
+        ),
+    ] = "sample",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder of a data set; repeatable. Or $HPBENCH_DATA/NAME.", metavar="NAME=DIR"
+        ),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Named protocol; 'hpbench list' names those of each data set.")
+    ] = "default",
+    boxes: Annotated[
+        str, typer.Option(help="Where face boxes come from: annotated, dlib, yunet[model=FILE].")
+    ] = "annotated",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, or auto: cuda where there is one.")
+    ] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Faces per network call.", min=1)] = 32,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N faces of each data set.", min=1)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder; a stopped run in it is taken up. Default: runs/TIME."),
+    ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(help="Python file with further methods or data sets; repeatable."),
+    ] = None,
+    timing_images: Annotated[
+        int, typer.Option(help="Faces of the timing pass; 0 leaves it out.", min=0)
+    ] = 32,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads that read and prepare; default: all cores.", min=1)
+    ] = None,
+) -> None:
+    """Run methods over data sets, print the result table and write a report."""
+    from hpbench.run import RunSpec
+
+    spec = RunSpec(
+        methods=methods,
+        datasets=datasets,
+        data=data_roots(data or [], datasets),
+        protocol=protocol,
+        boxes=boxes,
+        device=device,
+        batch_size=batch_size,
+        limit=limit,
+        plugins=tuple(plugin or ()),
+        timing_images=timing_images,
+        workers=workers,
+    )
+    _run_and_report(spec, out or _fresh_folder())
+
+
+def _fresh_folder() -> Path:
+    """A folder below ``runs/`` that does not exist yet."""
+    stem = Path("runs") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    folder, number = stem, 1
+    while folder.exists():
+        number += 1
+        folder = stem.with_name(f"{stem.name}_{number}")
+    return folder
+
+
+def _run_and_report(spec: RunSpec, out: Path) -> None:
+    import hpbench.run as engine
+    from hpbench.cli.progress import Bars, print_results
+    from hpbench.reports import write_report
+
+    bars: Bars
+    try:
+        with Bars() as bars:
+            engine.run(spec, out, bars)
+    except KeyboardInterrupt:
+        if (out / "run.json").exists():
+            typer.echo(f"\nStopped. The same command with --out {out} goes on from here.", err=True)
+        raise
+    written = write_report(out)
+    print_results(out)
+    typer.echo(str(written[0]))

@@ -1,0 +1,349 @@
+"""The accuracy pass: every method on every face of every data set, each picture read once.
+
+A few threads read pictures, find faces and prepare the inputs of all methods ahead of the
+main thread, which runs the methods batch by batch and stores each finished batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.dataset import Dataset, Record
+from hpbench.detectors import Detector, match_box
+from hpbench.errors import DataError, HpbenchError, ImageError
+from hpbench.face import Face, check_box
+from hpbench.method import Method, NoAnswer, Pose
+from hpbench.protocol import Protocol as EvaluationProtocol
+from hpbench.rotation import is_rotation
+from hpbench.runfolder import RunFolder, rotation_cells
+
+__all__ = ["Cell", "Progress", "ReadyFace", "evaluate_dataset", "read_face"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+Answer = Pose | NoAnswer
+
+STORE_EVERY_FACES = 256
+"""How many faces a killed run may lose."""
+
+
+class Progress(Protocol):
+    """Told about the work under way; the command line draws bars from it."""
+
+    def start(self, dataset: str, method: str, total: int, done: int) -> None:
+        """`total` faces are to be answered, `done` of them are stored from before."""
+
+    def advance(self, dataset: str, method: str, count: int) -> None:
+        """`count` more faces are answered."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One data set of a run with its protocol and the methods that take part.
+
+    Attributes
+    ----------
+    key : str
+        Name in the tables; the canonical spec where one data set occurs with several options.
+    dataset : Dataset
+    protocol : hpbench.protocol.Protocol
+    records : sequence of Record
+    methods : mapping of str to Method
+        Loaded, by canonical spec.
+    detector : Detector or None
+        None: annotated boxes.
+    declined : mapping of str to str
+        Methods that cannot be run here, with the reason.
+    """
+
+    key: str
+    dataset: Dataset
+    protocol: EvaluationProtocol
+    records: Sequence[Record]
+    methods: Mapping[str, Method]
+    detector: Detector | None = None
+    declined: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ReadyFace:
+    """A face on its way through the pass."""
+
+    record: Record
+    excluded: str | None
+    face: Face | None = None
+    box_status: str = "annotated"
+    inputs: dict[str, Any] = field(default_factory=dict)
+    prepare_ms: dict[str, float] = field(default_factory=dict)
+
+
+def evaluate_dataset(
+    cell: Cell, folder: RunFolder, progress: Progress, batch_size: int, workers: int | None = None
+) -> None:
+    """Run all methods of a cell on its faces and store the rows in the run folder.
+
+    Faces that the folder holds from a stopped run are not computed again.
+
+    Parameters
+    ----------
+    cell : Cell
+    folder : RunFolder
+    progress : Progress
+    batch_size : int
+    workers : int or None
+        Threads that read and prepare; None for the number of cores.
+
+    Raises
+    ------
+    HpbenchError
+        If a method fails on every face of its first batch: it is broken, not the faces.
+    """
+    stored = folder.stored_faces()
+    pending = [r for r in cell.records if (cell.key, r.image_id) not in stored]
+    for name in cell.methods:
+        progress.start(cell.key, name, len(cell.records), len(cell.records) - len(pending))
+
+    faces: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
+    proven: set[str] = set()
+    threads = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, thread_name_prefix="hpbench-read") as pool:
+        ready = prefetch(pool, lambda r: read_and_prepare(cell, r), pending, 2 * batch_size)
+        for batch in batched(ready, batch_size):
+            faces.extend(_face_row(cell, item) for item in batch)
+            scored = [item for item in batch if item.excluded is None]
+            for name, method in cell.methods.items():
+                predictions.extend(_answer_batch(cell.key, name, method, scored, proven))
+                progress.advance(cell.key, name, len(batch))
+            if len(faces) >= STORE_EVERY_FACES:
+                folder.append(faces, predictions)
+                faces, predictions = [], []
+    if faces:
+        folder.append(faces, predictions)
+
+
+def prefetch(
+    pool: ThreadPoolExecutor, work: Callable[[In], Out], items: Iterable[In], ahead: int
+) -> Iterator[Out]:
+    """Results of `work` in order, at most `ahead` items computed before they are asked for."""
+    waiting: deque[Future[Out]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
+    """Lists of `size` items in order; the last may be shorter."""
+    batch: list[In] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def read_and_prepare(cell: Cell, record: Record) -> ReadyFace:
+    """Read one picture, settle its box and prepare the inputs of all methods."""
+    ready = read_face(cell, record)
+    if ready.face is None:
+        return ready
+    for name, method in cell.methods.items():
+        start = perf_counter()
+        try:
+            ready.inputs[name] = method.prepare(ready.face)
+        except HpbenchError:
+            raise
+        except Exception as error:
+            ready.inputs[name] = NoAnswer(f"prepare failed: {type(error).__name__}: {error}")
+        ready.prepare_ms[name] = 1e3 * (perf_counter() - start)
+    return ready
+
+
+def read_face(cell: Cell, record: Record) -> ReadyFace:
+    """Read one picture and settle which box the methods are given.
+
+    Returns
+    -------
+    ReadyFace
+        Without a face where the record is excluded, its picture or box is unusable (then
+        `excluded` gets the reason), or the detector missed it (``box_status="missed"``).
+    """
+    if record.excluded is not None:
+        return ReadyFace(record, record.excluded)
+    if record.label is None:
+        return ReadyFace(record, "no label")
+    try:
+        image = cell.dataset.read_image(record)
+        box = record.box_xyxy
+        if box is None and cell.detector is None:
+            return ReadyFace(record, "no annotated box; use --boxes dlib or yunet")
+        if box is not None:
+            check_box(box, (image.shape[1], image.shape[0]))
+    except (ImageError, DataError) as error:
+        return ReadyFace(record, _without_folder(str(error), record))
+    status = "annotated"
+    if cell.detector is not None:
+        box = _detected_box(cell.detector, image, box)
+        status = "missed" if box is None else "detected"
+    if box is None:
+        return ReadyFace(record, None, box_status=status)
+    face = Face(record.image_id, image, box, record.camera, record.landmarks_xy)
+    return ReadyFace(record, None, face, status)
+
+
+def _detected_box(
+    detector: Detector, image: npt.NDArray[np.uint8], annotated: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.float64] | None:
+    """Box of the detection that is the labelled face, or None if the detector missed it."""
+    boxes, scores = detector.detect(image)
+    if annotated is None:
+        return boxes[int(np.argmax(scores))] if len(boxes) else None
+    place = match_box(boxes, annotated)
+    return None if place is None else boxes[place]
+
+
+def _without_folder(message: str, record: Record) -> str:
+    """The reason with the picture's name only, so that equal reasons are counted together."""
+    return message.replace(str(record.image_path), record.image_path.name)
+
+
+def _answer_batch(
+    dataset: str, name: str, method: Method, batch: Sequence[ReadyFace], proven: set[str]
+) -> list[dict[str, Any]]:
+    """Rows of one method for the scored faces of a batch."""
+    solvable = [
+        item
+        for item in batch
+        if item.face is not None and not isinstance(item.inputs[name], NoAnswer)
+    ]
+    answers, infer_ms, decode_ms = _infer(name, method, solvable, proven)
+    by_id = {item.record.image_id: answer for item, answer in zip(solvable, answers, strict=True)}
+    rows = []
+    for item in batch:
+        image_id = item.record.image_id
+        if item.face is None:
+            answer: Answer = NoAnswer("no face found by the detector")
+        elif image_id in by_id:
+            answer = by_id[image_id]
+        else:
+            answer = item.inputs[name]
+        rows.append(
+            {
+                "dataset": dataset,
+                "method": name,
+                "image_id": image_id,
+                "status": "no_answer" if isinstance(answer, NoAnswer) else "ok",
+                "reason": answer.reason if isinstance(answer, NoAnswer) else None,
+                **rotation_cells(None if isinstance(answer, NoAnswer) else answer),
+                "prepare_ms": item.prepare_ms.get(name),
+                "infer_ms": infer_ms if image_id in by_id else None,
+                "decode_ms": decode_ms if image_id in by_id else None,
+            }
+        )
+    return rows
+
+
+def _infer(
+    name: str, method: Method, solvable: Sequence[ReadyFace], proven: set[str]
+) -> tuple[list[Answer], float, float]:
+    """Answers of one batch and the milliseconds per face of its two steps.
+
+    A batch that fails is run again face by face, so that one face that a method chokes on
+    does not take its neighbours along.
+    """
+    if not solvable:
+        return [], 0.0, 0.0
+    inputs = [item.inputs[name] for item in solvable]
+    try:
+        answers, infer_ms, decode_ms = _infer_timed(method, inputs)
+    except HpbenchError:
+        raise
+    except Exception as error:
+        answers = [_infer_one(method, value) for value in inputs]
+        infer_ms = decode_ms = float("nan")
+        if name not in proven and all(isinstance(answer, NoAnswer) for answer in answers):
+            raise HpbenchError(
+                f"method '{name}' fails on every face: {type(error).__name__}: {error}"
+            ) from error
+    proven.add(name)
+    return [_checked(answer) for answer in answers], infer_ms, decode_ms
+
+
+def _infer_timed(method: Method, inputs: Sequence[Any]) -> tuple[list[Answer], float, float]:
+    method.synchronize()
+    start = perf_counter()
+    output = method.infer(inputs)
+    method.synchronize()
+    middle = perf_counter()
+    answers = list(method.decode(output))
+    end = perf_counter()
+    if len(answers) != len(inputs):
+        raise ValueError(f"decode gave {len(answers)} answers to {len(inputs)} faces")
+    return answers, 1e3 * (middle - start) / len(inputs), 1e3 * (end - middle) / len(inputs)
+
+
+def _infer_one(method: Method, value: Any) -> Answer:
+    try:
+        return _infer_timed(method, [value])[0][0]
+    except HpbenchError:
+        raise
+    except Exception as error:
+        return NoAnswer(f"infer failed: {type(error).__name__}: {error}")
+
+
+def _checked(answer: Answer) -> Answer:
+    """Refuse what is no rotation, so that no metric is ever computed on it."""
+    if isinstance(answer, NoAnswer):
+        return answer
+    matrix = np.asarray(answer, dtype=np.float64)
+    if matrix.shape != (3, 3):
+        return NoAnswer(f"answer of shape {matrix.shape} instead of (3, 3)")
+    if not np.isfinite(matrix).all() or not is_rotation(matrix, tolerance=1e-3):
+        return NoAnswer("answer is not a rotation matrix")
+    return matrix
+
+
+def _face_row(cell: Cell, item: ReadyFace) -> dict[str, Any]:
+    record, label = item.record, item.record.label
+    angles = label.angles_deg if label is not None else np.full(3, np.nan)
+    box = item.face.box_xyxy if item.face is not None else np.full(4, np.nan)
+    return {
+        "dataset": cell.key,
+        "image_id": record.image_id,
+        "image_path": _relative(record.image_path, cell.dataset.root),
+        "group": record.group,
+        "excluded": item.excluded,
+        **dict(zip(("yaw_deg", "pitch_deg", "roll_deg"), angles.tolist(), strict=True)),
+        **rotation_cells(label.R_cam if label is not None else None),
+        **dict(zip(("x0", "y0", "x1", "y1"), box.tolist(), strict=True)),
+        "box_status": item.box_status,
+        "factors": json.dumps(dict(record.factors)) if record.factors else None,
+    }
+
+
+def _relative(path: Path, root: Path | None) -> str:
+    """Path below the data set's folder: a run folder may be shared, the disk is private."""
+    folder = root.parent if root is not None and root.is_file() else root
+    if folder is not None and path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    return path.name

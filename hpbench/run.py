@@ -1,0 +1,295 @@
+"""A whole run: from what the user asked for to a finished run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from hpbench.dataset import Dataset
+from hpbench.detectors import Detector, make_detector
+from hpbench.environment import git_revision, hardware, versions
+from hpbench.errors import DataError, UsageError
+from hpbench.evaluate import Cell, Progress, evaluate_dataset
+from hpbench.method import Method
+from hpbench.protocol import Protocol
+from hpbench.registry import DATASETS, make_method
+from hpbench.results import load_run, summarise
+from hpbench.runfolder import SCHEMA, RunFolder, write_json
+from hpbench.spec import Spec, build_options, parse_specs, suggest
+from hpbench.timing import time_methods
+
+__all__ = ["RunSpec", "resolve_protocol", "run"]
+
+ANNOTATED = "annotated"
+
+
+class RunSpec(BaseModel):
+    """What to run, in the words of the command line.
+
+    Attributes
+    ----------
+    methods, datasets : str
+        Comma-separated ``name[key=value,...]``.
+    data : dict of str to Path
+        Folders of data sets by name.
+    protocol : str
+        Named protocol, applied to every data set of the run.
+    boxes : str
+        ``annotated``, ``dlib`` or ``yunet[model=FILE]``.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:1``, or ``auto``.
+    limit : int or None
+        Only the first so many faces of every data set.
+    timing_images : int
+        Faces of the timing pass; 0 leaves it out.
+    workers : int or None
+        Threads that read pictures and prepare inputs; None for the number of cores.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    methods: str
+    datasets: str = "sample"
+    data: dict[str, Path] = {}
+    protocol: str = "default"
+    boxes: str = ANNOTATED
+    device: str = "auto"
+    batch_size: int = 32
+    limit: int | None = None
+    plugins: tuple[Path, ...] = ()
+    timing_images: int = 32
+    workers: int | None = None
+    seed: int = 0
+
+
+def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = ()) -> Path:
+    """Run methods over data sets and write the run folder up to ``results.json``.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    out : Path
+        Run folder; one that holds the same run, stopped, is taken up where it was.
+    progress : Progress
+    command : sequence of str
+        The command line, to be shown under "how to reproduce".
+
+    Returns
+    -------
+    Path
+        The run folder.
+
+    Raises
+    ------
+    HpbenchError
+        Before any work starts, for everything that can be known then.
+    """
+    if spec.batch_size < 1 or (spec.limit is not None and spec.limit < 1):
+        raise UsageError("--batch-size and --limit take whole numbers from 1")
+    device = _resolve_device(spec.device)
+    methods = {
+        str(item): make_method(item, device, spec.plugins) for item in parse_specs(spec.methods)
+    }
+    detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes)
+    prepared = _prepare_datasets(spec)
+    for method in methods.values():
+        method.load()
+    if detector is not None:
+        detector.load()
+    cells = [_make_cell(key, *item, methods, detector, spec) for key, item in prepared.items()]
+
+    folder = RunFolder.create(out, _describe(spec, device, methods, cells, command))
+    if not folder.is_finished():
+        for cell in cells:
+            evaluate_dataset(cell, folder, progress, spec.batch_size, spec.workers)
+        timing = [row for cell in cells for row in time_methods(cell, spec.timing_images)]
+        folder.finish(timing, _order(cells))
+    tables = load_run(out)
+    write_json(
+        out / "results.json",
+        summarise(tables.faces, tables.predictions, tables.timing, tables.run),
+    )
+    return out
+
+
+def resolve_protocol(
+    kind: type[Dataset], item: Spec, protocol_name: str, boxes: str
+) -> tuple[dict[str, Any], Protocol]:
+    """Options of a data set and the protocol that they amount to.
+
+    Parameters
+    ----------
+    kind : type of Dataset
+    item : Spec
+        The user's spec; its options win over those of the named protocol.
+    protocol_name : str
+    boxes : str
+
+    Returns
+    -------
+    options : dict
+        For :func:`hpbench.spec.build_options`.
+    protocol : Protocol
+        Its settings are still those of the named protocol; the data set fills in the rest.
+
+    Raises
+    ------
+    UsageError
+        If the data set has no such protocol.
+    """
+    known = {protocol.name: protocol for protocol in kind.protocols}
+    if protocol_name not in known:
+        raise UsageError(
+            f"data set '{kind.name}' has no protocol '{protocol_name}'; "
+            f"{suggest(protocol_name, known)}"
+        )
+    base = known[protocol_name]
+    changed = ",".join(
+        f"{key}={value}"
+        for key, value in sorted(item.options.items())
+        if str(base.settings.get(key)) != value
+    )
+    name = f"{base.name} ({changed})" if changed else base.name
+    options = {**base.settings, **item.options}
+    return options, base.model_copy(update={"name": name, "boxes": boxes})
+
+
+def _prepare_datasets(spec: RunSpec) -> dict[str, tuple[Dataset, Protocol]]:
+    """Data sets with their protocols, by the name they have in the tables."""
+    items = parse_specs(spec.datasets)
+    names = [item.name for item in items]
+    known = set(names)
+    for name in spec.data:
+        if name not in known:
+            raise UsageError(
+                f"--data {name}=...: no such data set in this run; {suggest(name, known)}"
+            )
+    prepared: dict[str, tuple[Dataset, Protocol]] = {}
+    for item in items:
+        kind = DATASETS.load(item.name, spec.plugins)
+        options, protocol = resolve_protocol(kind, item, spec.protocol, spec.boxes)
+        root = Path(item.path) if item.path else spec.data.get(item.name)
+        dataset = kind(root, build_options(kind.Options, options, f"data set '{item.name}'"))
+        settings = dataset.protocol_settings()
+        key = item.name if names.count(item.name) == 1 else str(item)
+        if key == item.name and key in prepared:
+            key = f"{item.name}={item.path}"
+        prepared[key] = (dataset, protocol.model_copy(update={"settings": settings}))
+    return prepared
+
+
+def _make_cell(
+    key: str,
+    dataset: Dataset,
+    protocol: Protocol,
+    methods: Mapping[str, Method],
+    detector: Detector | None,
+    spec: RunSpec,
+) -> Cell:
+    records = dataset.records()[: spec.limit]
+    if not records:
+        raise DataError(f"data set '{key}' holds no faces")
+    _refuse_double_ids(key, [record.image_id for record in records])
+    scored = [record for record in records if record.excluded is None]
+    has_camera = any(record.camera is not None for record in scored)
+    has_landmarks = any(record.landmarks_xy is not None for record in scored)
+    declined = {}
+    for name, method in methods.items():
+        reason = method.declines(dataset.name, has_camera, has_landmarks)
+        if reason is not None:
+            declined[name] = reason
+    taking_part = {name: method for name, method in methods.items() if name not in declined}
+    return Cell(key, dataset, protocol, records, taking_part, detector, declined)
+
+
+def _refuse_double_ids(key: str, image_ids: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for image_id in image_ids:
+        if image_id in seen:
+            raise DataError(f"data set '{key}' has two faces with the id '{image_id}'")
+        seen.add(image_id)
+
+
+def _describe(
+    spec: RunSpec,
+    device: str,
+    methods: Mapping[str, Method],
+    cells: Sequence[Cell],
+    command: Sequence[str],
+) -> dict[str, Any]:
+    """Content of ``run.json``."""
+    described_methods = {
+        name: {
+            "name": method.name,
+            "identity": method.identity(),
+            "card": method.card().model_dump(mode="json"),
+        }
+        for name, method in methods.items()
+    }
+    described_datasets = {
+        cell.key: {
+            "name": cell.dataset.name,
+            "card": cell.dataset.card.model_dump(mode="json"),
+            "protocol": cell.protocol.model_dump(mode="json"),
+            "protocol_hash": cell.protocol.hash,
+            "boxes": cell.protocol.boxes,
+            "resample": cell.dataset.resample,
+            "not_run": dict(cell.declined),
+        }
+        for cell in cells
+    }
+    answers_depend_on = {
+        "methods": {name: item["identity"] for name, item in described_methods.items()},
+        "datasets": {
+            cell.key: [cell.protocol.hash, len(cell.records), _digest(cell)] for cell in cells
+        },
+        "device": device,
+        "limit": spec.limit,
+    }
+    text = json.dumps(answers_depend_on, sort_keys=True)
+    return {
+        "schema": SCHEMA,
+        "hpbench": versions()["hpbench"],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command) or [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
+        "spec": spec.model_dump(mode="json"),
+        "seed": spec.seed,
+        "versions": versions(),
+        "hardware": hardware(device),
+        "git": git_revision(),
+        "methods": described_methods,
+        "datasets": described_datasets,
+    }
+
+
+def _digest(cell: Cell) -> str:
+    """Hash of a cell's image ids: a folder that changed is another run."""
+    text = "\n".join(record.image_id for record in cell.records)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _order(cells: Sequence[Cell]) -> dict[tuple[str, str], int]:
+    keys = [(cell.key, record.image_id) for cell in cells for record in cell.records]
+    return {key: place for place, key in enumerate(keys)}
+
+
+def _resolve_device(device: str) -> str:
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {device}: not available here; use --device cpu") from error
+    return device

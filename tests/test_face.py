@@ -1,0 +1,55 @@
+"""Boxes and crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpbench.errors import DataError
+from hpbench.face import box_from_points, check_box, crop_with_black, iou
+
+SIZE_WH = (100, 80)
+
+
+@pytest.mark.parametrize("box", [(10, 20, 50, 60), (-15, -5, 40, 30), (60, 50, 130, 95)])
+def test_crop_equals_pillows_crop(box):
+    image = np.random.default_rng(0).integers(1, 255, (80, 100, 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(image).crop(box))
+    assert np.array_equal(crop_with_black(image, box), expected)
+
+
+def test_crop_that_misses_the_picture_is_black():
+    image = np.full((80, 100, 3), 200, dtype=np.uint8)
+    assert not crop_with_black(image, (200, 200, 210, 220)).any()
+
+
+def test_box_of_points_spans_them():
+    assert box_from_points([[3, 9], [7, 1], [5, 5]]).tolist() == [3, 1, 7, 9]
+
+
+def test_iou_of_a_quarter_overlap():
+    # overlap 1, union 4 + 4 - 1
+    assert iou([0, 0, 2, 2], [1, 1, 3, 3]) == pytest.approx(1 / 7)
+
+
+def test_iou_of_separate_boxes_is_zero():
+    assert iou([0, 0, 1, 1], [5, 5, 6, 6]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((np.nan, 0, 10, 10), "not a number"),
+        ((10, 10, 10, 30), "no area"),
+        ((120, 10, 140, 30), "outside the picture"),
+        ((-30, 10, -2, 30), "outside the picture"),
+    ],
+)
+def test_unusable_box_is_refused_with_its_reason(box, words):
+    with pytest.raises(DataError, match=words):
+        check_box(np.array(box, dtype=float), SIZE_WH)
+
+
+def test_box_that_reaches_over_the_edge_is_fine():
+    check_box(np.array([-20.0, -20.0, 50.0, 50.0]), SIZE_WH)

@@ -1,0 +1,142 @@
+"""Conventions of protocols A: readings, signs, mirror, distances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from hpbench.rotation import (
+    angles_from_rotation,
+    equivalent_angles,
+    geodesic_deg,
+    is_rotation,
+    maev_deg,
+    mirror_rotation,
+    nearest_angles,
+    nearest_rotation,
+    rotation_from_angles,
+    rq_angles_from_rotation,
+    wrap_deg,
+)
+
+# natanielruiz/deep-head-pose, issue 39: one matrix, read in two orders.
+KNOWN_MATRIX = np.array(
+    [
+        [0.45684, -0.404949, -0.792031],
+        [-0.103806, 0.860022, -0.499587],
+        [0.883471, 0.310449, 0.350856],
+    ]
+)
+
+within_profile = st.floats(-89.0, 89.0)
+any_angle = st.floats(-179.0, 179.0)
+
+
+def random_rotations(count: int) -> np.ndarray:
+    return Rotation.random(count, rng=np.random.default_rng(3)).as_matrix()
+
+
+def test_known_matrix_reads_the_published_angles():
+    assert angles_from_rotation(KNOWN_MATRIX) == pytest.approx([-52.376, -54.920, 41.554], abs=1e-3)
+
+
+def test_known_matrix_reads_another_triple_in_the_rq_order():
+    # as (x, y, z) of SciPy's 'xyz': 41.503, -62.064, -12.802; x is minus our pitch
+    assert rq_angles_from_rotation(KNOWN_MATRIX) == pytest.approx(
+        [-62.064, -41.503, -12.802], abs=1e-3
+    )
+
+
+def test_reading_agrees_with_scipy_intrinsic_xyz():
+    R = random_rotations(1000)
+    minus_pitch, yaw, roll = Rotation.from_matrix(R).as_euler("XYZ", degrees=True).T
+    assert angles_from_rotation(R) == pytest.approx(np.stack([yaw, -minus_pitch, roll], axis=-1))
+
+
+def test_reading_of_the_transpose_agrees_with_scipy_extrinsic_xyz():
+    R = random_rotations(1000)
+    pitch, minus_yaw, minus_roll = (
+        Rotation.from_matrix(R.swapaxes(1, 2)).as_euler("xyz", degrees=True).T
+    )
+    expected = np.stack([-minus_yaw, pitch, -minus_roll], axis=-1)
+    assert angles_from_rotation(R) == pytest.approx(expected)
+
+
+@given(within_profile, any_angle, any_angle)
+def test_angles_survive_the_round_trip(yaw_deg, pitch_deg, roll_deg):
+    angles = [yaw_deg, pitch_deg, roll_deg]
+    assert angles_from_rotation(rotation_from_angles(angles)) == pytest.approx(angles, abs=1e-6)
+
+
+def test_positive_yaw_turns_the_nose_to_the_left_of_the_picture():
+    nose_towards_camera = np.array([0.0, 0.0, -1.0])
+    assert (rotation_from_angles([30.0, 0.0, 0.0]) @ nose_towards_camera)[0] < 0
+
+
+def test_positive_pitch_looks_up():
+    nose_towards_camera = np.array([0.0, 0.0, -1.0])
+    assert (rotation_from_angles([0.0, 30.0, 0.0]) @ nose_towards_camera)[1] < 0
+
+
+def test_positive_roll_turns_the_head_clockwise():
+    top_of_head = np.array([0.0, -1.0, 0.0])
+    assert (rotation_from_angles([0.0, 0.0, 30.0]) @ top_of_head)[0] > 0
+
+
+@given(within_profile, any_angle, any_angle)
+def test_mirroring_negates_yaw_and_roll(yaw_deg, pitch_deg, roll_deg):
+    mirrored = mirror_rotation(rotation_from_angles([yaw_deg, pitch_deg, roll_deg]))
+    expected = [-yaw_deg, pitch_deg, -roll_deg]
+    assert angles_from_rotation(mirrored) == pytest.approx(expected, abs=1e-6)
+
+
+def test_both_triples_of_a_pose_are_the_same_rotation():
+    angles = np.random.default_rng(0).uniform(-180, 180, (200, 3))
+    assert rotation_from_angles(equivalent_angles(angles)) == pytest.approx(
+        rotation_from_angles(angles)
+    )
+
+
+def test_perfect_prediction_of_a_label_beyond_profile_has_no_error():
+    label = np.array([95.0, 10.0, -5.0])
+    assert nearest_angles(rotation_from_angles(label), label) == pytest.approx(label)
+
+
+def test_missing_label_axis_is_ignored_when_the_nearer_triple_is_sought():
+    label = np.array([95.0, 10.0, np.nan])
+    R = rotation_from_angles([95.0, 10.0, -5.0])
+    assert nearest_angles(R, label)[:2] == pytest.approx([95.0, 10.0])
+
+
+def test_geodesic_is_the_magnitude_of_scipys_relative_rotation():
+    a, b = random_rotations(500), random_rotations(1000)[500:]
+    relative = Rotation.from_matrix(a).inv() * Rotation.from_matrix(b)
+    assert geodesic_deg(a, b) == pytest.approx(np.degrees(relative.magnitude()))
+
+
+def test_geodesic_resolves_a_millionth_of_a_degree():
+    tiny = rotation_from_angles([1e-6, 0.0, 0.0])
+    assert geodesic_deg(np.eye(3), tiny) == pytest.approx(1e-6, rel=1e-6)
+
+
+def test_maev_of_a_turn_about_one_axis_is_two_thirds_of_its_angle():
+    # the axis itself stays where it is, the two others move by the whole angle
+    assert maev_deg(np.eye(3), rotation_from_angles([30.0, 0.0, 0.0])) == pytest.approx(20.0)
+
+
+def test_wrap_maps_350_degrees_to_minus_10():
+    assert wrap_deg([350.0, -350.0, 180.0]) == pytest.approx([-10.0, 10.0, -180.0])
+
+
+def test_reflection_is_no_rotation():
+    assert not is_rotation(np.diag([1.0, 1.0, -1.0]))
+
+
+def test_matrix_with_three_digits_is_mended_to_the_nearest_rotation():
+    R = random_rotations(50)
+    mended = nearest_rotation(R.round(3))
+    assert is_rotation(mended, tolerance=1e-12).all()
+    assert geodesic_deg(mended, R).max() < 0.1

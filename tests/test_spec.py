@@ -1,0 +1,72 @@
+"""The text form name[key=value,...]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from hpbench.errors import UsageError
+from hpbench.method import Options
+from hpbench.spec import build_options, parse_spec, parse_specs
+
+
+class Choices(Options):
+    model: Literal["six", "many"] = "six"
+    focal: float = 1.0
+
+
+def test_options_are_parsed_from_brackets():
+    spec = parse_spec("pnp[model=six,focal=2]")
+    assert (spec.name, spec.options) == ("pnp", {"model": "six", "focal": "2"})
+
+
+def test_canonical_text_does_not_depend_on_the_order_of_options():
+    assert str(parse_spec("pnp[model=six,focal=2]")) == str(parse_spec("pnp[focal=2,model=six]"))
+
+
+def test_commas_inside_brackets_do_not_separate_names():
+    assert [s.name for s in parse_specs("hopenet[k=.2,crop=x],pnp")] == ["hopenet", "pnp"]
+
+
+def test_plain_name_takes_a_path():
+    spec = parse_spec("table=folder/labels.csv")
+    assert (spec.name, spec.path) == ("table", "folder/labels.csv")
+
+
+def test_value_may_hold_an_equals_sign():
+    assert parse_spec("m[weights=a=b.pt]").options == {"weights": "a=b.pt"}
+
+
+@pytest.mark.parametrize("text", ["", ",", "a[b", "a]b", "a[b]", "a[=1]", "a[k=1]x", "1[a=2]"])
+def test_malformed_text_is_refused(text):
+    with pytest.raises(UsageError):
+        parse_specs(text)
+
+
+def test_the_same_option_twice_is_refused():
+    with pytest.raises(UsageError, match="twice"):
+        parse_spec("pnp[focal=1,focal=2]")
+
+
+def test_the_same_spec_twice_is_refused():
+    with pytest.raises(UsageError, match="listed twice"):
+        parse_specs("pnp[focal=1],pnp[focal=1]")
+
+
+def test_the_same_method_with_other_options_is_fine():
+    assert len(parse_specs("pnp,pnp[focal=2]")) == 2
+
+
+def test_values_take_the_type_of_their_option():
+    assert build_options(Choices, {"focal": "2"}, "method 'pnp'").model_dump()["focal"] == 2.0
+
+
+def test_unknown_key_is_refused_with_the_nearest_match():
+    with pytest.raises(UsageError, match="no option 'modell'; did you mean 'model'"):
+        build_options(Choices, {"modell": "six"}, "method 'pnp'")
+
+
+def test_value_that_does_not_fit_is_shown_with_its_key():
+    with pytest.raises(UsageError, match="method 'pnp': model=seven"):
+        build_options(Choices, {"model": "seven"}, "method 'pnp'")
