@@ -1,0 +1,75 @@
+"""The angle bins that Hopenet classifies into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PAPER_BINS", "Bins"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Bins of equal width, the same for yaw, pitch and roll.
+
+    Attributes
+    ----------
+    count : int
+        Number of bins per angle.
+    width_deg : float
+        Width of one bin.
+    first_edge_deg : float
+        Lower edge of the first bin.
+    decode_offset_deg : float
+        Angle that a probability of one in the first bin decodes to. The authors' scripts use
+        the lower edge, -99, and so do all weights released with them; the true middle of the
+        first bin is -97.5, and networks of this project are trained on that.
+
+    Notes
+    -----
+    A one-hot answer decoded with the lower edge is 1.5 degrees too small on average. The
+    squared-error term of the loss trains most of that away, so released weights have to be
+    decoded the way they were trained.
+    """
+
+    count: int = 66
+    width_deg: float = 3.0
+    first_edge_deg: float = -99.0
+    decode_offset_deg: float = -99.0
+
+    @classmethod
+    def centred(cls, count: int, width_deg: float) -> Bins:
+        """Bins that lie symmetrically around zero and decode to their middles."""
+        first_edge = -count * width_deg / 2.0
+        return cls(count, width_deg, first_edge, first_edge + width_deg / 2.0)
+
+    @property
+    def last_edge_deg(self) -> float:
+        """Upper edge of the last bin."""
+        return self.first_edge_deg + self.count * self.width_deg
+
+    @property
+    def values_deg(self) -> npt.NDArray[np.float64]:
+        """Angle that each bin stands for in the expectation, shape (count,)."""
+        return self.decode_offset_deg + self.width_deg * np.arange(self.count)
+
+    def covers(self, angles_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether every angle of a triple falls into a bin.
+
+        Parameters
+        ----------
+        angles_deg : array_like, shape (..., 3)
+
+        Returns
+        -------
+        ndarray of bool, shape (...)
+        """
+        angles = np.asarray(angles_deg, dtype=np.float64)
+        inside = (angles >= self.first_edge_deg) & (angles <= self.last_edge_deg)
+        return np.asarray(inside.all(axis=-1))
+
+
+PAPER_BINS = Bins()
+"""66 bins of 3 degrees from -99 to 99, decoded with the lower edge (arXiv:1710.00925)."""

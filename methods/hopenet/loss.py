@@ -1,0 +1,130 @@
+"""The multi-loss of Hopenet, and the expectation that it and the decoder share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG
+
+__all__ = ["Penalty", "Targets", "decode_angles", "multi_loss", "regression_loss"]
+
+Targets = Literal["hard", "soft"]
+Penalty = Literal["mse", "huber"]
+
+HUBER_DEG = 5.0
+"""Error above which the Huber penalty grows linearly."""
+
+
+def decode_angles(outputs: Tensor, bins: Bins | None) -> Tensor:
+    """Angles in degrees from the outputs of the network.
+
+    Parameters
+    ----------
+    outputs : Tensor, shape (n, 3, bins) or (n, 3, 1)
+    bins : Bins or None
+        None: the heads regress the angles themselves.
+
+    Returns
+    -------
+    Tensor, shape (n, 3)
+        Yaw, pitch, roll: the expectation of the bins' values under the softmax.
+    """
+    if bins is None:
+        return outputs.squeeze(-1) * REGRESSION_UNIT_DEG
+    values = torch.as_tensor(bins.values_deg, dtype=outputs.dtype, device=outputs.device)
+    return outputs.softmax(dim=-1) @ values
+
+
+def multi_loss(
+    logits: Tensor,
+    angles_deg: Tensor,
+    bins: Bins,
+    alpha: float = 1.0,
+    targets: Targets = "hard",
+    penalty: Penalty = "mse",
+) -> Tensor:
+    r"""Loss of Hopenet, per angle and summed over the three angles.
+
+    For each angle :math:`y` with bin :math:`b(y)`, bin values :math:`v_i` and probabilities
+    :math:`p = \mathrm{softmax}(z)`
+
+    .. math:: L = -\log p_{b(y)} + \alpha \, \bigl(\textstyle\sum_i v_i p_i - y\bigr)^2
+
+    averaged over the batch (Ruiz et al., arXiv:1710.00925, section 3.2; ``code/train_hopenet.py``
+    of natanielruiz/deep-head-pose).
+
+    Parameters
+    ----------
+    logits : Tensor, shape (n, 3, bins.count)
+    angles_deg : Tensor, shape (n, 3)
+        Yaw, pitch, roll. Angles outside the bins count for the nearest bin. NaN marks an angle
+        that is not labelled: it adds nothing.
+    bins : Bins
+    alpha : float
+        Weight of the squared error; the paper tries 0, 0.01, 0.1, 1, 2 and 4.
+    targets : {'hard', 'soft'}
+        Cross-entropy with the one bin, as in the paper, or with a Gaussian around the angle
+        whose standard deviation is one bin: neighbouring bins are not equally wrong.
+    penalty : {'mse', 'huber'}
+        Squared error as in the paper, or the Huber penalty, linear beyond 5 degrees, which
+        noisy labels and large first errors do not blow up.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    labelled = torch.isfinite(angles_deg)
+    angles = torch.where(labelled, angles_deg, torch.zeros_like(angles_deg))
+    log_probability = logits.log_softmax(dim=-1)
+    if targets == "hard":
+        index = ((angles - bins.first_edge_deg) / bins.width_deg).floor().long()
+        index = index.clamp(0, bins.count - 1)
+        entropy = -log_probability.gather(-1, index.unsqueeze(-1)).squeeze(-1)
+    else:
+        middles = bins.first_edge_deg + bins.width_deg * (
+            torch.arange(bins.count, device=logits.device, dtype=logits.dtype) + 0.5
+        )
+        distance = (angles.unsqueeze(-1) - middles) / bins.width_deg
+        soft = torch.softmax(-0.5 * distance**2, dim=-1)
+        entropy = -(soft * log_probability).sum(dim=-1)
+    error = _penalty(decode_angles(logits, bins), angles, penalty)
+    return _mean_of_labelled(entropy + alpha * error, labelled)
+
+
+def regression_loss(outputs: Tensor, angles_deg: Tensor, penalty: Penalty = "mse") -> Tensor:
+    """Squared (or Huber) error of heads that regress the angles, summed over the angles.
+
+    The direct approach before Hopenet (Yang et al. 2015): no bins, no softmax.
+
+    Parameters
+    ----------
+    outputs : Tensor, shape (n, 3, 1)
+    angles_deg : Tensor, shape (n, 3)
+        NaN marks an angle that is not labelled.
+    penalty : {'mse', 'huber'}
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    labelled = torch.isfinite(angles_deg)
+    angles = torch.where(labelled, angles_deg, torch.zeros_like(angles_deg))
+    error = _penalty(decode_angles(outputs, None), angles, penalty)
+    return _mean_of_labelled(error, labelled) / REGRESSION_UNIT_DEG
+
+
+def _penalty(predicted: Tensor, angles: Tensor, penalty: Penalty) -> Tensor:
+    if penalty == "mse":
+        return (predicted - angles) ** 2
+    return functional.smooth_l1_loss(predicted, angles, reduction="none", beta=HUBER_DEG)
+
+
+def _mean_of_labelled(loss: Tensor, labelled: Tensor) -> Tensor:
+    """Mean over the faces that have the angle, summed over the three angles."""
+    kept = torch.where(labelled, loss, torch.zeros_like(loss))
+    return (kept.sum(dim=0) / labelled.sum(dim=0).clamp(min=1)).sum()

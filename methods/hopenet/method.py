@@ -1,0 +1,261 @@
+"""Hopenet as a method of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.face import Face, check_box
+from hpbench.method import Method, MethodCard, NoAnswer, Options, Pose, WeightsInfo
+from hpbench.methods.hopenet.crops import (
+    DEFAULT_MARGIN,
+    CropRule,
+    crop_box,
+    cut_input,
+    whole_pixels,
+)
+from hpbench.methods.hopenet.files import sha256_of
+from hpbench.methods.hopenet.named import bundled_weights, named_weights, resolve_weights
+from hpbench.rotation import rotation_from_angles
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hpbench.methods.hopenet.weights import LoadedWeights
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Hopenet", "HopenetOptions", "Regression"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class HopenetOptions(Options):
+    """Options of the method ``hopenet``."""
+
+    weights: str = Field(
+        default="",
+        description="weights file, or a name from 'hpbench weights'; default: the bundled ones",
+    )
+    crop: Literal["auto", "hopenet-test", "hopenet-train"] = Field(
+        default="auto",
+        description="crop rule; auto: what the weights' card says, else hopenet-test",
+    )
+    k: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=2.0,
+        description="margin of the crop rule; default .20 (hopenet-test), .30 (hopenet-train)",
+    )
+    input_size: int | None = Field(
+        default=None,
+        ge=32,
+        le=1024,
+        description="side of the network's input in pixels; default: the weights' own, else 224",
+    )
+
+
+class Hopenet(Method):
+    """Shared backbone, three softmax heads over angle bins, and the expectation decode."""
+
+    name: ClassVar[str] = "hopenet"
+    summary: ClassVar[str] = "three heads of 66 angle bins on one backbone (Ruiz et al. 2018)"
+    Options: ClassVar[type[Options]] = HopenetOptions
+    options: HopenetOptions
+
+    def __init__(self, options: Options | None = None, device: str = "cpu") -> None:
+        super().__init__(options, device)
+        self._loaded: LoadedWeights | None = None
+        self._crop: CropRule = "hopenet-test"
+        self._k = 0.0
+        self._input_size = 0
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Say that weights have to be named where none are bundled."""
+        if bundled_weights() is None:
+            return "weights: hopenet[weights=FILE]; see 'hpbench weights'"
+        return None
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """Bundled weights and the released ones of other projects."""
+        return named_weights()
+
+    def identity(self) -> str:
+        """Options and the SHA-256 of the weights file."""
+        path = resolve_weights(self.options.weights)
+        return f"{self.options.model_dump_json(exclude={'weights'})} {sha256_of(path)}"
+
+    def card(self) -> MethodCard:
+        """Describe the method with the weights that were loaded."""
+        loaded = self._require_loaded()
+        known = next((w for w in named_weights() if w.path == self._path), None)
+        notes = [f"input {self._input_size} px", f"backbone {loaded.backbone}"]
+        if loaded.bins is not None:
+            notes.append(
+                f"{loaded.bins.count} bins of {loaded.bins.width_deg:g} degrees, "
+                f"decoded from {loaded.bins.decode_offset_deg:g}"
+            )
+        own = loaded.card
+        trained_on = own.trained_on if own else (known.trained_on if known else ())
+        if not trained_on:
+            notes.append("what these weights were trained on is not known")
+        return MethodCard(
+            name=self.name,
+            title=self._title(loaded),
+            paper="Ruiz, Chong, Rehg: Fine-Grained Head Pose Estimation Without Keypoints, "
+            "CVPR Workshops 2018, arXiv:1710.00925",
+            code="https://github.com/natanielruiz/deep-head-pose",
+            licence="Apache-2.0",
+            weights=known.name if known else self._path.name,
+            weights_sha256=loaded.sha256,
+            weights_licence=own.licence if own else (known.licence if known else "not known"),
+            trained_on=trained_on,
+            trained_domains=own.trained_domains if own else (("photo",) if known else ()),
+            colour_order="RGB",
+            crop_rule=f"{self._crop} k={self._k:g}",
+            notes=tuple(notes),
+        )
+
+    def _title(self, loaded: LoadedWeights) -> str:
+        return f"Hopenet ({loaded.backbone})"
+
+    def load(self) -> None:
+        """Read the weights, fold batch norms into convolutions, and move to the device."""
+        import torch
+
+        from hpbench.methods.hopenet.weights import load_weights
+
+        self._path = resolve_weights(self.options.weights)
+        loaded = load_weights(self._path)
+        self._check_heads(loaded)
+        options, card = self.options, loaded.card
+        if options.crop != "auto":
+            self._crop = options.crop
+            default_k = DEFAULT_MARGIN[options.crop]
+        else:
+            self._crop = card.crop if card else "hopenet-test"
+            default_k = card.crop_k if card else DEFAULT_MARGIN["hopenet-test"]
+        self._k = default_k if options.k is None else options.k
+        self._input_size = options.input_size or loaded.input_size
+        try:
+            device = torch.device(self.device)
+            self._network = _fused(loaded.network).to(device, memory_format=torch.channels_last)
+            scale = torch.tensor(IMAGENET_STD, device=device) * 255.0
+            shift = torch.tensor(IMAGENET_MEAN, device=device) * 255.0
+        except (RuntimeError, AssertionError) as error:
+            line = str(error).splitlines()[0]
+            raise UsageError(f"--device {self.device}: cannot be used ({line})") from error
+        self._torch_device = device
+        self._scale, self._shift = scale.view(3, 1, 1), shift.view(3, 1, 1)
+        self._loaded = loaded
+
+    def _check_heads(self, loaded: LoadedWeights) -> None:
+        if loaded.bins is None:
+            raise UsageError(
+                f"{self._path}: heads of one output regress the angle; "
+                f"run them as regression[weights={self._path}]"
+            )
+
+    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoAnswer:
+        """Cut out the face and scale it; normalisation is left to the device."""
+        try:
+            check_box(face.box_xyxy, face.size_wh)
+        except DataError as error:
+            return NoAnswer(str(error))
+        box = whole_pixels(crop_box(face.box_xyxy, self._crop, self._k))
+        return cut_input(face.image, box, self._input_size)
+
+    def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Run the network on a batch; returns outputs of shape (n, 3, bins) on the device."""
+        import torch
+
+        pixels = torch.from_numpy(np.stack(batch)).to(self._torch_device)
+        images = pixels.permute(0, 3, 1, 2).float()  # stays channels-last in memory
+        with torch.inference_mode():
+            outputs: Tensor = self._network((images - self._shift) / self._scale)
+        return outputs
+
+    def decode(self, output: Tensor) -> list[Pose | NoAnswer]:
+        """Expectation over the bins, as rotations."""
+        from hpbench.methods.hopenet.loss import decode_angles
+
+        angles = decode_angles(output, self._require_loaded().bins).double().cpu().numpy()
+        finite = np.isfinite(angles).all(axis=1)
+        rotations = rotation_from_angles(np.where(finite[:, None], angles, 0.0))
+        return [
+            rotation if good else NoAnswer("the network's output is not a number")
+            for rotation, good in zip(rotations, finite, strict=True)
+        ]
+
+    def synchronize(self) -> None:
+        """Wait for the GPU, if there is one."""
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize(self._torch_device)
+
+    def _require_loaded(self) -> LoadedWeights:
+        if self._loaded is None:
+            raise HpbenchError(f"method '{self.name}' was used before load()")
+        return self._loaded
+
+
+class Regression(Hopenet):
+    """The same backbone with one regressed number per angle instead of bins."""
+
+    name: ClassVar[str] = "regression"
+    summary: ClassVar[str] = "the backbone of hopenet with regressed angles (Yang et al. 2015)"
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Say how to get weights: none are bundled."""
+        return "weights: regression[weights=FILE] of 'hpbench train hopenet --heads regression'"
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """Return none."""
+        return ()
+
+    def identity(self) -> str:
+        """Options and the SHA-256 of the weights file."""
+        self._require_weights()
+        return super().identity()
+
+    def load(self) -> None:
+        """Read weights that were trained with ``--heads regression``."""
+        self._require_weights()
+        super().load()
+
+    def _require_weights(self) -> None:
+        if not self.options.weights:
+            raise UsageError(
+                "method 'regression' has no weights of its own: train some with "
+                "'hpbench train hopenet --heads regression' and give regression[weights=FILE]"
+            )
+
+    def _title(self, loaded: LoadedWeights) -> str:
+        return f"Regression ({loaded.backbone})"
+
+    def _check_heads(self, loaded: LoadedWeights) -> None:
+        if loaded.bins is not None:
+            raise UsageError(
+                f"{self._path}: heads with {loaded.bins.count} bins; "
+                f"run them as hopenet[weights={self._path}]"
+            )
+
+
+def _fused(network: Any) -> Any:
+    """Fold each batch norm into the convolution before it, where the network can be traced."""
+    from torch import fx
+    from torch.fx.experimental.optimization import fuse
+
+    try:
+        return fuse(network)
+    except (fx.proxy.TraceError, TypeError, NotImplementedError):
+        return network  # networks with control flow run as they are

@@ -1,0 +1,156 @@
+"""Weights that the ``weights`` option of ``hopenet`` knows by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hpbench.errors import UsageError, WeightsError
+from hpbench.method import WeightsInfo
+from hpbench.spec import suggest
+
+__all__ = ["BUNDLED", "bundled_weights", "named_weights", "resolve_weights", "weights_folder"]
+
+_PACKAGE_FOLDER = Path(__file__).parent / "weights"
+
+BUNDLED = "bundled"
+"""Name of the weights that come with hpbench."""
+
+_AUTHORS_LICENCE = (
+    "code Apache-2.0; weights trained on 300W-LP, whose pictures are for research only"
+)
+
+_FETCHED: tuple[tuple[str, WeightsInfo], ...] = (
+    (
+        "hopenet_alpha1.pkl",
+        WeightsInfo(
+            name="alpha1",
+            summary="ResNet-50 of the paper, alpha 1",
+            licence=_AUTHORS_LICENCE,
+            trained_on=("w300lp",),
+            source="https://drive.google.com/open?id=1EJPu2sOAwrfuamTitTkw2xJ2ipmMsmD3",
+        ),
+    ),
+    (
+        "hopenet_alpha2.pkl",
+        WeightsInfo(
+            name="alpha2",
+            summary="ResNet-50 of the paper, alpha 2",
+            licence=_AUTHORS_LICENCE,
+            trained_on=("w300lp",),
+            source="https://drive.google.com/open?id=16OZdRULgUpceMKZV6U9PNFiigfjezsCY",
+        ),
+    ),
+    (
+        "hopenet_robust_alpha1.pkl",
+        WeightsInfo(
+            name="robust",
+            summary="ResNet-50 of the authors, alpha 1, trained to bear poor picture quality",
+            licence=_AUTHORS_LICENCE,
+            trained_on=("w300lp",),
+            source="https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR",
+        ),
+    ),
+    (
+        "shuff_epoch_120.pkl",
+        WeightsInfo(
+            name="lite",
+            summary="ShuffleNetV2 x1.0 of deep-head-pose-lite",
+            licence="Apache-2.0; trained on 300W-LP, whose pictures are for research only",
+            trained_on=("w300lp",),
+            source="https://github.com/OverEuro/deep-head-pose-lite/tree/master/model",
+        ),
+    ),
+)
+
+
+def weights_folder() -> Path:
+    """Folder of weights that were fetched: ``$HPBENCH_CACHE/weights``, or the user's cache."""
+    named = os.environ.get("HPBENCH_CACHE")
+    if named:
+        return Path(named) / "weights"
+    import pooch
+
+    return Path(pooch.os_cache("hpbench")) / "weights"
+
+
+def bundled_weights() -> Path | None:
+    """File of the weights that come with hpbench, or None where there are none."""
+    files = sorted(_PACKAGE_FOLDER.glob("*.safetensors"))
+    return files[0] if files else None
+
+
+def named_weights() -> tuple[WeightsInfo, ...]:
+    """All weights with a name; those that are on this machine carry their path and size."""
+    folder = weights_folder()
+    known = [_bundled_info()] if bundled_weights() is not None else []
+    for file, info in _FETCHED:
+        path = folder / file
+        if path.is_file():
+            known.append(info.model_copy(update={"path": path, "size_bytes": path.stat().st_size}))
+        else:
+            known.append(info)
+    return tuple(known)
+
+
+def _bundled_info() -> WeightsInfo:
+    from hpbench.methods.hopenet.card import read_card
+    from hpbench.methods.hopenet.files import sha256_of
+
+    path = bundled_weights()
+    assert path is not None
+    card = read_card(path)
+    if card is None:
+        raise WeightsError(f"{path}: bundled weights without a card; reinstall hpbench")
+    return WeightsInfo(
+        name=BUNDLED,
+        summary=card.summary,
+        licence=card.licence,
+        trained_on=card.trained_on,
+        size_bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+        source="comes with hpbench",
+        path=path,
+    )
+
+
+def resolve_weights(weights: str) -> Path:
+    """File behind the ``weights`` option.
+
+    Parameters
+    ----------
+    weights : str
+        A path, a name, or empty for the weights that come with hpbench.
+
+    Raises
+    ------
+    UsageError
+        If nothing is asked for and nothing is bundled, or the name is unknown.
+    WeightsError
+        If a named file has not been fetched yet, or a path does not exist.
+    """
+    if not weights or weights == BUNDLED:
+        path = bundled_weights()
+        if path is None:
+            raise UsageError(
+                "method 'hopenet' has no weights yet: give hopenet[weights=FILE] a state dict of "
+                "deep-head-pose, deep-head-pose-lite or 'hpbench train hopenet'; "
+                "'hpbench weights' lists where to get some"
+            )
+        return path
+    for file, info in _FETCHED:
+        if weights == info.name:
+            path = weights_folder() / file
+            if not path.is_file():
+                raise WeightsError(
+                    f"{path}: weights '{weights}' are not there yet; "
+                    f"fetch them from {info.source} and put them under this name"
+                )
+            return path
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise WeightsError(f"{path}: no such weights file")
+    names = [info.name for info in named_weights()]
+    raise UsageError(f"no weights '{weights}', and no such file; {suggest(weights, names)}")

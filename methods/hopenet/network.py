@@ -1,0 +1,169 @@
+"""Hopenet's network: a shared backbone and one fully connected head per angle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from hpbench.errors import UsageError
+from hpbench.spec import suggest
+
+__all__ = [
+    "HEADS",
+    "REGRESSION_UNIT_DEG",
+    "THIN_RESNETS",
+    "HopenetNetwork",
+    "backbone_names",
+    "make_network",
+]
+
+HEADS = ("fc_yaw", "fc_pitch", "fc_roll")
+"""Names of the heads, in the order of the output; the same as in the authors' state dicts."""
+
+REGRESSION_UNIT_DEG = 30.0
+"""A regression head's output of one means this many degrees, so that it starts well scaled."""
+
+THIN_RESNETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "thin_resnet_s": ((24, 48, 96, 192), (1, 2, 2, 1)),
+    "thin_resnet_m": ((32, 64, 128, 256), (2, 2, 2, 2)),
+}
+"""Small ResNets of this project for inputs near 112 pixels: widths and blocks per stage."""
+
+_IMAGENET_CLASSES = 1000
+
+
+class HopenetNetwork(nn.Module):
+    """Backbone and three heads.
+
+    Parameters
+    ----------
+    backbone : Module
+        Maps (n, 3, height, width) to (n, features).
+    features : int
+    outputs : int
+        Outputs per angle: the number of bins, or 1 for plain regression.
+
+    Notes
+    -----
+    The attribute names are those of natanielruiz/deep-head-pose with ``backbone.`` before
+    everything that is not a head.
+    """
+
+    def __init__(self, backbone: nn.Module, features: int, outputs: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fc_yaw = nn.Linear(features, outputs)
+        self.fc_pitch = nn.Linear(features, outputs)
+        self.fc_roll = nn.Linear(features, outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (or scaled angles), shape (n, 3, outputs), for yaw, pitch and roll."""
+        features = self.backbone(images).flatten(1)
+        return torch.stack(
+            [self.fc_yaw(features), self.fc_pitch(features), self.fc_roll(features)], dim=1
+        )
+
+
+def backbone_names() -> list[str]:
+    """All backbones: this project's thin ResNets and torchvision's classification networks."""
+    return [*THIN_RESNETS, *models.list_models(module=models)]
+
+
+def make_network(backbone: str, outputs: int, input_size: int = 224) -> HopenetNetwork:
+    """Build an untrained network.
+
+    Parameters
+    ----------
+    backbone : str
+        One of :func:`backbone_names`.
+    outputs : int
+        Bins per angle, or 1 for regression.
+    input_size : int
+        Side of the input in pixels; only vision transformers depend on it.
+
+    Raises
+    ------
+    UsageError
+        If the backbone is unknown, or cannot be built for this input size.
+    """
+    if backbone in THIN_RESNETS:
+        widths, blocks = THIN_RESNETS[backbone]
+        return HopenetNetwork(_thin_resnet(widths, blocks), widths[-1], outputs)
+    if backbone not in backbone_names():
+        raise UsageError(f"no backbone '{backbone}'; {suggest(backbone, backbone_names())}")
+    try:
+        classifier = models.get_model(backbone, **_builder_arguments(backbone, input_size))
+    except (ValueError, AssertionError) as error:
+        raise UsageError(
+            f"backbone '{backbone}' cannot take {input_size} pixel inputs: {error}"
+        ) from error
+    features = _remove_classifier(classifier)
+    return HopenetNetwork(classifier, features, outputs)
+
+
+def _builder_arguments(backbone: str, input_size: int) -> dict[str, Any]:
+    """Arguments that a few of torchvision's builders need."""
+    arguments: dict[str, Any] = {"weights": None}
+    if backbone in ("googlenet", "inception_v3"):  # training would return three outputs
+        arguments |= {"aux_logits": False, "init_weights": True}
+    if backbone.startswith("vit_"):
+        arguments["image_size"] = input_size
+    if backbone.startswith("maxvit"):
+        arguments["input_size"] = (input_size, input_size)
+    return arguments
+
+
+def _remove_classifier(network: nn.Module) -> int:
+    """Replace the layer with the 1000 ImageNet classes by nothing; return what it was fed."""
+    for name, layer in reversed(list(network.named_modules())):
+        if isinstance(layer, nn.Linear) and layer.out_features == _IMAGENET_CLASSES:
+            features = layer.in_features
+        elif isinstance(layer, nn.Conv2d) and layer.out_channels == _IMAGENET_CLASSES:
+            features = layer.in_channels  # SqueezeNet classifies with a 1x1 convolution
+        else:
+            continue
+        parent, _, attribute = name.rpartition(".")
+        setattr(network.get_submodule(parent), attribute, nn.Identity())
+        return features
+    raise UsageError(f"{type(network).__name__} has no ImageNet classifier to replace")
+
+
+class _ThinBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut that averages where the picture is halved."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
+            conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.shortcut = nn.Sequential(pool, conv, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.shortcut(x) + self.bn2(self.conv2(y)))
+
+
+def _thin_resnet(widths: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, widths[0], 5, 2, 2, bias=False),
+        nn.BatchNorm2d(widths[0]),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    ]
+    inputs = widths[0]
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        for block in range(count):
+            stride = 2 if block == 0 and stage > 0 else 1
+            layers.append(_ThinBlock(inputs, width, stride))
+            inputs = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
