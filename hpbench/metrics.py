@@ -1,0 +1,372 @@
+"""Errors of predicted rotations against labels, on whole arrays at once.
+
+Names ending in ``_deg`` or ``_error`` go down when a method gets better, names ending in
+``_score`` go up. A face without an answer, and an axis without a label, is NaN; no function
+turns a NaN into a zero, and every function says how it counts them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.protocol import EulerReading, WrapRule
+from hpbench.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    nearest_angles,
+    nearest_rotation,
+    rq_angles_from_rotation,
+    wrap_deg,
+)
+
+__all__ = [
+    "FAILURE_DEG",
+    "YAW_BINS",
+    "YawBin",
+    "accuracy_score",
+    "align_camera_side",
+    "align_head_side",
+    "angle_differences_deg",
+    "auc_score",
+    "balanced_mae_deg",
+    "ced",
+    "face_mae_deg",
+    "failure_count",
+    "fill_missing_with_frontal",
+    "mae_deg",
+    "yaw_bin_masks",
+    "yaw_bins",
+]
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+FAILURE_DEG = 90.0
+"""A geodesic error above this is a failure: the head points the other way."""
+
+YAW_BINS = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
+"""Bins of the absolute true yaw. The last one also takes labels up to `_LAST_BIN_END`."""
+
+_LAST_BIN_END = 99.0  # AFLW2000 keeps labels up to 99 degrees (natanielruiz/deep-head-pose#41)
+
+
+def angle_differences_deg(
+    R_pred: npt.ArrayLike,
+    true_angles_deg: npt.ArrayLike,
+    euler: EulerReading = "nearest",
+    wrap: WrapRule = "360",
+) -> Array:
+    """Predicted minus true yaw, pitch, roll.
+
+    Parameters
+    ----------
+    R_pred : array_like, shape (n, 3, 3)
+        Predicted rotations; NaN where a face has no answer.
+    true_angles_deg : array_like, shape (n, 3)
+        Yaw, pitch, roll of the labels; NaN where an axis is not labelled.
+    euler : {'nearest', 'canonical', 'rq'}
+        How angles are read from a rotation, see :class:`hpbench.protocol.Protocol`.
+    wrap : {'360', 'none'}
+        Whether differences are wrapped to -180..180.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        Signed differences in degrees; NaN without answer or label.
+
+    Examples
+    --------
+    >>> from hpbench.rotation import rotation_from_angles
+    >>> angle_differences_deg(rotation_from_angles([[10, 0, 5]]), [[7, np.nan, 5]]).round(6)
+    array([[ 3., nan,  0.]])
+    """
+    R = np.asarray(R_pred, dtype=np.float64)
+    truth = np.asarray(true_angles_deg, dtype=np.float64)
+    if euler == "nearest":
+        angles = nearest_angles(R, truth)
+    elif euler == "canonical":
+        angles = angles_from_rotation(R)
+    else:
+        answered = np.isfinite(R).all(axis=(-1, -2))
+        angles = np.full(truth.shape, np.nan)
+        angles[answered] = rq_angles_from_rotation(R[answered])
+    difference = angles - truth
+    return wrap_deg(difference) if wrap == "360" else difference
+
+
+def face_mae_deg(differences_deg: npt.ArrayLike) -> Array:
+    """Mean absolute error of each face over its labelled axes.
+
+    Parameters
+    ----------
+    differences_deg : array_like, shape (n, 3)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        NaN for a face without answer, or without any labelled axis.
+    """
+    absolute = np.abs(np.asarray(differences_deg, dtype=np.float64))
+    present = np.isfinite(absolute)
+    count = present.sum(axis=-1)
+    total = np.where(present, absolute, 0.0).sum(axis=-1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def mae_deg(differences_deg: npt.ArrayLike) -> Array:
+    """Mean absolute error of yaw, pitch, roll and of their mean.
+
+    Sums run over faces, never over batches. The fourth number is the mean over the faces of
+    :func:`face_mae_deg`, so it is the mean of the first three wherever every face has the
+    same labelled axes.
+
+    Parameters
+    ----------
+    differences_deg : array_like, shape (n, 3)
+
+    Returns
+    -------
+    ndarray, shape (4,)
+        Degrees; NaN where no face has the axis.
+
+    Examples
+    --------
+    >>> mae_deg([[3.0, -1.0, 2.0], [1.0, 1.0, -4.0], [np.nan, np.nan, np.nan]])
+    array([2., 1., 3., 2.])
+    """
+    differences = np.asarray(differences_deg, dtype=np.float64)
+    columns = [*np.abs(differences).T, face_mae_deg(differences)]
+    return np.array([_mean_of_finite(column) for column in columns])
+
+
+def _mean_of_finite(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
+def ced(
+    errors_deg: npt.ArrayLike, thresholds_deg: npt.ArrayLike, faces: int | None = None
+) -> Array:
+    """Cumulative error distribution: share of faces with an error of at most each threshold.
+
+    Parameters
+    ----------
+    errors_deg : array_like, shape (n,)
+        One error per face; NaN (no answer) lies beyond every threshold.
+    thresholds_deg : array_like, shape (k,)
+    faces : int, optional
+        Number of faces to divide by; the default is n.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        Shares 0..1; NaN when there is no face at all.
+    """
+    errors = np.asarray(errors_deg, dtype=np.float64)
+    total = errors.size if faces is None else faces
+    thresholds = np.asarray(thresholds_deg, dtype=np.float64)
+    if total == 0:
+        return np.full(thresholds.shape, np.nan)
+    ordered = np.sort(errors[np.isfinite(errors)])
+    return np.searchsorted(ordered, thresholds, side="right") / total
+
+
+def auc_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
+    """Area under the CED up to a limit, divided by the limit: 1 is perfect.
+
+    The area is exact, not summed over steps: a face with error e is counted from e to the
+    limit, so the normalised area is the mean of ``max(0, 1 - e / limit)``.
+
+    Parameters
+    ----------
+    errors_deg : array_like, shape (n,)
+        NaN (no answer) counts as an error beyond the limit.
+    limit_deg : float
+
+    Returns
+    -------
+    float
+        NaN when there is no face.
+    """
+    errors = np.asarray(errors_deg, dtype=np.float64)
+    if errors.size == 0:
+        return float("nan")
+    gain = np.clip(1.0 - errors / limit_deg, 0.0, None)
+    return float(np.where(np.isfinite(gain), gain, 0.0).mean())
+
+
+def accuracy_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
+    """Share of faces whose error is at most a limit; NaN (no answer) is a miss."""
+    return float(ced(errors_deg, [limit_deg])[0])
+
+
+def failure_count(geodesic_error_deg: npt.ArrayLike) -> int:
+    """Count answers that are more than 90 degrees off; a face without answer is not one."""
+    return int(np.count_nonzero(np.asarray(geodesic_error_deg, dtype=np.float64) > FAILURE_DEG))
+
+
+@dataclass(frozen=True, slots=True)
+class YawBin:
+    """Errors of the faces whose absolute true yaw lies in one bin.
+
+    Attributes
+    ----------
+    from_deg, to_deg : float
+    faces : int
+        Labelled faces in the bin, answered or not.
+    images : int
+        Faces in the bin that were scored.
+    mae_deg : float
+        Mean over these of :func:`face_mae_deg`; NaN if there is none.
+    """
+
+    from_deg: float
+    to_deg: float
+    faces: int
+    images: int
+    mae_deg: float
+
+
+def yaw_bin_masks(true_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]]:
+    """Split faces by absolute true yaw: 0-30, 30-60, 60-90 degrees.
+
+    A bin holds its lower edge. The last one also takes labels up to 99 degrees, the limit of
+    the AFLW2000 protocol; a fourth, 99-180, appears only where such labels exist.
+
+    Parameters
+    ----------
+    true_yaw_deg : array_like, shape (n,)
+        A face without a yaw label (NaN) is in no bin.
+
+    Returns
+    -------
+    list of tuple
+        First and last yaw in degrees, and a mask of shape (n,), for each bin.
+    """
+    yaw = np.abs(np.asarray(true_yaw_deg, dtype=np.float64))
+    *inner, (start, end) = YAW_BINS
+    masks = [(low, high, (yaw >= low) & (yaw < high)) for low, high in inner]
+    masks.append((start, end, (yaw >= start) & (yaw <= _LAST_BIN_END)))
+    beyond = yaw > _LAST_BIN_END
+    if beyond.any():
+        masks.append((_LAST_BIN_END, 180.0, beyond))
+    return masks
+
+
+def yaw_bins(face_errors_deg: npt.ArrayLike, true_yaw_deg: npt.ArrayLike) -> list[YawBin]:
+    """Errors by absolute true yaw, in the bins of :func:`yaw_bin_masks`.
+
+    Parameters
+    ----------
+    face_errors_deg : array_like, shape (n,)
+        :func:`face_mae_deg`; NaN without answer.
+    true_yaw_deg : array_like, shape (n,)
+
+    Returns
+    -------
+    list of YawBin
+    """
+    errors = np.asarray(face_errors_deg, dtype=np.float64)
+    return [
+        YawBin(
+            from_deg=start,
+            to_deg=end,
+            faces=int(np.count_nonzero(mask)),
+            images=int(np.count_nonzero(mask & np.isfinite(errors))),
+            mae_deg=_mean_of_finite(errors[mask]),
+        )
+        for start, end, mask in yaw_bin_masks(true_yaw_deg)
+    ]
+
+
+def balanced_mae_deg(bins: list[YawBin]) -> float:
+    """Mean of the bins' errors, so that profile faces weigh as much as frontal ones.
+
+    NaN where a bin has labelled faces and not one answer: leaving out the hard bin must not
+    lower the figure.
+    """
+    filled = [one for one in bins if one.faces]
+    if not filled:
+        return float("nan")
+    return float(np.mean([one.mae_deg for one in filled]))
+
+
+def fill_missing_with_frontal(R_pred: npt.ArrayLike) -> Array:
+    """Rotations with a frontal head (identity) where a face has no answer.
+
+    Parameters
+    ----------
+    R_pred : array_like, shape (n, 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (n, 3, 3)
+    """
+    R = np.array(R_pred, dtype=np.float64)
+    R[~np.isfinite(R).all(axis=(-1, -2))] = np.eye(3)
+    return R
+
+
+def align_camera_side(
+    R_pred: npt.ArrayLike, R_true: npt.ArrayLike, groups: npt.ArrayLike | None = None
+) -> Array:
+    """Take out the one turn of the camera that best explains the errors.
+
+    ``D`` is the chordal mean of ``R_pred @ R_true.T`` over the faces with an error below 90
+    degrees, and predictions become ``D.T @ R_pred`` (pcr-upm/opal23_headpose, issues #1-#3).
+
+    Parameters
+    ----------
+    R_pred, R_true : array_like, shape (n, 3, 3)
+        NaN without answer, or with an incomplete label.
+    groups : array_like, shape (n,), optional
+        One turn per group (BIWI: per sequence). The default is one turn for all.
+
+    Returns
+    -------
+    ndarray, shape (n, 3, 3)
+        NaN in a group without any usable face.
+    """
+    pred = np.asarray(R_pred, dtype=np.float64)
+    true = np.asarray(R_true, dtype=np.float64)
+    if groups is None:
+        return _mean_rotation(pred @ np.swapaxes(true, -1, -2), geodesic_deg(pred, true)).T @ pred
+    aligned = np.empty_like(pred)
+    labels = np.asarray(groups)
+    for label in np.unique(labels):
+        mask = labels == label
+        aligned[mask] = align_camera_side(pred[mask], true[mask])
+    return aligned
+
+
+def align_head_side(R_pred: npt.ArrayLike, R_true: npt.ArrayLike) -> Array:
+    """Take out the one turn between two neutral heads that best explains the errors.
+
+    ``D`` is the chordal mean of ``R_true.T @ R_pred`` over the faces with an error below 90
+    degrees, and predictions become ``R_pred @ D.T``. It undoes another definition of "frontal",
+    such as the forehead of another 3D face model.
+
+    Parameters
+    ----------
+    R_pred, R_true : array_like, shape (n, 3, 3)
+        NaN without answer, or with an incomplete label.
+
+    Returns
+    -------
+    ndarray, shape (n, 3, 3)
+        All NaN when no face is usable.
+    """
+    pred = np.asarray(R_pred, dtype=np.float64)
+    true = np.asarray(R_true, dtype=np.float64)
+    return pred @ _mean_rotation(np.swapaxes(true, -1, -2) @ pred, geodesic_deg(pred, true)).T
+
+
+def _mean_rotation(turns: Array, error_deg: Array) -> Array:
+    """Chordal mean, shape (3, 3), of the turns with an error below 90 degrees."""
+    usable = error_deg < FAILURE_DEG
+    if not usable.any():
+        return np.full((3, 3), np.nan)
+    return nearest_rotation(turns[usable].mean(axis=0))

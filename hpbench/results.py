@@ -1,0 +1,614 @@
+"""From the tables of a run folder to the summary ``results.json``.
+
+Only stored rotations are read; no method runs and no picture is opened here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench import metrics, statistics
+from hpbench.errors import DataError
+from hpbench.protocol import Protocol
+from hpbench.rotation import ANGLES, geodesic_deg, maev_deg
+from hpbench.runfolder import ROTATION_COLUMNS, SCHEMA, RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "DatasetScores",
+    "MethodScores",
+    "RunTables",
+    "load_run",
+    "score_datasets",
+    "summarise",
+]
+
+Array = npt.NDArray[np.float64]
+Json = dict[str, Any]
+
+STAGES = ("prepare", "infer", "decode", "total")
+
+_ROTATION = list(ROTATION_COLUMNS)
+_TRUTH = ["yaw_deg", "pitch_deg", "roll_deg"]
+_COLUMNS = {
+    "faces": ["dataset", "image_id", "group", "excluded", *_TRUTH, *_ROTATION],
+    "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
+    "timing": ["dataset", "method", "image_id", *(f"{stage}_ms" for stage in STAGES)],
+}
+_AUC_LIMITS_DEG = (15, 30)
+_ACCURACY_LIMITS_DEG = (5, 10, 15)
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """What a run folder holds, in memory."""
+
+    folder: Path
+    faces: pd.DataFrame
+    predictions: pd.DataFrame
+    timing: pd.DataFrame
+    run: Json
+
+
+def load_run(folder: Path) -> RunTables:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    RunTables
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, is no run folder, was written under another schema, or is
+        half-written.
+    """
+    import pandas as pd
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such run folder; `hpbench run` writes one")
+    run = RunFolder(folder).read_run()
+    tables: dict[str, pd.DataFrame] = {}
+    for name, columns in _COLUMNS.items():
+        file = folder / f"{name}.parquet"
+        if name == "timing" and not file.is_file():  # a run may be told not to measure time
+            tables[name] = pd.DataFrame(columns=columns)
+            continue
+        if not file.is_file():
+            raise DataError(f"{file}: missing, the run is not finished; repeat its command")
+        try:
+            tables[name] = pd.read_parquet(file)
+        except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+            raise DataError(f"{file}: damaged ({error}); repeat the run") from error
+        lacking = [column for column in columns if column not in tables[name]]
+        if lacking:
+            raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
+    return RunTables(folder, run=run, **tables)
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """Answers and errors of one method on the faces of one data set that are not excluded.
+
+    Attributes
+    ----------
+    spec : str
+        Canonical text of the method and its options.
+    R_pred : ndarray, shape (n, 3, 3)
+        NaN where there is no answer.
+    no_answer : dict of str to int
+        Reasons for missing answers, counted.
+    differences_deg : ndarray, shape (n, 3)
+        Predicted minus true yaw, pitch, roll as the protocol reads them.
+    geodesic_deg, maev_deg : ndarray, shape (n,)
+        NaN without answer, and where the label lacks an axis.
+    """
+
+    spec: str
+    R_pred: Array
+    no_answer: dict[str, int]
+    differences_deg: Array
+    geodesic_deg: Array
+    maev_deg: Array
+
+    @cached_property
+    def face_mae_deg(self) -> Array:
+        """Mean absolute error of each face over its labelled axes, shape (n,)."""
+        return metrics.face_mae_deg(self.differences_deg)
+
+    @property
+    def answered(self) -> npt.NDArray[np.bool_]:
+        """Which faces were answered, shape (n,)."""
+        return np.isfinite(self.face_mae_deg)
+
+
+@dataclass(frozen=True)
+class DatasetScores:
+    """All methods on one data set, aligned face by face.
+
+    Attributes
+    ----------
+    name : str
+    protocol : Protocol
+    image_ids : ndarray, shape (n,)
+        The faces that are not excluded, in the data set's order.
+    rows : ndarray, shape (n,)
+        Their places among the data set's rows of ``faces.parquet``.
+    groups : ndarray of str, shape (n,)
+    resample_groups : bool
+        Whether statistics draw whole groups.
+    angles_deg : ndarray, shape (n, 3)
+    R_true : ndarray, shape (n, 3, 3)
+        NaN where the label lacks an axis.
+    excluded : dict of str to int
+        Reasons for excluded faces, counted.
+    methods : list of MethodScores
+    """
+
+    name: str
+    protocol: Protocol
+    image_ids: npt.NDArray[np.object_]
+    rows: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.object_]
+    resample_groups: bool
+    angles_deg: Array
+    R_true: Array
+    excluded: dict[str, int]
+    methods: list[MethodScores]
+
+    @property
+    def unit_groups(self) -> npt.NDArray[np.object_] | None:
+        """Groups to draw or align by; None where every image stands alone."""
+        return self.groups if self.resample_groups else None
+
+    @property
+    def has_rotations(self) -> bool:
+        """Whether every face has a complete label, so that geodesic errors exist."""
+        return bool(np.isfinite(self.R_true).all())
+
+    @property
+    def common(self) -> npt.NDArray[np.bool_]:
+        """Faces that every method answered, shape (n,); a method without any answer is left out."""
+        answered = [method.answered for method in self.methods if method.answered.any()]
+        if not answered:
+            return np.zeros(len(self.image_ids), dtype=bool)
+        return np.logical_and.reduce(answered)
+
+    def curve_errors_deg(self, method: MethodScores) -> Array:
+        """Error per face for curves: geodesic where labels are complete, else the mean angle."""
+        return method.geodesic_deg if self.has_rotations else method.face_mae_deg
+
+
+def score_datasets(
+    faces: pd.DataFrame, predictions: pd.DataFrame, run: Json
+) -> list[DatasetScores]:
+    """Line up the predictions of a run with the labels, and take the errors.
+
+    Parameters
+    ----------
+    faces, predictions : DataFrame
+        Tables of a run folder.
+    run : dict
+        Its ``run.json``.
+
+    Returns
+    -------
+    list of DatasetScores
+        In the order of ``run["datasets"]``.
+
+    Raises
+    ------
+    DataError
+        If a prediction has no face, or a face has no row although the method ran: such a run
+        was killed and has to be finished first.
+    """
+    by_dataset = dict(list(faces.groupby("dataset", sort=False, observed=True)))
+    answers = dict(list(predictions.groupby(["dataset", "method"], sort=False, observed=True)))
+    scores = []
+    for name, about in run["datasets"].items():
+        if name not in by_dataset:
+            raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
+        dataset = _index_faces(name, about, by_dataset[name])
+        for spec in run["methods"]:
+            if spec in about.get("not_run", {}):
+                continue
+            if (name, spec) not in answers:
+                raise DataError(
+                    f"predictions.parquet has no row of '{spec}' on '{name}': the run is not "
+                    "finished; repeat its command"
+                )
+            dataset.methods.append(_score_method(dataset, spec, answers[name, spec]))
+        scores.append(dataset)
+    return scores
+
+
+def _index_faces(name: str, about: Json, faces: pd.DataFrame) -> DatasetScores:
+    if not faces["image_id"].is_unique:
+        twice = faces.loc[faces["image_id"].duplicated(), "image_id"].iloc[0]
+        raise DataError(f"faces.parquet: image '{twice}' occurs twice in data set '{name}'")
+    angles = faces[_TRUTH].to_numpy(dtype=np.float64)
+    unlabelled = ~np.isfinite(angles).any(axis=1) & faces["excluded"].isna().to_numpy()
+    reasons = faces["excluded"].where(~unlabelled, "no labelled angle")
+    included = reasons.isna().to_numpy()
+    kept = faces[included]
+    groups = kept["group"].fillna("").to_numpy(dtype=object)
+    resample_groups = about.get("resample") == "group" and bool((groups != "").any())
+    if resample_groups:  # a face without a group is a group of its own
+        groups = np.where(groups == "", kept["image_id"].to_numpy(dtype=object), groups)
+    return DatasetScores(
+        name=name,
+        protocol=Protocol.model_validate(about["protocol"]),
+        image_ids=kept["image_id"].to_numpy(dtype=object),
+        rows=np.flatnonzero(included),
+        groups=groups,
+        resample_groups=resample_groups,
+        angles_deg=angles[included],
+        R_true=kept[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3),
+        excluded=_count(reasons[~included]),
+        methods=[],
+    )
+
+
+def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> MethodScores:
+    import pandas as pd
+
+    row_of_face = pd.Index(rows["image_id"]).get_indexer(pd.Index(dataset.image_ids))
+    if (row_of_face < 0).any():
+        lacking = int(np.count_nonzero(row_of_face < 0))
+        raise DataError(
+            f"predictions.parquet lacks {lacking} of {len(row_of_face)} faces of '{spec}' on "
+            f"'{dataset.name}': the run is not finished; repeat its command"
+        )
+    ordered = rows.iloc[row_of_face]
+    R_pred = ordered[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3).copy()
+    silent = (ordered["status"] != "ok").to_numpy()
+    R_pred[silent] = np.nan
+    damaged = ~silent & ~np.isfinite(R_pred).all(axis=(1, 2))
+    if damaged.any():
+        image_id = dataset.image_ids[damaged][0]
+        raise DataError(
+            f"predictions.parquet: '{spec}' on '{dataset.name}', image '{image_id}': "
+            "status ok without a rotation; repeat the run"
+        )
+    return MethodScores(
+        spec=spec,
+        R_pred=R_pred,
+        no_answer=_count(ordered.loc[silent, "reason"].fillna("no reason given")),
+        differences_deg=metrics.angle_differences_deg(
+            R_pred, dataset.angles_deg, dataset.protocol.euler, dataset.protocol.wrap
+        ),
+        geodesic_deg=geodesic_deg(R_pred, dataset.R_true),
+        maev_deg=maev_deg(R_pred, dataset.R_true),
+    )
+
+
+def _count(reasons: pd.Series) -> dict[str, int]:
+    """Reasons with their number, the commonest first."""
+    return dict(Counter(reasons.astype(str)).most_common())
+
+
+def summarise(
+    faces: pd.DataFrame, predictions: pd.DataFrame, timing: pd.DataFrame, run: Json
+) -> Json:
+    """Everything that ``results.json`` holds (docs/results-format.md).
+
+    Parameters
+    ----------
+    faces, predictions, timing : DataFrame
+        Tables of a run folder.
+    run : dict
+        Its ``run.json``.
+
+    Returns
+    -------
+    dict
+        Ready for ``json.dumps(..., allow_nan=False)``: a figure that does not exist is None.
+
+    Raises
+    ------
+    DataError
+        If the tables do not fit together.
+    """
+    times = dict(list(timing.groupby(["dataset", "method"], sort=False, observed=True)))
+    results: list[Json] = []
+    comparisons: list[Json] = []
+    not_run: list[Json] = []
+    for dataset in score_datasets(faces, predictions, run):
+        about = run["datasets"][dataset.name]
+        resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
+        compared, ranks = _compare(dataset, resampling)
+        comparisons += compared
+        for method, rank in zip(dataset.methods, ranks, strict=True):
+            result = _identity(dataset, method, run["methods"][method.spec], about)
+            result |= _accuracy(dataset, method, resampling)
+            result["rank"] = rank
+            result["runtime_ms"] = _runtime(times.get((dataset.name, method.spec)))
+            results.append(result)
+        not_run += [
+            {"dataset": dataset.name, "method_spec": spec, "reason": reason}
+            for spec, reason in about.get("not_run", {}).items()
+        ]
+    return {
+        "schema": SCHEMA,
+        "hpbench": run.get("hpbench"),
+        "created": run.get("created"),
+        "results": results,
+        "comparisons": comparisons,
+        "not_run": not_run,
+    }
+
+
+def _identity(dataset: DatasetScores, method: MethodScores, about: Json, data: Json) -> Json:
+    """What was run on what, and how many faces."""
+    card = about.get("card", {})
+    excluded = sum(dataset.excluded.values())
+    scored = int(np.count_nonzero(method.answered))
+    faces = len(dataset.image_ids)
+    data_card = data.get("card", {})
+    return {
+        "dataset": dataset.name,
+        "method": about["name"],
+        "method_spec": method.spec,
+        "protocol": {
+            "name": dataset.protocol.name,
+            "version": dataset.protocol.version,
+            "hash": data.get("protocol_hash", dataset.protocol.hash),
+        },
+        "boxes": data.get("boxes", dataset.protocol.boxes),
+        "images": {
+            "total": faces + excluded,
+            "excluded": excluded,
+            "scored": scored,
+            "no_answer": faces - scored,
+        },
+        "coverage": _number(scored / faces) if faces else None,
+        "excluded_reasons": dataset.excluded,
+        "no_answer_reasons": method.no_answer,
+        "weights_sha256": card.get("weights_sha256"),
+        "trained_on_this": data.get("name", dataset.name) in card.get("trained_on", ()),
+        "trained_on_renders": data_card.get("domain") == "render"
+        and "render" in card.get("trained_domains", ()),
+    }
+
+
+def _accuracy(
+    dataset: DatasetScores, method: MethodScores, resampling: statistics.Resampling
+) -> Json:
+    """All error figures of one method on one data set, with intervals."""
+    bins = metrics.yaw_bins(method.face_mae_deg, dataset.angles_deg[:, 0])
+    common = dataset.common
+    frontal = _errors(dataset, metrics.fill_missing_with_frontal(method.R_pred))
+    curve = dataset.curve_errors_deg(method)
+    return {
+        "mae_deg": _mae(method.differences_deg),
+        "geodesic_deg": _geodesic(method.geodesic_deg),
+        "by_abs_yaw": [
+            {
+                "from": one.from_deg,
+                "to": one.to_deg,
+                "images": one.images,
+                "no_answer": one.faces - one.images,
+                "mae_mean": _number(one.mae_deg),
+            }
+            for one in bins
+        ],
+        "balanced_mae_deg": _number(metrics.balanced_mae_deg(bins)),
+        "bias_deg": _named(_column_means(method.differences_deg)),
+        "maev_deg": _number(_column_means(method.maev_deg[:, None])[0]),
+        "failures": metrics.failure_count(method.geodesic_deg),
+        "ced": {
+            "error": "geodesic" if dataset.has_rotations else "mean_angle",
+            **{
+                f"auc_{limit}": _number(metrics.auc_score(curve, limit))
+                for limit in _AUC_LIMITS_DEG
+            },
+            **{
+                f"accuracy_{limit}": _number(metrics.accuracy_score(curve, limit))
+                for limit in _ACCURACY_LIMITS_DEG
+            },
+        },
+        "common_images": {
+            "images": int(np.count_nonzero(common)),
+            "mae_deg": _mae(method.differences_deg[common]),
+            "geodesic_deg": _geodesic(method.geodesic_deg[common]),
+        },
+        "missing_as_frontal": {
+            "images": len(dataset.image_ids),
+            "mae_deg": _mae(frontal[0]),
+            "geodesic_deg": _geodesic(frontal[1]),
+        },
+        "aligned": _aligned(dataset, method),
+        "intervals_95": _intervals(dataset, method, frontal[0], resampling),
+    }
+
+
+def _errors(dataset: DatasetScores, R_pred: Array) -> tuple[Array, Array]:
+    """Angle differences, shape (n, 3), and geodesic errors, shape (n,), of other rotations."""
+    differences = metrics.angle_differences_deg(
+        R_pred, dataset.angles_deg, dataset.protocol.euler, dataset.protocol.wrap
+    )
+    return differences, geodesic_deg(R_pred, dataset.R_true)
+
+
+def _aligned(dataset: DatasetScores, method: MethodScores) -> Json:
+    """Errors after taking out one turn of the camera, or of the neutral head."""
+    camera = metrics.align_camera_side(method.R_pred, dataset.R_true, dataset.unit_groups)
+    head = metrics.align_head_side(method.R_pred, dataset.R_true)
+    aligned: Json = {}
+    for side, R_pred, per in (
+        ("camera_side", camera, "group" if dataset.resample_groups else "all"),
+        ("head_side", head, "all"),
+    ):
+        differences, geodesic = _errors(dataset, R_pred)
+        aligned[side] = {
+            "per": per,
+            "mae_deg": _mae(differences),
+            "geodesic_deg": _geodesic(geodesic),
+        }
+    return aligned
+
+
+def _intervals(
+    dataset: DatasetScores,
+    method: MethodScores,
+    frontal_differences_deg: Array,
+    resampling: statistics.Resampling,
+) -> Json | None:
+    """Bootstrap intervals of the figures, or None where fewer than two units can be drawn."""
+    if resampling.units < 2:
+        return None
+    face = method.face_mae_deg
+    curve = dataset.curve_errors_deg(method)
+    columns: dict[str, Array] = dict(zip(ANGLES, np.abs(method.differences_deg).T, strict=True))
+    columns |= {
+        "mean": face,
+        "geodesic": method.geodesic_deg,
+        "maev": method.maev_deg,
+        "common": np.where(dataset.common, face, np.nan),
+        "frontal": metrics.face_mae_deg(frontal_differences_deg),
+    }
+    for limit in _AUC_LIMITS_DEG:
+        columns[f"auc_{limit}"] = np.nan_to_num(np.clip(1.0 - curve / limit, 0.0, None))
+    for limit in _ACCURACY_LIMITS_DEG:
+        columns[f"accuracy_{limit}"] = (curve <= limit).astype(np.float64)
+    bins = metrics.yaw_bin_masks(dataset.angles_deg[:, 0])
+    bin_names = [f"{start:g}-{end:g}" for start, end, _ in bins]
+    for name, (_, _, mask) in zip(bin_names, bins, strict=True):
+        columns[name] = np.where(mask, face, np.nan)
+    drawn = resampling.means(np.stack(list(columns.values()), axis=-1))
+    draws = dict(zip(columns, drawn.T, strict=True))
+    filled = [draws[name] for name, (_, _, mask) in zip(bin_names, bins, strict=True) if mask.any()]
+    draws["balanced"] = np.mean(filled, axis=0) if filled else np.empty(0)
+    limits = {name: _pair(statistics.percentile_interval(draw)) for name, draw in draws.items()}
+    return {
+        "draws": "group" if dataset.resample_groups else "image",
+        "units": resampling.units,
+        "mae_deg": {name: limits[name] for name in (*ANGLES, "mean")},
+        "geodesic_deg": {
+            "mean": limits["geodesic"],
+            "median": _pair(resampling.median_interval(method.geodesic_deg)),
+        },
+        "maev_deg": limits["maev"],
+        "ced": {name: limits[name] for name in limits if name.startswith(("auc", "accuracy"))},
+        "common_images": {"mae_deg": {"mean": limits["common"]}},
+        "missing_as_frontal": {"mae_deg": {"mean": limits["frontal"]}},
+        "by_abs_yaw": [limits[name] for name in bin_names],
+        "balanced_mae_deg": limits["balanced"],
+    }
+
+
+def _compare(
+    dataset: DatasetScores, resampling: statistics.Resampling
+) -> tuple[list[Json], list[int | None]]:
+    """Paired comparison of all methods on the faces that both answered, and ranks."""
+    count = len(dataset.methods)
+    pairs = list(combinations(range(count), 2))
+    differences = np.full((count, count), np.nan)
+    p_values = np.full((count, count), np.nan)
+    compared: list[Json] = []
+    if pairs and resampling.units >= 2:
+        errors = [method.face_mae_deg for method in dataset.methods]
+        columns = np.stack([errors[a] - errors[b] for a, b in pairs], axis=-1)
+        sums = resampling.unit_sums(np.nan_to_num(columns))
+        raw, exact = statistics.sign_flip_p_values(sums)
+        adjusted = statistics.holm(raw)
+        draws = resampling.means(columns)
+        for place, (a, b) in enumerate(pairs):
+            images = int(np.count_nonzero(np.isfinite(columns[:, place])))
+            if not images:
+                continue
+            mean = _column_means(columns[:, [place]])[0]
+            differences[a, b], differences[b, a] = mean, -mean
+            p_values[a, b] = p_values[b, a] = adjusted[place]
+            compared.append(
+                {
+                    "dataset": dataset.name,
+                    "method_spec_a": dataset.methods[a].spec,
+                    "method_spec_b": dataset.methods[b].spec,
+                    "images": images,
+                    "difference_deg": _number(mean),
+                    "interval_95": _pair(statistics.percentile_interval(draws[:, place])),
+                    "p_value": _number(raw[place]),
+                    "p_holm": _number(adjusted[place]),
+                    "test": "sign flip, exact" if exact else "sign flip, 9999 random",
+                }
+            )
+    ranks = statistics.ranks_with_ties(differences, p_values)
+    shown = [
+        int(rank) if method.answered.any() and compared else None
+        for rank, method in zip(ranks, dataset.methods, strict=True)
+    ]
+    return compared, shown
+
+
+def _runtime(times: pd.DataFrame | None) -> Json:
+    """Percentiles of the serial timing pass, in ms; None where no time was taken."""
+    runtime: Json = {}
+    for stage in STAGES:
+        values = np.empty(0) if times is None else times[f"{stage}_ms"].to_numpy(dtype=np.float64)
+        values = values[np.isfinite(values)]
+        p25, p50, p75, p95 = (
+            np.percentile(values, [25, 50, 75, 95]) if values.size else [np.nan] * 4
+        )
+        runtime[stage] = {
+            "p50": _number(p50),
+            "p95": _number(p95),
+            "p25": _number(p25),
+            "p75": _number(p75),
+        }
+    return runtime
+
+
+def _mae(differences_deg: Array) -> Json:
+    yaw, pitch, roll, mean = metrics.mae_deg(differences_deg)
+    return {
+        "yaw": _number(yaw),
+        "pitch": _number(pitch),
+        "roll": _number(roll),
+        "mean": _number(mean),
+    }
+
+
+def _geodesic(errors_deg: Array) -> Json:
+    finite = errors_deg[np.isfinite(errors_deg)]
+    if not finite.size:
+        return {"mean": None, "median": None}
+    return {"mean": _number(finite.mean()), "median": _number(np.median(finite))}
+
+
+def _column_means(values: Array) -> list[float]:
+    """Mean of the finite numbers of each column; NaN where there is none."""
+    means = []
+    for column in values.T:
+        finite = column[np.isfinite(column)]
+        means.append(float(finite.mean()) if finite.size else float("nan"))
+    return means
+
+
+def _named(angles_deg: list[float]) -> Json:
+    return {name: _number(value) for name, value in zip(ANGLES, angles_deg, strict=True)}
+
+
+def _pair(limits: tuple[float, float]) -> list[float] | None:
+    low, high = (_number(limit) for limit in limits)
+    return None if low is None or high is None else [low, high]
+
+
+def _number(value: float) -> float | None:
+    """Number for JSON, to a millionth; None where there is none."""
+    return round(float(value), 6) if np.isfinite(value) else None
