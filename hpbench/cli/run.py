@@ -12,7 +12,7 @@ from hpbench.cli.paths import data_roots
 
 if TYPE_CHECKING:
     from hpbench.cli.progress import Bars
-    from hpbench.run import RunSpec
+    from hpbench.runner import RunSpec
 
 __all__ = ["run"]
 
@@ -69,7 +69,7 @@ def run(
     ] = None,
 ) -> None:
     """Run methods over data sets, print the result table and write a report."""
-    from hpbench.run import RunSpec
+    from hpbench.runner import RunSpec
 
     spec = RunSpec(
         methods=methods,
@@ -98,7 +98,7 @@ def _fresh_folder() -> Path:
 
 
 def _run_and_report(spec: RunSpec, out: Path) -> None:
-    import hpbench.run as engine
+    import hpbench.runner as engine
     from hpbench.cli.progress import Bars, print_results
     from hpbench.reports import write_report
 
