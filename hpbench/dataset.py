@@ -19,7 +19,7 @@ from hpbench.method import CONTRACT_VERSION, BaseOptions
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
-__all__ = ["Dataset", "DatasetCard", "Label", "Record"]
+__all__ = ["Dataset", "DatasetCard", "Label", "Record", "refuse_unusable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +190,30 @@ class Dataset(ABC):
         if not root.is_dir():
             raise DataError(f"{root}: is a file; --data {self.name}=DIR names a folder")
         return root
+
+
+def refuse_unusable(records: Sequence[Record], root: Path, wanted: str) -> Sequence[Record]:
+    """Records of a data set as they are, unless none of them can be scored.
+
+    Parameters
+    ----------
+    records : sequence of Record
+    root : Path
+        Folder or table that the user named.
+    wanted : str
+        What it should hold; shown when it holds none of it.
+
+    Raises
+    ------
+    DataError
+        If there is no record, or every one is excluded; then with the first one's reason.
+    """
+    if not records:
+        raise DataError(f"{root}: holds no {wanted}")
+    if all(record.excluded is not None for record in records):
+        first = records[0]
+        raise DataError(
+            f"{root}: none of its {len(records)} faces can be scored; "
+            f"the first, {first.image_id}: {first.excluded}"
+        )
+    return records

@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import Field
+
+from hpbench.dataset import Dataset, DatasetCard, Record, refuse_unusable
 from hpbench.datasets.aflw2000._mat import (
     FittedOptions,
     face_pictures,
     record_of,
-    refuse_unusable,
 )
-from pydantic import Field
-
-from hpbench.dataset import Dataset, DatasetCard, Record
 from hpbench.protocol import Protocol
 
 __all__ = ["Aflw2000", "Aflw2000Options"]
@@ -117,8 +116,7 @@ class Aflw2000(Dataset):
         """Index of all faces, sorted by name; see :meth:`hpbench.dataset.Dataset.records`."""
         folder = self._folder()
         records = [self._record(picture) for picture in face_pictures(folder)]
-        refuse_unusable(records, folder, self.card.how_to_get)
-        return records
+        return refuse_unusable(records, folder, "picture with a .mat file of the same name")
 
     def _folder(self) -> Path:
         root = self.require_folder()

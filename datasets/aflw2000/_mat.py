@@ -6,7 +6,6 @@ of their ``.mat`` files, the filter on large angles and the rules for the face b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +28,6 @@ __all__ = [
     "face_pictures",
     "read_mat",
     "record_of",
-    "refuse_unusable",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -223,21 +221,3 @@ def record_of(image_id: str, image_path: Path, options: FittedOptions, group: st
         group=group,
         landmarks_xy=points if complete else None,
     )
-
-
-def refuse_unusable(records: Sequence[Record], folder: Path, how_to_get: str) -> None:
-    """Stop when a folder has no face at all, or none that can be scored.
-
-    Raises
-    ------
-    DataError
-        With the first file and what is wrong with it.
-    """
-    if not records:
-        raise DataError(f"{folder}: no picture with a .mat file in it. {how_to_get}")
-    first = records[0].excluded
-    if first is not None and all(record.excluded is not None for record in records):
-        raise DataError(
-            f"{folder}: none of its {len(records)} faces can be scored; the first is "
-            f"{records[0].image_path.name}: {first}"
-        )
