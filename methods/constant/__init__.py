@@ -1,0 +1,45 @@
+"""The floor of every table: a head that always looks into the camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpbench.face import Face
+from hpbench.method import Method, MethodCard, NoAnswer, Pose
+
+__all__ = ["Constant"]
+
+
+class Constant(Method):
+    """Answers the frontal pose, ``R_cam`` = identity, for every face.
+
+    Its error is the spread of a data set's labels; a method that is not clearly below it has
+    learnt nothing there.
+    """
+
+    name = "constant"
+    summary = "always frontal: the floor of every table"
+
+    def card(self) -> MethodCard:
+        """Describe the method."""
+        return MethodCard(
+            name=self.name,
+            title="Always frontal",
+            licence="Apache-2.0",
+            colour_order="none",
+            crop_rule="looks neither at the picture nor at the box",
+        )
+
+    def prepare(self, face: Face) -> NoAnswer | None:
+        """Nothing is read of the face."""
+        return None
+
+    def infer(self, batch: Sequence[None]) -> int:
+        """Count the faces."""
+        return len(batch)
+
+    def decode(self, output: int) -> Sequence[Pose | NoAnswer]:
+        """One identity per face."""
+        return [np.eye(3) for _ in range(output)]

@@ -1,0 +1,17 @@
+"""Head pose from 68 facial landmarks, a rigid face model and Perspective-n-Point."""
+
+from __future__ import annotations
+
+from hpbench.methods.pnp.method import Pnp, PnpOptions
+from hpbench.methods.pnp.models import FaceModel, face_model, model_names
+from hpbench.methods.pnp.solver import PnpSolution, solve_pose
+
+__all__ = [
+    "FaceModel",
+    "Pnp",
+    "PnpOptions",
+    "PnpSolution",
+    "face_model",
+    "model_names",
+    "solve_pose",
+]

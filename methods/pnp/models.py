@@ -1,0 +1,111 @@
+"""Rigid 3D face models whose points carry iBUG-68 landmark numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import UsageError
+from hpbench.spec import suggest
+
+__all__ = ["FaceModel", "ModelName", "face_model", "model_names"]
+
+Array = npt.NDArray[np.float64]
+ModelName = Literal["ict51", "ict68", "mallick6"]
+
+_CAMERA_FROM_VIEWER = np.diag([1.0, -1.0, -1.0])
+"""Turns x right, y up, z to the viewer into the camera's x right, y down, z away."""
+
+_FIRST_INNER_LANDMARK = 17
+"""Landmarks 0..16 of iBUG-68 are the jaw; brows, nose, eyes and mouth follow."""
+
+_MALLICK = {
+    30: (0.0, 0.0, 0.0),  # tip of the nose
+    8: (0.0, -330.0, -65.0),  # chin
+    36: (-225.0, 170.0, -135.0),  # outer corner of the eye on the left of the picture
+    45: (225.0, 170.0, -135.0),  # outer corner of the eye on the right of the picture
+    48: (-150.0, -150.0, -125.0),  # corner of the mouth on the left of the picture
+    54: (150.0, -150.0, -125.0),  # corner of the mouth on the right of the picture
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FaceModel:
+    """Points of a rigid face in camera axes.
+
+    Attributes
+    ----------
+    name : str
+    landmark_ids : ndarray, shape (n,), int
+        Which of the 68 iBUG landmarks, counted from 0, each point is.
+    points : ndarray, shape (n, 3)
+        x to the right of the picture, y down, z away from the camera for a frontal head, in
+        the source's own units and around its own origin. A rotation solved with them is
+        ``R_cam``.
+    source : str
+    licence : str
+    """
+
+    name: str
+    landmark_ids: npt.NDArray[np.int64]
+    points: Array
+    source: str
+    licence: str
+
+
+def model_names() -> tuple[str, ...]:
+    """Names that :func:`face_model` knows."""
+    return get_args(ModelName)
+
+
+@cache
+def face_model(name: str) -> FaceModel:
+    """Face model of a name.
+
+    Parameters
+    ----------
+    name : {'ict51', 'ict68', 'mallick6'}
+        ``mallick6``: the six points that most PnP head-pose scripts copy
+        (spmallick/learnopencv, ``HeadPose``). ``ict68``: the mean face of the ICT Face Model
+        Light (ICT-VGL/ICT-FaceKit) at all 68 landmarks. ``ict51``: the same without the jaw.
+
+    Returns
+    -------
+    FaceModel
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    """
+    if name == "mallick6":
+        return FaceModel(
+            name=name,
+            landmark_ids=np.array(list(_MALLICK)),
+            points=np.array(list(_MALLICK.values())) @ _CAMERA_FROM_VIEWER,
+            source="spmallick/learnopencv, HeadPose",
+            licence="six coordinates, cited as facts",
+        )
+    if name not in model_names():
+        raise UsageError(f"no face model '{name}'; {suggest(name, model_names())}")
+    first = _FIRST_INNER_LANDMARK if name == "ict51" else 0
+    points = _ict_landmarks() @ _CAMERA_FROM_VIEWER
+    return FaceModel(
+        name=name,
+        landmark_ids=np.arange(first, len(points)),
+        points=np.ascontiguousarray(points[first:]),
+        source="ICT-VGL/ICT-FaceKit, mean face of the ICT Face Model Light",
+        licence="MIT, (c) 2020 USC Institute for Creative Technologies",
+    )
+
+
+def _ict_landmarks() -> Array:
+    """Mean ICT face, shape (68, 3): centimetres, x right, y up, z to the viewer."""
+    table = files("hpbench.methods.pnp").joinpath("ict_facekit_landmarks.csv")
+    rows = [line for line in table.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return np.loadtxt(rows[1:], delimiter=",", usecols=(1, 2, 3))
