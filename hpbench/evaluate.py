@@ -1,7 +1,8 @@
 """The accuracy pass: every method on every face of every data set, each picture read once.
 
-A few threads read pictures, find faces and prepare the inputs of all methods ahead of the
-main thread, which runs the methods batch by batch and stores each finished batch.
+A few threads read pictures, find faces and prepare network inputs ahead of the main thread,
+which runs the methods batch by batch and stores each finished batch. Methods that hold
+Python's lock are solved face by face in processes of their own (:mod:`hpbench.workers`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
@@ -27,6 +30,7 @@ from hpbench.method import Method, NoAnswer, Pose
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.rotation import is_rotation
 from hpbench.runfolder import RunFolder, rotation_cells
+from hpbench.workers import POOL_FROM_FACES, Solved, SolverPool, result_of, solve_face
 
 __all__ = ["Cell", "Progress", "ReadyFace", "evaluate_dataset", "read_face"]
 
@@ -65,6 +69,8 @@ class Cell:
         None: annotated boxes.
     declined : mapping of str to str
         Methods that cannot be run here, with the reason.
+    plugins : sequence of Path
+        Files that worker processes have to import to know the methods.
     """
 
     key: str
@@ -74,6 +80,11 @@ class Cell:
     methods: Mapping[str, Method]
     detector: Detector | None = None
     declined: Mapping[str, str] = field(default_factory=dict)
+    plugins: Sequence[Path] = ()
+
+    def methods_in(self, workers: str) -> dict[str, Method]:
+        """Methods whose faces are prepared in ``threads``, or solved in ``processes``."""
+        return {name: m for name, m in self.methods.items() if m.workers == workers}
 
 
 @dataclass
@@ -86,6 +97,7 @@ class ReadyFace:
     box_status: str = "annotated"
     inputs: dict[str, Any] = field(default_factory=dict)
     prepare_ms: dict[str, float] = field(default_factory=dict)
+    solving: dict[str, Future[Solved]] = field(default_factory=dict)
 
 
 def evaluate_dataset(
@@ -102,7 +114,7 @@ def evaluate_dataset(
     progress : Progress
     batch_size : int
     workers : int or None
-        Threads that read and prepare; None for the number of cores.
+        Threads that read and prepare, and processes that solve; None for the number of cores.
 
     Raises
     ------
@@ -114,21 +126,40 @@ def evaluate_dataset(
     for name in cell.methods:
         progress.start(cell.key, name, len(cell.records), len(cell.records) - len(pending))
 
+    count = workers or os.cpu_count() or 1
+    with ExitStack() as stack:
+        solvers = stack.enter_context(_solver_pool(cell, len(pending), count))
+        pool = stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix="hpbench-read"))
+        ready = prefetch(pool, partial(read_and_prepare, cell, solvers), pending, 2 * batch_size)
+        _store_batches(cell, folder, progress, batched(ready, batch_size))
+
+
+def _solver_pool(
+    cell: Cell, faces: int, processes: int
+) -> AbstractContextManager[SolverPool | None]:
+    specs = list(cell.methods_in("processes"))
+    if not specs or processes < 2 or faces < POOL_FROM_FACES:
+        return nullcontext()
+    device = cell.methods[specs[0]].device
+    return SolverPool(specs, processes, device, cell.plugins)
+
+
+def _store_batches(
+    cell: Cell, folder: RunFolder, progress: Progress, batches: Iterable[list[ReadyFace]]
+) -> None:
+    """Answer batch after batch and store the rows, so that a killed run loses little."""
     faces: list[dict[str, Any]] = []
     predictions: list[dict[str, Any]] = []
     proven: set[str] = set()
-    threads = workers or os.cpu_count() or 1
-    with ThreadPoolExecutor(threads, thread_name_prefix="hpbench-read") as pool:
-        ready = prefetch(pool, lambda r: read_and_prepare(cell, r), pending, 2 * batch_size)
-        for batch in batched(ready, batch_size):
-            faces.extend(_face_row(cell, item) for item in batch)
-            scored = [item for item in batch if item.excluded is None]
-            for name, method in cell.methods.items():
-                predictions.extend(_answer_batch(cell.key, name, method, scored, proven))
-                progress.advance(cell.key, name, len(batch))
-            if len(faces) >= STORE_EVERY_FACES:
-                folder.append(faces, predictions)
-                faces, predictions = [], []
+    for batch in batches:
+        faces.extend(_face_row(cell, item) for item in batch)
+        scored = [item for item in batch if item.excluded is None]
+        for name, method in cell.methods.items():
+            predictions.extend(_answer_batch(cell.key, name, method, scored, proven))
+            progress.advance(cell.key, name, len(batch))
+        if len(faces) >= STORE_EVERY_FACES:
+            folder.append(faces, predictions)
+            faces, predictions = [], []
     if faces:
         folder.append(faces, predictions)
 
@@ -162,12 +193,15 @@ def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
         yield batch
 
 
-def read_and_prepare(cell: Cell, record: Record) -> ReadyFace:
-    """Read one picture, settle its box and prepare the inputs of all methods."""
+def read_and_prepare(cell: Cell, solvers: SolverPool | None, record: Record) -> ReadyFace:
+    """Read one picture, settle its box, and prepare or start solving it for all methods."""
     ready = read_face(cell, record)
     if ready.face is None:
         return ready
-    for name, method in cell.methods.items():
+    if solvers is not None:
+        for name in cell.methods_in("processes"):
+            ready.solving[name] = solvers.submit(name, ready.face)
+    for name, method in cell.methods_in("threads").items():
         start = perf_counter()
         try:
             ready.inputs[name] = method.prepare(ready.face)
@@ -231,62 +265,70 @@ def _answer_batch(
     dataset: str, name: str, method: Method, batch: Sequence[ReadyFace], proven: set[str]
 ) -> list[dict[str, Any]]:
     """Rows of one method for the scored faces of a batch."""
-    solvable = [
-        item
-        for item in batch
-        if item.face is not None and not isinstance(item.inputs[name], NoAnswer)
+    found = [item for item in batch if item.face is not None]
+    if method.workers == "processes":
+        solved = [_solve(name, method, item) for item in found]
+    else:
+        solved = _infer(name, method, found, proven)
+    by_id = {item.record.image_id: one for item, one in zip(found, solved, strict=True)}
+    missed = Solved(NoAnswer("no face found by the detector"))
+    return [
+        _prediction_row(dataset, name, image_id, by_id.get(image_id, missed))
+        for image_id in (item.record.image_id for item in batch)
     ]
-    answers, infer_ms, decode_ms = _infer(name, method, solvable, proven)
-    by_id = {item.record.image_id: answer for item, answer in zip(solvable, answers, strict=True)}
-    rows = []
-    for item in batch:
-        image_id = item.record.image_id
-        if item.face is None:
-            answer: Answer = NoAnswer("no face found by the detector")
-        elif image_id in by_id:
-            answer = by_id[image_id]
-        else:
-            answer = item.inputs[name]
-        rows.append(
-            {
-                "dataset": dataset,
-                "method": name,
-                "image_id": image_id,
-                "status": "no_answer" if isinstance(answer, NoAnswer) else "ok",
-                "reason": answer.reason if isinstance(answer, NoAnswer) else None,
-                **rotation_cells(None if isinstance(answer, NoAnswer) else answer),
-                "prepare_ms": item.prepare_ms.get(name),
-                "infer_ms": infer_ms if image_id in by_id else None,
-                "decode_ms": decode_ms if image_id in by_id else None,
-            }
-        )
-    return rows
 
 
-def _infer(
-    name: str, method: Method, solvable: Sequence[ReadyFace], proven: set[str]
-) -> tuple[list[Answer], float, float]:
-    """Answers of one batch and the milliseconds per face of its two steps.
+def _prediction_row(dataset: str, name: str, image_id: str, solved: Solved) -> dict[str, Any]:
+    answer = _checked(solved.answer)
+    return {
+        "dataset": dataset,
+        "method": name,
+        "image_id": image_id,
+        "status": "no_answer" if isinstance(answer, NoAnswer) else "ok",
+        "reason": answer.reason if isinstance(answer, NoAnswer) else None,
+        **rotation_cells(None if isinstance(answer, NoAnswer) else answer),
+        "prepare_ms": solved.prepare_ms,
+        "infer_ms": solved.infer_ms,
+        "decode_ms": solved.decode_ms,
+    }
+
+
+def _solve(name: str, method: Method, item: ReadyFace) -> Solved:
+    if name in item.solving:
+        return result_of(item.solving[name], name)
+    assert item.face is not None
+    return solve_face(method, item.face)
+
+
+def _infer(name: str, method: Method, items: Sequence[ReadyFace], proven: set[str]) -> list[Solved]:
+    """Answers of a network to one batch of prepared faces.
 
     A batch that fails is run again face by face, so that one face that a method chokes on
     does not take its neighbours along.
     """
-    if not solvable:
-        return [], 0.0, 0.0
-    inputs = [item.inputs[name] for item in solvable]
-    try:
-        answers, infer_ms, decode_ms = _infer_timed(method, inputs)
-    except HpbenchError:
-        raise
-    except Exception as error:
-        answers = [_infer_one(method, value) for value in inputs]
-        infer_ms = decode_ms = float("nan")
-        if name not in proven and all(isinstance(answer, NoAnswer) for answer in answers):
-            raise HpbenchError(
-                f"method '{name}' fails on every face: {type(error).__name__}: {error}"
-            ) from error
-    proven.add(name)
-    return [_checked(answer) for answer in answers], infer_ms, decode_ms
+    inputs = [item.inputs[name] for item in items if not isinstance(item.inputs[name], NoAnswer)]
+    answers: list[Answer] = []
+    infer_ms: float | None = None
+    decode_ms: float | None = None
+    if inputs:
+        try:
+            answers, infer_ms, decode_ms = _infer_timed(method, inputs)
+        except HpbenchError:
+            raise
+        except Exception as error:
+            answers = [_infer_one(method, value) for value in inputs]
+            if name not in proven and all(isinstance(answer, NoAnswer) for answer in answers):
+                raise HpbenchError(
+                    f"method '{name}' fails on every face: {type(error).__name__}: {error}"
+                ) from error
+        proven.add(name)
+    following = iter(answers)
+    return [
+        Solved(item.inputs[name], item.prepare_ms[name])
+        if isinstance(item.inputs[name], NoAnswer)
+        else Solved(next(following), item.prepare_ms[name], infer_ms, decode_ms)
+        for item in items
+    ]
 
 
 def _infer_timed(method: Method, inputs: Sequence[Any]) -> tuple[list[Answer], float, float]:

@@ -206,7 +206,7 @@ def _make_cell(
         if reason is not None:
             declined[name] = reason
     taking_part = {name: method for name, method in methods.items() if name not in declined}
-    return Cell(key, dataset, protocol, records, taking_part, detector, declined)
+    return Cell(key, dataset, protocol, records, taking_part, detector, declined, spec.plugins)
 
 
 def _refuse_double_ids(key: str, image_ids: Sequence[str]) -> None:
