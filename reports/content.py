@@ -1,0 +1,214 @@
+"""Everything a report shows, gathered once and then printed in any format."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpbench.reports import words
+from hpbench.reports.style import MethodStyle, method_styles
+from hpbench.reports.summary import summary_sentences
+from hpbench.reports.tables import (
+    Table,
+    accuracy_tables,
+    pairs_table,
+    runtime_table,
+    unscored_table,
+)
+from hpbench.results import DatasetScores, load_run, score_datasets, summarise
+
+__all__ = ["Content", "Section", "gather"]
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One data set of a report.
+
+    Attributes
+    ----------
+    key : str
+        Form of the name that is safe in file names and anchors; unique in the report.
+    scores : DatasetScores
+    results : list of dict
+        Its entries of ``results.json``.
+    about : dict
+        Its entry of ``run.json``.
+    tables : dict of str to Table
+    """
+
+    key: str
+    title: str
+    scores: DatasetScores
+    results: list[Json]
+    about: Json
+    sentences: list[str]
+    protocol: list[str]
+    tables: dict[str, Table]
+
+    @property
+    def facts(self) -> list[str]:
+        """What its card says about the data set, one sentence each."""
+        card = self.about.get("card", {})
+        named = {"Labels": "label_source", "Paper": "paper", "Licence": "licence"}
+        facts = [f"{name}: {card[key]}" for name, key in named.items() if card.get(key)]
+        return [*facts, *card.get("notes", ())]
+
+    @property
+    def images(self) -> Json:
+        """Counts of faces, the same for every method but for the answers."""
+        return self.results[0]["images"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every method answered every face."""
+        return all(result["images"]["no_answer"] == 0 for result in self.results)
+
+
+@dataclass(frozen=True)
+class Content:
+    """A whole report."""
+
+    folder: Path
+    run: Json
+    summary: Json
+    labels: dict[str, str]
+    styles: dict[str, MethodStyle]
+    sections: list[Section]
+    flagged: bool
+    """Whether a method was trained on a data set it is scored on, or on renders like it."""
+
+    @property
+    def title(self) -> str:
+        """What was compared on what."""
+        names = dict.fromkeys(about["name"] for about in self.run["methods"].values())
+        return f"{words.join(names)} on {words.join(section.title for section in self.sections)}"
+
+    @property
+    def circumstances(self) -> dict[str, str]:
+        """Versions, hardware, revision, protocols: what a figure may depend on."""
+        run = self.run
+        hardware = ", ".join(f"{name} {value}" for name, value in run["hardware"].items())
+        versions = ", ".join(f"{name} {value}" for name, value in run["versions"].items())
+        found = {
+            "Date": str(run["created"]),
+            "Revision": str(run.get("git") or "not from a checkout"),
+            "Hardware": hardware,
+            "Versions": versions,
+            "Seed": str(run.get("seed", 0)),
+        }
+        for section in self.sections:
+            protocol = section.results[0]["protocol"]
+            found[f"Protocol on {section.title}"] = (
+                f"{protocol['name']}, version {protocol['version']}, hash {protocol['hash']}"
+            )
+        return found
+
+    @property
+    def method_facts(self) -> list[Json]:
+        """What the card of every method says, as label and named facts."""
+        return [
+            {"label": self.labels[spec], "facts": _card_facts(spec, about.get("card", {}))}
+            for spec, about in self.run["methods"].items()
+        ]
+
+    @property
+    def command(self) -> str:
+        """The command as it can be pasted into a shell."""
+        return shlex.join(self.run.get("command", []))
+
+
+def gather(folder: Path) -> Content:
+    """Read a finished run folder and work out everything a report shows.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, half-written, or of another schema.
+    """
+    tables = load_run(folder)
+    run = tables.run
+    summary = summarise(tables.faces, tables.predictions, tables.timing, run)
+    labels = words.short_labels(list(run["methods"]))
+    sections: list[Section] = []
+    for scores in score_datasets(tables.faces, tables.predictions, run):
+        results = [one for one in summary["results"] if one["dataset"] == scores.name]
+        if results:
+            taken = {section.key for section in sections}
+            sections.append(_section(scores, results, summary, run, labels, taken))
+    return Content(
+        folder=folder,
+        run=run,
+        summary=summary,
+        labels=labels,
+        styles=method_styles(labels, list(run["methods"])),
+        sections=sections,
+        flagged=any(
+            one["trained_on_this"] or one["trained_on_renders"] for one in summary["results"]
+        ),
+    )
+
+
+def _section(
+    scores: DatasetScores,
+    results: list[Json],
+    summary: Json,
+    run: Json,
+    labels: dict[str, str],
+    taken: set[str],
+) -> Section:
+    about = run["datasets"][scores.name]
+    title = _title(scores.name, about)
+    comparisons = [one for one in summary["comparisons"] if one["dataset"] == scores.name]
+    tables = accuracy_tables(results, labels)
+    tables["pairs"] = pairs_table(comparisons, labels)
+    tables["runtime"] = runtime_table(results, labels)
+    tables["unscored"] = unscored_table(results, labels)
+    return Section(
+        key=_unique(words.slug(scores.name), taken),
+        title=title,
+        scores=scores,
+        results=results,
+        about=about,
+        sentences=summary_sentences(title, results, comparisons, labels),
+        protocol=words.protocol_sentences(scores.protocol),
+        tables=tables,
+    )
+
+
+def _card_facts(spec: str, card: Json) -> dict[str, str]:
+    named = {
+        "Method": card.get("title"),
+        "Paper": card.get("paper"),
+        "Code": card.get("code"),
+        "Licence": card.get("licence"),
+        "Weights": card.get("weights"),
+        "SHA-256 of the weights": card.get("weights_sha256"),
+        "Licence of the weights": card.get("weights_licence"),
+        "Trained on": ", ".join(card.get("trained_on", ())),
+        "Crop": card.get("crop_rule"),
+        "Colours": card.get("colour_order"),
+        "Notes": " ".join(card.get("notes", ())),
+    }
+    return {"Written as": spec} | {name: str(value) for name, value in named.items() if value}
+
+
+def _title(key: str, about: Json) -> str:
+    """Title of a data set; with its options where it is in the run more than once."""
+    title = about.get("card", {}).get("title") or key
+    return title if key == about.get("name", key) else f"{title} ({key})"
+
+
+def _unique(key: str, taken: set[str]) -> str:
+    number, candidate = 1, key
+    while candidate in taken:
+        number += 1
+        candidate = f"{key}-{number}"
+    return candidate

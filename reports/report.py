@@ -1,0 +1,100 @@
+"""Write the documents of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from hpbench.errors import DataError, UsageError
+from hpbench.reports import figures, markdown
+from hpbench.reports.content import Content, Section, gather
+from hpbench.spec import suggest
+
+__all__ = ["FORMATS", "write_report"]
+
+
+def write_report(run_folder: Path, formats: Sequence[str] = ("md",)) -> list[Path]:
+    """Write the report of a finished run into its folder, from stored results only.
+
+    Parameters
+    ----------
+    run_folder : Path
+        What ``hpbench run`` wrote.
+    formats : sequence of str
+        Any of :data:`FORMATS`.
+
+    Returns
+    -------
+    list of Path
+        The written documents, in the order of `formats`.
+
+    Raises
+    ------
+    UsageError
+        For an unknown format.
+    DataError
+        If the folder is missing, half-written, of another schema, or cannot be written.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")
+    content = gather(Path(run_folder))
+    try:
+        return [FORMATS[name](content) for name in formats]
+    except OSError as error:
+        raise DataError(f"{run_folder}: report cannot be written ({error.strerror})") from error
+
+
+def write_markdown(content: Content) -> Path:
+    """Write ``report.md`` and the figures it shows."""
+    environment = Environment(
+        loader=PackageLoader("hpbench.reports"),
+        finalize=markdown.escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        code_block=markdown.code_block, raw=markdown.Raw, table=markdown.table
+    )
+    text = environment.get_template("report.md.j2").render(
+        content=content, figures={s.key: draw_figures(content, s) for s in content.sections}
+    )
+    path = content.folder / "report.md"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def draw_figures(content: Content, section: Section) -> dict[str, str]:
+    """Write the still figures of a data set.
+
+    Returns
+    -------
+    dict of str to str
+        Path of each PNG, relative to the run folder, by the figure's name.
+    """
+    drawings: dict[str, Callable[[], Figure]] = {}
+    if any(result["images"]["scored"] for result in section.results):
+        dataset, styles = section.scores, content.styles
+        drawings["histogram"] = partial(figures.histogram_figure, dataset, styles)
+        drawings["ced"] = partial(figures.ced_figure, dataset, styles)
+        if any(one["mae_mean"] is not None for r in section.results for one in r["by_abs_yaw"]):
+            drawings["yaw"] = partial(figures.error_by_yaw_figure, dataset, styles)
+    if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
+        drawings["runtime"] = partial(figures.runtime_figure, section.results, content.styles)
+    folder = content.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    written = {}
+    for name, draw in drawings.items():
+        png = figures.save(draw, folder / f"{section.key}_{name}")
+        written[name] = png.relative_to(content.folder).as_posix()
+    return written
+
+
+FORMATS: dict[str, Callable[[Content], Path]] = {"md": write_markdown}
+"""Formats of :func:`write_report`, with what writes each."""

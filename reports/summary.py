@@ -1,0 +1,112 @@
+"""The three sentences at the top of a report, written from the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hpbench.reports import words
+
+__all__ = ["summary_sentences"]
+
+Json = dict[str, Any]
+
+
+def summary_sentences(
+    title: str, results: Sequence[Json], comparisons: Sequence[Json], labels: dict[str, str]
+) -> list[str]:
+    """Say who is best, where errors grow, and what silence and speed cost.
+
+    Parameters
+    ----------
+    title : str
+        Name of the data set.
+    results, comparisons : sequence of dict
+        Entries of ``results.json``, all of this data set.
+    labels : dict of str to str
+        Shown name of each method.
+    """
+    answered = [result for result in results if result["images"]["scored"]]
+    if not answered:
+        return [f"On {title} no method answered a single face."]
+    sentences = [_accuracy(title, answered, comparisons, labels)]
+    turn = _turn(answered, labels)
+    return [*sentences, *([turn] if turn else []), _coverage_and_time(results, labels)]
+
+
+def _accuracy(
+    title: str, results: Sequence[Json], comparisons: Sequence[Json], labels: dict[str, str]
+) -> str:
+    if len(results) == 1:
+        only = results[0]
+        return (
+            f"On {title}, {labels[only['method_spec']]} errs by "
+            f"{words.degrees(only['mae_deg']['mean'])} degrees on average over "
+            f"{only['images']['scored']} faces{_between(only['intervals_95'], 'mae_deg')}."
+        )
+    complete = all(result["images"]["no_answer"] == 0 for result in results)
+    ranked = sorted(results, key=lambda r: r["common_images"]["mae_deg"]["mean"] or 1e9)
+    best, second = ranked[0], ranked[1]
+    faces = best["common_images"]["images"]
+    if not faces:
+        return f"On {title} no face was answered by every method, so none can be called the best."
+    over = f"{faces} faces" if complete else f"the {faces} faces that every method answered"
+    sentence = (
+        f"On {title}, {labels[best['method_spec']]} has the lowest mean error: "
+        f"{words.degrees(best['common_images']['mae_deg']['mean'])} degrees over {over}"
+        f"{_between(best['intervals_95'], 'common_images', 'mae_deg')}, before "
+        f"{labels[second['method_spec']]} with "
+        f"{words.degrees(second['common_images']['mae_deg']['mean'])}"
+    )
+    pair = {best["method_spec"], second["method_spec"]}
+    for one in comparisons:
+        if {one["method_spec_a"], one["method_spec_b"]} == pair:
+            beyond = "is beyond chance" if one["p_holm"] < 0.05 else "may be chance"
+            sentence += f"; the difference {beyond} (p {_relation(one['p_holm'])})"
+    return sentence + "."
+
+
+def _relation(value: float) -> str:
+    shown = words.p_value(value)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def _between(intervals: Json | None, *path: str) -> str:
+    found: Any = intervals
+    for key in (*path, "mean"):
+        found = None if found is None else found[key]
+    return "" if found is None else f" (95 % interval {words.interval(found)})"
+
+
+def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
+    parts = []
+    for result in results:
+        filled = [one for one in result["by_abs_yaw"] if one["mae_mean"] is not None]
+        if len(filled) < 2:
+            continue
+        first, last = filled[0], filled[-1]
+        parts.append(
+            f"{labels[result['method_spec']]} from {words.degrees(first['mae_mean'])} degrees at "
+            f"{first['from']:g}-{first['to']:g} of true yaw to "
+            f"{words.degrees(last['mae_mean'])} at {last['from']:g}-{last['to']:g}"
+        )
+    return f"As heads turn away, the mean error goes: {'; '.join(parts)}." if parts else None
+
+
+def _coverage_and_time(results: Sequence[Json], labels: dict[str, str]) -> str:
+    silent = [
+        f"{labels[r['method_spec']]} only {words.percent(r['coverage'])}"
+        for r in results
+        if r["images"]["no_answer"]
+    ]
+    if silent:
+        coverage = f"Of the faces that count, {words.join(silent)} were answered"
+    else:
+        coverage = "Every face that counts was answered"
+        coverage += " by every method" if len(results) > 1 else ""
+    times = [
+        f"{labels[r['method_spec']]} {words.milliseconds(r['runtime_ms']['total']['p50'])} ms"
+        for r in results
+        if r["runtime_ms"]["total"]["p50"] is not None
+    ]
+    return f"{coverage}; one face takes {words.join(times)}." if times else f"{coverage}."

@@ -1,0 +1,348 @@
+"""The tables of a report, independent of the format they are printed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hpbench.reports import words
+
+__all__ = ["Cell", "Column", "Table", "accuracy_tables", "runtime_table", "unscored_table"]
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    title : str
+    better : {'low', 'high'} or None
+        Which end is good, where the best cell may be marked.
+    text : bool
+        Whether the column holds words, set to the left.
+    """
+
+    title: str
+    better: Literal["low", "high"] | None = None
+    text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is shown, and the number behind it for sorting and for CSV."""
+
+    shown: str
+    value: float | str | None = None
+    place: Literal[1, 2] | None = None
+    """1 for the best of its column, 2 for the second best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A captioned table.
+
+    Attributes
+    ----------
+    key : str
+        Short name, for file names and anchors.
+    title, note : str
+    columns : list of Column
+    rows : list of list of Cell
+    methods : list of str
+        Canonical method of each row, where a row is one method; for filters.
+    """
+
+    key: str
+    title: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    note: str = ""
+    methods: list[str] = field(default_factory=list)
+
+
+Reader = Callable[[Json], Cell]
+
+
+def number(value: float | None, form: Callable[[float | None], str] = words.degrees) -> Cell:
+    """Cell of a number."""
+    return Cell(form(value), value)
+
+
+def text(value: str) -> Cell:
+    """Cell of words."""
+    return Cell(value, value)
+
+
+def method_table(
+    key: str,
+    title: str,
+    results: Sequence[Json],
+    labels: dict[str, str],
+    columns: Sequence[tuple[Column, Reader]],
+    note: str = "",
+    mark: bool = True,
+) -> Table:
+    """Table with one row per method.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Entries of ``results.json``, all of one data set.
+    labels : dict of str to str
+        Shown name of each method.
+    columns : sequence of (Column, function)
+        The function makes a cell of a result.
+    mark : bool
+        Whether the best two cells of a column are marked.
+    """
+    rows = [
+        [text(_label(result, labels)), *(read(result) for _, read in columns)] for result in results
+    ]
+    heads = [Column("Method", text=True), *(column for column, _ in columns)]
+    if mark and len(rows) > 1:
+        rows = _marked(heads, rows)
+    return Table(key, title, heads, rows, note, [result["method_spec"] for result in results])
+
+
+def _label(result: Json, labels: dict[str, str]) -> str:
+    flags = "†" * result["trained_on_this"] + "‡" * result["trained_on_renders"]
+    return labels[result["method_spec"]] + flags
+
+
+def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]:
+    """The same cells, the best two of each column with their place; equal texts share it."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    for place, (head, column) in enumerate(zip(heads, columns, strict=True)):
+        numbers = [cell.value for cell in column if isinstance(cell.value, int | float)]
+        if head.better is None or len(numbers) < 2:
+            continue
+        shown_best_first: list[str] = []
+        for value in sorted(numbers, reverse=head.better == "high"):
+            shown = next(cell.shown for cell in column if cell.value == value)
+            if shown not in shown_best_first:
+                shown_best_first.append(shown)
+        places: dict[str, Literal[1, 2]] = {shown_best_first[0]: 1}
+        if len(shown_best_first) > 1:
+            places[shown_best_first[1]] = 2
+        columns[place] = [Cell(c.shown, c.value, places.get(c.shown)) for c in column]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str, Table]:
+    """The tables of errors of one data set, by key.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Entries of ``results.json``, all of one data set, not empty.
+    labels : dict of str to str
+        Shown name of each method.
+    """
+    same_faces = all(result["images"]["no_answer"] == 0 for result in results)
+    accuracy = method_table(
+        "accuracy", "Mean absolute error in degrees", results, labels,
+        [
+            *_mae_columns(lambda r: r["mae_deg"]),
+            (Column("95 % interval of the mean"), lambda r: _interval(r, "mae_deg", "mean")),
+            (Column("Geodesic", "low"), lambda r: number(r["geodesic_deg"]["mean"])),
+            (Column("Faces scored"), lambda r: _whole(r["images"]["scored"])),
+            (Column("Coverage"), lambda r: number(r["coverage"], words.percent)),
+        ],
+        mark=same_faces,
+    )  # fmt: skip
+    common_images = results[0]["common_images"]["images"]
+    common = method_table(
+        "common", f"The same on the {common_images} faces that every method answered",
+        results, labels,
+        [
+            *_mae_columns(lambda r: r["common_images"]["mae_deg"]),
+            (Column("95 % interval of the mean"),
+             lambda r: _interval(r, "common_images", "mae_deg", "mean")),
+            (Column("Geodesic", "low"),
+             lambda r: number(r["common_images"]["geodesic_deg"]["mean"])),
+            (Column("Rank"), lambda r: _whole(r["rank"])),
+        ],
+        mark=common_images > 0,
+    )  # fmt: skip
+    return {
+        table.key: table
+        for table in (
+            accuracy,
+            common,
+            _other_metrics(results, labels),
+            _silence_and_alignment(results, labels),
+            _by_yaw(results, labels),
+        )
+    }
+
+
+def _mae_columns(read: Callable[[Json], Json]) -> list[tuple[Column, Reader]]:
+    def reader(angle: str) -> Reader:
+        return lambda result: number(read(result)[angle])
+
+    return [
+        (Column(angle.capitalize(), "low"), reader(angle))
+        for angle in ("yaw", "pitch", "roll", "mean")
+    ]
+
+
+def _interval(result: Json, *path: str) -> Cell:
+    found = result["intervals_95"]
+    for key in path:
+        found = None if found is None else found[key]
+    return Cell(words.interval(found), words.interval(found))
+
+
+def _whole(value: int | None) -> Cell:
+    return Cell(words.NOTHING if value is None else str(value), value)
+
+
+def _other_metrics(results: Sequence[Json], labels: dict[str, str]) -> Table:
+    def curve(key: str) -> Reader:
+        return lambda result: number(result["ced"][key], words.share)
+
+    return method_table(
+        "metrics", "Other measures of the same errors", results, labels,
+        [
+            (Column("Balanced MAE", "low"), lambda r: number(r["balanced_mae_deg"])),
+            (Column("Geodesic median", "low"), lambda r: number(r["geodesic_deg"]["median"])),
+            (Column("MAEV", "low"), lambda r: number(r["maev_deg"])),
+            (Column("AUC 15", "high"), curve("auc_15")),
+            (Column("AUC 30", "high"), curve("auc_30")),
+            (Column("Within 5", "high"), curve("accuracy_5")),
+            (Column("Within 10", "high"), curve("accuracy_10")),
+            (Column("Within 15", "high"), curve("accuracy_15")),
+            (Column("Over 90"), lambda r: _whole(r["failures"])),
+        ],
+    )  # fmt: skip
+
+
+def _silence_and_alignment(results: Sequence[Json], labels: dict[str, str]) -> Table:
+    def aligned(side: str) -> Reader:
+        return lambda result: number(result["aligned"][side]["mae_deg"]["mean"])
+
+    return method_table(
+        "readings", "The mean error under other rules", results, labels,
+        [
+            (Column("As scored", "low"), lambda r: number(r["mae_deg"]["mean"])),
+            (Column("Missing as frontal", "low"),
+             lambda r: number(r["missing_as_frontal"]["mae_deg"]["mean"])),
+            (Column("Camera aligned", "low"), aligned("camera_side")),
+            (Column("Head aligned", "low"), aligned("head_side")),
+        ],
+    )  # fmt: skip
+
+
+def _by_yaw(results: Sequence[Json], labels: dict[str, str]) -> Table:
+    def reader(place: int) -> Reader:
+        def read(result: Json) -> Cell:
+            one = result["by_abs_yaw"][place]
+            shown = words.degrees(one["mae_mean"])
+            if one["no_answer"]:
+                shown += f" ({one['images']} of {one['images'] + one['no_answer']})"
+            return Cell(shown, one["mae_mean"])
+
+        return read
+
+    bins = results[0]["by_abs_yaw"]
+    silent = any(one["no_answer"] for result in results for one in result["by_abs_yaw"])
+    return method_table(
+        "yaw", "Mean error by the true turn of the head", results, labels,
+        [
+            (
+                Column(
+                    f"|yaw| {one['from']:g}-{one['to']:g} "
+                    f"({one['images'] + one['no_answer']} faces)",
+                    "low",
+                ),
+                reader(place),
+            )
+            for place, one in enumerate(bins)
+        ],
+        mark=not silent,
+    )  # fmt: skip
+
+
+def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
+    """Paired differences between methods on the faces that both answered."""
+    columns = [
+        Column("Method A", text=True),
+        Column("Method B", text=True),
+        Column("A minus B, degrees"),
+        Column("95 % interval"),
+        Column("Faces"),
+        Column("p"),
+        Column("p, corrected"),
+        Column("Finding", text=True),
+    ]
+    rows = []
+    for one in comparisons:
+        label_a, label_b = labels[one["method_spec_a"]], labels[one["method_spec_b"]]
+        better = label_a if one["difference_deg"] < 0 else label_b
+        finding = f"{better} is better" if one["p_holm"] < 0.05 else "cannot be told apart"
+        rows.append(
+            [
+                text(label_a),
+                text(label_b),
+                Cell(f"{one['difference_deg']:+.2f}", one["difference_deg"]),
+                text(words.interval(one["interval_95"])),
+                _whole(one["images"]),
+                number(one["p_value"], words.p_value),
+                number(one["p_holm"], words.p_value),
+                text(finding),
+            ]
+        )
+    return Table("pairs", "Paired differences of the mean error", columns, rows)
+
+
+def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:
+    """Serial time per face and stage."""
+
+    def median(stage: str) -> Reader:
+        return lambda result: number(result["runtime_ms"][stage]["p50"], words.milliseconds)
+
+    def per_second(result: Json) -> Cell:
+        total = result["runtime_ms"]["total"]["p50"]
+        rate = 1e3 / total if total else None
+        return Cell(words.NOTHING if rate is None else f"{rate:.3g}", rate)
+
+    return method_table(
+        "runtime", "Time per face in milliseconds", results, labels,
+        [
+            (Column("Prepare"), median("prepare")),
+            (Column("Infer"), median("infer")),
+            (Column("Decode"), median("decode")),
+            (Column("Total, median", "low"), median("total")),
+            (Column("Total, 95th percentile", "low"),
+             lambda r: number(r["runtime_ms"]["total"]["p95"], words.milliseconds)),
+            (Column("Faces per second"), per_second),
+        ],
+    )  # fmt: skip
+
+
+def unscored_table(results: Sequence[Json], labels: dict[str, str], most: int = 12) -> Table:
+    """Why faces have no error: excluded by the protocol, or not answered by a method."""
+    rows = [
+        [text("every method"), text("excluded by the protocol"), text(reason), _whole(count)]
+        for reason, count in results[0]["excluded_reasons"].items()
+    ]
+    for result in results:
+        rows += [
+            [text(labels[result["method_spec"]]), text("no answer"), text(reason), _whole(count)]
+            for reason, count in result["no_answer_reasons"].items()
+        ]
+    note = ""
+    if len(rows) > most:
+        rows.sort(key=lambda row: -float(row[-1].value or 0))
+        note = f"The {most} commonest of {len(rows)} reasons; predictions.parquet holds all."
+    columns = [
+        Column("Method", text=True),
+        Column("What happened", text=True),
+        Column("Reason", text=True),
+        Column("Faces"),
+    ]
+    return Table("unscored", "Faces that were not scored", columns, rows[:most], note)

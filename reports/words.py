@@ -1,0 +1,133 @@
+"""Numbers, names and protocols in words that a reader without a terminal understands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from hpbench.errors import UsageError
+from hpbench.protocol import Protocol
+from hpbench.spec import parse_spec
+
+__all__ = [
+    "degrees",
+    "interval",
+    "join",
+    "milliseconds",
+    "p_value",
+    "percent",
+    "protocol_sentences",
+    "share",
+    "short_labels",
+    "slug",
+]
+
+NOTHING = "-"
+"""What a table shows where a figure does not exist."""
+
+_EULER = {
+    "nearest": "A rotation has two exact yaw, pitch, roll triples; the one nearer to the label "
+    "is read.",
+    "canonical": "Angles are read with yaw in -90..90 degrees, so a label beyond 90 degrees is "
+    "charged the other triple.",
+    "rq": "Angles are read in the RQ order of cv2.RQDecomp3x3, a known mistake that is kept to "
+    "show what it does.",
+}
+_WRAP = {
+    "360": "The error of an angle is the shorter way round the circle, min(e, 360 - e).",
+    "none": "The error of an angle is the plain difference, as in Hopenet's script, so it can "
+    "exceed 180 degrees.",
+}
+
+
+def degrees(value: float | None) -> str:
+    """Degrees with two decimals, as papers print them."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def interval(limits: Sequence[float] | None) -> str:
+    """Lower to upper limit of an interval in degrees."""
+    return NOTHING if limits is None else f"{limits[0]:.2f} to {limits[1]:.2f}"
+
+
+def percent(value: float | None) -> str:
+    """Share 0..1 as a percentage with one decimal; never 100 % where one face is missing."""
+    if value is None:
+        return NOTHING
+    text = f"{100 * value:.1f}"
+    if text == "100.0" and value < 1:
+        return "99.9 %"
+    return f"{text} %"
+
+
+def share(value: float | None) -> str:
+    """Score 0..1 with three decimals."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Milliseconds with three significant digits; a clock does not know more."""
+    if value is None:
+        return NOTHING
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def p_value(value: float | None) -> str:
+    """p-value with three decimals, or that it is below .001."""
+    if value is None:
+        return NOTHING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def join(words: Iterable[str]) -> str:
+    """Enumerate as in a sentence: a, b and c."""
+    *most, last = list(words)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def slug(text: str) -> str:
+    """Form of a name that is safe in a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def short_labels(specs: Sequence[str]) -> dict[str, str]:
+    """Label for every method: its spec, with file paths cut to the file's name.
+
+    A path is kept whole where the short labels would be the same.
+    """
+    short = {spec: _without_folders(spec) for spec in specs}
+    labels = list(short.values())
+    return {spec: label if labels.count(label) == 1 else spec for spec, label in short.items()}
+
+
+def _without_folders(spec: str) -> str:
+    try:
+        parsed = parse_spec(spec)
+    except UsageError:
+        return spec
+    options = [
+        f"{key}={PurePosixPath(value.replace(chr(92), '/')).name or value}"
+        for key, value in sorted(parsed.options.items())
+    ]
+    return f"{parsed.name}[{','.join(options)}]" if options else spec
+
+
+def protocol_sentences(protocol: Protocol) -> list[str]:
+    """What a protocol means, one rule per sentence."""
+    if protocol.boxes == "annotated":
+        boxes = "Every method gets the face box of the annotation."
+    else:
+        boxes = (
+            f"Face boxes are found by {protocol.boxes}; a face it misses counts as one without "
+            "answer for every method."
+        )
+    settings = ", ".join(f"{key} = {value}" for key, value in sorted(protocol.settings.items()))
+    sentences = [boxes, _EULER[protocol.euler], _WRAP[protocol.wrap]]
+    if protocol.summary:
+        sentences.insert(0, protocol.summary.rstrip(".") + ".")
+    if settings:
+        sentences.append(f"Settings of the data set: {settings}.")
+    return sentences

@@ -1,0 +1,185 @@
+"""Metrics against hand-computed cases and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hpbench import metrics
+from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
+
+NAN = float("nan")
+
+
+def random_rotations(count: int, seed: int = 0) -> np.ndarray:
+    return Rotation.random(count, random_state=np.random.default_rng(seed)).as_matrix()
+
+
+def test_difference_is_predicted_minus_true() -> None:
+    predicted = rotation_from_angles([[12.0, -7.0, 3.0]])
+    np.testing.assert_allclose(
+        metrics.angle_differences_deg(predicted, [[10.0, -10.0, 4.0]]), [[2.0, 3.0, -1.0]]
+    )
+
+
+def test_missing_axis_and_missing_answer_are_nan_not_zero() -> None:
+    predicted = rotation_from_angles([[12.0, 5.0, 3.0], [0.0, 0.0, 0.0]])
+    predicted[1] = NAN
+    found = metrics.angle_differences_deg(predicted, [[10.0, NAN, 3.0], [1.0, 1.0, 1.0]])
+    np.testing.assert_allclose(found, [[2.0, NAN, 0.0], [NAN] * 3], atol=1e-12)
+
+
+def test_perfect_answer_to_a_label_beyond_90_costs_nothing_when_read_nearest() -> None:
+    label = [[97.0, 3.0, -8.0]]
+    found = metrics.angle_differences_deg(rotation_from_angles(label), label)
+    np.testing.assert_allclose(found, 0.0, atol=1e-9)
+
+
+def test_canonical_reading_charges_the_other_triple_for_a_label_beyond_90() -> None:
+    label = [[97.0, 3.0, -8.0]]
+    found = metrics.angle_differences_deg(rotation_from_angles(label), label, euler="canonical")
+    np.testing.assert_allclose(np.abs(found), [[14.0, 180.0, 180.0]], atol=1e-9)
+
+
+def test_rq_reading_gives_the_triple_of_the_published_thread() -> None:
+    # natanielruiz/deep-head-pose#39: one matrix, read in the order of BIWI's .bin files.
+    R = np.array(
+        [
+            [0.45684, -0.404949, -0.792031],
+            [-0.103806, 0.860022, -0.499587],
+            [0.883471, 0.310449, 0.350856],
+        ]
+    )
+    found = metrics.angle_differences_deg(R[None], [[0.0, 0.0, 0.0]], euler="rq")
+    np.testing.assert_allclose(np.abs(found), [[62.064, 41.503, 12.802]], atol=0.02)
+
+
+def test_rq_reading_passes_over_faces_without_answer() -> None:
+    R = np.stack([np.eye(3), np.full((3, 3), NAN)])
+    found = metrics.angle_differences_deg(R, np.zeros((2, 3)), euler="rq")
+    np.testing.assert_array_equal(np.isnan(found), [[False] * 3, [True] * 3])
+
+
+@pytest.mark.parametrize(("wrap", "error"), [("360", 2.0), ("none", 358.0)])
+def test_wrap_rule(wrap, error) -> None:
+    predicted = rotation_from_angles([[0.0, 179.0, 0.0]])
+    found = metrics.angle_differences_deg(predicted, [[0.0, -179.0, 0.0]], "canonical", wrap)
+    assert abs(found[0, 1]) == pytest.approx(error)
+
+
+def test_an_error_of_180_degrees_is_180_and_not_0() -> None:
+    # 6DRepNet's test.py counts a half turn as no error; this project must not.
+    found = metrics.angle_differences_deg(
+        rotation_from_angles([[0.0, 0.0, 180.0]]), [[0.0, 0.0, 0.0]]
+    )
+    assert metrics.mae_deg(found)[2] == pytest.approx(180.0)
+
+
+def test_mae_of_equally_labelled_faces_is_the_mean_of_the_three_angles() -> None:
+    differences = np.random.default_rng(1).normal(size=(50, 3))
+    yaw, pitch, roll, mean = metrics.mae_deg(differences)
+    assert mean == pytest.approx((yaw + pitch + roll) / 3)
+
+
+def test_mae_leaves_an_unlabelled_axis_out_of_the_mean() -> None:
+    np.testing.assert_allclose(
+        metrics.mae_deg([[2.0, -4.0, NAN], [0.0, 2.0, NAN]]), [1.0, 3.0, NAN, 2.0]
+    )
+
+
+def test_mae_of_no_faces_is_nan() -> None:
+    assert np.isnan(metrics.mae_deg(np.empty((0, 3)))).all()
+
+
+def test_ced_is_the_share_of_all_faces_answered_or_not() -> None:
+    errors = [1.0, 5.0, NAN, 20.0]
+    np.testing.assert_allclose(metrics.ced(errors, [0.5, 1.0, 5.0, 90.0]), [0, 0.25, 0.5, 0.75])
+
+
+def test_auc_equals_the_area_under_a_finely_stepped_curve() -> None:
+    errors = np.append(np.random.default_rng(2).gamma(2.0, 4.0, 300), NAN)
+    steps = np.linspace(0.0, 15.0, 200_001)
+    area = np.trapezoid(metrics.ced(errors, steps), steps) / 15.0
+    assert metrics.auc_score(errors, 15.0) == pytest.approx(area, abs=1e-5)
+
+
+def test_accuracy_counts_a_missing_answer_as_a_miss() -> None:
+    assert metrics.accuracy_score([4.9, 5.0, 5.1, NAN], 5.0) == 0.5
+
+
+def test_failures_are_answers_beyond_90_degrees() -> None:
+    assert metrics.failure_count([90.0, 90.1, 180.0, NAN, 3.0]) == 2
+
+
+def test_yaw_bins_partition_the_labels_up_to_99_degrees() -> None:
+    yaw = np.array([0.0, -29.9, 30.0, -59.9, 60.0, 90.0, -99.0, NAN])
+    bins = metrics.yaw_bins(np.arange(8.0), yaw)
+    assert [(b.from_deg, b.to_deg, b.images) for b in bins] == [
+        (0, 30, 2),
+        (30, 60, 2),
+        (60, 90, 3),
+    ]
+    assert [b.mae_deg for b in bins] == [0.5, 2.5, 5.0]
+
+
+def test_heads_seen_from_behind_get_a_bin_of_their_own() -> None:
+    bins = metrics.yaw_bins([1.0, 2.0], [10.0, -170.0])
+    assert (bins[-1].from_deg, bins[-1].to_deg, bins[-1].mae_deg) == (99, 180, 2.0)
+
+
+def test_balanced_mae_weighs_the_bins_alike() -> None:
+    errors, yaw = [1.0, 1.0, 1.0, 4.0, 10.0], [0.0, 5.0, 9.0, 40.0, 80.0]
+    assert metrics.balanced_mae_deg(metrics.yaw_bins(errors, yaw)) == pytest.approx(5.0)
+
+
+def test_staying_silent_in_the_hard_bin_does_not_lower_the_balanced_mae() -> None:
+    bins = metrics.yaw_bins([1.0, 4.0, NAN], [0.0, 40.0, 80.0])
+    assert np.isnan(metrics.balanced_mae_deg(bins))
+
+
+def test_camera_side_alignment_removes_a_turned_camera() -> None:
+    R_true = random_rotations(40)
+    turn = rotation_from_angles([10.0, -20.0, 5.0])
+    aligned = metrics.align_camera_side(turn @ R_true, R_true)
+    np.testing.assert_allclose(aligned, R_true, atol=1e-12)
+
+
+def test_head_side_alignment_removes_another_neutral_head() -> None:
+    R_true = random_rotations(40)
+    turn = rotation_from_angles([10.0, -20.0, 5.0])
+    aligned = metrics.align_head_side(R_true @ turn, R_true)
+    np.testing.assert_allclose(aligned, R_true, atol=1e-12)
+
+
+def test_camera_side_alignment_per_group_removes_one_turn_for_each() -> None:
+    R_true = random_rotations(40)
+    turns = np.repeat(rotation_from_angles([[10.0, 0.0, 0.0], [0.0, -30.0, 8.0]]), 20, axis=0)
+    groups = np.repeat(["a", "b"], 20)
+    aligned = metrics.align_camera_side(turns @ R_true, R_true, groups)
+    np.testing.assert_allclose(aligned, R_true, atol=1e-12)
+
+
+def test_alignment_ignores_failures_and_missing_answers() -> None:
+    R_true = random_rotations(30)
+    R_pred = rotation_from_angles([4.0, 0.0, 0.0]) @ R_true
+    R_pred[0] = R_true[0] @ rotation_from_angles([0.0, 180.0, 0.0])
+    R_pred[1] = NAN
+    aligned = metrics.align_camera_side(R_pred, R_true)
+    np.testing.assert_allclose(geodesic_deg(aligned[2:], R_true[2:]), 0.0, atol=1e-9)
+
+
+def test_aligning_noise_without_offset_hardly_changes_the_error() -> None:
+    R_true = random_rotations(2000)
+    noise = Rotation.from_rotvec(np.random.default_rng(3).normal(0, 0.05, (2000, 3))).as_matrix()
+    R_pred = noise @ R_true
+    raw = geodesic_deg(R_pred, R_true).mean()
+    assert geodesic_deg(metrics.align_camera_side(R_pred, R_true), R_true).mean() == pytest.approx(
+        raw, rel=0.01
+    )
+
+
+def test_missing_answers_become_frontal_heads() -> None:
+    R_pred = np.stack([rotation_from_angles([20.0, 1.0, 2.0]), np.full((3, 3), NAN)])
+    filled = metrics.fill_missing_with_frontal(R_pred)
+    np.testing.assert_allclose(angles_from_rotation(filled), [[20.0, 1.0, 2.0], [0, 0, 0]])

@@ -1,0 +1,109 @@
+"""Statistics against SciPy's own bootstrap and permutation test, and hand-computed cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from hpbench import statistics
+
+
+def interval_of_mean(values: np.ndarray, groups=None, draws: int = 2000) -> tuple[float, float]:
+    resampling = statistics.make_resampling(len(values), groups, draws, seed=1)
+    return statistics.percentile_interval(resampling.means(values[:, None])[:, 0])
+
+
+def test_interval_of_a_mean_agrees_with_scipy_bootstrap() -> None:
+    values = np.random.default_rng(0).gamma(2.0, 3.0, 400)
+    reference = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    width = reference.high - reference.low
+    np.testing.assert_allclose(interval_of_mean(values), reference, atol=0.05 * width)
+
+
+def test_interval_of_a_median_agrees_with_scipy_bootstrap() -> None:
+    values = np.random.default_rng(0).gamma(2.0, 3.0, 401)
+    reference = scipy.stats.bootstrap(
+        (values,), np.median, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    found = statistics.make_resampling(401, seed=1).median_interval(values)
+    width = reference.high - reference.low
+    np.testing.assert_allclose(found, reference, atol=0.1 * width)
+
+
+def test_drawing_whole_groups_widens_the_interval_of_repeated_frames() -> None:
+    # 20 sequences of 50 equal frames hold the information of 20 numbers, not of 1000.
+    per_sequence = np.random.default_rng(0).normal(5.0, 1.0, 20)
+    values = np.repeat(per_sequence, 50)
+    low, high = interval_of_mean(values, np.repeat(np.arange(20).astype(str), 50))
+    alone_low, alone_high = interval_of_mean(per_sequence)
+    assert (low, high) == pytest.approx((alone_low, alone_high), abs=0.05)
+
+
+def test_random_blocks_of_very_many_images_keep_the_standard_error() -> None:
+    values = np.random.default_rng(0).normal(5.0, 2.0, 100_000)
+    low, high = interval_of_mean(values)
+    assert high - low == pytest.approx(2 * 1.96 * 2.0 / np.sqrt(100_000), rel=0.06)
+
+
+def test_interval_covers_the_true_mean_in_about_95_percent_of_samples() -> None:
+    generator = np.random.default_rng(7)
+    hits = 0
+    for _ in range(300):
+        low, high = interval_of_mean(generator.exponential(4.0, 150), draws=300)
+        hits += low <= 4.0 <= high
+    assert 0.90 <= hits / 300 <= 0.98
+
+
+def test_missing_values_are_left_out_of_the_mean() -> None:
+    values = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])
+    means = statistics.make_resampling(3).means(values)
+    assert np.nanmin(means[:, 0]) == 1.0
+    assert np.nanmax(means[:, 0]) == 3.0
+    assert np.isnan(means[:, 1]).all()
+
+
+def test_draws_are_the_same_for_the_same_seed() -> None:
+    first, second = (statistics.make_resampling(50, seed=3).counts for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_exact_p_value_agrees_with_scipy_permutation_test() -> None:
+    differences = np.array([0.4, 1.1, -0.3, 0.9, 0.2, 1.4, 0.8, -0.1])
+    reference = scipy.stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    p_values, exact = statistics.sign_flip_p_values(differences[:, None])
+    assert exact
+    assert p_values[0] == pytest.approx(reference.pvalue)
+
+
+def test_random_p_value_agrees_with_the_t_test_on_normal_differences() -> None:
+    differences = np.random.default_rng(5).normal(0.1, 1.0, 400)
+    reference = scipy.stats.ttest_1samp(differences, 0.0).pvalue
+    p_values, exact = statistics.sign_flip_p_values(differences[:, None])
+    assert not exact
+    assert p_values[0] == pytest.approx(reference, abs=0.015)
+
+
+def test_p_value_of_equal_methods_is_one() -> None:
+    p_values, _ = statistics.sign_flip_p_values(np.zeros((100, 1)))
+    assert p_values[0] == 1.0
+
+
+def test_random_p_value_is_never_zero() -> None:
+    p_values, _ = statistics.sign_flip_p_values(np.ones((200, 1)), flips=999)
+    assert p_values[0] == pytest.approx(1 / 1000)
+
+
+def test_holm_on_the_example_worked_by_hand() -> None:
+    # sorted .005 .01 .03 .04 times 4 3 2 1 = .02 .03 .06 .04, made monotone
+    np.testing.assert_allclose(statistics.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+
+
+def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
+    differences = np.array([[0.0, -0.1, -3.0], [0.1, 0.0, -2.9], [3.0, 2.9, 0.0]])
+    p_values = np.array([[1.0, 0.6, 0.001], [0.6, 1.0, 0.001], [0.001, 0.001, 1.0]])
+    assert statistics.ranks_with_ties(differences, p_values).tolist() == [1, 1, 3]
