@@ -1,0 +1,5 @@
+"""A user's own table of labelled pictures."""
+
+from hpbench.datasets.table._dataset import Table
+
+__all__ = ["Table"]

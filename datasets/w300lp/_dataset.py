@@ -1,0 +1,86 @@
+"""The data set 300W-LP, on which Hopenet and most of its successors are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from hpbench.dataset import Dataset, DatasetCard, Record, refuse_unusable
+from hpbench.datasets.aflw2000._mat import (
+    BoxRule,
+    FittedOptions,
+    face_pictures,
+    record_of,
+)
+from hpbench.protocol import Protocol
+
+__all__ = ["W300lp", "W300lpOptions"]
+
+_NOT_FACES = ("Code", "landmarks")
+"""Folders of the archive that hold no pictures."""
+
+
+class W300lpOptions(FittedOptions):
+    """Options of 300W-LP."""
+
+    box: BoxRule = Field(
+        default="pt2d",
+        description="points whose extent is the face box. Here pt2d are all 68 points and none "
+        "is marked hidden, so that pt2d-visible gives the same; pt3d_68 is in few copies",
+    )
+
+
+class W300lp(Dataset):
+    """61,225 photos of 300-W, most turned to larger poses by rendering, and their mirror images.
+
+    The folder holds ``AFW``, ``HELEN``, ``IBUG``, ``LFPW`` and their ``*_Flip`` twins (or some
+    of them), or is one of these; pictures and ``.mat`` files lie side by side.
+    """
+
+    name: ClassVar[str] = "w300lp"
+    summary: ClassVar[str] = "300W-LP: 122,450 photos turned to large poses, for training"
+    Options = W300lpOptions
+    resample: ClassVar[Literal["image", "group"]] = "group"
+    card: ClassVar[DatasetCard] = DatasetCard(
+        name="w300lp",
+        title="300W-LP",
+        paper="X. Zhu, Z. Lei, X. Liu, H. Shi, S. Z. Li: Face Alignment Across Large Poses: "
+        "A 3D Solution. CVPR 2016",
+        licence="research only; the photos are those of AFW, HELEN, IBUG and LFPW",
+        homepage="http://www.cbsr.ia.ac.cn/users/xiangyuzhu/projects/3DDFA/main.htm",
+        how_to_get="Download 300W-LP.zip from the 3DDFA project page and unpack it",
+        domain="photo",
+        label_source="3D morphable model fitted to landmarks (Pose_Para); larger poses are "
+        "rendered from the fit",
+        notes=(
+            "A training set. AFLW2000-3D labels come from the same sort of fit.",
+            "A photo, its turned versions and their mirror images form one group, so that none "
+            "of them is split between training and validation.",
+            "Some copies have wrong pt2d points (cleardusk/3DDFA, issue 192).",
+        ),
+    )
+    protocols: ClassVar[tuple[Protocol, ...]] = (
+        Protocol(
+            dataset="w300lp",
+            summary="all faces within 99 degrees, box of the 68 2D points",
+            settings=W300lpOptions().model_dump(mode="json"),
+        ),
+    )
+
+    def records(self) -> Sequence[Record]:
+        """Index of all faces, sorted by name; see :meth:`hpbench.dataset.Dataset.records`."""
+        root = self.require_folder().resolve()
+        records = []
+        for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
+            if folder.name not in _NOT_FACES:
+                records += [self._record(picture) for picture in face_pictures(folder)]
+        return refuse_unusable(records, root, "picture with a .mat file in AFW, HELEN, ...")
+
+    def _record(self, picture: Path) -> Record:
+        # AFW_134212_1_0 .. _17 are versions of the photo AFW_134212_1, turned by rendering.
+        photo = picture.stem.rpartition("_")[0] or picture.stem
+        image_id = f"{picture.parent.name}/{picture.stem}"
+        return record_of(image_id, picture, self.options, group=photo)
