@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path as _Path
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+if _TYPE_CHECKING:
+    from hpbench.api import Results, load, run
+
+__all__ = ["Results", "__version__", "load", "run"]
 
 __version__ = "0.1.0"
 
@@ -11,3 +18,12 @@ __version__ = "0.1.0"
 _checkout = _Path(__file__).resolve().parent.parent
 if (_checkout / "pyproject.toml").is_file() and (_checkout / "methods").is_dir():
     __path__.append(str(_checkout))
+
+
+def __getattr__(name: str) -> _Any:
+    """Load the API on first use: `import hpbench` itself imports nothing heavy."""
+    if name in {"Results", "load", "run"}:
+        from hpbench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'hpbench' has no attribute '{name}'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +68,7 @@ def run(
     ] = None,
 ) -> None:
     """Run methods over data sets, print the result table and write a report."""
+    from hpbench.api import fresh_run_folder
     from hpbench.runner import RunSpec
 
     spec = RunSpec(
@@ -84,17 +84,7 @@ def run(
         timing_images=timing_images,
         workers=workers,
     )
-    _run_and_report(spec, out or _fresh_folder())
-
-
-def _fresh_folder() -> Path:
-    """A folder below ``runs/`` that does not exist yet."""
-    stem = Path("runs") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    folder, number = stem, 1
-    while folder.exists():
-        number += 1
-        folder = stem.with_name(f"{stem.name}_{number}")
-    return folder
+    _run_and_report(spec, out or fresh_run_folder())
 
 
 def _run_and_report(spec: RunSpec, out: Path) -> None:
