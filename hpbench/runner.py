@@ -98,7 +98,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
         str(item): make_method(item, device, spec.plugins) for item in parse_specs(spec.methods)
     }
     detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes)
-    prepared = _prepare_datasets(spec)
+    prepared = _prepare_datasets(spec, detector.identity() if detector else ANNOTATED)
     for method in methods.values():
         method.load()
     if detector is not None:
@@ -161,7 +161,7 @@ def resolve_protocol(
     return options, base.model_copy(update={"name": name, "boxes": boxes})
 
 
-def _prepare_datasets(spec: RunSpec) -> dict[str, tuple[Dataset, Protocol]]:
+def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
     """Data sets with their protocols, by the name they have in the tables."""
     items = parse_specs(spec.datasets)
     names = [item.name for item in items]
@@ -174,7 +174,7 @@ def _prepare_datasets(spec: RunSpec) -> dict[str, tuple[Dataset, Protocol]]:
     prepared: dict[str, tuple[Dataset, Protocol]] = {}
     for item in items:
         kind = DATASETS.load(item.name, spec.plugins)
-        options, protocol = resolve_protocol(kind, item, spec.protocol, spec.boxes)
+        options, protocol = resolve_protocol(kind, item, spec.protocol, boxes)
         root = Path(item.path) if item.path else spec.data.get(item.name)
         dataset = kind(root, build_options(kind.Options, options, f"data set '{item.name}'"))
         settings = dataset.protocol_settings()
@@ -239,7 +239,7 @@ def _describe(
             "card": cell.dataset.card.model_dump(mode="json"),
             "protocol": cell.protocol.model_dump(mode="json"),
             "protocol_hash": cell.protocol.hash,
-            "boxes": cell.protocol.boxes,
+            "boxes": cell.detector.name if cell.detector else ANNOTATED,
             "resample": cell.dataset.resample,
             "not_run": dict(cell.declined),
         }
