@@ -9,7 +9,15 @@ import numpy.typing as npt
 
 from hpbench.errors import DataError
 
-__all__ = ["Camera", "Face", "box_from_points", "check_box", "crop_with_black", "iou"]
+__all__ = [
+    "Camera",
+    "Face",
+    "box_from_points",
+    "check_box",
+    "crop_with_black",
+    "face_size_px",
+    "iou",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,18 @@ def box_from_points(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Box x0, y0, x1, y1 that points of shape (n, 2) span."""
     points = np.asarray(points_xy, dtype=np.float64)
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def face_size_px(box_xyxy: npt.ArrayLike) -> float:
+    """Size of a face: the geometric mean of its box's sides, at least one pixel.
+
+    Examples
+    --------
+    >>> face_size_px([0.0, 0.0, 4.0, 9.0])
+    6.0
+    """
+    x0, y0, x1, y1 = np.asarray(box_xyxy, dtype=np.float64)
+    return float(np.sqrt(max(x1 - x0, 1.0) * max(y1 - y0, 1.0)))
 
 
 def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:

@@ -1,0 +1,284 @@
+"""Corruptions against second derivations, and their place in the protocol and the curves."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from hpbench.corruptions import (
+    CORRUPTIONS,
+    Corruption,
+    apply,
+    corrupt_box,
+    corrupt_image,
+    corrupted_protocol,
+    error_by_level,
+    parse_corruptions,
+)
+from hpbench.errors import DataError, UsageError
+from hpbench.face import iou
+from hpbench.images import read_rgb
+from hpbench.protocol import Protocol
+
+BOX = np.array([20.0, 10.0, 60.0, 50.0])
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """Smooth colours with an edge: 60 high, 90 wide."""
+    y, x = np.mgrid[:60, :90]
+    channels = [2 * x + 20, 3 * y + 30, np.where(x > 45, 200, 60)]
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def damaged(picture, name, level, image_id="a", seed=0):
+    return corrupt_image(picture, BOX, image_id, Corruption(name, level, seed))
+
+
+def test_downsampling_repeats_the_middle_pixel_of_each_block(picture):
+    middle = picture[1::3, 1::3]
+    np.testing.assert_array_equal(
+        damaged(picture, "downsample", 3), middle.repeat(3, axis=0).repeat(3, axis=1)
+    )
+
+
+def test_downsampling_leaves_as_many_pixels_as_the_paper_says(picture):
+    """A picture of 90x60 shrunk by 15 has 6x4 pixels, in blocks."""
+    blocks = damaged(picture, "downsample", 15).reshape(4, 15, 6, 15, 3)
+    assert (blocks == blocks[:, :1, :, :1]).all()
+
+
+def test_downsampling_bears_sizes_that_the_factor_does_not_divide(picture):
+    assert damaged(picture[:7, :11], "downsample", 30).shape == (7, 11, 3)
+
+
+def test_blur_is_scipys_gaussian_of_the_same_share_of_the_face(picture):
+    """The box is 40 pixels wide, so 5 % are a sigma of 2 pixels."""
+    expected = gaussian_filter(picture.astype(float), (2, 2, 0), mode="mirror")
+    assert np.abs(damaged(picture, "blur", 5) - expected).max() <= 1.5
+
+
+def test_noise_has_the_mean_and_the_spread_that_were_asked_for():
+    grey = np.full((300, 400, 3), 128, dtype=np.uint8)
+    noise = damaged(grey, "noise", 10).astype(float) - 128
+    # 360,000 independent draws: standard errors of 10/600 and 10/(600 sqrt 2).
+    assert abs(noise.mean()) < 4 * 10 / 600
+    assert abs(noise.std() - np.sqrt(100 + 1 / 12)) < 4 * 10 / 848
+
+
+def test_noise_is_the_same_pattern_at_every_level_but_stronger():
+    grey = np.full((30, 40, 3), 128, dtype=np.uint8)
+    weak, strong = (damaged(grey, "noise", level).astype(int) - 128 for level in (5, 10))
+    assert np.abs(strong - 2 * weak).max() <= 2  # roundings
+
+
+def test_jpeg_is_pillows(picture):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=7, subsampling=2)
+    expected = np.asarray(Image.open(buffer))
+    np.testing.assert_array_equal(damaged(picture, "jpeg", 7), expected)
+
+
+def test_one_stop_darker_is_half_the_light():
+    """Grey 188 of sRGB is half the light of white: ((188/255 + 0.055) / 1.055)**2.4 = 0.50."""
+    white = np.full((2, 2, 3), 255, dtype=np.uint8)
+    assert (damaged(white, "dark", 1) == 188).all()
+    assert (damaged(damaged(white, "dark", 1), "dark", 1) == damaged(white, "dark", 2)).all()
+
+
+def test_black_stays_black_in_the_dark():
+    assert not damaged(np.zeros((2, 2, 3), dtype=np.uint8), "dark", 3).any()
+
+
+@pytest.mark.parametrize("share", [10, 25, 60])
+def test_occluder_covers_its_share_of_the_box_and_nothing_outside(picture, share):
+    changed = (damaged(picture, "occlude", share) == 128).all(axis=-1)
+    inside = changed[10:50, 20:60]
+    assert changed.sum() == inside.sum()
+    assert np.sqrt(inside.sum()) == pytest.approx(np.sqrt(share / 100 * 1600), abs=1)
+
+
+def test_full_occlusion_covers_the_box(picture):
+    assert (damaged(picture, "occlude", 100)[10:50, 20:60] == 128).all()
+
+
+def test_larger_occluder_stands_at_the_same_place(picture):
+    small, large = ((damaged(picture, "occlude", share) == 128).all(axis=-1) for share in (20, 60))
+    assert not (small & ~large).any()
+
+
+def test_occluder_moves_from_face_to_face(picture):
+    assert (damaged(picture, "occlude", 20, "a") != damaged(picture, "occlude", 20, "b")).any()
+
+
+def test_box_reaching_outside_the_picture_can_be_occluded(picture):
+    box = [-30.0, -20.0, 50.0, 40.0]
+    covered = corrupt_image(picture, box, "a", Corruption("occlude", 100))
+    assert (covered[:40, :50] == 128).all()
+    np.testing.assert_array_equal(covered[40:], picture[40:])
+
+
+def test_jitter_moves_the_box_by_its_share_and_keeps_its_size():
+    box = [0.0, 0.0, 40.0, 90.0]  # face size 60
+    moved = corrupt_box(box, "a", Corruption("box-jitter", 10)) - box
+    assert moved[:2] == pytest.approx(moved[2:])
+    assert np.hypot(*moved[:2]) == pytest.approx(6.0)
+
+
+def test_jitter_directions_are_spread_evenly():
+    shifts = [corrupt_box(BOX, f"id{k}", Corruption("box-jitter", 100))[:2] for k in range(2000)]
+    mean = (np.mean(shifts, axis=0) - BOX[:2]) / 40.0
+    # Components of a random direction have variance 1/2.
+    assert np.abs(mean).max() < 4 * np.sqrt(0.5 / 2000)
+
+
+def test_scaled_box_overlaps_as_its_area_says():
+    grown = corrupt_box(BOX, "a", Corruption("box-scale", 1.25))
+    assert grown == pytest.approx([15.0, 5.0, 65.0, 55.0])
+    assert iou(grown, BOX) == pytest.approx(1 / 1.25**2)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_seed_face_and_level_decide_all(picture, name):
+    corruption = Corruption(name, 30 if name != "box-scale" and name != "dark" else 3, seed=5)
+    before = picture.copy()
+    first, box_first = apply(picture, BOX, "a", corruption)
+    second, box_second = apply(picture, BOX, "a", corruption)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(box_first, box_second)
+    np.testing.assert_array_equal(picture, before)
+    other, box_other = apply(picture, BOX, "a", Corruption(name, corruption.level, seed=6))
+    same = (first == other).all() and (box_first == box_other).all()
+    assert same != CORRUPTIONS[name].random
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [(name, kind.clean) for name, kind in CORRUPTIONS.items() if kind.clean is not None],
+)
+def test_clean_level_changes_nothing(picture, name, level):
+    image, box = apply(picture, BOX, "a", Corruption(name, level))
+    np.testing.assert_array_equal(image, picture)
+    np.testing.assert_array_equal(box, BOX)
+
+
+def test_face_without_box_cannot_be_blurred_by_its_size(picture):
+    with pytest.raises(DataError, match="no annotated box, by which 'blur' is measured"):
+        corrupt_image(picture, None, "a", Corruption("blur", 2))
+
+
+def test_face_without_box_can_be_downsampled(picture):
+    assert corrupt_image(picture, None, "a", Corruption("downsample", 2)).shape == picture.shape
+
+
+def test_levels_are_parsed_and_clean_ones_left_to_the_clean_run():
+    parsed = parse_corruptions(["downsample=1,5,10", "box-scale=0.8,1,1.25"], seed=3)
+    assert [str(item) for item in parsed] == [
+        "downsample=5", "downsample=10", "box-scale=0.8", "box-scale=1.25",
+    ]  # fmt: skip
+    assert {item.seed for item in parsed} == {3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("blurr=2", "did you mean 'blur'"),
+        ("blur", "write NAME=LEVEL"),
+        ("blur=", "write NAME=LEVEL"),
+        ("blur=two", "'two' is not a number"),
+        ("blur=nan", "lies in 0 to 50"),
+        ("jpeg=0", "lies in 1 to 95"),
+        ("downsample=2.5", "is a whole number"),
+        ("blur=2,2.0", "is given twice"),
+    ],
+)
+def test_wrong_corruption_is_refused_with_the_mend(text, message):
+    with pytest.raises(UsageError, match=message):
+        parse_corruptions([text])
+
+
+def test_protocol_hash_tells_damage_level_and_seed_apart():
+    clean = Protocol(dataset="sample")
+    corruptions = [
+        Corruption("blur", 1), Corruption("blur", 2), Corruption("noise", 1),
+        Corruption("noise", 1, seed=1),
+    ]  # fmt: skip
+    hashes = {corrupted_protocol(clean, item).hash for item in corruptions}
+    assert len(hashes | {clean.hash}) == 5
+
+
+def test_seed_is_no_part_of_a_protocol_that_does_not_use_it():
+    clean = Protocol(dataset="sample")
+    first, second = (corrupted_protocol(clean, Corruption("blur", 1, seed)) for seed in (0, 1))
+    assert first.hash == second.hash
+
+
+def result(dataset, method, mean, scored=10, interval=None):
+    return {
+        "dataset": dataset,
+        "method_spec": method,
+        "mae_deg": {"mean": mean},
+        "images": {"scored": scored, "no_answer": 10 - scored},
+        "missing_as_frontal": {"mae_deg": {"mean": mean + 1}},
+        "intervals_95": {"mae_deg": {"mean": interval}} if interval else None,
+    }
+
+
+def damage(name, level):
+    return {"corruption": {"name": name, "level": level, "of": "faces"}}
+
+
+def test_curve_runs_from_the_clean_data_set_upwards():
+    datasets = {
+        "faces": {"corruption": None},
+        "faces + blur=4": damage("blur", 4.0),
+        "faces + blur=2": damage("blur", 2.0),
+    }
+    results = [
+        result("faces", "hopenet", 5.0, interval=[4.5, 5.5]),
+        result("faces + blur=4", "hopenet", 9.0, scored=7),
+        result("faces + blur=2", "hopenet", 6.0),
+    ]
+    curve = error_by_level(results, datasets)
+    assert [(point.level, point.mae_deg) for point in curve] == [(0, 5.0), (2, 6.0), (4, 9.0)]
+    assert curve[0].interval_95_deg == (4.5, 5.5)
+    assert (curve[2].scored, curve[2].no_answer) == (7, 3)
+    assert curve[2].mae_missing_as_frontal_deg == 10.0
+    assert {point.dataset for point in curve} == {"faces"}
+
+
+def test_jpeg_curve_falls_and_clean_has_no_quality():
+    datasets = {
+        "faces": {},
+        "faces + jpeg=5": damage("jpeg", 5.0),
+        "faces + jpeg=40": damage("jpeg", 40.0),
+    }
+    results = [result(key, "pnp", 1.0) for key in datasets]
+    assert [point.level for point in error_by_level(results, datasets)] == [None, 40, 5]
+
+
+def test_method_that_declines_a_data_set_has_no_point():
+    datasets = {"faces": {}, "faces + dark=2": damage("dark", 2.0), "others": {}}
+    results = [result("others", "pnp", 1.0), result("faces", "hopenet", 2.0)]
+    assert [point.method_spec for point in error_by_level(results, datasets)] == ["hopenet"]
+
+
+def test_real_photo_keeps_its_size_and_gets_worse_with_each_level(aflw2000_dir):
+    photo = read_rgb(aflw2000_dir / "image00002.jpg")
+    box = [130.0, 170.0, 330.0, 380.0]
+    levels = {
+        "downsample": (2, 5, 15), "blur": (1, 2, 4), "noise": (5, 10, 20), "jpeg": (50, 20, 5),
+        "dark": (1, 2, 4), "occlude": (5, 20, 50),
+    }  # fmt: skip
+    for name, steps in levels.items():
+        errors = []
+        for level in steps:
+            bad = corrupt_image(photo, box, "image00002", Corruption(name, level))
+            assert bad.shape == photo.shape
+            errors.append(np.square(bad.astype(float) - photo).mean())
+        assert errors == sorted(errors)
+        assert errors[0] > 0
