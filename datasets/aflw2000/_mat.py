@@ -126,10 +126,10 @@ def read_mat(path: Path) -> FittedFace:
     """
     from scipy.io import loadmat
 
+    if not path.is_file():
+        raise DataError("no such label file")
     try:
         content = loadmat(path, variable_names=_VARIABLES)
-    except FileNotFoundError:
-        raise DataError("no such label file") from None
     except Exception as error:  # scipy raises a different kind for every sort of damage
         raise DataError(f"cannot be read as a MATLAB file ({_first_line(error)})") from error
     if "Pose_Para" not in content:

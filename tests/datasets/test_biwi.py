@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpbench.datasets.biwi import Biwi, BiwiOptions
+from hpbench.errors import DataError
+from hpbench.face import iou
+from hpbench.rotation import geodesic_deg, is_rotation
+
+
+@pytest.fixture(scope="module")
+def real(biwi_dir: Path):
+    return Biwi(biwi_dir).records()
+
+
+def test_frame_00003_has_the_published_angles(real):
+    first = real[0]
+    assert first.image_id == "01/frame_00003"
+    assert first.label.angles_deg == pytest.approx([3.291, 7.607, -1.567], abs=1e-3)
+
+
+def test_six_digit_matrix_becomes_an_exact_rotation(real):
+    assert all(is_rotation(record.label.R_cam, tolerance=1e-12) for record in real)
+
+
+def test_box_is_where_a_detector_sees_the_face(biwi_dir, real):
+    """The wrong direction of the depth-to-colour transform would move it by a quarter."""
+    import dlib
+
+    image = Biwi(biwi_dir).read_image(real[0])
+    face = dlib.get_frontal_face_detector()(image, 0)[0]
+    assert iou(real[0].box_xyxy, [face.left(), face.top(), face.right(), face.bottom()]) > 0.75
+
+
+def test_box_centre_agrees_with_opencv_projection(biwi_dir, real):
+    import cv2
+
+    values = np.array((biwi_dir / "01" / "rgb.cal").read_text().split(), dtype=float)
+    R_rgb_depth, t_mm = values[13:22].reshape(3, 3), values[22:25]
+    pose = np.array((biwi_dir / "01" / "frame_00003_pose.txt").read_text().split(), dtype=float)
+    rvec, _ = cv2.Rodrigues(R_rgb_depth)
+    camera = real[0].camera
+    projected, _ = cv2.projectPoints(pose[None, 9:], rvec, t_mm, camera.matrix, camera.distortion)
+    box = real[0].box_xyxy
+    assert (box[:2] + box[2:]) / 2 == pytest.approx(projected.ravel(), abs=1e-6)
+
+
+def test_calibrated_labels_turn_by_the_angle_between_the_cameras(biwi_dir, real):
+    """By hand from the trace in rgb.cal: acos((2.999668 - 1) / 2) is 1.04 degrees."""
+    calibrated = Biwi(biwi_dir, BiwiOptions(calibrated=True)).records()
+    turned = [
+        geodesic_deg(a.label.R_cam, b.label.R_cam) for a, b in zip(real, calibrated, strict=True)
+    ]
+    assert turned == pytest.approx([1.04] * len(real), abs=0.02)
+    pitch_change = calibrated[0].label.angles_deg[1] - real[0].label.angles_deg[1]
+    assert 0.5 < pitch_change < 1.5  # the field's average over all sequences is +1.08
+
+
+def test_made_frame_projects_by_hand(write_sequence, tmp_path):
+    write_sequence(tmp_path / "hpdb")
+    record = Biwi(tmp_path, BiwiOptions(face_mm=200)).records()[0]
+    # x = 500 * (80 + 20) / 1000 + 320, y = 500 * 40 / 1000 + 240, half side 500 * 100 / 1000
+    assert record.box_xyxy.tolist() == [320, 210, 420, 310]
+    assert record.camera.matrix[0].tolist() == [500, 0, 320]
+    assert record.camera.distortion.shape == (5,)
+
+
+def test_sequence_is_the_group_and_repeated_people_share_a_subject(write_sequence, tmp_path):
+    for name in ("03", "15"):
+        write_sequence(tmp_path, name)
+    records = Biwi(tmp_path).records()
+    assert sorted({record.group for record in records}) == ["03", "15"]
+    assert len({record.factors["subject"] for record in records}) == 1
+
+
+def test_frame_list_picks_frames_in_the_order_of_the_data_set(write_sequence, tmp_path):
+    write_sequence(tmp_path / "hpdb", frames=3)
+    listed = tmp_path / "frames.txt"
+    listed.write_text("# the best ones\n01/frame_00005\n\n01/frame_00003\n")
+    records = Biwi(tmp_path / "hpdb", BiwiOptions(frames=listed)).records()
+    assert [record.image_id for record in records] == ["01/frame_00003", "01/frame_00005"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("01/frame_00003\n01/frame_99999\n", r"frames\.txt:2: no frame '01/frame_99999'"),
+        ("01/frame_00003\n01/frame_00003\n", r"frames\.txt:2: .* in line 1 already"),
+        ("\n# nothing\n", "frame list is empty"),
+    ],
+)
+def test_wrong_frame_list_is_refused_with_its_line(write_sequence, tmp_path, text, message):
+    write_sequence(tmp_path / "hpdb")
+    listed = tmp_path / "frames.txt"
+    listed.write_text(text)
+    with pytest.raises(DataError, match=message):
+        Biwi(tmp_path / "hpdb", BiwiOptions(frames=listed)).records()
+
+
+def test_frame_list_enters_the_protocol_by_content_and_not_by_path(tmp_path):
+    settings = []
+    for name, text in {"a": "01/frame_00003\n", "b": "01/frame_00003\n", "c": "01/f\n"}.items():
+        (tmp_path / name).write_text(text)
+        settings.append(Biwi(None, BiwiOptions(frames=tmp_path / name)).protocol_settings())
+    assert settings[0] == settings[1] != settings[2]
+    assert str(tmp_path) not in str(settings)
+
+
+def test_one_bad_frame_among_good_ones_is_a_record_with_its_reason(write_sequence, tmp_path):
+    folder = write_sequence(tmp_path, frames=6)
+    (folder / "frame_00004_pose.txt").write_text("1 0 0\n0 1 0\n")
+    (folder / "frame_00005_pose.txt").write_text("1 0 0\n0 1 0\n0 0 1\n\nnan 40 1000\n")
+    (folder / "frame_00006_pose.txt").write_text("2 0 0\n0 1 0\n0 0 1\n\n80 40 1000\n")
+    (folder / "frame_00007_pose.txt").unlink()
+    (folder / "frame_00008_pose.txt").write_text("1 0 0\n0 1 0\n0 0 1\n\n80 40 -1000\n")
+    assert [record.excluded for record in Biwi(tmp_path).records()] == [
+        None,
+        "frame_00004_pose.txt: holds 6 numbers instead of 12",
+        "frame_00005_pose.txt: label is not a number",
+        "frame_00006_pose.txt: its matrix is not a rotation",
+        "frame_00007_pose.txt: no such file",
+        "the labelled head centre lies behind the camera",
+    ]
+
+
+def test_missing_calibration_excludes_its_own_sequence_only(write_sequence, tmp_path):
+    write_sequence(tmp_path, "01", frames=1)
+    (write_sequence(tmp_path, "02", frames=1) / "rgb.cal").unlink()
+    reasons = [record.excluded for record in Biwi(tmp_path).records()]
+    assert reasons == [None, "rgb.cal: no such file"]
+
+
+def test_folder_without_frames_is_refused(tmp_path):
+    with pytest.raises(DataError, match="holds no sequence folder"):
+        Biwi(tmp_path).records()
