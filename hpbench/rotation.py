@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
 __all__ = [
     "ANGLES",
@@ -63,6 +62,8 @@ def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
            [ 0.,  1.,  0.],
            [ 0.,  0.,  1.]])
     """
+    from scipy.spatial.transform import Rotation  # here, for it takes longer than all of hpbench
+
     angles = np.asarray(angles_deg, dtype=np.float64)
     yaw, pitch, roll = np.moveaxis(angles.reshape(-1, 3), -1, 0)
     rotation = Rotation.from_euler("XYZ", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
@@ -116,6 +117,8 @@ def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3)
         Yaw, pitch, roll in degrees with the signs of this project.
     """
+    from scipy.spatial.transform import Rotation
+
     R = np.asarray(R_cam, dtype=np.float64)
     xyz = Rotation.from_matrix(R.reshape(-1, 3, 3)).as_euler("xyz", degrees=True)
     minus_pitch, yaw, roll = np.moveaxis(np.asarray(xyz), -1, 0)
@@ -124,6 +127,8 @@ def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
 
 def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
     """Rotation matrices, shape (..., 3, 3), of rotation vectors, shape (..., 3), in radians."""
+    from scipy.spatial.transform import Rotation
+
     vector = np.asarray(rotvec_rad, dtype=np.float64)
     matrix = Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix()
     return np.asarray(matrix).reshape(*vector.shape, 3)
