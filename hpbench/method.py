@@ -49,7 +49,24 @@ BaseOptions = Options
 
 
 class WeightsInfo(BaseModel):
-    """One weights file that a method knows by name."""
+    """One weights file that a method knows by name.
+
+    Attributes
+    ----------
+    name : str
+        As in ``hpbench weights fetch NAME``.
+    trained_on : tuple of str
+        Names of data sets.
+    sha256, git_blob : str or None
+        What pins the content; a git blob id (SHA-1 over a header and the content) is public for
+        every file of a public repository, also where no SHA-256 is known.
+    source : str
+        Where the file comes from, for a person.
+    file : str
+        Its name in the user's cache.
+    url : str
+        Where a program can fetch it; empty if only a person can.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,7 +76,10 @@ class WeightsInfo(BaseModel):
     trained_on: tuple[str, ...]
     size_bytes: int | None = None
     sha256: str | None = None
+    git_blob: str | None = None
     source: str = ""
+    file: str = ""
+    url: str = ""
     path: Path | None = None
     """Where the file lies on this machine; None when it has to be fetched first."""
 

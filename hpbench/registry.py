@@ -161,6 +161,9 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
+DECLARED = "onnx"
+"""The method that a card stands for: ``my_net.toml`` is short for ``onnx[card=my_net.toml]``."""
+
 METHODS: Registry[Method] = Registry("hpbench.methods", Method, "method")  # type: ignore[type-abstract]
 DATASETS: Registry[Dataset] = Registry("hpbench.datasets", Dataset, "data set")  # type: ignore[type-abstract]
 
@@ -171,7 +174,7 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
     Parameters
     ----------
     spec : str or Spec
-        ``"pnp[model=mallick6]"``.
+        ``"pnp[model=mallick6]"``, or the card of a declared method, ``"nets/my_net.toml"``.
     device : str
     plugins : sequence of Path
         Files named by ``--plugin``.
@@ -186,8 +189,12 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
         raise UsageError(
             f"method '{spec.name}={spec.path}': write options as {spec.name}[key=value]"
         )
-    kind = METHODS.load(spec.name, plugins)
-    return kind(build_options(kind.Options, spec.options, f"method '{spec.name}'"), device)
+    options = spec.options
+    name = spec.name
+    if name.lower().endswith(".toml"):
+        name, options = DECLARED, {"card": name, **options}
+    kind = METHODS.load(name, plugins)
+    return kind(build_options(kind.Options, options, f"method '{spec.name}'"), device)
 
 
 def make_dataset(

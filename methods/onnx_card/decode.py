@@ -1,0 +1,150 @@
+"""From a network's outputs to rotations in the camera frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from hpbench.errors import WeightsError
+from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, Frame, RotationOutput
+from hpbench.rotation import (
+    ANGLES,
+    nearest_rotation,
+    rotation_from_angles,
+    rotation_from_rotvec,
+)
+
+__all__ = ["OutputCard", "decode_networks", "output_angles", "output_rotations"]
+
+Array = npt.NDArray[np.float64]
+OutputCard = AnglesOutput | BinsOutput | RotationOutput
+
+_S = np.diag([1.0, -1.0, -1.0])
+_ST = _S @ np.diag([-1.0, 1.0, -1.0])
+_NUMBERS = {"6d": 6, "matrix": 9, "rotvec": 3}
+
+
+def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Array:
+    """Rotations from the outputs of one or several networks that are averaged.
+
+    Parameters
+    ----------
+    networks : sequence of sequence of ndarray
+        For each network its outputs, each with one row per face.
+    card : OutputCard
+
+    Returns
+    -------
+    ndarray, shape (n, 3, 3)
+        ``R_cam``; NaN where an output is not a number or no rotation follows from it.
+
+    Raises
+    ------
+    WeightsError
+        If the outputs have not the shape that the card tells.
+    """
+    if isinstance(card, RotationOutput):
+        mean = np.mean([output_rotations(outputs, card) for outputs in networks], axis=0)
+        return mean if len(networks) == 1 else _where_finite(nearest_rotation, mean)
+    angles = np.mean([output_angles(outputs, card) for outputs in networks], axis=0)
+    return _where_finite(_rq_rotation if card.euler == "rq" else rotation_from_angles, angles)
+
+
+def _where_finite(function: object, values: Array) -> Array:
+    """Apply a function row by row, NaN where the row holds one."""
+    good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    result = np.full((len(values), 3, 3), np.nan)
+    if good.any():
+        result[good] = function(values[good])  # type: ignore[operator]
+    return result
+
+
+def _rq_rotation(angles_deg: Array) -> Array:
+    """``Rz(roll) Ry(yaw) Rx(-pitch)`` of yaw, pitch, roll triples, shape (n, 3)."""
+    yaw, pitch, roll = angles_deg.T
+    rotation = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=1), degrees=True)
+    return np.asarray(rotation.as_matrix())
+
+
+def output_angles(outputs: Sequence[Array], card: AnglesOutput | BinsOutput) -> Array:
+    """Yaw, pitch, roll in degrees with the signs of this project, shape (n, 3)."""
+    values = (
+        _angle_values(outputs) if isinstance(card, AnglesOutput) else _bin_values(outputs, card)
+    )
+    if isinstance(card, AnglesOutput) and card.unit == "rad":
+        values = np.degrees(values)
+    angles = np.empty_like(values)
+    for place, signed in enumerate(card.order):
+        sign = -1.0 if signed.startswith("-") else 1.0
+        angles[:, ANGLES.index(signed.removeprefix("-"))] = sign * values[:, place]
+    return angles
+
+
+def _angle_values(outputs: Sequence[Array]) -> Array:
+    columns = [output.reshape(len(output), -1) for output in outputs]
+    values = np.concatenate(columns, axis=1)
+    if values.shape[1] != 3:
+        raise WeightsError(
+            f"the network gives {values.shape[1]} numbers per face where the card tells 3 angles"
+        )
+    return values
+
+
+def _bin_values(outputs: Sequence[Array], card: BinsOutput) -> Array:
+    if len(outputs) == 1:
+        only = outputs[0]
+        if only.ndim != 3 or only.shape[1] != 3:
+            raise WeightsError(
+                f"the network's output has shape {only.shape} where the card tells (n, 3, bins)"
+            )
+        outputs = [only[:, place] for place in range(3)]
+    values = []
+    for scores, width, offset in zip(outputs, card.width_deg, card.offset_deg, strict=True):
+        rows = scores.reshape(len(scores), -1)
+        shares = _softmax(rows) if card.scores == "logits" else rows
+        values.append(offset + width * (shares @ np.arange(rows.shape[1])))
+    return np.stack(values, axis=1)
+
+
+def _softmax(scores: Array) -> Array:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
+    """Rotations ``R_cam``, shape (n, 3, 3), of an output that is a whole rotation."""
+    values = outputs[0].reshape(len(outputs[0]), -1)
+    if values.shape[1] != _NUMBERS[card.kind]:
+        raise WeightsError(
+            f"the network gives {values.shape[1]} numbers per face where the card's "
+            f"'{card.kind}' has {_NUMBERS[card.kind]}"
+        )
+    if card.kind == "6d":
+        R_net = _from_columns(values)
+    elif card.kind == "matrix":
+        R_net = _where_finite(nearest_rotation, values.reshape(-1, 3, 3))
+    else:
+        R_net = _where_finite(rotation_from_rotvec, values)
+    return _to_camera(R_net, card.frame)
+
+
+def _from_columns(values: Array) -> Array:
+    """Orthonormalise two columns by Gram and Schmidt (Zhou et al., CVPR 2019)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = values[:, :3] / np.linalg.norm(values[:, :3], axis=1, keepdims=True)
+        z = np.cross(x, values[:, 3:])
+        z = z / np.linalg.norm(z, axis=1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=2)
+
+
+def _to_camera(R_net: Array, frame: Frame) -> Array:
+    if frame == "6drepnet":
+        return _S @ np.swapaxes(R_net, 1, 2) @ _S
+    if frame == "y-up":
+        return _S @ R_net @ _S
+    if frame == "opal":
+        return _ST @ R_net @ _ST.T
+    return R_net

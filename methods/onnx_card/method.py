@@ -1,0 +1,279 @@
+"""ONNX networks that a card describes, as methods of the benchmark."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
+from hpbench.face import Face, check_box
+from hpbench.method import (
+    BaseOptions,
+    Method,
+    MethodCard,
+    NoAnswer,
+    Options,
+    Pose,
+    WeightsInfo,
+)
+from hpbench.methods.onnx_card.card import NetworkCard, WeightsFile, read_card
+from hpbench.methods.onnx_card.crops import crop_bounds, cut_out, fit_to
+from hpbench.methods.onnx_card.decode import decode_networks
+from hpbench.methods.onnx_card.session import Network, open_network
+from hpbench.rotation import is_rotation
+from hpbench.weights_store import cached_file, check_file, fetch_file, sha256_of
+
+__all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
+
+_NO_RUNTIME = "onnxruntime: pip install 'hpbench[onnx]'"
+
+
+class DeclaredOptions(Options):
+    """Options of a method that brings its own card."""
+
+    weights: str = Field(
+        default="",
+        description="folder with the ONNX files of the card; default: beside the card, "
+        "else what 'hpbench weights fetch' has stored",
+    )
+
+
+class DeclaredMethod(Method):
+    """Base of methods that are nothing but a card; a plugin sets :attr:`card_file`.
+
+    Examples
+    --------
+    ::
+
+        class MyNet(DeclaredMethod):
+            name = "mynet"
+            summary = "my network"
+            card_file = Path(__file__).with_name("mynet.toml")
+    """
+
+    Options: ClassVar[type[Options]] = DeclaredOptions
+    card_file: ClassVar[Path]
+
+    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
+        super().__init__(options, device)
+        self._network_card: NetworkCard | None = None
+        self._networks: list[Network] = []
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Say that onnxruntime has to be installed or the weights be fetched."""
+        if find_spec("onnxruntime") is None:
+            return _NO_RUNTIME
+        if any(info.path is None for info in cls.named_weights()):
+            return f"weights: 'hpbench weights fetch {cls.name}', or {cls.name}[weights=DIR]"
+        return None
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """Files of the card, with the path of those that are on this machine."""
+        card = read_card(cls.card_file)
+        return [_weights_info(card, entry, cls.card_file.parent) for entry in card.weights]
+
+    def identity(self) -> str:
+        """Hashes of the card and of all weights files."""
+        digest = hashlib.sha256(self.network_card().model_dump_json().encode()).hexdigest()
+        return " ".join([digest, *(sha256_of(path) for path in self._paths())])
+
+    def card_path(self) -> Path:
+        """TOML file of the card."""
+        return self.card_file
+
+    def network_card(self) -> NetworkCard:
+        """The card, read once.
+
+        Raises
+        ------
+        DataError
+            If it is missing or wrong.
+        """
+        if self._network_card is None:
+            self._network_card = read_card(self.card_path())
+        return self._network_card
+
+    def card(self) -> MethodCard:
+        """Describe the method."""
+        card = self.network_card()
+        paths = self._paths()
+        size = f"input {card.input.width}x{card.input.height} px, {card.input.fit}"
+        notes = [size, f"resized by {card.input.filter}", *card.notes]
+        if len(paths) > 1:
+            notes.append(f"mean of {len(paths)} networks")
+        if not card.trained_on:
+            notes.append("what these weights were trained on is not known")
+        return MethodCard(
+            name=card.name,
+            title=card.title,
+            paper=card.paper,
+            code=card.code,
+            licence=card.licence,
+            weights=", ".join(path.name for path in paths),
+            weights_sha256=", ".join(sha256_of(path) for path in paths),
+            weights_licence=card.weights_licence or card.licence,
+            trained_on=card.trained_on,
+            trained_domains=card.trained_domains,
+            colour_order=card.input.colour_order,
+            crop_rule=str(card.crop),
+            notes=tuple(notes),
+        )
+
+    def load(self) -> None:
+        """Open the networks and check them against the card."""
+        card = self.network_card()
+        self._networks = [open_network(path, card, self.device) for path in self._paths()]
+
+    def _paths(self) -> list[Path]:
+        return [
+            find_weights(entry, self.card_path().parent, self.options.weights, self.name)
+            for entry in self.network_card().weights
+        ]
+
+    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoAnswer:
+        """Cut out the face and scale it; colour order and scaling are left to :meth:`infer`."""
+        try:
+            check_box(face.box_xyxy, face.size_wh)
+        except DataError as error:
+            return NoAnswer(str(error))
+        card = self.network_card()
+        bounds = crop_bounds(face.box_xyxy, card.crop.rule, card.crop.amount)
+        crop = cut_out(face.image, bounds, card.crop.outside)
+        if crop.size == 0:
+            return NoAnswer("the crop does not touch the picture")
+        size_wh = (card.input.width, card.input.height)
+        return fit_to(crop, size_wh, card.input.fit, card.input.short_side, card.input.filter)
+
+    def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> list[list[npt.NDArray[np.float64]]]:
+        """Outputs of every network for a batch of RGB inputs, shape (height, width, 3)."""
+        if not self._networks:
+            raise HpbenchError(f"method '{self.name}' was used before load()")
+        values = self._scaled(np.stack(batch))
+        return [network.run(values) for network in self._networks]
+
+    def _scaled(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Network input of RGB pictures, shape (n, height, width, 3)."""
+        rule = self.network_card().input
+        ordered = pixels[..., ::-1] if rule.colour_order == "BGR" else pixels
+        scale = rule.white / 255.0 / np.asarray(rule.std)
+        shift = np.asarray(rule.mean) / np.asarray(rule.std)
+        values = ordered * scale.astype(np.float32) - shift.astype(np.float32)
+        if rule.layout == "NCHW":
+            values = values.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(values)
+
+    def decode(self, output: list[list[npt.NDArray[np.float64]]]) -> list[Pose | NoAnswer]:
+        """Rotations by the card's output rule."""
+        rotations = decode_networks(output, self.network_card().output)
+        return [
+            R_cam
+            if np.isfinite(R_cam).all() and is_rotation(R_cam)
+            else NoAnswer("the network's output is not a number or gives no rotation")
+            for R_cam in rotations
+        ]
+
+
+class OnnxOptions(DeclaredOptions):
+    """Options of the method ``onnx``."""
+
+    card: str = Field(default="", description="TOML card of the network; see docs/add-a-method.md")
+
+
+class Onnx(DeclaredMethod):
+    """Any ONNX network with a card; ``my_net.toml`` is short for ``onnx[card=my_net.toml]``."""
+
+    name: ClassVar[str] = "onnx"
+    summary: ClassVar[str] = "any ONNX network, described by a card: --methods my_net.toml"
+    Options: ClassVar[type[Options]] = OnnxOptions
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Say that onnxruntime has to be installed."""
+        return _NO_RUNTIME if find_spec("onnxruntime") is None else None
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """Return none: they depend on the card."""
+        return ()
+
+    def card_path(self) -> Path:
+        """TOML file that the user named."""
+        if not self.options.card:
+            raise UsageError(
+                "method 'onnx' needs a card: write the name of its TOML file, my_net.toml, "
+                "or onnx[card=my_net.toml]"
+            )
+        return Path(self.options.card).expanduser()
+
+
+class FsaNet(DeclaredMethod):
+    """FSA-Net as headpose-fsanet-pytorch released it: the mean of two networks."""
+
+    name: ClassVar[str] = "fsanet"
+    summary: ClassVar[str] = "FSA-Net, mean of the 1x1 and var networks (Yang et al. 2019)"
+    card_file: ClassVar[Path] = Path(__file__).with_name("fsanet.toml")
+
+
+def _weights_info(card: NetworkCard, entry: WeightsFile, folder: Path) -> WeightsInfo:
+    beside = folder / entry.file
+    path = beside if entry.file and beside.is_file() else cached_file(entry.file_name)
+    return WeightsInfo(
+        name=Path(entry.file_name).stem,
+        summary=card.title,
+        licence=card.weights_licence or card.licence,
+        trained_on=card.trained_on,
+        size_bytes=entry.size_bytes,
+        sha256=entry.sha256,
+        source=card.code,
+        file=entry.file_name,
+        url=entry.url,
+        path=path,
+    )
+
+
+def find_weights(entry: WeightsFile, card_folder: Path, weights: str, method: str) -> Path:
+    """File of a weights entry: in the user's folder, beside the card, in the cache, or fetched.
+
+    Parameters
+    ----------
+    entry : WeightsFile
+    card_folder : Path
+        Folder of the card.
+    weights : str
+        The user's folder; empty for none.
+    method : str
+        For messages.
+
+    Raises
+    ------
+    WeightsError
+        If the file is nowhere, or has another hash than the card says.
+    """
+    if weights:
+        path = Path(weights).expanduser() / entry.file_name
+        if not path.is_file():
+            raise WeightsError(f"{path}: no such weights file (option weights of '{method}')")
+    else:
+        beside = card_folder / entry.file
+        cached = cached_file(entry.file_name)
+        if entry.file and beside.is_file():
+            path = beside
+        elif cached is not None:
+            path = cached
+        elif entry.url:
+            return fetch_file(entry.file_name, entry.url, entry.sha256)
+        else:
+            raise WeightsError(
+                f"{beside}: no such weights file, which the card of '{method}' names"
+            )
+    check_file(path, entry.sha256)
+    return path

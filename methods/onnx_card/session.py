@@ -1,0 +1,166 @@
+"""An opened ONNX network, checked against its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import MissingDependencyError, UsageError, WeightsError
+from hpbench.methods.onnx_card.card import NetworkCard
+from hpbench.spec import suggest
+
+__all__ = ["Network", "open_network"]
+
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network and which of its inputs and outputs are used.
+
+    Attributes
+    ----------
+    session : onnxruntime.InferenceSession
+    input_name : str
+    input_type : dtype
+    output_names : list of str
+    one_by_one : bool
+        The graph was exported for a batch of one face.
+    """
+
+    session: Any
+    input_name: str
+    input_type: npt.DTypeLike
+    output_names: Sequence[str]
+    one_by_one: bool
+
+    def run(self, values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
+        """Outputs, each with one row per input."""
+        typed: npt.NDArray[Any] = values.astype(self.input_type, copy=False)
+        chunks = np.split(typed, len(typed)) if self.one_by_one else [typed]
+        runs = [self.session.run(self.output_names, {self.input_name: part}) for part in chunks]
+        return [
+            np.concatenate([np.asarray(run[place], dtype=np.float64) for run in runs])
+            for place in range(len(self.output_names))
+        ]
+
+
+def open_network(path: Path, card: NetworkCard, device: str) -> Network:
+    """Open an ONNX file and compare its inputs and outputs with the card.
+
+    Parameters
+    ----------
+    path : Path
+    card : NetworkCard
+    device : str
+        ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If onnxruntime is not installed.
+    WeightsError
+        If the file is damaged, or does not fit the card.
+    UsageError
+        If the device cannot be used.
+    """
+    session = _open_session(path, device)
+    graph_input = _pick(session.get_inputs(), (card.input.name,) if card.input.name else (), path)[
+        0
+    ]
+    shape = list(graph_input.shape)
+    _check_shape(shape, card, path)
+    if graph_input.type not in _TYPES:
+        raise WeightsError(f"{path}: input '{graph_input.name}' is a {graph_input.type}")
+    outputs = _pick(session.get_outputs(), card.output.names, path)
+    wanted = _outputs_wanted(card, len(outputs), path)
+    return Network(
+        session=session,
+        input_name=graph_input.name,
+        input_type=_TYPES[graph_input.type],
+        output_names=[output.name for output in outputs[:wanted]],
+        one_by_one=shape[0] == 1,
+    )
+
+
+def _open_session(path: Path, device: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: ONNX networks need onnxruntime: pip install 'hpbench[onnx]'"
+        ) from error
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu":
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise UsageError(
+                f"--device {device}: this onnxruntime runs on the CPU only; use --device cpu, "
+                "or install onnxruntime-gpu"
+            )
+        number = int(device.partition(":")[2] or 0)
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
+    options = onnxruntime.SessionOptions()
+    # idle threads that spin would take the cores from the method that is timed next
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # onnxruntime has a class of its own for every sort of damage
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path}: cannot be opened as an ONNX network ({line})") from error
+
+
+def _pick(tensors: Sequence[Any], names: Sequence[str], path: Path) -> list[Any]:
+    """Inputs or outputs of a graph by name; all of them where none is named."""
+    if not names:
+        return list(tensors)
+    by_name = {tensor.name: tensor for tensor in tensors}
+    for name in names:
+        if name not in by_name:
+            raise WeightsError(f"{path}: the network has no '{name}'; {suggest(name, by_name)}")
+    return [by_name[name] for name in names]
+
+
+def _check_shape(shape: list[Any], card: NetworkCard, path: Path) -> None:
+    """Compare the graph's input with the card; sizes that the graph leaves open fit anything."""
+    size = [card.input.height, card.input.width]
+    told = [3, *size] if card.input.layout == "NCHW" else [*size, 3]
+    fits = len(shape) == 4 and all(
+        not isinstance(there, int) or there == here
+        for there, here in zip(shape[1:], told, strict=True)
+    )
+    if not fits:
+        raise WeightsError(
+            f"{path}: the network's input has shape {shape}, the card tells "
+            f"[batch, {', '.join(map(str, told))}] ({card.input.layout})"
+        )
+    if isinstance(shape[0], int) and shape[0] != 1:
+        raise WeightsError(
+            f"{path}: the network was exported for batches of {shape[0]}; "
+            "export it for a batch of 1 or of any size"
+        )
+
+
+def _outputs_wanted(card: NetworkCard, count: int, path: Path) -> int:
+    """How many of the graph's (or the card's named) outputs are read: one, or three."""
+    if card.output.kind in ("angles", "bins"):
+        if count in (1, 3):
+            return count
+        raise WeightsError(
+            f"{path}: the network has {count} outputs; name the one or three that are "
+            "yaw, pitch, roll in the card's output.names"
+        )
+    if count != 1:
+        raise WeightsError(
+            f"{path}: the network has {count} outputs; name the rotation in output.names"
+        )
+    return 1

@@ -1,0 +1,440 @@
+"""Declared methods: cards, crops, decoding, and FSA-Net against its reference figures."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hpbench.datasets.aflw2000 import Aflw2000, Aflw2000Options
+from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
+from hpbench.face import Face
+from hpbench.method import NoAnswer
+from hpbench.methods.onnx_card import FsaNet, Onnx, read_card
+from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
+from hpbench.methods.onnx_card.crops import crop_bounds, cut_out, fit_to
+from hpbench.methods.onnx_card.decode import decode_networks
+from hpbench.methods.onnx_card.method import OnnxOptions
+from hpbench.registry import make_method
+from hpbench.rotation import angles_from_rotation, rotation_from_angles
+from hpbench.weights_store import sha256_of
+
+ANGLES = np.array([[30.0, -20.0, 10.0], [-50.0, 15.0, -35.0]])
+S = np.diag([1.0, -1.0, -1.0])
+
+CARD = """
+schema = 1
+name = "probe"
+title = "Probe"
+licence = "MIT"
+trained_on = []
+[[weights]]
+file = "probe.onnx"
+[input]
+width = 8
+height = 8
+colour_order = "RGB"
+white = 255.0
+mean = 0.0
+std = 1.0
+fit = "stretch"
+filter = "opencv-linear"
+[crop]
+rule = "box"
+[output]
+kind = "angles"
+order = ["yaw", "pitch", "roll"]
+unit = "deg"
+"""
+
+
+def write_card(folder: Path, *changes: tuple[str, str], extra: str = "") -> Path:
+    text = CARD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "probe.toml"
+    path.write_text(text + extra)
+    return path
+
+
+def write_colour_probe(folder: Path, layout: str = "NCHW", batch: object = "n") -> Path:
+    """A network that answers the mean of each of its three colour planes."""
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    axes, shape = ([2, 3], [batch, 3, 8, 8]) if layout == "NCHW" else ([1, 2], [batch, 8, 8, 3])
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["x"], ["y"], axes=axes, keepdims=0)],
+        "probe",
+        [helper.make_tensor_value_info("x", number, shape)],
+        [helper.make_tensor_value_info("y", number, [batch, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path = folder / "probe.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def coloured_face(red=40, green=20, blue=10) -> Face:
+    image = np.empty((32, 32, 3), np.uint8)
+    image[:] = (red, green, blue)
+    return Face("a", image, np.array([4.0, 4.0, 20.0, 20.0]))
+
+
+def answer_of(card: Path, face: Face | None = None) -> np.ndarray:
+    method = make_method(str(card))
+    method.load()
+    (answer,) = method.predict([face or coloured_face()])
+    assert not isinstance(answer, NoAnswer), answer.reason
+    return angles_from_rotation(answer)
+
+
+# ---- FSA-Net ---------------------------------------------------------------------------------
+
+
+def test_fsanet_gives_its_reference_error(aflw2000_dir, shared_path):
+    folder = shared_path("weights/fsanet-var-iter-688590.onnx").parent
+    pytest.importorskip("onnxruntime")
+    method = FsaNet(FsaNet.Options(weights=str(folder)))
+    method.load()
+    reference = {"pt2d-positive": [4.96, 6.13, 4.89, 5.33], "pt3d_68": [3.94, 6.00, 4.60, 4.84]}
+    boxes = [
+        {record.image_id: record.box_xyxy for record in dataset_with(aflw2000_dir, box).records()}
+        for box in reference
+    ]
+    dataset = dataset_with(aflw2000_dir, "pt3d_68")
+    errors = []
+    for record in dataset.records():
+        if record.excluded is None:
+            image = dataset.read_image(record)
+            faces = [Face(record.image_id, image, box[record.image_id]) for box in boxes]
+            read = angles_from_rotation(method.predict(faces))
+            errors.append(np.abs(read - record.label.angles_deg))
+    assert len(errors) == 491
+    mae = np.mean(np.minimum(errors, 360.0 - np.array(errors)), axis=0)
+    with_mean = np.column_stack([mae, mae.mean(axis=1)])
+    np.testing.assert_allclose(with_mean, list(reference.values()), atol=0.05)
+
+
+def dataset_with(folder: Path, box: str) -> Aflw2000:
+    return Aflw2000(folder, Aflw2000Options(box=box))
+
+
+def test_fsanet_refuses_altered_weights(shared_path, tmp_path):
+    source = shared_path("weights/fsanet-var-iter-688590.onnx").parent
+    for name in ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx"):
+        content = bytearray((source / name).read_bytes())
+        content[5000] ^= 1
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=r"fsanet-1x1.*altered or incomplete"):
+        FsaNet(FsaNet.Options(weights=str(tmp_path))).load()
+
+
+def test_fsanet_finds_its_weights_in_the_cache(shared_path, tmp_path, monkeypatch):
+    source = shared_path("weights/fsanet-var-iter-688590.onnx").parent
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path))
+    assert "hpbench weights fetch fsanet" in FsaNet.missing()
+    (tmp_path / "weights").mkdir()
+    for name in ("fsanet-1x1-iter-688590.onnx", "fsanet-var-iter-688590.onnx"):
+        (tmp_path / "weights" / name).symlink_to(source / name)
+    assert FsaNet.missing() is None
+    FsaNet().load()
+
+
+# ---- the card --------------------------------------------------------------------------------
+
+
+def test_colour_order_and_scaling_reach_the_network(tmp_path):
+    write_colour_probe(tmp_path)
+    assert answer_of(write_card(tmp_path)) == pytest.approx([40, 20, 10], abs=1e-4)
+    bgr = write_card(
+        tmp_path,
+        ('"RGB"', '"BGR"'),
+        ("white = 255.0", "white = 1.0"),
+        ("mean = 0.0", "mean = [0.1, 0.0, 0.0]"),
+        ("std = 1.0", "std = [0.01, 0.01, 0.02]"),
+    )
+    blue, green, red = 10 / 255, 20 / 255, 40 / 255
+    expected = [(blue - 0.1) / 0.01, green / 0.01, red / 0.02]
+    assert answer_of(bgr) == pytest.approx(expected, abs=1e-3)
+
+
+def test_channels_last_networks_are_fed_so(tmp_path):
+    write_colour_probe(tmp_path, layout="NHWC")
+    card = write_card(tmp_path, ("[crop]", 'layout = "NHWC"\n[crop]'))
+    assert answer_of(card) == pytest.approx([40, 20, 10], abs=1e-4)
+
+
+def test_network_exported_for_one_face_answers_a_batch(tmp_path):
+    write_colour_probe(tmp_path, batch=1)
+    method = make_method(str(write_card(tmp_path)))
+    method.load()
+    faces = [coloured_face(40), coloured_face(60), coloured_face(80)]
+    yaws = [angles_from_rotation(answer)[0] for answer in method.predict(faces)]
+    assert yaws == pytest.approx([40, 60, 80], abs=1e-4)
+
+
+def test_several_weights_files_are_averaged(tmp_path):
+    write_colour_probe(tmp_path)
+    (tmp_path / "second.onnx").write_bytes((tmp_path / "probe.onnx").read_bytes())
+    card = write_card(tmp_path, ("[input]", '[[weights]]\nfile = "second.onnx"\n[input]'))
+    assert answer_of(card) == pytest.approx([40, 20, 10], abs=1e-4)
+    assert "mean of 2 networks" in make_method(str(card)).card().notes
+
+
+def test_card_states_what_a_reader_must_know(tmp_path):
+    file = write_colour_probe(tmp_path)
+    card = make_method(str(write_card(tmp_path, ('"RGB"', '"BGR"')))).card()
+    assert (card.name, card.colour_order, card.licence) == ("probe", "BGR", "MIT")
+    assert card.weights_sha256 == sha256_of(file)
+    assert any("not known" in note for note in card.notes)
+
+
+def test_identity_changes_with_card_and_weights(tmp_path):
+    file = write_colour_probe(tmp_path)
+    before = make_method(str(write_card(tmp_path))).identity()
+    other_crop = make_method(str(write_card(tmp_path, ('"box"', '"square"\nk = 1.5')))).identity()
+    write_colour_probe(tmp_path, batch=1)
+    other_file = make_method(str(write_card(tmp_path))).identity()
+    assert file.is_file()
+    assert len({before, other_crop, other_file}) == 3
+
+
+def test_declared_method_pickles_before_it_is_loaded(tmp_path):
+    write_colour_probe(tmp_path)
+    method = pickle.loads(pickle.dumps(make_method(str(write_card(tmp_path)))))
+    method.load()
+    assert len(method.predict([coloured_face()])) == 1
+
+
+def test_short_form_and_long_form_are_the_same_method(tmp_path):
+    card = write_card(tmp_path)
+    long = make_method(f"onnx[card={card}]")
+    assert isinstance(long, Onnx)
+    assert long.options == make_method(str(card)).options == OnnxOptions(card=str(card))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("licence = ", "license = ", "'licence' is missing"),
+        ("width = 8", "widht = 8\nwidth = 8", "'input.widht' is not known; did you mean 'width'"),
+        ('unit = "deg"', 'units = "deg"\nunit = "deg"', "did you mean 'unit'"),
+        ('unit = "deg"', 'unit = "grad"', "'output.unit'.*'deg' or 'rad'"),
+        ('"pitch", ', '"yaw", ', "yaw, pitch and roll once each"),
+        ('"angles"', '"quaternion"', "'output'"),
+        ('rule = "box"', 'rule = "margin"', "rule 'margin' needs k"),
+        ("std = 1.0", "std = [1.0, 0.0, 1.0]", "std has to be above 0"),
+        ('file = "probe.onnx"', 'url = "https://x/y.onnx"', "needs its sha256"),
+        ("schema = 1", "schema = 2", "'schema'"),
+        ("schema = 1", "schema = ", "cannot be read as TOML"),
+    ],
+)
+def test_wrong_card_names_the_entry(tmp_path, old, new, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read_card(write_card(tmp_path, (old, new)))
+    assert str(caught.value).startswith(str(tmp_path / "probe.toml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("width = 8", "width = 16", r"input has shape.*card tells \[batch, 3, 8, 16\]"),
+        ('unit = "deg"', 'unit = "deg"\nnames = ["z"]', r"has no 'z'; known: y|did you mean 'y'"),
+        ("[crop]", 'name = "image"\n[crop]', "has no 'image'"),
+    ],
+)
+def test_network_that_does_not_fit_its_card_is_refused(tmp_path, old, new, message):
+    write_colour_probe(tmp_path)
+    with pytest.raises(WeightsError, match=message):
+        make_method(str(write_card(tmp_path, (old, new)))).load()
+
+
+def test_output_of_another_kind_than_the_card_says_is_refused(tmp_path):
+    write_colour_probe(tmp_path)
+    output = CARD[CARD.index("[output]") :]
+    card = write_card(tmp_path, (output, '[output]\nkind = "6d"\nframe = "camera"\n'))
+    with pytest.raises(WeightsError, match="3 numbers per face where the card's '6d' has 6"):
+        answer_of(card)
+
+
+def test_missing_and_damaged_weights_are_named(tmp_path):
+    card = write_card(tmp_path)
+    with pytest.raises(WeightsError, match=r"probe\.onnx: no such weights file"):
+        make_method(str(card)).load()
+    (tmp_path / "probe.onnx").write_bytes(b"not a network")
+    with pytest.raises(WeightsError, match=r"probe\.onnx: cannot be opened as an ONNX network"):
+        make_method(str(card)).load()
+
+
+def test_method_without_card_says_what_to_write():
+    with pytest.raises(UsageError, match=r"onnx\[card=my_net\.toml\]"):
+        make_method("onnx").load()
+
+
+def test_use_before_load_is_an_error_of_one_line(tmp_path):
+    write_colour_probe(tmp_path)
+    with pytest.raises(HpbenchError, match="before load"):
+        make_method(str(write_card(tmp_path))).predict([coloured_face()])
+
+
+# ---- crops -----------------------------------------------------------------------------------
+
+
+def test_hopenet_crops_are_those_worked_out_by_hand():
+    box = [0, 0, 100, 100]
+    assert crop_bounds(box, "hopenet-test", 0.2) == (-40, -40, 156, 116)
+    assert crop_bounds(box, "hopenet-train", 0.2) == (-12, -40, 113, 116)
+    assert crop_bounds(box, "hopenet-train", 0.4) == (-24, -80, 129, 143)
+
+
+def test_square_crop_is_around_the_middle_of_the_box():
+    assert crop_bounds([100, 100, 140, 200], "square", 1.6) == (40, 70, 201, 231)
+
+
+@pytest.mark.parametrize(
+    ("outside", "shape", "corner"),
+    [("black", (6, 6, 3), 0), ("clip", (4, 4, 3), 7), ("edge", (6, 6, 3), 7)],
+)
+def test_pixels_outside_the_picture(outside, shape, corner):
+    crop = cut_out(np.full((10, 10, 3), 7, np.uint8), (-2, -2, 4, 4), outside)
+    assert crop.shape == shape
+    assert crop[0, 0, 0] == corner
+
+
+def test_centre_fit_is_that_of_torchvision(aflw2000_dir):
+    functional = pytest.importorskip("torchvision.transforms.functional")
+    from PIL import Image
+
+    image = Image.open(aflw2000_dir / "image00002.jpg").crop((40, 90, 300, 420))
+    theirs = functional.center_crop(functional.resize(image, 256), 224)
+    ours = fit_to(np.asarray(image), (224, 224), "centre", 256, "pillow-bilinear")
+    np.testing.assert_array_equal(ours, np.asarray(theirs))
+
+
+def test_padding_keeps_the_aspect():
+    padded = fit_to(np.full((50, 100, 3), 9, np.uint8), (64, 64), "pad", None, "opencv-area")
+    assert padded.shape == (64, 64, 3)
+    assert (padded[16:48] == 9).all()
+    assert (padded[:16] == 0).all()
+    assert (padded[48:] == 0).all()
+
+
+# ---- decoding --------------------------------------------------------------------------------
+
+
+def angles_card(**fields) -> AnglesOutput:
+    given = {"kind": "angles", "order": ("yaw", "pitch", "roll"), "unit": "deg", **fields}
+    return AnglesOutput.model_validate(given)
+
+
+def elementary(axis: str, angles_deg) -> np.ndarray:
+    angles = np.asarray(angles_deg).reshape(len(ANGLES), -1)
+    return Rotation.from_euler(axis, angles, degrees=True).as_matrix()
+
+
+def assert_angles(R_cam, expected_deg):
+    np.testing.assert_allclose(angles_from_rotation(R_cam), expected_deg, atol=1e-6)
+
+
+def test_order_sign_and_unit_of_angles():
+    yaw, pitch, roll = ANGLES.T
+    output = np.radians(np.stack([roll, -yaw, pitch], axis=1))
+    card = angles_card(order=("roll", "-yaw", "pitch"), unit="rad")
+    assert_angles(decode_networks([[output]], card), ANGLES)
+
+
+def test_three_outputs_of_one_angle_each():
+    outputs = [ANGLES[:, [0]], ANGLES[:, [1]], ANGLES[:, [2]]]
+    assert_angles(decode_networks([outputs], angles_card()), ANGLES)
+
+
+def test_rq_triple_of_a_published_matrix():
+    # natanielruiz/deep-head-pose#39: the same matrix under both readings
+    R_published = np.array(
+        [
+            [0.45684, -0.404949, -0.792031],
+            [-0.103806, 0.860022, -0.499587],
+            [0.883471, 0.310449, 0.350856],
+        ]
+    )
+    pitch, yaw, roll = 41.503, -62.064, -12.802
+    R_cam = decode_networks([[np.array([[yaw, -pitch, roll]])]], angles_card(euler="rq"))
+    np.testing.assert_allclose(R_cam[0], R_published, atol=2e-4)
+
+
+def test_bins_of_hopenet_decode_to_their_lower_edge():
+    card = BinsOutput.model_validate(
+        {
+            "kind": "bins",
+            "order": ["yaw", "pitch", "roll"],
+            "width_deg": 3.0,
+            "offset_deg": -99.0,
+            "scores": "logits",
+        }
+    )
+    scores = np.full((1, 3, 66), -50.0)
+    scores[0, 0, 33] = scores[0, 1, 40] = scores[0, 2, [30, 31]] = 50.0
+    assert_angles(decode_networks([[scores]], card), [[0.0, 21.0, -7.5]])
+
+
+def test_bins_of_whenet_differ_per_angle():
+    card = BinsOutput.model_validate(
+        {
+            "kind": "bins",
+            "order": ["yaw", "pitch", "roll"],
+            "width_deg": 3.0,
+            "offset_deg": [-180.0, -99.0, -99.0],
+            "scores": "probabilities",
+        }
+    )
+    yaw, pitch, roll = np.zeros((1, 120)), np.zeros((1, 66)), np.zeros((1, 66))
+    yaw[0, 70] = pitch[0, 30] = roll[0, 36] = 1.0
+    assert_angles(decode_networks([[yaw, pitch, roll]], card), [[30.0, -9.0, 9.0]])
+
+
+def test_6drepnet_rotation():
+    yaw, pitch, roll = ANGLES.T
+    R_6d = elementary("z", roll) @ elementary("y", yaw) @ elementary("x", pitch)
+    columns = np.concatenate(
+        [2.0 * R_6d[:, :, 0], 3.0 * R_6d[:, :, 1] + 0.5 * R_6d[:, :, 0]], axis=1
+    )
+    card = RotationOutput(kind="6d", frame="6drepnet")
+    assert_angles(decode_networks([[columns]], card), ANGLES)
+
+
+def test_3ddfa_matrix():
+    yaw, pitch, roll = ANGLES.T
+    R_3d = elementary("x", -pitch) @ elementary("y", -yaw) @ elementary("z", -roll)
+    card = RotationOutput(kind="matrix", frame="y-up")
+    assert_angles(decode_networks([[R_3d]], card), ANGLES)
+
+
+def test_opal_matrix():
+    yaw, pitch, roll = ANGLES.T
+    R_opal = elementary("XYZ", np.stack([pitch, -yaw, roll], axis=1))
+    card = RotationOutput(kind="matrix", frame="opal")
+    assert_angles(decode_networks([[R_opal.reshape(-1, 9)]], card), ANGLES)
+
+
+def test_rotation_vector_in_the_camera_frame():
+    vectors = Rotation.from_matrix(rotation_from_angles(ANGLES)).as_rotvec()
+    card = RotationOutput(kind="rotvec", frame="camera")
+    assert_angles(decode_networks([[vectors]], card), ANGLES)
+
+
+def test_mean_of_two_rotations_lies_half_way():
+    card = RotationOutput(kind="rotvec", frame="camera")
+    about_z = np.radians([[0.0, 0.0, 10.0]]), np.radians([[0.0, 0.0, 50.0]])
+    R_cam = decode_networks([[about_z[0]], [about_z[1]]], card)
+    assert_angles(R_cam, [[0.0, 0.0, 30.0]])
+
+
+@pytest.mark.parametrize("output", [np.full((1, 6), np.nan), np.zeros((1, 6)), np.ones((1, 6))])
+def test_output_that_is_no_rotation_decodes_to_none(output):
+    R_cam = decode_networks([[output]], RotationOutput(kind="6d", frame="camera"))
+    assert not np.isfinite(R_cam).all()
