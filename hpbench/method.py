@@ -19,7 +19,16 @@ from pydantic import BaseModel, ConfigDict
 
 from hpbench.face import Face
 
-__all__ = ["CONTRACT_VERSION", "Method", "MethodCard", "NoAnswer", "Options", "Pose", "WeightsInfo"]
+__all__ = [
+    "CONTRACT_VERSION",
+    "Method",
+    "MethodCard",
+    "ModelSize",
+    "NoAnswer",
+    "Options",
+    "Pose",
+    "WeightsInfo",
+]
 
 CONTRACT_VERSION = 1
 """Version of the method and data-set contracts; a plugin for a newer one is refused."""
@@ -33,6 +42,25 @@ class NoAnswer:
     """A face that a method cannot solve; it becomes a counted row with this reason."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """How big a network is; None for what is not known.
+
+    Attributes
+    ----------
+    parameters : int or None
+        Trained numbers.
+    weights_bytes : int or None
+        Size of the weights on disk.
+    flops : int or None
+        Floating-point operations for one face; a multiply-add counts as two.
+    """
+
+    parameters: int | None = None
+    weights_bytes: int | None = None
+    flops: int | None = None
 
 
 class Options(BaseModel):
@@ -167,8 +195,12 @@ class Method(ABC):
             With one line that names the file and the mend.
         """
 
+    def size(self) -> ModelSize | None:
+        """How big the network is, or None for a solver. Called after :meth:`load`."""
+        return None
+
     def declines(self, dataset_name: str, has_camera: bool, has_landmarks: bool) -> str | None:
-        """Reason why the method cannot be run on a data set, or None."""
+        """Reason why the method cannot be run on a data set, or None; asked before :meth:`load`."""
         return None
 
     @abstractmethod
