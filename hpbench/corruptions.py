@@ -75,6 +75,8 @@ class CorruptionKind:
         Whether the seed matters.
     on_box : bool
         Whether the box is changed, and not the picture.
+    by_box : bool
+        Whether the damage to the picture is measured by the annotated box.
     """
 
     unit: str
@@ -84,15 +86,16 @@ class CorruptionKind:
     whole: bool = False
     random: bool = False
     on_box: bool = False
+    by_box: bool = False
 
 
 CORRUPTIONS: Mapping[str, CorruptionKind] = {
     "downsample": CorruptionKind("factor", 1, 1000, clean=1, whole=True),
-    "blur": CorruptionKind("sigma, % of face size", 0, 50, clean=0),
+    "blur": CorruptionKind("sigma, % of face size", 0, 50, clean=0, by_box=True),
     "noise": CorruptionKind("sigma, grey levels", 0, 255, clean=0, random=True),
     "jpeg": CorruptionKind("JPEG quality", 1, 95, clean=None, whole=True),
     "dark": CorruptionKind("stops", 0, 12, clean=0),
-    "occlude": CorruptionKind("% of box area", 0, 100, clean=0, random=True),
+    "occlude": CorruptionKind("% of box area", 0, 100, clean=0, random=True, by_box=True),
     "box-jitter": CorruptionKind("% of face size", 0, 100, clean=0, random=True, on_box=True),
     "box-scale": CorruptionKind("factor", 0.1, 10, clean=1, on_box=True),
 }

@@ -154,7 +154,8 @@ def draw_cube(
     corners = cube_corners(R_cam, center_xy, edge_px)
     width = max(1, round(0.6 * _line_width(edge_px)))
     visible = _visible_sides(np.asarray(R_cam, dtype=np.float64))
-    shown, hidden = [], []
+    shown: list[tuple[int, int, int]] = []
+    hidden: list[tuple[int, int, int]] = []
     for axis, a, b in _cube_edges():
         sides = [_side_of(a, other) for other in range(3) if other != axis]
         (shown if any(side in visible for side in sides) else hidden).append((axis, a, b))
@@ -164,10 +165,10 @@ def draw_cube(
         tinted = drawn.copy()
         outline = np.round(corners[list(_FRONT)] * 2**_SUBPIXEL_BITS).astype(np.int32)
         cv2.fillConvexPoly(tinted, outline, AXIS_COLOURS[2], cv2.LINE_AA, _SUBPIXEL_BITS)
-        drawn = cv2.addWeighted(drawn, 0.65, tinted, 0.35, 0.0)
+        drawn = np.asarray(cv2.addWeighted(drawn, 0.65, tinted, 0.35, 0.0), dtype=np.uint8)
     for axis, a, b in shown:
         _line(drawn, corners[a], corners[b], AXIS_COLOURS[axis], width, casing=1)
-    return np.asarray(drawn, dtype=np.uint8)
+    return drawn
 
 
 def draw_pose(

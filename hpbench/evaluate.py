@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.corruptions import Corruption, corrupt_box, corrupt_image
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors import Detector, match_box
 from hpbench.errors import DataError, HpbenchError, ImageError
@@ -32,7 +33,7 @@ from hpbench.rotation import is_rotation
 from hpbench.runfolder import RunFolder, rotation_cells
 from hpbench.workers import POOL_FROM_FACES, Solved, SolverPool, result_of, solve_face
 
-__all__ = ["Cell", "Progress", "ReadyFace", "evaluate_dataset", "read_face"]
+__all__ = ["Cell", "Progress", "ReadyFace", "checked_answer", "evaluate_dataset", "read_face"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -71,6 +72,10 @@ class Cell:
         Methods that cannot be run here, with the reason.
     plugins : sequence of Path
         Files that worker processes have to import to know the methods.
+    corruption : Corruption or None
+        Damage done to every face; it is part of the protocol, too.
+    clean_key : str or None
+        Key of the same cell without corruption.
     """
 
     key: str
@@ -81,6 +86,8 @@ class Cell:
     detector: Detector | None = None
     declined: Mapping[str, str] = field(default_factory=dict)
     plugins: Sequence[Path] = ()
+    corruption: Corruption | None = None
+    clean_key: str | None = None
 
     def methods_in(self, workers: str) -> dict[str, Method]:
         """Methods whose faces are prepared in ``threads``, or solved in ``processes``."""
@@ -233,6 +240,8 @@ def read_face(cell: Cell, record: Record) -> ReadyFace:
             return ReadyFace(record, "no annotated box; use --boxes dlib or yunet")
         if box is not None:
             check_box(box, (image.shape[1], image.shape[0]))
+        if cell.corruption is not None:
+            image = corrupt_image(image, box, record.image_id, cell.corruption)
     except (ImageError, DataError) as error:
         return ReadyFace(record, _without_folder(str(error), record))
     status = "annotated"
@@ -241,6 +250,8 @@ def read_face(cell: Cell, record: Record) -> ReadyFace:
         status = "missed" if box is None else "detected"
     if box is None:
         return ReadyFace(record, None, box_status=status)
+    if cell.corruption is not None:
+        box = corrupt_box(box, record.image_id, cell.corruption)
     face = Face(record.image_id, image, box, record.camera, record.landmarks_xy)
     return ReadyFace(record, None, face, status)
 
@@ -279,7 +290,7 @@ def _answer_batch(
 
 
 def _prediction_row(dataset: str, name: str, image_id: str, solved: Solved) -> dict[str, Any]:
-    answer = _checked(solved.answer)
+    answer = checked_answer(solved.answer)
     return {
         "dataset": dataset,
         "method": name,
@@ -353,7 +364,7 @@ def _infer_one(method: Method, value: Any) -> Answer:
         return NoAnswer(f"infer failed: {type(error).__name__}: {error}")
 
 
-def _checked(answer: Answer) -> Answer:
+def checked_answer(answer: Answer) -> Answer:
     """Refuse what is no rotation, so that no metric is ever computed on it."""
     if isinstance(answer, NoAnswer):
         return answer

@@ -6,12 +6,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from hpbench.corruptions import Corruption, corrupted_protocol, parse_corruptions
 from hpbench.dataset import Dataset
 from hpbench.detectors import Detector, make_detector
 from hpbench.environment import git_revision, hardware, versions
@@ -25,7 +27,7 @@ from hpbench.runfolder import SCHEMA, RunFolder, write_json
 from hpbench.spec import Spec, build_options, parse_specs, suggest
 from hpbench.timing import time_methods
 
-__all__ = ["RunSpec", "resolve_protocol", "run"]
+__all__ = ["RunSpec", "resolve_device", "resolve_protocol", "run"]
 
 ANNOTATED = "annotated"
 
@@ -51,6 +53,10 @@ class RunSpec(BaseModel):
         Faces of the timing pass; 0 leaves it out.
     workers : int or None
         Threads that read pictures and prepare inputs; None for the number of cores.
+    seed : int
+        Of random corruptions.
+    corrupt : tuple of str
+        ``"blur=1,2,4"``: every data set is run clean, and once per corruption and level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +73,7 @@ class RunSpec(BaseModel):
     timing_images: int = 32
     workers: int | None = None
     seed: int = 0
+    corrupt: tuple[str, ...] = ()
 
 
 def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = ()) -> Path:
@@ -93,7 +100,8 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     """
     if spec.batch_size < 1 or (spec.limit is not None and spec.limit < 1):
         raise UsageError("--batch-size and --limit take whole numbers from 1")
-    device = _resolve_device(spec.device)
+    corruptions = parse_corruptions(spec.corrupt, spec.seed)
+    device = resolve_device(spec.device)
     methods = {
         str(item): make_method(item, device, spec.plugins) for item in parse_specs(spec.methods)
     }
@@ -103,13 +111,14 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
         method.load()
     if detector is not None:
         detector.load()
-    cells = [_make_cell(key, *item, methods, detector, spec) for key, item in prepared.items()]
+    clean = [_make_cell(key, *item, methods, detector, spec) for key, item in prepared.items()]
+    cells = [cell for one in clean for cell in (one, *(_corrupt_cell(one, c) for c in corruptions))]
 
     folder = RunFolder.create(out, _describe(spec, device, methods, cells, command))
     if not folder.is_finished():
         for cell in cells:
             evaluate_dataset(cell, folder, progress, spec.batch_size, spec.workers)
-        timing = [row for cell in cells for row in time_methods(cell, spec.timing_images)]
+        timing = [row for cell in clean for row in time_methods(cell, spec.timing_images)]
         folder.finish(timing, _order(cells))
     tables = load_run(out)
     write_json(
@@ -209,6 +218,22 @@ def _make_cell(
     return Cell(key, dataset, protocol, records, taking_part, detector, declined, spec.plugins)
 
 
+def _corrupt_cell(cell: Cell, corruption: Corruption) -> Cell:
+    """The same faces and methods, with every face damaged."""
+    if corruption.kind.by_box and all(record.box_xyxy is None for record in cell.records):
+        raise UsageError(
+            f"--corrupt {corruption}: is measured by annotated boxes, and data set '{cell.key}' "
+            "has none; use downsample, noise, jpeg or dark"
+        )
+    return replace(
+        cell,
+        key=f"{cell.key} + {corruption}",
+        protocol=corrupted_protocol(cell.protocol, corruption),
+        corruption=corruption,
+        clean_key=cell.key,
+    )
+
+
 def _refuse_double_ids(key: str, image_ids: Sequence[str]) -> None:
     seen: set[str] = set()
     for image_id in image_ids:
@@ -242,6 +267,13 @@ def _describe(
             "boxes": cell.detector.name if cell.detector else ANNOTATED,
             "resample": cell.dataset.resample,
             "not_run": dict(cell.declined),
+            "corruption": None
+            if cell.corruption is None
+            else {
+                "name": cell.corruption.name,
+                "level": cell.corruption.level,
+                "of": cell.clean_key,
+            },
         }
         for cell in cells
     }
@@ -281,7 +313,14 @@ def _order(cells: Sequence[Cell]) -> dict[tuple[str, str], int]:
     return {key: place for place, key in enumerate(keys)}
 
 
-def _resolve_device(device: str) -> str:
+def resolve_device(device: str) -> str:
+    """Device that ``auto`` stands for, or the named one where it is available.
+
+    Raises
+    ------
+    UsageError
+        If it is not available here.
+    """
     if device == "cpu":
         return device
     import torch

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -23,6 +25,7 @@ from hpbench.errors import DataError, UsageError
 from hpbench.face import iou
 from hpbench.images import read_rgb
 from hpbench.protocol import Protocol
+from hpbench.runner import RunSpec, run
 
 BOX = np.array([20.0, 10.0, 60.0, 50.0])
 
@@ -282,3 +285,86 @@ def test_real_photo_keeps_its_size_and_gets_worse_with_each_level(aflw2000_dir):
             errors.append(np.square(bad.astype(float) - photo).mean())
         assert errors == sorted(errors)
         assert errors[0] > 0
+
+
+METHODS = '''
+from hpbench.method import Method, MethodCard
+from hpbench.rotation import rotation_from_angles
+
+class Sees(Method):
+    """Yaw is the grey level in the middle of the picture, pitch the width of the box."""
+    name = "sees"
+    summary = "for a test"
+    def card(self): return MethodCard(name=self.name, title=self.name)
+    def prepare(self, face):
+        grey, (x0, _, x1, _) = float(face.image[32, 32, 0]), face.box_xyxy
+        return rotation_from_angles([grey - 150, x1 - x0, 0])
+    def infer(self, batch): return batch
+    def decode(self, output): return output
+'''
+
+
+class NoBars:
+    def start(self, dataset, method, total, done):
+        pass
+
+    def advance(self, dataset, method, count):
+        pass
+
+
+@pytest.fixture
+def run_table(tmp_path):
+    """Run on three grey pictures (150) with boxes of 32 pixels, or without boxes."""
+
+    def run_it(*corrupt, box=True):
+        rows = []
+        for k in range(3):
+            Image.new("RGB", (64, 64), (150,) * 3).save(tmp_path / f"{k}.png")
+            rows.append((f"{k}.png", 0, 32, 0, *((16, 16, 48, 48) if box else ())))
+        columns = ["image", "yaw", "pitch", "roll", "x0", "y0", "x1", "y1"]
+        table = pd.DataFrame(rows, columns=columns if box else columns[:4])
+        table.to_csv(tmp_path / "labels.csv", index=False)
+        (tmp_path / "sees.py").write_text(METHODS)
+        spec = RunSpec(
+            methods="sees", datasets=f"table={tmp_path / 'labels.csv'}",
+            plugins=(tmp_path / "sees.py",), device="cpu", timing_images=1, corrupt=corrupt,
+            boxes="annotated" if box else "dlib",
+        )  # fmt: skip
+        return run(spec, tmp_path / "out", NoBars())
+
+    return run_it
+
+
+def test_methods_of_a_run_see_the_damaged_picture_and_box(run_table):
+    out = run_table("dark=1", "box-scale=0.5,1,2")
+    results = json.loads((out / "results.json").read_text())["results"]
+    seen = {row["dataset"]: row["bias_deg"] for row in results}
+    assert list(seen) == [
+        "table", "table + dark=1", "table + box-scale=0.5", "table + box-scale=2",
+    ]  # fmt: skip
+    assert seen["table"] == pytest.approx({"yaw": 0, "pitch": 0, "roll": 0}, abs=1e-6)
+    # Half of the light of grey 150 is ((150/255 + 0.055) / 1.055)**2.4 / 2, stored as grey 109.
+    assert seen["table + dark=1"]["yaw"] == pytest.approx(109 - 150, abs=1e-6)
+    assert seen["table + box-scale=0.5"]["pitch"] == pytest.approx(-16)
+    assert seen["table + box-scale=2"]["pitch"] == pytest.approx(32)
+    assert len({row["protocol"]["hash"] for row in results}) == 4
+
+
+def test_curves_of_a_run_come_from_its_stored_files(run_table):
+    out = run_table("box-scale=0.5,1,2")
+    results = json.loads((out / "results.json").read_text())["results"]
+    datasets = json.loads((out / "run.json").read_text())["datasets"]
+    curve = error_by_level(results, datasets)
+    # Only pitch is wrong: a third of 16 and of 32 degrees.
+    assert [point.level for point in curve] == [0.5, 1, 2]
+    assert [point.mae_deg for point in curve] == pytest.approx([16 / 3, 0, 32 / 3], abs=1e-5)
+
+
+def test_time_is_taken_on_clean_faces_only(run_table):
+    timing = pd.read_parquet(run_table("dark=1") / "timing.parquet")
+    assert set(timing["dataset"]) == {"table"}
+
+
+def test_blur_is_refused_where_no_box_says_how_large_faces_are(run_table):
+    with pytest.raises(UsageError, match="blur=2: is measured by annotated boxes"):
+        run_table("blur=2", box=False)

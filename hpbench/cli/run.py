@@ -63,6 +63,15 @@ def run(
     timing_images: Annotated[
         int, typer.Option(help="Faces of the timing pass; 0 leaves it out.", min=0)
     ] = 32,
+    corrupt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Run everything damaged, too: downsample=5,10,15, blur=1,2,4, noise, jpeg, dark, "
+            "occlude, box-jitter, box-scale; repeatable. Units: docs/robustness.md.",
+            metavar="NAME=LEVEL,...",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of random corruptions.", min=0)] = 0,
     workers: Annotated[
         int | None, typer.Option(help="Threads that read and prepare; default: all cores.", min=1)
     ] = None,
@@ -83,6 +92,8 @@ def run(
         plugins=tuple(plugin or ()),
         timing_images=timing_images,
         workers=workers,
+        seed=seed,
+        corrupt=tuple(corrupt or ()),
     )
     _run_and_report(spec, out or fresh_run_folder())
 
