@@ -1,0 +1,403 @@
+"""Renders a whole data set into a folder: pictures and one label table.
+
+Work is cut into shards. A shard's pictures are written into a temporary folder that is
+renamed when it is complete, and its labels after that; the label table of the data set is
+written last. So a run that was killed goes on where it was, and nothing unfinished can be
+taken for whole. Picture ``i`` depends on the seed and ``i`` only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpbench.datasets.synthetic.assets import AssetLibrary, find_assets
+from hpbench.datasets.synthetic.identity import Split, available
+from hpbench.datasets.synthetic.lighting import find_environments
+from hpbench.datasets.synthetic.pose_sampling import PoseRanges
+from hpbench.datasets.synthetic.scene import Scene, draw_scene, identity_for
+from hpbench.datasets.synthetic.sweep import Sweep, apply_factor
+from hpbench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpbench.datasets.synthetic.renderer import HeadRenderer, Rendering
+
+__all__ = ["LABELS_NAME", "RENDERER_VERSION", "RenderSpec", "label_row", "render_dataset", "scenes"]
+
+LABELS_NAME = "labels.parquet"
+SPEC_NAME = "render.json"
+RENDERER_VERSION = "1"
+"""Raised whenever the same spec would give other pictures or labels."""
+
+_PARTS = "parts"
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class RenderSpec:
+    """All that decides the content of a rendered data set.
+
+    Attributes
+    ----------
+    count
+        Pictures. With a sweep it is rounded down to whole sweeps, but at least one.
+    seed
+        Root of all randomness.
+    size
+        Picture width and height in pixels.
+    ranges
+        Where the pose may lie.
+    split
+        Which skins, hair styles, environments and identities may be used.
+    per_identity
+        How many consecutive pictures (or sweeps) show the same person.
+    sweep
+        A factor to move; each scene is then rendered once per value.
+    even_yaw
+        Spread yaw in equal steps over its range instead of drawing it.
+    """
+
+    count: int
+    seed: int = 7
+    size: int = 256
+    ranges: PoseRanges = PoseRanges()
+    split: Split = "train"
+    per_identity: int = 6
+    sweep: Sweep | None = None
+    even_yaw: bool = False
+    lamp_share: float = 0.25
+    occluder_share: float = 0.2
+    shard: int = 120
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.per_identity < 1:
+            raise UsageError("--n and pictures per identity must be at least 1")
+        if not 32 <= self.size <= 2048:
+            raise UsageError(f"--size {self.size}: choose 32 to 2048 pixels")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: must not be negative")
+
+    @property
+    def values_per_scene(self) -> int:
+        """Pictures that are made of one scene."""
+        return len(self.sweep.values) if self.sweep else 1
+
+    @property
+    def total(self) -> int:
+        """Pictures that will be written."""
+        per_scene = self.values_per_scene
+        return max(self.count // per_scene, 1) * per_scene
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain value that says the same."""
+        return dataclasses.asdict(self) | {"renderer_version": RENDERER_VERSION}
+
+
+def render_dataset(
+    out: Path,
+    spec: RenderSpec,
+    assets: Path | None = None,
+    environments: Path | None = None,
+    workers: int = 1,
+    on_progress: Progress | None = None,
+) -> Path:
+    """Write a data set: ``images/``, ``labels.parquet``, ``render.json``.
+
+    Parameters
+    ----------
+    out
+        Folder to write. If it holds an unfinished run of the same spec, that goes on.
+    spec
+        What to render.
+    assets, environments
+        MakeHuman data folder and folder of EXR panoramas; ``$HPBENCH_ASSETS`` and
+        ``$HPBENCH_ENVIRONMENTS`` where not given.
+    workers
+        Processes, each with an OpenGL context of its own. It changes nothing but the time.
+    on_progress
+        Called with the number of pictures that each finished shard added.
+
+    Returns
+    -------
+    Path
+        The label table.
+
+    Raises
+    ------
+    DataError
+        If an asset is missing or damaged, ``out`` holds something else, or the disk is full.
+    MissingDependencyError
+        If moderngl, OpenEXR or an EGL driver is missing.
+    """
+    assets_folder = find_assets(assets).resolve()
+    environment_files = find_environments(environments)
+    _prepare_folder(out, spec, environment_files)
+    if (out / LABELS_NAME).is_file():
+        _report(on_progress, spec.total)
+        return out / LABELS_NAME
+    missing = []
+    for start in range(0, spec.total, spec.shard):
+        if _part_path(out, start).is_file():
+            _report(on_progress, _shard_size(spec, start))
+        else:
+            missing.append(start)
+    jobs = [(out, spec, assets_folder, environments, start) for start in missing]
+    try:
+        if workers <= 1 or len(jobs) <= 1:
+            for job in jobs:
+                _report(on_progress, _render_shard(*job))
+        else:
+            _render_in_processes(jobs, workers, on_progress)
+        return _join_parts(out, spec)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DataError(
+                f"{out}: the disk is full; free some space and run the same command to go on"
+            ) from error
+        raise DataError(f"{out} cannot be written: {error}") from error
+
+
+def scenes(
+    spec: RenderSpec, library: AssetLibrary, environments: list[str], start: int, stop: int
+) -> Iterator[tuple[int, Scene, float | str | None]]:
+    """Pictures ``start`` to ``stop``: number, scene, and the value of the swept factor."""
+    names = available("environment", environments, spec.split) if environments else []
+    for number in range(start, stop):
+        scene_index, step = divmod(number, spec.values_per_scene)
+        identity = identity_for(spec.seed, scene_index // spec.per_identity, library, spec.split)
+        scene = draw_scene(
+            spec.seed,
+            scene_index,
+            identity,
+            library,
+            names,
+            spec.ranges,
+            spec.split,
+            spec.lamp_share,
+            spec.occluder_share,
+        )
+        if spec.even_yaw:
+            yaw = spec.ranges.yaw
+            # A stride that is coprime to the count mixes sides within each identity.
+            place = (scene_index * _coprime_stride(spec.total)) % spec.total
+            share = (place + 0.5) / spec.total
+            scene = dataclasses.replace(scene, yaw_deg=yaw.low + share * (yaw.high - yaw.low))
+        value: float | str | None = None
+        if spec.sweep:
+            value = spec.sweep.values[step]
+            scene = apply_factor(scene, spec.sweep.factor, value)
+        yield number, scene, value
+
+
+def label_row(
+    image: str, scene: Scene, rendering: Rendering, swept: float | str | None, spec: RenderSpec
+) -> dict[str, Any]:
+    """One row of the label table; see ``docs/synthetic.md`` for the columns."""
+    xy = rendering.landmarks_xy
+    person = scene.identity
+    matrix = rendering.camera_matrix
+    row: dict[str, Any] = {
+        "image": image,
+        "yaw_deg": scene.yaw_deg,
+        "pitch_deg": scene.pitch_deg,
+        "roll_deg": scene.roll_deg,
+    }
+    row |= {f"r{i}{j}": float(rendering.R_cam[i, j]) for i in range(3) for j in range(3)}
+    row |= dict(zip(("x0", "y0"), xy.min(axis=0).tolist(), strict=True))
+    row |= dict(zip(("x1", "y1"), xy.max(axis=0).tolist(), strict=True))
+    row |= {
+        "fx": float(matrix[0, 0]),
+        "fy": float(matrix[1, 1]),
+        "cx": float(matrix[0, 2]),
+        "cy": float(matrix[1, 2]),
+        "landmarks_x": xy[:, 0].tolist(),
+        "landmarks_y": xy[:, 1].tolist(),
+        "landmarks_visible": rendering.landmarks_visible.tolist(),
+        "identity": f"{spec.split}-{spec.seed}-{person.index:05d}",
+        "sex": person.sex,
+        "age": person.age,
+        "african": person.origin[0],
+        "asian": person.origin[1],
+        "caucasian": person.origin[2],
+        "skin": person.skin,
+        "hair": person.hair if scene.occluder != "hat" else "none",
+        "hair_colour": person.hair_colour,
+        "fringe_kept_off_eyes": person.fringe_kept_off_eyes,
+        "eyebrow": person.eyebrow,
+        "eyelash": person.eyelash,
+        "eye": person.eye,
+        "cloth": person.cloth,
+        "expression": scene.expression.name,
+        "expression_weights": json.dumps(dict(scene.expression.weights)),
+        "gaze_aside_deg": scene.gaze_deg[0],
+        "gaze_up_deg": scene.gaze_deg[1],
+        "torso_share": scene.torso_share,
+        "light": "lamps" if scene.environment is None else "environment",
+        "environment": scene.environment or "none",
+        "light_azimuth_deg": scene.light_azimuth_deg
+        if scene.environment
+        else scene.lamps[0].azimuth_deg,
+        "light_elevation_deg": None if scene.environment else scene.lamps[0].elevation_deg,
+        "exposure_ev": scene.exposure_ev,
+        "fov_deg": scene.fov_deg,
+        "zoom": scene.zoom,
+        "background": scene.background,
+        "occluder": scene.occluder,
+        "occlusion": scene.patch_share if scene.occluder == "patch" else 0.0,
+        "blur_px": scene.post.blur_px,
+        "jpeg_quality": scene.post.jpeg_quality,
+        "split": spec.split,
+        "seed": spec.seed,
+        "sweep": spec.sweep.factor if spec.sweep else "none",
+        "sweep_value": "" if swept is None else str(swept),
+        "renderer_version": RENDERER_VERSION,
+    }
+    return row
+
+
+def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
+    """Make ``out``, or check that it holds an earlier run of the same spec."""
+    content = json.dumps(spec.to_json() | {"environments": sorted(environments)}, indent=1)
+    marker = out / SPEC_NAME
+    try:
+        if marker.is_file():
+            if marker.read_text(encoding="utf-8") != content:
+                raise DataError(
+                    f"{out} holds a data set of other settings ({SPEC_NAME}); "
+                    "name another folder, or delete it first"
+                )
+            return
+        if out.exists() and any(out.iterdir()):
+            raise DataError(f"{out} is not empty and holds no rendered data set; name another")
+        (out / _PARTS).mkdir(parents=True, exist_ok=True)
+        (out / "images").mkdir(exist_ok=True)
+        _write_atomically(marker, content.encode())
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _render_in_processes(
+    jobs: list[tuple[Any, ...]], workers: int, on_progress: Progress | None
+) -> None:
+    # Spawned, not forked: an OpenGL context does not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"),
+                             initializer=_limit_threads, initargs=(workers,)) as pool:  # fmt: skip
+        futures = [pool.submit(_render_shard, *job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                _report(on_progress, future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _limit_threads(workers: int) -> None:
+    """Let processes share the cores instead of competing with threads for them."""
+    share = max((os.cpu_count() or 1) // workers, 1)
+    os.environ.setdefault("LP_NUM_THREADS", str(share) if share > 1 else "0")
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, str(share))
+
+
+_renderer: tuple[tuple[Any, ...], HeadRenderer] | None = None
+
+
+def _renderer_for(assets: Path, environments: Path | None, size: int) -> HeadRenderer:
+    """This process's renderer, kept from shard to shard: it takes seconds to build."""
+    global _renderer
+    from hpbench.datasets.synthetic.renderer import HeadRenderer
+
+    key = (assets, environments, size)
+    if _renderer is None or _renderer[0] != key:
+        import cv2
+
+        cv2.setNumThreads(1)
+        files = find_environments(environments)
+        _renderer = (key, HeadRenderer(AssetLibrary(assets), files, size))
+    return _renderer[1]
+
+
+def _render_shard(
+    out: Path, spec: RenderSpec, assets: Path, environments: Path | None, start: int
+) -> int:
+    """Render one shard and put it in place; returns its number of pictures."""
+    import pandas as pd
+
+    from hpbench.datasets.synthetic.post import encode_jpeg
+
+    renderer = _renderer_for(assets, environments, spec.size)
+    names = sorted(find_environments(environments))
+    stop = start + _shard_size(spec, start)
+    folder = out / "images" / f"{start:07d}"
+    unfinished = folder.with_suffix(".tmp")
+    for leftover in (unfinished, folder):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    unfinished.mkdir(parents=True)
+    rows = []
+    for number, scene, swept in scenes(spec, renderer.library, names, start, stop):
+        rendering = renderer.render(scene)
+        name = f"{number:07d}.jpg"
+        jpeg = encode_jpeg(rendering.image, scene.post.jpeg_quality)
+        (unfinished / name).write_bytes(jpeg)
+        rows.append(label_row(f"images/{folder.name}/{name}", scene, rendering, swept, spec))
+    unfinished.rename(folder)
+    _write_table(pd.DataFrame(rows), _part_path(out, start))
+    return len(rows)
+
+
+def _join_parts(out: Path, spec: RenderSpec) -> Path:
+    """Write the label table of the whole data set from its shards', then remove those."""
+    import pandas as pd
+
+    paths = [_part_path(out, start) for start in range(0, spec.total, spec.shard)]
+    table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    _write_table(table, out / LABELS_NAME)
+    shutil.rmtree(out / _PARTS)
+    return out / LABELS_NAME
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    table.to_parquet(temporary, index=False, compression="zstd")
+    temporary.replace(path)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _part_path(out: Path, start: int) -> Path:
+    return out / _PARTS / f"{start:07d}.parquet"
+
+
+def _shard_size(spec: RenderSpec, start: int) -> int:
+    return min(spec.shard, spec.total - start)
+
+
+def _coprime_stride(count: int) -> int:
+    """A step near the golden ratio of ``count`` that visits every place once."""
+    from math import gcd
+
+    stride = max(int(count * 0.618), 1)
+    while gcd(stride, count) != 1:
+        stride += 1
+    return stride
+
+
+def _report(on_progress: Progress | None, count: int) -> None:
+    if on_progress is not None:
+        on_progress(count)
