@@ -469,8 +469,8 @@ def _intervals(
     frontal_differences_deg: Array,
     resampling: statistics.Resampling,
 ) -> Json | None:
-    """Bootstrap intervals of the figures, or None where fewer than two units can be drawn."""
-    if resampling.units < 2:
+    """Bootstrap intervals of the figures, or None where too few units can be drawn."""
+    if resampling.units < statistics.FEWEST_UNITS:
         return None
     face = method.face_mae_deg
     curve = dataset.curve_errors_deg(method)
@@ -521,7 +521,7 @@ def _compare(
     differences = np.full((count, count), np.nan)
     p_values = np.full((count, count), np.nan)
     compared: list[Json] = []
-    if pairs and resampling.units >= 2:
+    if pairs and resampling.units >= statistics.FEWEST_UNITS:
         errors = [method.face_mae_deg for method in dataset.methods]
         columns = np.stack([errors[a] - errors[b] for a, b in pairs], axis=-1)
         sums = resampling.unit_sums(np.nan_to_num(columns))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "FEWEST_UNITS",
     "Resampling",
     "holm",
     "make_resampling",
@@ -29,6 +30,9 @@ Integers = npt.NDArray[np.int64]
 RESAMPLES = 2000
 FLIPS = 9999
 SEED = 20180205
+
+FEWEST_UNITS = 6
+"""With fewer independent units no interval is worth printing and no p-value can be below 5 %."""
 
 _MAX_UNITS = 10_000
 _MAX_EXACT_UNITS = 14
@@ -109,11 +113,11 @@ class Resampling:
         Returns
         -------
         tuple of float
-            NaN without values, or with fewer than two units to draw.
+            NaN without values.
         """
         column = np.asarray(values, dtype=np.float64)
         order = np.argsort(column)[: np.count_nonzero(np.isfinite(column))]  # NaN sorts last
-        if order.size == 0 or self.units < 2:
+        if order.size == 0:
             return float("nan"), float("nan")
         unit_of_rank = self.unit_of_face[order]
         # Whole numbers below 2**24, so single precision is exact and reads half the memory.

@@ -63,6 +63,11 @@ class Section:
         return self.results[0]["images"]
 
     @property
+    def has_intervals(self) -> bool:
+        """Whether there are enough independent faces or groups for statistics."""
+        return any(result["intervals_95"] is not None for result in self.results)
+
+    @property
     def complete(self) -> bool:
         """Whether every method answered every face."""
         return all(result["images"]["no_answer"] == 0 for result in self.results)
@@ -195,7 +200,7 @@ def _card_facts(spec: str, card: Json) -> dict[str, str]:
         "Trained on": ", ".join(card.get("trained_on", ())),
         "Crop": card.get("crop_rule"),
         "Colours": card.get("colour_order"),
-        "Notes": " ".join(card.get("notes", ())),
+        "Notes": "; ".join(note.rstrip(".") for note in card.get("notes", ())),
     }
     return {"Written as": spec} | {name: str(value) for name, value in named.items() if value}
 

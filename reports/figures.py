@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hpbench import metrics, statistics
+from hpbench.reports import words
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
 from hpbench.results import DatasetScores
 from hpbench.rotation import ANGLES
@@ -78,6 +80,7 @@ def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.set_title(ANGLES[place].capitalize())
         panel.set_xlabel("predicted minus true, degrees")
         panel.set_xlim(-limit, limit)
+        panel.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
     panels[0].set_ylabel("share of answered faces, %")
     _legend_below(figure, panels[0], len(dataset.methods))
     return figure
@@ -121,7 +124,7 @@ def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
             centres[drawn], means[drawn], label=style.label, color=style.colour,
             linestyle=style.dash, marker=style.marker, markersize=5,
         )  # fmt: skip
-        if resampling.units >= 2:
+        if resampling.units >= statistics.FEWEST_UNITS:
             draws = resampling.means(columns[:, drawn])
             low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
             upper.fill_between(centres[drawn], low, high, color=style.colour, alpha=0.15, lw=0)
@@ -170,16 +173,16 @@ def runtime_figure(results: list[Json], styles: Styles) -> Figure:
         start += medians
     totals = [result["runtime_ms"]["total"] for result in timed]
     slowest = [total["p95"] for total in totals]
-    axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile, total")
+    axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile")
     for place, total in enumerate(totals):
         axes.annotate(
-            f"{total['p50']:.3g} ms", (max(total["p95"], start[place]), place), xytext=(6, 0),
-            textcoords="offset points", va="center",
+            f"{words.milliseconds(total['p50'])} ms", (max(total["p95"], start[place]), place),
+            xytext=(6, 0), textcoords="offset points", va="center",
         )  # fmt: skip
     axes.set_yticks(places, [styles[result["method_spec"]].label for result in timed])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("milliseconds per face, one at a time")
+    axes.set_xlabel("milliseconds per face, one at a time (number: median of the total)")
     axes.set_xlim(0.0, 1.15 * max([*slowest, *start]))
     _legend_below(figure, axes, 4)
     return figure

@@ -30,8 +30,13 @@ def summary_sentences(
     if not answered:
         return [f"On {title} no method answered a single face."]
     sentences = [_accuracy(title, answered, comparisons, labels)]
-    turn = _turn(answered, labels)
+    turn = _turn(_best(answered), labels)
     return [*sentences, *([turn] if turn else []), _coverage_and_time(results, labels)]
+
+
+def _best(results: Sequence[Json], most: int = 3) -> list[Json]:
+    """The methods with the lowest error on common faces; a sentence holds no more."""
+    return sorted(results, key=lambda r: r["common_images"]["mae_deg"]["mean"] or 1e9)[:most]
 
 
 def _accuracy(
@@ -45,8 +50,7 @@ def _accuracy(
             f"{only['images']['scored']} faces{_between(only['intervals_95'], 'mae_deg')}."
         )
     complete = all(result["images"]["no_answer"] == 0 for result in results)
-    ranked = sorted(results, key=lambda r: r["common_images"]["mae_deg"]["mean"] or 1e9)
-    best, second = ranked[0], ranked[1]
+    best, second = _best(results, 2)
     faces = best["common_images"]["images"]
     if not faces:
         return f"On {title} no face was answered by every method, so none can be called the best."
@@ -94,16 +98,16 @@ def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
 
 
 def _coverage_and_time(results: Sequence[Json], labels: dict[str, str]) -> str:
-    silent = [
-        f"{labels[r['method_spec']]} only {words.percent(r['coverage'])}"
-        for r in results
-        if r["images"]["no_answer"]
-    ]
-    if silent:
-        coverage = f"Of the faces that count, {words.join(silent)} were answered"
-    else:
+    silent = [result for result in results if result["images"]["no_answer"]]
+    if not silent:
         coverage = "Every face that counts was answered"
         coverage += " by every method" if len(results) > 1 else ""
+    elif len({result["coverage"] for result in results}) == 1:
+        coverage = f"Only {words.percent(silent[0]['coverage'])} of the faces that count were "
+        coverage += "answered"
+    else:
+        shares = [f"{labels[r['method_spec']]} {words.percent(r['coverage'])}" for r in silent]
+        coverage = f"Not all faces that count were answered: by {words.join(shares)}"
     times = [
         f"{labels[r['method_spec']]} {words.milliseconds(r['runtime_ms']['total']['p50'])} ms"
         for r in results

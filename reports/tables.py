@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +12,12 @@ from hpbench.reports import words
 __all__ = ["Cell", "Column", "Table", "accuracy_tables", "runtime_table", "unscored_table"]
 
 Json = dict[str, Any]
+
+WIDE_SCATTER = 0.3
+"""Interquartile range of a time, in parts of its median, above which a reader is warned."""
+
+CLOCK_LIMIT_MS = 0.1
+"""Below this the scatter is that of the clock and of Python, not of the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ def method_table(
     note: str = "",
     mark: bool = True,
 ) -> Table:
-    """Table with one row per method.
+    """Table with one row per method; a column without a single figure is left out.
 
     Parameters
     ----------
@@ -99,10 +106,14 @@ def method_table(
     mark : bool
         Whether the best two cells of a column are marked.
     """
-    rows = [
-        [text(_label(result, labels)), *(read(result) for _, read in columns)] for result in results
-    ]
-    heads = [Column("Method", text=True), *(column for column, _ in columns)]
+    heads = [Column("Method", text=True)]
+    read_columns = [[text(_label(result, labels)) for result in results]]
+    for column, read in columns:
+        cells = [read(result) for result in results]
+        if any(cell.value is not None for cell in cells):
+            heads.append(column)
+            read_columns.append(cells)
+    rows = [list(row) for row in zip(*read_columns, strict=True)]
     if mark and len(rows) > 1:
         rows = _marked(heads, rows)
     return Table(key, title, heads, rows, note, [result["method_spec"] for result in results])
@@ -194,7 +205,7 @@ def _interval(result: Json, *path: str) -> Cell:
     found = result["intervals_95"]
     for key in path:
         found = None if found is None else found[key]
-    return Cell(words.interval(found), words.interval(found))
+    return Cell(words.interval(found), None if found is None else words.interval(found))
 
 
 def _whole(value: int | None) -> Cell:
@@ -307,9 +318,20 @@ def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:
 
     def per_second(result: Json) -> Cell:
         total = result["runtime_ms"]["total"]["p50"]
-        rate = 1e3 / total if total else None
-        return Cell(words.NOTHING if rate is None else f"{rate:.3g}", rate)
+        return number(1e3 / total if total else None, words.rate)
 
+    busy = [
+        labels[result["method_spec"]]
+        for result in results
+        if _scatter(result["runtime_ms"]["total"]) > WIDE_SCATTER
+    ]
+    note = ""
+    if busy:
+        note = (
+            f"The times of {words.join(busy)} scatter by more than {words.percent(WIDE_SCATTER)} "
+            "of the median (interquartile range): the machine was doing something else too, or "
+            "faces differ in cost. Repeat the run on a quiet machine before comparing them."
+        )
     return method_table(
         "runtime", "Time per face in milliseconds", results, labels,
         [
@@ -321,28 +343,61 @@ def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:
              lambda r: number(r["runtime_ms"]["total"]["p95"], words.milliseconds)),
             (Column("Faces per second"), per_second),
         ],
+        note,
     )  # fmt: skip
 
 
-def unscored_table(results: Sequence[Json], labels: dict[str, str], most: int = 12) -> Table:
-    """Why faces have no error: excluded by the protocol, or not answered by a method."""
-    rows = [
-        [text("every method"), text("excluded by the protocol"), text(reason), _whole(count)]
-        for reason, count in results[0]["excluded_reasons"].items()
+def _scatter(times: Json) -> float:
+    """Interquartile range over the median; tiny times are not judged."""
+    median = times["p50"]
+    if median is None or median < CLOCK_LIMIT_MS:
+        return 0.0
+    return float((times["p75"] - times["p25"]) / median)
+
+
+def unscored_table(results: Sequence[Json], labels: dict[str, str], most: int = 15) -> Table:
+    """Why faces have no error: excluded by the protocol, or not answered by a method.
+
+    Reasons that differ only in their numbers are counted together, under one example.
+    """
+    everyone = "every method"
+    excluded, no_answer = "excluded by the protocol", "no answer"
+    entries = [
+        (everyone, excluded, reason, count)
+        for reason, count in _alike(results[0]["excluded_reasons"])
     ]
-    for result in results:
-        rows += [
-            [text(labels[result["method_spec"]]), text("no answer"), text(reason), _whole(count)]
-            for reason, count in result["no_answer_reasons"].items()
+    silent = [_alike(result["no_answer_reasons"]) for result in results]
+    if all(reasons == silent[0] for reasons in silent):
+        entries += [(everyone, no_answer, reason, count) for reason, count in silent[0]]
+    else:
+        entries += [
+            (labels[result["method_spec"]], no_answer, reason, count)
+            for result, reasons in zip(results, silent, strict=True)
+            for reason, count in reasons
         ]
     note = ""
-    if len(rows) > most:
-        rows.sort(key=lambda row: -float(row[-1].value or 0))
-        note = f"The {most} commonest of {len(rows)} reasons; predictions.parquet holds all."
+    if len(entries) > most:
+        entries.sort(key=lambda entry: -entry[-1])
+        note = f"The {most} commonest of {len(entries)} reasons; predictions.parquet holds all."
     columns = [
         Column("Method", text=True),
         Column("What happened", text=True),
         Column("Reason", text=True),
         Column("Faces"),
     ]
-    return Table("unscored", "Faces that were not scored", columns, rows[:most], note)
+    rows = [[*map(text, entry), _whole(count)] for *entry, count in entries[:most]]
+    return Table("unscored", "Faces that were not scored", columns, rows, note)
+
+
+def _alike(reasons: dict[str, int]) -> list[tuple[str, int]]:
+    """Reasons with their counts, those that differ only in numbers taken together."""
+    merged: dict[str, list[tuple[str, int]]] = {}
+    for reason, count in reasons.items():
+        merged.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append((reason, count))
+    return [
+        (
+            group[0][0] if len(group) == 1 else f"{group[0][0]}, and others like it",
+            sum(count for _, count in group),
+        )
+        for group in merged.values()
+    ]

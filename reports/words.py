@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath
 
 from hpbench.errors import UsageError
 from hpbench.protocol import Protocol
-from hpbench.spec import parse_spec
+from hpbench.spec import Spec, parse_spec
 
 __all__ = [
     "degrees",
@@ -18,6 +19,7 @@ __all__ = [
     "p_value",
     "percent",
     "protocol_sentences",
+    "rate",
     "share",
     "short_labels",
     "slug",
@@ -61,6 +63,13 @@ def percent(value: float | None) -> str:
     return f"{text} %"
 
 
+def rate(value: float | None) -> str:
+    """Rate with three significant digits at most, and thousands apart."""
+    if value is None:
+        return NOTHING
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def share(value: float | None) -> str:
     """Score 0..1 with three decimals."""
     return NOTHING if value is None else f"{value:.3f}"
@@ -94,25 +103,48 @@ def slug(text: str) -> str:
 
 
 def short_labels(specs: Sequence[str]) -> dict[str, str]:
-    """Label for every method: its spec, with file paths cut to the file's name.
+    """Label for every method: its spec without what only this machine knows.
 
-    A path is kept whole where the short labels would be the same.
+    An option that is a path is left out, or cut to the file's name where the rest would not
+    tell two methods apart; the report lists the whole specs once.
+
+    Examples
+    --------
+    >>> short_labels(["hopenet[weights=/w/a.pkl]", "pnp[model=mallick6]"])
+    {'hopenet[weights=/w/a.pkl]': 'hopenet', 'pnp[model=mallick6]': 'pnp[model=mallick6]'}
     """
-    short = {spec: _without_folders(spec) for spec in specs}
-    labels = list(short.values())
-    return {spec: label if labels.count(label) == 1 else spec for spec, label in short.items()}
+    labels = {spec: spec for spec in specs}
+    for shorten in (_with_file_names, _without_paths):
+        short = {spec: shorten(spec) for spec in specs}
+        counts = Counter(short.values())
+        labels |= {spec: label for spec, label in short.items() if counts[label] == 1}
+    return labels
 
 
-def _without_folders(spec: str) -> str:
+def _with_file_names(spec: str) -> str:
+    name, options = _parts(spec)
+    return str(Spec(name, {key: _file_name(value) for key, value in options.items()}))
+
+
+def _without_paths(spec: str) -> str:
+    name, options = _parts(spec)
+    return str(Spec(name, {key: value for key, value in options.items() if not _is_path(value)}))
+
+
+def _parts(spec: str) -> tuple[str, dict[str, str]]:
     try:
         parsed = parse_spec(spec)
     except UsageError:
-        return spec
-    options = [
-        f"{key}={PurePosixPath(value.replace(chr(92), '/')).name or value}"
-        for key, value in sorted(parsed.options.items())
-    ]
-    return f"{parsed.name}[{','.join(options)}]" if options else spec
+        return spec, {}
+    return parsed.name, parsed.options
+
+
+def _is_path(value: str) -> bool:
+    return "/" in value or "\\" in value or PurePath(value).suffix[1:].isalpha()
+
+
+def _file_name(value: str) -> str:
+    return PurePath(value.replace("\\", "/")).name if _is_path(value) else value
 
 
 def protocol_sentences(protocol: Protocol) -> list[str]:

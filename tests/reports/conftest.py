@@ -1,0 +1,135 @@
+"""Run folders whose errors are known, because the answers are labels turned by known amounts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpbench.dataset import DatasetCard
+from hpbench.method import MethodCard
+from hpbench.protocol import Protocol
+from hpbench.rotation import rotation_from_angles
+from hpbench.runfolder import rotation_cells
+
+
+@dataclass
+class RunMaker:
+    """Make a finished run folder of `faces` faces; methods err by fixed angles.
+
+    `errors` gives each method (yaw, pitch, roll) degrees that are added to the true angles.
+    `silent` gives the methods that do not answer every n-th face.
+    """
+
+    folder: Path
+    faces: int = 60
+    errors: dict[str, tuple[float, float, float]] = field(
+        default_factory=lambda: {"near": (1.0, 2.0, 3.0), "far[k=2]": (-8.0, 4.0, 0.0)}
+    )
+    silent: dict[str, int] = field(default_factory=dict)
+    image_name: str = "img{:03d}"
+    datasets: tuple[str, ...] = ("heads",)
+    labelled: tuple[bool, bool, bool] = (True, True, True)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    timed: bool = True
+
+    def write(self) -> Path:
+        """Write the folder and return it."""
+        generator = np.random.default_rng(0)
+        faces, answers, times, about = [], [], [], {}
+        for dataset in self.datasets:
+            for number in range(self.faces):
+                angles = generator.uniform([-90, -30, -30], [90, 30, 30])
+                name = self.image_name.format(number)
+                faces.append(self._face(dataset, name, number, angles))
+                if number == 0:
+                    continue
+                for method, error in self.errors.items():
+                    answers.append(self._answer(dataset, method, name, number, angles + error))
+                    times.append(_times(dataset, method, name, generator))
+            about[dataset] = self._about(dataset)
+        run = {
+            "schema": 1, "hpbench": "0.1.0", "created": "2020-01-02T03:04:05+00:00", "seed": 0,
+            "command": ["hpbench", "run", "--methods", ",".join(self.errors)], "git": "abc",
+            "versions": {"python": "3.11"}, "hardware": {"processor": "a CPU", "device": "cpu"},
+            "methods": {
+                spec: _method(spec) for spec in self.errors
+            },
+            "datasets": about,
+        }  # fmt: skip
+        self.folder.mkdir(parents=True)
+        (self.folder / "run.json").write_text(json.dumps(run))
+        pd.DataFrame(faces).to_parquet(self.folder / "faces.parquet")
+        pd.DataFrame(answers).to_parquet(self.folder / "predictions.parquet")
+        if self.timed:
+            pd.DataFrame(times).to_parquet(self.folder / "timing.parquet")
+        return self.folder
+
+    def _face(self, dataset: str, name: str, number: int, angles: np.ndarray) -> dict[str, Any]:
+        complete = all(self.labelled)
+        shown = np.where(self.labelled, angles, np.nan)
+        return {
+            "dataset": dataset, "image_id": name, "image_path": f"/pictures/{name}.jpg",
+            "group": "", "excluded": "first one is left out" if number == 0 else None,
+            "yaw_deg": shown[0], "pitch_deg": shown[1], "roll_deg": shown[2],
+            **rotation_cells(rotation_from_angles(angles) if complete else None),
+            "x0": 10.0, "y0": 10.0, "x1": 90.0, "y1": 90.0,
+            "box_status": "annotated", "factors": "{}",
+        }  # fmt: skip
+
+    def _answer(
+        self, dataset: str, method: str, name: str, number: int, angles: np.ndarray
+    ) -> dict[str, Any]:
+        answered = method not in self.silent or number % self.silent[method]
+        return {
+            "dataset": dataset, "method": method, "image_id": name,
+            "status": "ok" if answered else "no_answer",
+            "reason": None if answered else "nothing seen",
+            **rotation_cells(rotation_from_angles(angles) if answered else None),
+            "prepare_ms": 1.0, "infer_ms": 1.0, "decode_ms": 1.0,
+        }  # fmt: skip
+
+    def _about(self, dataset: str) -> dict[str, Any]:
+        protocol = Protocol(dataset=dataset, **self.protocol)
+        card = DatasetCard(name=dataset, title=dataset.title())
+        return {
+            "name": dataset, "card": card.model_dump(mode="json"),
+            "protocol": protocol.model_dump(mode="json"), "protocol_hash": protocol.hash,
+            "boxes": "annotated", "resample": "image", "not_run": {},
+        }  # fmt: skip
+
+
+def _method(spec: str) -> dict[str, Any]:
+    name = spec.partition("[")[0]
+    return {"name": name, "card": MethodCard(name=name, title=f"Method {spec}").model_dump()}
+
+
+def _times(dataset: str, method: str, name: str, generator: np.random.Generator) -> dict[str, Any]:
+    stages = dict(
+        zip(("prepare_ms", "infer_ms", "decode_ms"), generator.uniform(1, 2, 3), strict=True)
+    )
+    return {
+        "dataset": dataset, "method": method, "image_id": name, "round": 0, **stages,
+        "total_ms": sum(stages.values()),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def plain_run(tmp_path_factory) -> Path:
+    """Run folder of RunMaker's defaults, shared: do not change what it holds."""
+    return RunMaker(tmp_path_factory.mktemp("plain") / "run").write()
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Return ``make_run(**settings)``, which writes a run folder; see RunMaker."""
+
+    def make(name: str = "run", **settings: Any) -> Path:
+        return RunMaker(tmp_path / name, **settings).write()
+
+    return make

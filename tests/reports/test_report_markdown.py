@@ -1,0 +1,138 @@
+"""report.md and its figures, from run folders with known errors."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+from PIL import Image
+
+from hpbench.errors import DataError, UsageError
+from hpbench.reports import write_report
+
+
+@pytest.fixture
+def markdown(make_run):
+    """Return ``markdown(**settings)``: the text of the report of such a run."""
+
+    def write(**settings) -> str:
+        (path,) = write_report(make_run(**settings))
+        return path.read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def plain(plain_run) -> str:
+    """Text of the report of the shared run."""
+    (path,) = write_report(plain_run)
+    return path.read_text(encoding="utf-8")
+
+
+def cells(text: str, method: str) -> list[list[str]]:
+    """Cells of every table row that starts with a method."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [row[1:] for row in rows if row[0].replace("\\", "") == method]
+
+
+def test_known_errors_stand_in_the_table(plain) -> None:
+    near = cells(plain, "near")[1]
+    assert near[:4] == ["**1.00**", "**2.00**", "3.00", "**2.00**"]
+
+
+def test_the_best_method_is_named_first_in_the_summary(plain) -> None:
+    assert "near has the lowest mean error: 2.00 degrees over 59 faces" in plain
+
+
+def test_silent_method_is_compared_on_common_faces_and_its_coverage_is_shown(markdown) -> None:
+    text = markdown(silent={"near": 2})
+    assert "The same on the 30 faces that every method answered" in text
+    assert cells(text, "near")[1][-1] == "50.8 %"
+    assert "| near | no answer | nothing seen | 29 |" in text
+
+
+def test_excluded_faces_are_counted_with_their_reason(plain) -> None:
+    assert "| every method | excluded by the protocol | first one is left out | 1 |" in plain
+
+
+def test_every_figure_of_the_report_exists_as_png_and_svg(plain, plain_run) -> None:
+    shown = re.findall(r"\]\((figures/[^)]+)\)", plain)
+    assert len(shown) == 4
+    for name in shown:
+        with Image.open(plain_run / name) as picture:
+            assert min(picture.size) > 300
+        assert (plain_run / name).with_suffix(".svg").read_text().startswith("<?xml")
+
+
+def test_the_command_can_be_copied(plain) -> None:
+    assert "hpbench run --methods 'near,far[k=2]'" in plain
+
+
+def test_missing_roll_is_a_gap_and_not_a_zero(markdown) -> None:
+    text = markdown(labelled=(True, True, False))
+    assert cells(text, "near")[1][:4] == ["**1.00**", "**2.00**", "**1.50**", "1.50 to 1.50"]
+    assert "| Method | Yaw | Pitch | Mean |" in text
+
+
+def test_run_without_timing_says_so(markdown) -> None:
+    assert "No time was measured in this run." in markdown(timed=False)
+
+
+def test_one_method_alone_is_not_compared(markdown) -> None:
+    text = markdown(errors={"near": (1.0, 2.0, 3.0)})
+    assert "near errs by 2.00 degrees on average over 59 faces" in text
+    assert "Differences between methods" not in text
+
+
+def test_names_with_markup_are_shown_as_text(markdown) -> None:
+    evil = "m[k=<script>alert`1`</script>|*x*]"
+    html = MarkdownIt("commonmark").enable("table").render(markdown(errors={evil: (1, 1, 1)}))
+    assert "<script" not in html
+    assert "m[k=&lt;script&gt;alert`1`&lt;/script&gt;|*x*]" in html
+
+
+def test_method_that_never_answers_does_not_break_the_report(markdown) -> None:
+    text = markdown(silent={"far[k=2]": 1})
+    assert cells(text, "far[k=2]")[1][3] == "-"
+
+
+def test_run_in_which_nobody_answers_is_reported_as_such(markdown) -> None:
+    text = markdown(errors={"near": (0, 0, 0)}, silent={"near": 1})
+    assert "no method answered a single face" in text
+
+
+def test_two_data_sets_get_a_section_each(markdown) -> None:
+    text = markdown(datasets=("heads", "faces"))
+    assert "\n## Heads\n" in text
+    assert "\n## Faces\n" in text
+
+
+def test_report_again_gives_the_same_bytes(plain, plain_run) -> None:
+    pictures = sorted((plain_run / "figures").iterdir())
+    before = [picture.read_bytes() for picture in pictures]
+    (path,) = write_report(plain_run)
+    assert path.read_text(encoding="utf-8") == plain
+    assert [picture.read_bytes() for picture in pictures] == before
+
+
+def test_report_changes_no_result_of_the_run(plain, plain_run) -> None:
+    written = {path.name for path in plain_run.iterdir()}
+    stored = {"run.json", "faces.parquet", "predictions.parquet", "timing.parquet"}
+    assert written == {*stored, "report.md", "figures"}
+
+
+def test_unknown_format_is_refused_with_the_known_ones(make_run) -> None:
+    with pytest.raises(UsageError, match=r"no report format 'pdf'.*md"):
+        write_report(make_run(), ["pdf"])
+
+
+def test_half_written_run_is_refused(make_run) -> None:
+    folder = make_run()
+    (folder / "faces.parquet").unlink()
+    with pytest.raises(DataError, match="not finished"):
+        write_report(folder)
+
+
+def test_wrong_reading_of_the_angles_is_said_in_words(markdown) -> None:
+    assert "Angles are read in the RQ order" in markdown(protocol={"euler": "rq"})

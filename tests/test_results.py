@@ -1,0 +1,295 @@
+"""The summary of a run, on tables small enough to work out by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpbench.errors import DataError
+from hpbench.protocol import Protocol
+from hpbench.results import load_run, score_datasets, summarise
+from hpbench.rotation import rotation_from_angles
+from hpbench.runfolder import ROTATION_COLUMNS, rotation_cells
+
+NAN = float("nan")
+
+
+def face(image_id, angles, excluded=None, group="", dataset="heads"):
+    """Row of faces.parquet."""
+    angles = np.asarray(angles, dtype=float)
+    R = rotation_from_angles(angles) if np.isfinite(angles).all() else None
+    return {
+        "dataset": dataset, "image_id": image_id, "group": group, "excluded": excluded,
+        "yaw_deg": angles[0], "pitch_deg": angles[1], "roll_deg": angles[2], **rotation_cells(R),
+    }  # fmt: skip
+
+
+def answer(method, image_id, angles, reason=None, dataset="heads"):
+    """Row of predictions.parquet; angles None for no answer."""
+    R = None if angles is None else rotation_from_angles(angles)
+    return {
+        "dataset": dataset, "method": method, "image_id": image_id,
+        "status": "no_answer" if angles is None else "ok", "reason": reason, **rotation_cells(R),
+    }  # fmt: skip
+
+
+def run_json(methods, resample="image", **dataset):
+    protocol = Protocol(dataset="heads", **dataset)
+    return {
+        "schema": 1,
+        "hpbench": "0",
+        "created": "2020-01-01",
+        "methods": {
+            spec: {
+                "name": spec.partition("[")[0],
+                "card": {"weights_sha256": "abc", "trained_on": ["heads"]},
+            }
+            for spec in methods
+        },
+        "datasets": {
+            "heads": {
+                "name": "heads",
+                "protocol": protocol.model_dump(mode="json"),
+                "protocol_hash": protocol.hash,
+                "boxes": "annotated",
+                "resample": resample,
+                "not_run": {},
+            }
+        },
+    }
+
+
+NO_TIMES = pd.DataFrame(
+    columns=["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"]
+)
+
+
+def summary(faces, answers, run, timing=NO_TIMES):
+    return summarise(pd.DataFrame(faces), pd.DataFrame(answers), timing, run)
+
+
+@pytest.fixture
+def two_methods():
+    """Five faces, one excluded; method b does not answer the last one."""
+    faces = [
+        face("1", [10, 0, 0]),
+        face("2", [-40, 0, 0]),
+        face("3", [70, 10, 0]),
+        face("4", [120, 0, 0], excluded="beyond 99"),
+        face("5", [0, 0, 0]),
+    ]
+    answers = [
+        answer("a[x=1]", "1", [13, 0, 0]),
+        answer("a[x=1]", "2", [-40, 6, 0]),
+        answer("a[x=1]", "3", [70, 10, 9]),
+        answer("a[x=1]", "5", [0, 0, 0]),
+        answer("b", "5", None, "no eyes"),
+        answer("b", "3", [70, 10, 3]),
+        answer("b", "1", [10, 0, 0]),
+        answer("b", "2", [-40, 0, 0]),
+    ]
+    return faces, answers, run_json(["a[x=1]", "b"])
+
+
+def test_every_face_is_counted_once(two_methods) -> None:
+    found = summary(*two_methods)["results"]
+    assert [one["images"] for one in found] == [
+        {"total": 5, "excluded": 1, "scored": 4, "no_answer": 0},
+        {"total": 5, "excluded": 1, "scored": 3, "no_answer": 1},
+    ]
+
+
+def test_errors_are_paired_with_faces_by_name_and_not_by_row(two_methods) -> None:
+    a, b = summary(*two_methods)["results"]
+    assert a["mae_deg"] == {"yaw": 0.75, "pitch": 1.5, "roll": 2.25, "mean": 1.5}
+    assert b["mae_deg"] == pytest.approx({"yaw": 0, "pitch": 0, "roll": 1, "mean": 1 / 3}, abs=1e-6)
+
+
+def test_stable_keys_of_the_schema_are_there(two_methods) -> None:
+    a, b = summary(*two_methods)["results"]
+    assert (a["dataset"], a["method"], a["method_spec"]) == ("heads", "a", "a[x=1]")
+    assert a["protocol"]["name"] == "default"
+    assert a["protocol"]["hash"] == Protocol(dataset="heads").hash
+    assert a["boxes"] == "annotated"
+    assert b["weights_sha256"] == "abc"
+    assert set(a["geodesic_deg"]) == {"mean", "median"}
+    assert set(a["runtime_ms"]) == {"prepare", "infer", "decode", "total"}
+
+
+def test_errors_by_yaw(two_methods) -> None:
+    a, b = summary(*two_methods)["results"]
+    found = [
+        tuple(one[key] for key in ("from", "to", "images", "mae_mean")) for one in a["by_abs_yaw"]
+    ]
+    assert found == [(0, 30, 2, 0.5), (30, 60, 1, 2.0), (60, 90, 1, 3.0)]
+    assert b["by_abs_yaw"][0]["no_answer"] == 1
+
+
+def test_methods_are_compared_on_the_faces_that_all_answered(two_methods) -> None:
+    a, _ = summary(*two_methods)["results"]
+    assert a["common_images"]["images"] == 3
+    assert a["common_images"]["mae_deg"]["mean"] == pytest.approx(2.0)
+
+
+def test_missing_answers_count_as_frontal_heads_beside_the_coverage(two_methods) -> None:
+    faces, answers, run = two_methods
+    faces[4] = face("5", [30, 0, 0])
+    _, b = summary(faces, answers, run)["results"]
+    assert b["coverage"] == 0.75
+    assert b["missing_as_frontal"]["mae_deg"]["yaw"] == pytest.approx(30 / 4)
+
+
+def test_reasons_are_counted(two_methods) -> None:
+    _, b = summary(*two_methods)["results"]
+    assert b["excluded_reasons"] == {"beyond 99": 1}
+    assert b["no_answer_reasons"] == {"no eyes": 1}
+
+
+def test_training_on_the_test_set_is_flagged(two_methods) -> None:
+    assert summary(*two_methods)["results"][0]["trained_on_this"] is True
+
+
+def test_axis_without_labels_is_null_and_not_zero() -> None:
+    faces = [face("1", [10, 5, NAN]), face("2", [20, 5, NAN])]
+    answers = [answer("a", "1", [12, 5, 33]), answer("a", "2", [20, 9, -33])]
+    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    assert found["mae_deg"] == {"yaw": 1.0, "pitch": 2.0, "roll": None, "mean": 1.5}
+    assert found["geodesic_deg"] == {"mean": None, "median": None}
+    assert found["ced"]["error"] == "mean_angle"
+
+
+def test_a_face_without_any_label_is_excluded_with_a_reason() -> None:
+    faces = [face("1", [10, 5, 0]), face("2", [NAN, NAN, NAN])]
+    answers = [answer("a", "1", [10, 5, 0]), answer("a", "2", [0, 0, 0])]
+    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    assert found["images"] == {"total": 2, "excluded": 1, "scored": 1, "no_answer": 0}
+    assert found["excluded_reasons"] == {"no labelled angle": 1}
+
+
+def test_summary_of_a_silent_method_is_valid_json_with_nulls() -> None:
+    answers = [answer("a", "1", None, "blind")]
+    found = summary([face("1", [1, 2, 3])], answers, run_json(["a"]))
+    assert json.loads(json.dumps(found, allow_nan=False))["results"][0]["mae_deg"]["mean"] is None
+
+
+def test_runtime_percentiles_come_from_the_timing_pass(two_methods) -> None:
+    timing = pd.DataFrame(
+        {
+            "dataset": "heads", "method": "b", "image_id": "1", "prepare_ms": 1.0,
+            "infer_ms": np.arange(101.0), "decode_ms": np.nan, "total_ms": np.arange(101.0) + 1,
+        }
+    )  # fmt: skip
+    a, b = summary(*two_methods, timing)["results"]
+    assert (b["runtime_ms"]["infer"]["p50"], b["runtime_ms"]["infer"]["p95"]) == (50.0, 95.0)
+    assert b["runtime_ms"]["decode"]["p50"] is None
+    assert a["runtime_ms"]["total"]["p50"] is None
+
+
+def noisy_run(noise_a, noise_b, count=40, resample="image"):
+    generator = np.random.default_rng(0)
+    faces, answers = [], []
+    for number in range(count):
+        yaw = float(generator.uniform(-60, 60))
+        faces.append(face(str(number), [yaw, 0, 0], group=f"person{number % 2}"))
+        for method, noise in (("a", noise_a), ("b", noise_b)):
+            error = float(noise * generator.normal())
+            answers.append(answer(method, str(number), [yaw + error, 0, 0]))
+    return summary(faces, answers, run_json(["a", "b"], resample))
+
+
+def test_interval_holds_the_figure_itself() -> None:
+    for one in noisy_run(1.0, 5.0)["results"]:
+        low, high = one["intervals_95"]["mae_deg"]["yaw"]
+        assert low < one["mae_deg"]["yaw"] < high
+
+
+def test_clear_difference_is_found_and_ranked() -> None:
+    found = noisy_run(1.0, 8.0)
+    (pair,) = found["comparisons"]
+    assert pair["p_holm"] < 0.01
+    assert pair["interval_95"][1] < 0
+    assert [one["rank"] for one in found["results"]] == [1, 2]
+
+
+def test_equal_methods_share_the_first_rank() -> None:
+    assert [one["rank"] for one in noisy_run(3.0, 3.0)["results"]] == [1, 1]
+
+
+def test_two_persons_are_too_few_for_intervals_however_many_frames() -> None:
+    found = noisy_run(1.0, 8.0, resample="group")
+    assert found["comparisons"] == []
+    assert found["results"][0]["intervals_95"] is None
+
+
+def test_protocol_decides_how_angles_are_read(two_methods) -> None:
+    faces, answers, _ = two_methods
+    found = summary(faces, answers, run_json(["a[x=1]", "b"], euler="rq"))["results"]
+    assert found[1]["mae_deg"]["roll"] > 5.0
+
+
+def test_face_without_a_row_means_that_the_run_is_not_finished(two_methods) -> None:
+    faces, answers, run = two_methods
+    with pytest.raises(DataError, match="lacks 1 of 4 faces of 'b' on 'heads'"):
+        score_datasets(pd.DataFrame(faces), pd.DataFrame(answers[:-1]), run)
+
+
+def test_method_that_declined_a_data_set_is_listed_with_its_reason(two_methods) -> None:
+    faces, answers, run = two_methods
+    run["datasets"]["heads"]["not_run"] = {"b": "needs a camera"}
+    found = summary(faces, answers[:4], run)
+    assert found["not_run"] == [
+        {"dataset": "heads", "method_spec": "b", "reason": "needs a camera"}
+    ]
+    assert [one["method_spec"] for one in found["results"]] == ["a[x=1]"]
+
+
+def write_folder(path, faces, answers, run):
+    path.mkdir()
+    (path / "run.json").write_text(json.dumps(run))
+    pd.DataFrame(faces).to_parquet(path / "faces.parquet")
+    pd.DataFrame(answers).to_parquet(path / "predictions.parquet")
+    return path
+
+
+def test_run_folder_is_read_back(tmp_path, two_methods) -> None:
+    tables = load_run(write_folder(tmp_path / "run", *two_methods))
+    assert (len(tables.faces), len(tables.predictions), len(tables.timing)) == (5, 8, 0)
+
+
+def test_missing_folder_is_named(tmp_path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such run folder"):
+        load_run(tmp_path / "nowhere")
+
+
+def test_half_written_folder_is_refused(tmp_path, two_methods) -> None:
+    folder = write_folder(tmp_path / "run", *two_methods)
+    (folder / "predictions.parquet").unlink()
+    with pytest.raises(DataError, match="not finished; repeat its command"):
+        load_run(folder)
+
+
+def test_truncated_table_is_refused(tmp_path, two_methods) -> None:
+    folder = write_folder(tmp_path / "run", *two_methods)
+    file = folder / "faces.parquet"
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"faces\.parquet: damaged"):
+        load_run(folder)
+
+
+def test_other_schema_is_refused(tmp_path, two_methods) -> None:
+    faces, answers, run = two_methods
+    folder = write_folder(tmp_path / "run", faces, answers, run | {"schema": 7})
+    with pytest.raises(DataError, match="schema 7"):
+        load_run(folder)
+
+
+def test_table_without_a_column_is_refused(tmp_path, two_methods) -> None:
+    folder = write_folder(tmp_path / "run", *two_methods)
+    pd.DataFrame(two_methods[0]).drop(columns=list(ROTATION_COLUMNS)).to_parquet(
+        folder / "faces.parquet"
+    )
+    with pytest.raises(DataError, match="lacks the column 'r00'"):
+        load_run(folder)
