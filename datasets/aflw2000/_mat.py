@@ -74,9 +74,9 @@ class FittedFace:
 
     Notes
     -----
-    Pixel coordinates are those of the file, which counts from 1 as MATLAB does (a hidden
-    point's y is 451 - (-1) in a picture of 450 rows). No code base of the field subtracts the
-    one, and neither is it done here, so that boxes agree with published ones.
+    Pixel coordinates are those of the file. It seems to count from 1 as MATLAB does: a hidden
+    point's y is 451 - (-1) in a picture of 450 rows. Hopenet's and FSA-Net's loaders do not
+    subtract the one, and neither is it done here, so that boxes agree with theirs.
     """
 
     angles_deg: Array
