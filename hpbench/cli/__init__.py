@@ -12,9 +12,13 @@ from typing import Annotated
 import typer
 
 from hpbench import __version__
+from hpbench.cli.label import label
 from hpbench.cli.listing import list_plugins, list_weights
+from hpbench.cli.predict import predict
+from hpbench.cli.render import render
 from hpbench.cli.report import report
 from hpbench.cli.run import run
+from hpbench.cli.train import train
 from hpbench.errors import HpbenchError
 
 __all__ = ["app", "main"]
@@ -51,6 +55,10 @@ app.command("run")(run)
 app.command("report")(report)
 app.command("list")(list_plugins)
 app.command("weights")(list_weights)
+app.command("predict")(predict)
+app.command("render")(render)
+app.command("train")(train)
+app.command("label")(label)
 
 
 def main() -> None:
