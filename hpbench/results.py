@@ -392,7 +392,9 @@ def _accuracy(
     """All error figures of one method on one data set, with intervals."""
     bins = metrics.yaw_bins(method.face_mae_deg, dataset.angles_deg[:, 0])
     common = dataset.common
-    frontal = _errors(dataset, metrics.fill_missing_with_frontal(method.R_pred))
+    frontal = method.differences_deg, method.geodesic_deg
+    if not method.answered.all():
+        frontal = _errors(dataset, metrics.fill_missing_with_frontal(method.R_pred))
     curve = dataset.curve_errors_deg(method)
     return {
         "mae_deg": _mae(method.differences_deg),

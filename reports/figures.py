@@ -25,7 +25,7 @@ __all__ = ["ced_figure", "error_by_yaw_figure", "histogram_figure", "runtime_fig
 Json = dict[str, Any]
 Styles = Mapping[str, MethodStyle]
 
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.spines.top": False,

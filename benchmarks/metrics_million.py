@@ -1,0 +1,123 @@
+"""All metrics with intervals, and the whole summary, on a million predictions.
+
+Run `python benchmarks/metrics_million.py [--methods M] [--groups G]`; it prints seconds and the
+peak memory that each step adds. Every answer is a label turned by known noise, so nothing here
+needs pictures or weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+
+import numpy as np
+import pandas as pd
+from scipy.spatial.transform import Rotation
+
+from hpbench import metrics, statistics
+from hpbench.protocol import Protocol
+from hpbench.results import summarise
+from hpbench.rotation import geodesic_deg, maev_deg, rotation_from_angles
+from hpbench.runfolder import ROTATION_COLUMNS
+
+PREDICTIONS = 1_000_000
+
+
+def peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def labels(count: int, generator: np.random.Generator) -> np.ndarray:
+    return generator.uniform([-90, -40, -40], [90, 40, 40], (count, 3))
+
+
+def answers(R_true: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    noise = Rotation.from_rotvec(generator.normal(0.0, 0.08, (len(R_true), 3))).as_matrix()
+    return noise @ R_true
+
+
+def metrics_with_intervals(R_pred: np.ndarray, R_true: np.ndarray, angles: np.ndarray) -> None:
+    """Every metric of one method as arrays, each mean with its interval."""
+    differences = metrics.angle_differences_deg(R_pred, angles)
+    face = metrics.face_mae_deg(differences)
+    geodesic = geodesic_deg(R_pred, R_true)
+    metrics.balanced_mae_deg(metrics.yaw_bins(face, angles[:, 0]))
+    for limit in (15.0, 30.0):
+        metrics.auc_score(geodesic, limit)
+    for limit in (5.0, 10.0, 15.0):
+        metrics.accuracy_score(geodesic, limit)
+    metrics.failure_count(geodesic)
+    geodesic_deg(metrics.align_camera_side(R_pred, R_true), R_true)
+    geodesic_deg(metrics.align_head_side(R_pred, R_true), R_true)
+    columns = [*np.abs(differences).T, face, geodesic, maev_deg(R_pred, R_true)]
+    columns += [np.clip(1.0 - geodesic / limit, 0.0, None) for limit in (15.0, 30.0)]
+    columns += [(geodesic <= limit).astype(float) for limit in (5.0, 10.0, 15.0)]
+    resampling = statistics.make_resampling(len(face))
+    for draw in resampling.means(np.stack(columns, axis=-1)).T:
+        statistics.percentile_interval(draw)
+    resampling.median_interval(geodesic)
+
+
+def run_tables(methods: int, groups: int) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    """Tables of a run with a million predictions in all."""
+    generator = np.random.default_rng(0)
+    count = PREDICTIONS // methods
+    angles = labels(count, generator)
+    R_true = rotation_from_angles(angles)
+    ids = np.char.add("frame", np.arange(count).astype(str)).astype(object)
+    faces = pd.DataFrame(R_true.reshape(-1, 9), columns=list(ROTATION_COLUMNS))
+    faces = faces.assign(
+        dataset="d", image_id=ids, excluded=None,
+        group=[f"g{number}" for number in np.arange(count) % max(groups, 1)],
+        yaw_deg=angles[:, 0], pitch_deg=angles[:, 1], roll_deg=angles[:, 2],
+    )  # fmt: skip
+    tables = []
+    for number in range(methods):
+        cells = answers(R_true, generator).reshape(-1, 9)
+        table = pd.DataFrame(cells, columns=list(ROTATION_COLUMNS))
+        tables.append(
+            table.assign(dataset="d", method=f"m{number}", image_id=ids, status="ok", reason=None)
+        )
+    protocol = Protocol(dataset="d")
+    run = {
+        "schema": 1,
+        "methods": {f"m{number}": {"name": f"m{number}", "card": {}} for number in range(methods)},
+        "datasets": {
+            "d": {
+                "name": "d", "protocol": protocol.model_dump(mode="json"), "card": {},
+                "resample": "group" if groups else "image",
+            }
+        },
+    }  # fmt: skip
+    return faces, pd.concat(tables, ignore_index=True), run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--methods", type=int, default=2)
+    parser.add_argument("--groups", type=int, default=0, help="draw groups instead of images")
+    parser.add_argument("--part", choices=["arrays", "summary"], default="arrays")
+    chosen = parser.parse_args()
+    if chosen.part == "arrays":
+        generator = np.random.default_rng(0)
+        angles = labels(PREDICTIONS, generator)
+        R_true = rotation_from_angles(angles)
+        R_pred = answers(R_true, generator)
+        before, start, cpu = peak_gib(), time.perf_counter(), time.process_time()
+        metrics_with_intervals(R_pred, R_true, angles)
+    else:
+        faces, predictions, run = run_tables(chosen.methods, chosen.groups)
+        no_times = pd.DataFrame(columns=["dataset", "method"])
+        before, start, cpu = peak_gib(), time.perf_counter(), time.process_time()
+        json.dumps(summarise(faces, predictions, no_times, run), allow_nan=False)
+    print(
+        f"{chosen.part}: {PREDICTIONS:,} predictions in {time.perf_counter() - start:.1f} s "
+        f"({time.process_time() - cpu:.1f} s of all cores); "
+        f"peak {peak_gib():.2f} GiB, of which {before:.2f} GiB was there with the input"
+    )
+
+
+if __name__ == "__main__":
+    main()
