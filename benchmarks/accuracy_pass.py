@@ -93,7 +93,8 @@ def run_hpbench(folder: Path, weights: Path) -> float:
             datasets="aflw2000",
             data={"aflw2000": folder},
             device="cpu",
-            timing_images=0,
+            timing="off",
+            fresh=True,
         )
         run(spec, Path(out) / "run", Silent())
         results = json.loads((Path(out) / "run" / "results.json").read_text())["results"]

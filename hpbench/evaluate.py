@@ -31,7 +31,14 @@ from hpbench.method import Method, NoAnswer, Pose
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.rotation import is_rotation
 from hpbench.runfolder import RunFolder, rotation_cells
-from hpbench.workers import POOL_FROM_FACES, Solved, SolverPool, result_of, solve_face
+from hpbench.workers import (
+    POOL_FROM_FACES,
+    Solved,
+    SolverPool,
+    failure,
+    result_of,
+    solve_face,
+)
 
 __all__ = ["Cell", "Progress", "ReadyFace", "checked_answer", "evaluate_dataset", "read_face"]
 
@@ -215,7 +222,7 @@ def read_and_prepare(cell: Cell, solvers: SolverPool | None, record: Record) -> 
         except HpbenchError:
             raise
         except Exception as error:
-            ready.inputs[name] = NoAnswer(f"prepare failed: {type(error).__name__}: {error}")
+            ready.inputs[name] = failure("prepare", error)
         ready.prepare_ms[name] = 1e3 * (perf_counter() - start)
     return ready
 
@@ -361,7 +368,7 @@ def _infer_one(method: Method, value: Any) -> Answer:
     except HpbenchError:
         raise
     except Exception as error:
-        return NoAnswer(f"infer failed: {type(error).__name__}: {error}")
+        return failure("infer", error)
 
 
 def checked_answer(answer: Answer) -> Answer:

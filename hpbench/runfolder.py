@@ -7,6 +7,7 @@ Everything is Parquet or JSON; there is no pickle.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -153,12 +154,56 @@ class RunFolder:
             )
         return stored
 
+    def add_reused(self, name: str, key: str, table: pa.Table) -> None:
+        """Put in faces or predictions that were computed by an earlier run.
+
+        Parameters
+        ----------
+        name : str
+            ``faces`` or ``predictions``.
+        key : str
+            What the rows belong to; the same key replaces what it put in before.
+        table : pyarrow.Table
+        """
+        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+        schema = faces_schema() if name == "faces" else predictions_schema()
+        write_table(
+            self.parts / f"reused-{name}-{digest}.parquet", table.select(schema.names).cast(schema)
+        )
+
+    def reused_answers(self) -> set[tuple[str, str]]:
+        """(dataset, method) whose predictions were put in by :meth:`add_reused`."""
+        found: set[tuple[str, str]] = set()
+        for table in self._reused("predictions"):
+            for row in table.select(["dataset", "method"]).slice(0, 1).to_pylist():
+                found.add((row["dataset"], row["method"]))
+        return found
+
+    def reused_faces(self) -> dict[str, list[str]]:
+        """Image ids, in order, of data sets whose faces were put in by :meth:`add_reused`."""
+        return {
+            table["dataset"][0].as_py(): table["image_id"].to_pylist()
+            for table in self._reused("faces")
+            if len(table)
+        }
+
+    def _reused(self, name: str) -> list[pa.Table]:
+        import pyarrow.parquet as pq
+
+        return [pq.read_table(p) for p in sorted(self.parts.glob(f"reused-{name}-*.parquet"))]
+
+    def stored_cards(self) -> dict[str, dict[str, Any]]:
+        """Cards of the methods of a run that is taken up; empty for a new folder."""
+        if not (self.path / "run.json").is_file():
+            return {}
+        return {name: about["card"] for name, about in self.read_run()["methods"].items()}
+
     def finish(self, timing: Sequence[Row], order: Mapping[tuple[str, str], int]) -> None:
         """Join the parts, in the data sets' own order, and store the timing pass."""
         import pyarrow as pa
 
         for name, schema in (("faces", faces_schema()), ("predictions", predictions_schema())):
-            table = self._joined(name, schema)
+            table = pa.concat_tables([self._joined(name, schema), *self._reused(name)])
             place = [
                 order[key]
                 for key in zip(
@@ -214,7 +259,7 @@ def timing_schema() -> pa.Schema:
     """Columns of ``timing.parquet``."""
     import pyarrow as pa
 
-    numbers = ["prepare_ms", "infer_ms", "decode_ms", "total_ms"]
+    numbers = ["detect_ms", "prepare_ms", "infer_ms", "infer_device_ms", "decode_ms", "total_ms"]
     return pa.schema(
         [("dataset", pa.string()), ("method", pa.string()), ("image_id", pa.string())]
         + [("round", pa.int64())]

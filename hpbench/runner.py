@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from hpbench.corruptions import Corruption, corrupted_protocol, parse_corruptions
-from hpbench.dataset import Dataset
+from hpbench.dataset import Dataset, Record
 from hpbench.detectors import Detector, make_detector
 from hpbench.environment import git_revision, hardware, versions
 from hpbench.errors import DataError, UsageError
@@ -23,9 +24,11 @@ from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, make_method
 from hpbench.results import load_run, summarise
+from hpbench.reuse import Reuse, keep_run, plan_reuse, seen_in
 from hpbench.runfolder import SCHEMA, RunFolder, write_json
 from hpbench.spec import Spec, build_options, parse_specs, suggest
-from hpbench.timing import time_methods
+from hpbench.store import AnswerStore, LazyRecords, faces_key
+from hpbench.timing import TimingMode, TimingPass, TimingSettings, time_cells
 
 __all__ = ["RunSpec", "resolve_device", "resolve_protocol", "run"]
 
@@ -51,6 +54,10 @@ class RunSpec(BaseModel):
         Only the first so many faces of every data set.
     timing_images : int
         Faces of the timing pass; 0 leaves it out.
+    timing : {'off', 'quick', 'full'}
+        ``full`` adds throughput over batch sizes, one core against all, cold start and memory.
+    fresh : bool
+        Compute everything, also what an earlier run has computed on unchanged data.
     workers : int or None
         Threads that read pictures and prepare inputs; None for the number of cores.
     seed : int
@@ -71,6 +78,8 @@ class RunSpec(BaseModel):
     limit: int | None = None
     plugins: tuple[Path, ...] = ()
     timing_images: int = 32
+    timing: TimingMode = "quick"
+    fresh: bool = False
     workers: int | None = None
     seed: int = 0
     corrupt: tuple[str, ...] = ()
@@ -107,25 +116,56 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     }
     detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes)
     prepared = _prepare_datasets(spec, detector.identity() if detector else ANNOTATED)
-    for method in methods.values():
-        method.load()
-    if detector is not None:
-        detector.load()
-    clean = [_make_cell(key, *item, methods, detector, spec) for key, item in prepared.items()]
+    store = None if spec.fresh else AnswerStore()
+    clean = [
+        _make_cell(key, *item, methods, detector, spec, store) for key, item in prepared.items()
+    ]
     cells = [cell for one in clean for cell in (one, *(_corrupt_cell(one, c) for c in corruptions))]
 
-    folder = RunFolder.create(out, _describe(spec, device, methods, cells, command))
+    machine = hardware(device)
+    timing = TimingSettings(spec.timing if spec.timing_images else "off", spec.timing_images)
+    reuse = plan_reuse(cells, spec.limit, timing, machine, RunFolder(out), store)
+    if spec.fresh:
+        _refuse_old_answers(RunFolder(out))
+    for name in reuse.must_load(cells, list(methods)):
+        methods[name].load()
+    if detector is not None and not reuse.covers(cells):
+        detector.load()
+
+    folder = RunFolder.create(out, _describe(spec, machine, methods, cells, reuse, command))
     if not folder.is_finished():
+        reuse.fill(folder)
         for cell in cells:
-            evaluate_dataset(cell, folder, progress, spec.batch_size, spec.workers)
-        timing = [row for cell in clean for row in time_methods(cell, spec.timing_images)]
-        folder.finish(timing, _order(cells))
+            _answer(cell, reuse, folder, progress, spec)
+        timed = _timing_pass(clean, timing, reuse)
+        write_json(out / "timing.json", timed.summary)
+        folder.finish(timed.rows, _order(cells, folder.reused_faces()))
+        keep_run(store or AnswerStore(), reuse, cells, timed, folder)
     tables = load_run(out)
     write_json(
         out / "results.json",
         summarise(tables.faces, tables.predictions, tables.timing, tables.run),
     )
     return out
+
+
+def _refuse_old_answers(folder: RunFolder) -> None:
+    if folder.is_finished() or folder.reused_answers():
+        raise UsageError(f"{folder.path}: holds answers already; --fresh needs another --out")
+
+
+def _answer(cell: Cell, reuse: Reuse, folder: RunFolder, progress: Progress, spec: RunSpec) -> None:
+    """Compute the answers that no earlier run has left."""
+    missing = reuse.open_methods(cell)
+    if missing:
+        rest = replace(cell, methods=missing)
+        evaluate_dataset(rest, folder, progress, spec.batch_size, spec.workers)
+
+
+def _timing_pass(cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse) -> TimingPass:
+    if reuse.timing is not None:
+        return TimingPass(reuse.timing.table.to_pylist(), reuse.timing.about)
+    return time_cells(cells, settings)
 
 
 def resolve_protocol(
@@ -201,17 +241,14 @@ def _make_cell(
     methods: Mapping[str, Method],
     detector: Detector | None,
     spec: RunSpec,
+    store: AnswerStore | None,
 ) -> Cell:
-    records = dataset.records()[: spec.limit]
-    if not records:
-        raise DataError(f"data set '{key}' holds no faces")
-    _refuse_double_ids(key, [record.image_id for record in records])
-    scored = [record for record in records if record.excluded is None]
-    has_camera = any(record.camera is not None for record in scored)
-    has_landmarks = any(record.landmarks_xy is not None for record in scored)
+    records = LazyRecords(partial(_read_records, key, dataset, spec.limit))
+    kept = store.find(faces_key(dataset, protocol, spec.limit, records)) if store else None
+    seen = kept.about if kept is not None else seen_in(records)
     declined = {}
     for name, method in methods.items():
-        reason = method.declines(dataset.name, has_camera, has_landmarks)
+        reason = method.declines(dataset.name, seen["has_camera"], seen["has_landmarks"])
         if reason is not None:
             declined[name] = reason
     taking_part = {name: method for name, method in methods.items() if name not in declined}
@@ -234,6 +271,14 @@ def _corrupt_cell(cell: Cell, corruption: Corruption) -> Cell:
     )
 
 
+def _read_records(key: str, dataset: Dataset, limit: int | None) -> Sequence[Record]:
+    records = dataset.records()[:limit]
+    if not records:
+        raise DataError(f"data set '{key}' holds no faces")
+    _refuse_double_ids(key, [record.image_id for record in records])
+    return records
+
+
 def _refuse_double_ids(key: str, image_ids: Sequence[str]) -> None:
     seen: set[str] = set()
     for image_id in image_ids:
@@ -244,9 +289,10 @@ def _refuse_double_ids(key: str, image_ids: Sequence[str]) -> None:
 
 def _describe(
     spec: RunSpec,
-    device: str,
+    machine: Mapping[str, Any],
     methods: Mapping[str, Method],
     cells: Sequence[Cell],
+    reuse: Reuse,
     command: Sequence[str],
 ) -> dict[str, Any]:
     """Content of ``run.json``."""
@@ -254,7 +300,7 @@ def _describe(
         name: {
             "name": method.name,
             "identity": method.identity(),
-            "card": method.card().model_dump(mode="json"),
+            "card": reuse.card(name, method),
         }
         for name, method in methods.items()
     }
@@ -277,15 +323,8 @@ def _describe(
         }
         for cell in cells
     }
-    answers_depend_on = {
-        "methods": {name: item["identity"] for name, item in described_methods.items()},
-        "datasets": {
-            cell.key: [cell.protocol.hash, len(cell.records), _digest(cell)] for cell in cells
-        },
-        "device": device,
-        "limit": spec.limit,
-    }
-    text = json.dumps(answers_depend_on, sort_keys=True)
+    answers_depend_on = [*reuse.faces_keys.values(), *reuse.answers_keys.values()]
+    text = json.dumps(answers_depend_on)
     return {
         "schema": SCHEMA,
         "hpbench": versions()["hpbench"],
@@ -295,21 +334,23 @@ def _describe(
         "spec": spec.model_dump(mode="json"),
         "seed": spec.seed,
         "versions": versions(),
-        "hardware": hardware(device),
+        "hardware": dict(machine),
+        "reused": reuse.describe(),
         "git": git_revision(),
         "methods": described_methods,
         "datasets": described_datasets,
     }
 
 
-def _digest(cell: Cell) -> str:
-    """Hash of a cell's image ids: a folder that changed is another run."""
-    text = "\n".join(record.image_id for record in cell.records)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _order(cells: Sequence[Cell]) -> dict[tuple[str, str], int]:
-    keys = [(cell.key, record.image_id) for cell in cells for record in cell.records]
+def _order(
+    cells: Sequence[Cell], reused: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, str], int]:
+    """Place of every face; data sets whose faces are reused are not read for it."""
+    keys = [
+        (cell.key, image_id)
+        for cell in cells
+        for image_id in reused.get(cell.key) or [record.image_id for record in cell.records]
+    ]
     return {key: place for place, key in enumerate(keys)}
 
 
@@ -321,8 +362,8 @@ def resolve_device(device: str) -> str:
     UsageError
         If it is not available here.
     """
-    if device == "cpu":
-        return device
+    if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
+        return "cpu"
     import torch
 
     if device == "auto":
@@ -332,3 +373,11 @@ def resolve_device(device: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {device}: not available here; use --device cpu") from error
     return device
+
+
+def _has_gpu_driver() -> bool:
+    """Whether it is worth the seconds of importing torch to ask it for a GPU."""
+    if not sys.platform.startswith("linux"):
+        return True
+    # NVIDIA, NVIDIA under WSL, AMD
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))

@@ -1,21 +1,48 @@
 """The timing pass: serial, one face at a time, apart from the accuracy pass.
 
 Rounds are interleaved over the methods, so that a machine that slows down hits all alike;
-the garbage collector is off inside a round; the device is waited for around every step.
+the garbage collector is off inside a round; the device is waited for around every step. The
+full pass adds what takes longer: throughput over batch sizes, and, in fresh processes, the
+cold start, the peak memory, and one core against all.
+
+How the figures are made is described in docs/timing.md, their format in ``timing.json`` too.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+
+from hpbench.detectors import Detector
 from hpbench.evaluate import Cell, read_face
 from hpbench.face import Face
-from hpbench.method import Method, NoAnswer
+from hpbench.fresh_process import FreshRun, measure_fresh
+from hpbench.method import Method, ModelSize, NoAnswer
 
-__all__ = ["ROUNDS", "WARM_UP_FACES", "time_methods"]
+__all__ = [
+    "STAGES",
+    "TimingMode",
+    "TimingPass",
+    "TimingSettings",
+    "summarise_times",
+    "time_cells",
+    "time_methods",
+]
+
+TimingMode = Literal["off", "quick", "full"]
+
+STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
+"""Columns of ``timing.parquet``, each with ``_ms`` behind it."""
 
 ROUNDS = 3
 """How often every method answers every timed face."""
@@ -23,15 +50,107 @@ ROUNDS = 3
 WARM_UP_FACES = 3
 """Faces that every method answers before the clock counts."""
 
+WIDE_SPREAD = 0.1
+"""An interquartile range above this share of the median is flagged, as PyTorch's timer does."""
 
-def time_methods(cell: Cell, images: int, rounds: int = ROUNDS) -> list[dict[str, Any]]:
-    """Time the three steps of all methods of a cell, face by face.
+LARGEST_BATCH = 512
+GROWTH = 1.05
+"""Batch sizes are doubled while the throughput grows by this factor."""
+
+BATCH_SECONDS = 0.3
+"""How long a batch size is measured in each of its rounds, at least."""
+
+FRESH_ROUNDS = 3
+"""How often a process is started for the cold start."""
+
+Row = dict[str, Any]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TimingSettings:
+    """What the timing pass measures.
+
+    Attributes
+    ----------
+    mode : {'off', 'quick', 'full'}
+        ``quick``: the serial pass. ``full``: throughput, threads and cold start as well.
+    faces : int
+        Number of faces, spread evenly over each data set.
+    rounds : int
+    """
+
+    mode: TimingMode = "quick"
+    faces: int = 32
+    rounds: int = ROUNDS
+
+    def describe(self) -> Json:
+        """As JSON, for the run folder."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TimingPass:
+    """What a timing pass has found.
+
+    Attributes
+    ----------
+    rows : list of dict
+        For ``timing.parquet``: one row per face, method and round, times in milliseconds.
+    summary : dict
+        For ``timing.json``.
+    """
+
+    rows: list[Row]
+    summary: Json
+
+
+def time_cells(cells: Sequence[Cell], settings: TimingSettings) -> TimingPass:
+    """Time all methods on all data sets of a run.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        With loaded methods.
+    settings : TimingSettings
+
+    Returns
+    -------
+    TimingPass
+        Without rows if the mode is ``off``.
+    """
+    load_before = _load_average()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    rows: list[Row] = []
+    described: Json = {}
+    if settings.mode != "off":
+        for cell in cells:
+            faces = _spread_faces(cell, settings.faces)
+            cell_rows = time_methods(cell, faces, settings.rounds)
+            rows += cell_rows
+            described[cell.key] = _describe_methods(cell, faces, cell_rows, settings.mode)
+    devices = {method.device for cell in cells for method in cell.methods.values()}
+    summary = {
+        "schema": 1,
+        "created": started,
+        **settings.describe(),
+        "conditions": {
+            **_conditions(next(iter(devices), "cpu")),
+            "load_average_before": load_before,
+            "load_average_after": _load_average(),
+        },
+        "datasets": described,
+    }
+    return TimingPass(rows, summary)
+
+
+def time_methods(cell: Cell, faces: Sequence[Face], rounds: int = ROUNDS) -> list[Row]:
+    """Time the steps of all methods of a cell, face by face; the methods take turns.
 
     Parameters
     ----------
     cell : Cell
-    images : int
-        Number of faces, spread evenly over the data set. Faces that cannot be used are left out.
+    faces : sequence of Face
     rounds : int
 
     Returns
@@ -39,16 +158,15 @@ def time_methods(cell: Cell, images: int, rounds: int = ROUNDS) -> list[dict[str
     list of dict
         Rows of ``timing.parquet``, all times in milliseconds per face.
     """
-    faces = _spread_faces(cell, images)
     for method in cell.methods.values():
         for face in faces[:WARM_UP_FACES]:
-            _time_face(method, face)
-    rows: list[dict[str, Any]] = []
+            _time_face(method, face, cell.detector)
+    rows: list[Row] = []
     for number in range(rounds):
         with _no_garbage_collection():
             for face in faces:
                 for name, method in cell.methods.items():
-                    times = _time_face(method, face)
+                    times = _time_face(method, face, cell.detector)
                     rows.append(
                         {
                             "dataset": cell.key, "method": name, "image_id": face.image_id,
@@ -58,40 +176,261 @@ def time_methods(cell: Cell, images: int, rounds: int = ROUNDS) -> list[dict[str
     return rows
 
 
-def _spread_faces(cell: Cell, images: int) -> Sequence[Face]:
-    usable = [record for record in cell.records if record.excluded is None]
-    step = max(1, len(usable) // max(images, 1))
-    ready = (read_face(cell, record) for record in usable[::step][:images])
-    return [item.face for item in ready if item.face is not None]
-
-
-def _time_face(method: Method, face: Face) -> Mapping[str, float | None]:
+def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
     """Milliseconds of each step on one face; None for steps that an unsolvable face skips."""
+    times: Row = {f"{stage}_ms": None for stage in STAGES}
+    detect_ms = 0.0
+    if detector is not None:
+        start = perf_counter()
+        detector.detect(face.image)
+        detect_ms = 1e3 * (perf_counter() - start)
+        times["detect_ms"] = detect_ms
     method.synchronize()
     start = perf_counter()
     prepared = method.prepare(face)
-    prepared_at = perf_counter()
-    times: dict[str, float | None] = {
-        "prepare_ms": 1e3 * (prepared_at - start), "infer_ms": None, "decode_ms": None,
-    }  # fmt: skip
-    end = prepared_at
+    prepared_at = end = perf_counter()
+    times["prepare_ms"] = 1e3 * (prepared_at - start)
     if not isinstance(prepared, NoAnswer):
-        output = method.infer([prepared])
+        with _device_clock(method.device) as device_times:
+            output = method.infer([prepared])
         method.synchronize()
         inferred_at = perf_counter()
         method.decode(output)
         end = perf_counter()
         times["infer_ms"] = 1e3 * (inferred_at - prepared_at)
+        times["infer_device_ms"] = _elapsed_ms(device_times)
         times["decode_ms"] = 1e3 * (end - inferred_at)
-    return {**times, "total_ms": 1e3 * (end - start)}
+    times["total_ms"] = detect_ms + 1e3 * (end - start)
+    return times
 
 
-class _no_garbage_collection:  # noqa: N801 - reads as a statement
-    """Context in which the garbage collector does not run."""
+@contextmanager
+def _device_clock(device: str) -> Iterator[list[Any]]:
+    """Two CUDA events around a step, on the current stream; none on other devices."""
+    if not device.startswith("cuda"):
+        yield []
+        return
+    import torch
 
-    def __enter__(self) -> None:
-        gc.collect()
-        gc.disable()
+    with torch.cuda.device(torch.device(device)):
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        events[0].record()
+        yield events
+        events[1].record()
 
-    def __exit__(self, *_: object) -> None:
+
+def _elapsed_ms(events: Sequence[Any]) -> float | None:
+    return float(events[0].elapsed_time(events[1])) if events else None
+
+
+def _describe_methods(
+    cell: Cell, faces: Sequence[Face], rows: Sequence[Row], mode: TimingMode
+) -> Json:
+    """Figures of every method of a cell, for ``timing.json``."""
+    full = mode == "full" and len(faces) > 0
+    throughput = measure_throughput(cell.methods, faces) if full else {}
+    fresh = _measure_fresh(cell, faces) if full else {}
+    return {
+        name: {
+            "stages_ms": _summarise_stages([row for row in rows if row["method"] == name]),
+            "size": asdict(method.size() or ModelSize()),
+            "throughput": throughput.get(name),
+            **_describe_fresh(fresh.get(name)),
+        }
+        for name, method in cell.methods.items()
+    }
+
+
+def _summarise_stages(rows: Sequence[Row]) -> Json:
+    return {stage: summarise_times([row[f"{stage}_ms"] for row in rows]) for stage in STAGES}
+
+
+def summarise_times(values: Sequence[float | None]) -> Json | None:
+    """Percentiles of times, with how many decimals they are good for.
+
+    Parameters
+    ----------
+    values : sequence of float or None
+        None and NaN are left out.
+
+    Returns
+    -------
+    dict or None
+        ``count``, ``p25``, ``p50``, ``p75``, ``p90``, ``p99``, ``iqr``; ``decimals``: the last
+        decimal that the interquartile range does not swallow; ``wide``: the range is above a
+        tenth of the median. None without values.
+
+    Examples
+    --------
+    >>> found = summarise_times([10.0, 11.0, 12.0, 13.0, 14.0])
+    >>> found["p50"], found["iqr"], found["decimals"], found["wide"]
+    (12.0, 2.0, 0, True)
+    """
+    numbers = np.array([v for v in values if v is not None], dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    if not numbers.size:
+        return None
+    p25, p50, p75, p90, p99 = (float(p) for p in np.percentile(numbers, [25, 50, 75, 90, 99]))
+    iqr = p75 - p25
+    return {
+        "count": int(numbers.size),
+        "p25": p25, "p50": p50, "p75": p75, "p90": p90, "p99": p99,
+        "iqr": iqr,
+        "decimals": _decimals(iqr),
+        "wide": bool(iqr > WIDE_SPREAD * p50),
+    }  # fmt: skip
+
+
+def _decimals(spread: float) -> int:
+    """Decimals of which the last is no finer than a spread: 0.3 -> 1, 4 -> 0; at most 3."""
+    return min(3, max(0, math.ceil(-math.log10(spread)))) if spread > 0 else 3
+
+
+def measure_throughput(methods: Mapping[str, Method], faces: Sequence[Face]) -> dict[str, Json]:
+    """Faces per second of infer and decode over batch sizes 1, 2, 4, ...
+
+    A method's batches are doubled until its throughput stops growing; the methods take turns at
+    each size.
+
+    Parameters
+    ----------
+    methods : mapping of str to Method
+    faces : sequence of Face
+
+    Returns
+    -------
+    dict
+        By method: ``batches``, a list of ``size``, ``faces_per_s`` (median), ``low`` and
+        ``high`` of the rounds; and ``best``, the one with most faces per second.
+    """
+    inputs = {name: _prepared(method, faces) for name, method in methods.items()}
+    growing = [name for name in methods if inputs[name]]
+    batches: dict[str, list[Json]] = {name: [] for name in growing}
+    size = 1
+    while growing and size <= LARGEST_BATCH:
+        rates: dict[str, list[float]] = {name: [] for name in growing}
+        for _ in range(ROUNDS):
+            for name in growing:
+                rates[name].append(_faces_per_s(methods[name], inputs[name], size))
+        for name in growing:
+            low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
+            batches[name].append({"size": size, "faces_per_s": median, "low": low, "high": high})
+        growing = [name for name in growing if _still_grows(batches[name])]
+        size *= 2
+    return {
+        name: {"batches": found, "best": max(found, key=lambda one: float(one["faces_per_s"]))}
+        for name, found in batches.items()
+    }
+
+
+def _still_grows(batches: Sequence[Json]) -> bool:
+    if len(batches) < 2:
+        return True
+    return float(batches[-1]["faces_per_s"]) > GROWTH * float(batches[-2]["faces_per_s"])
+
+
+def _prepared(method: Method, faces: Sequence[Face]) -> list[Any]:
+    prepared = (method.prepare(face) for face in faces)
+    return [value for value in prepared if not isinstance(value, NoAnswer)]
+
+
+def _faces_per_s(method: Method, inputs: Sequence[Any], size: int) -> float:
+    batch = [inputs[place % len(inputs)] for place in range(size)]
+    method.decode(method.infer(batch))  # a new batch size may compile or allocate
+    done = 0
+    with _no_garbage_collection():
+        method.synchronize()
+        start = perf_counter()
+        while perf_counter() - start < BATCH_SECONDS:
+            method.decode(method.infer(batch))
+            method.synchronize()
+            done += size
+        return done / (perf_counter() - start)
+
+
+def _measure_fresh(cell: Cell, faces: Sequence[Face]) -> dict[str, dict[str, list[FreshRun]]]:
+    """Fresh processes for every method, with all cores and with one, in turns."""
+    found: dict[str, dict[str, list[FreshRun]]] = {
+        name: {"all": [], "one": []} for name in cell.methods
+    }
+    for _ in range(FRESH_ROUNDS):
+        for name, method in cell.methods.items():
+            for cores in ("all", "one"):
+                found[name][cores].append(
+                    measure_fresh(name, method.device, cell.plugins, faces, one_core=cores == "one")
+                )
+    return found
+
+
+def _describe_fresh(runs: Mapping[str, Sequence[FreshRun]] | None) -> Json:
+    if runs is None:
+        return {"cold_start": None, "cores": None}
+    cold = runs["all"]
+    return {
+        "cold_start": {
+            "first_answer_s": _low_median_high([run.first_answer_s for run in cold]),
+            "load_s": _low_median_high([run.load_s for run in cold]),
+            "peak_memory_mib": max(run.peak_memory_mib for run in cold),
+            "peak_device_memory_mib": max(
+                (run.peak_device_memory_mib for run in cold if run.peak_device_memory_mib),
+                default=None,
+            ),
+        },
+        "cores": {
+            cores: {
+                "count": some[0].cores,
+                "threads": some[0].threads,
+                "total_ms": summarise_times([ms for run in some for ms in run.total_ms]),
+            }
+            for cores, some in runs.items()
+        },
+    }
+
+
+def _low_median_high(values: Sequence[float]) -> Json:
+    return {"low": min(values), "median": float(np.median(values)), "high": max(values)}
+
+
+def _spread_faces(cell: Cell, count: int) -> Sequence[Face]:
+    """Faces spread evenly over a data set; those that cannot be used are left out."""
+    if count < 1 or not cell.methods:
+        return []
+    usable = [record for record in cell.records if record.excluded is None]
+    step = max(1, len(usable) // count)
+    ready = (read_face(cell, record) for record in usable[::step][:count])
+    return [item.face for item in ready if item.face is not None]
+
+
+def _conditions(device: str) -> Json:
+    """What else decides a time, written down beside it."""
+    from hpbench.environment import hardware
+
+    threads = {}
+    if "torch" in sys.modules:
+        threads["torch"] = sys.modules["torch"].get_num_threads()
+    if "cv2" in sys.modules:
+        threads["opencv"] = sys.modules["cv2"].getNumThreads()
+    return {
+        **hardware(device),
+        "threads": threads,
+        "garbage_collection": "off inside a round",
+        "order": "the methods take turns on every face",
+        "warm_up_faces": WARM_UP_FACES,
+        "batch_size": 1,
+        "clock": "CUDA events and perf_counter" if device.startswith("cuda") else "perf_counter",
+    }
+
+
+def _load_average() -> float | None:
+    """Load of the last minute; None where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
         gc.enable()

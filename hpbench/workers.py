@@ -8,6 +8,7 @@ few faces to pay for starting those, one after the other between the network's b
 from __future__ import annotations
 
 import multiprocessing
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,7 +23,7 @@ from hpbench.face import Face
 from hpbench.method import Method, NoAnswer, Pose
 from hpbench.registry import make_method
 
-__all__ = ["POOL_FROM_FACES", "Solved", "SolverPool", "solve_face"]
+__all__ = ["POOL_FROM_FACES", "Solved", "SolverPool", "failure", "is_failure", "solve_face"]
 
 POOL_FROM_FACES = 1000
 """From how many faces on the start of worker processes (about two seconds) pays."""
@@ -36,6 +37,19 @@ class Solved:
     prepare_ms: float | None = None
     infer_ms: float | None = None
     decode_ms: float | None = None
+
+
+_FAILURE = re.compile(r"(prepare|infer|solve) failed: ")
+
+
+def failure(step: str, error: Exception) -> NoAnswer:
+    """The row of a face on which a method has raised; `step` is prepare, infer or solve."""
+    return NoAnswer(f"{step} failed: {type(error).__name__}: {error}")
+
+
+def is_failure(reason: str | None) -> bool:
+    """Whether a reason is one of :func:`failure`, and not the method's own word."""
+    return reason is not None and _FAILURE.match(reason) is not None
 
 
 def solve_face(method: Method, face: Face) -> Solved:
@@ -59,7 +73,7 @@ def solve_face(method: Method, face: Face) -> Solved:
     except HpbenchError:
         raise
     except Exception as error:
-        return Solved(NoAnswer(f"failed: {type(error).__name__}: {error}"))
+        return Solved(failure("solve", error))
     return Solved(
         answer,
         1e3 * (after_prepare - start),

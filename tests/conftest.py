@@ -20,6 +20,14 @@ def _require(relative: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep the user's cache out of the tests, and the tests out of the cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_path():
     """Return ``shared_path("data/aflw2000")``, or skip the test with the reason."""

@@ -106,6 +106,7 @@ def run_here(tmp_path, plugin, labels, methods, bars=None, **changes) -> dict[st
         plugins=(plugin,),
         device="cpu",
         timing_images=2,
+        fresh=True,
         **changes,
     )
     out = run(spec, tmp_path / "out", bars or NoBars())

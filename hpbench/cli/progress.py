@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-__all__ = ["Bars", "print_results"]
+__all__ = ["Bars", "print_results", "print_reused"]
 
 
 class Bars:
@@ -67,6 +67,18 @@ def print_results(folder: Path) -> None:
         cells.setdefault(key, []).append(row)
     for (dataset, protocol, digest), rows in cells.items():
         console.print(_result_table(f"{dataset}, protocol {protocol} ({digest})", rows))
+
+
+def print_reused(folder: Path) -> None:
+    """Say which answers and times are those of an earlier run."""
+    reused = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("reused", {})
+    console = Console(highlight=False)
+    for dataset, methods in reused.get("answers", {}).items():
+        console.print(escape(f"Stored answers on {dataset}: {', '.join(sorted(methods))}."))
+    if reused.get("timing"):
+        console.print(f"Stored times of {reused['timing']}.")
+    if reused.get("answers"):
+        console.print("Nothing has changed since; --fresh computes them again.")
 
 
 def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -12,6 +12,7 @@ from hpbench.cli.paths import data_roots
 if TYPE_CHECKING:
     from hpbench.cli.progress import Bars
     from hpbench.runner import RunSpec
+    from hpbench.timing import TimingMode
 
 __all__ = ["run"]
 
@@ -63,6 +64,17 @@ def run(
     timing_images: Annotated[
         int, typer.Option(help="Faces of the timing pass; 0 leaves it out.", min=0)
     ] = 32,
+    timing: Annotated[
+        str,
+        typer.Option(
+            help="quick: the serial timing pass; full: throughput over batch sizes, one core, "
+            "cold start and memory, too (minutes); off.",
+            metavar="quick|full|off",
+        ),
+    ] = "quick",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute everything; reuse no stored answers.")
+    ] = False,
     corrupt: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,6 +103,8 @@ def run(
         limit=limit,
         plugins=tuple(plugin or ()),
         timing_images=timing_images,
+        timing=_timing_mode(timing),
+        fresh=fresh,
         workers=workers,
         seed=seed,
         corrupt=tuple(corrupt or ()),
@@ -98,9 +112,17 @@ def run(
     _run_and_report(spec, out or fresh_run_folder())
 
 
+def _timing_mode(text: str) -> TimingMode:
+    from hpbench.errors import UsageError
+
+    if text == "quick" or text == "full" or text == "off":
+        return text
+    raise UsageError(f"--timing {text}: one of quick, full, off")
+
+
 def _run_and_report(spec: RunSpec, out: Path) -> None:
     import hpbench.runner as engine
-    from hpbench.cli.progress import Bars, print_results
+    from hpbench.cli.progress import Bars, print_results, print_reused
     from hpbench.reports import write_report
 
     bars: Bars
@@ -113,4 +135,5 @@ def _run_and_report(spec: RunSpec, out: Path) -> None:
         raise
     written = write_report(out)
     print_results(out)
+    print_reused(out)
     typer.echo(str(written[0]))

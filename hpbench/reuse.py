@@ -1,0 +1,206 @@
+"""What a run takes from the store of finished answers instead of computing it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hpbench.dataset import Record
+from hpbench.evaluate import Cell
+from hpbench.method import Method
+from hpbench.runfolder import RunFolder, timing_schema
+from hpbench.store import AnswerStore, Kept, answers_key, faces_key, timing_key
+from hpbench.timing import TimingPass, TimingSettings
+from hpbench.workers import is_failure
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Reuse", "keep_run", "plan_reuse", "seen_in"]
+
+
+@dataclass
+class Reuse:
+    """Answers that are there already, by data set and method.
+
+    Attributes
+    ----------
+    faces_keys, answers_keys : dict
+        Keys of the store, by data set, and by data set and method.
+    timing_key : str
+    answered : set
+        (data set, method) that are not computed: stored, or in a folder that is taken up.
+    faces : dict
+        Stored faces of data sets of which nothing is computed.
+    answers : dict
+        Stored answers that the run folder does not hold yet.
+    must_time : bool
+    timing : Kept or None
+    cards : dict
+        Cards of methods by spec, as far as they are stored; others have to be loaded for it.
+    """
+
+    faces_keys: dict[str, str]
+    answers_keys: dict[tuple[str, str], str]
+    timing_key: str
+    answered: set[tuple[str, str]] = field(default_factory=set)
+    faces: dict[str, Kept] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    must_time: bool = True
+    timing: Kept | None = None
+    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def open_methods(self, cell: Cell) -> dict[str, Any]:
+        """Methods whose answers on a data set have to be computed."""
+        return {n: m for n, m in cell.methods.items() if (cell.key, n) not in self.answered}
+
+    def covers(self, cells: Sequence[Cell]) -> bool:
+        """Whether nothing has to be computed or timed."""
+        return not (self.must_time or any(self.open_methods(cell) for cell in cells))
+
+    def must_load(self, cells: Sequence[Cell], methods: Sequence[str]) -> list[str]:
+        """Methods that have to be loaded: to answer, to be timed, or to describe themselves."""
+        if self.must_time:
+            return list(methods)
+        needed = {name for cell in cells for name in self.open_methods(cell)}
+        return [name for name in methods if name in needed or name not in self.cards]
+
+    def card(self, name: str, method: Method) -> dict[str, Any]:
+        """Card of a method, from the method itself where it is loaded."""
+        return self.cards[name] if name in self.cards else method.card().model_dump(mode="json")
+
+    def fill(self, folder: RunFolder) -> None:
+        """Put what is taken from the store into the run folder."""
+        for (dataset, method), kept in self.answers.items():
+            table = _with_columns(kept.table, dataset=dataset, method=method)
+            folder.add_reused("predictions", f"{dataset}\n{method}", table)
+        for dataset, kept in self.faces.items():
+            folder.add_reused("faces", dataset, _with_columns(kept.table, dataset=dataset))
+
+    def describe(self) -> dict[str, Any]:
+        """Content of ``reused`` in ``run.json``: by data set and method, when it was computed."""
+        answers: dict[str, dict[str, str]] = {}
+        for (dataset, method), kept in self.answers.items():
+            answers.setdefault(dataset, {})[method] = kept.about["created"]
+        return {
+            "answers": answers,
+            "timing": None if self.timing is None else self.timing.about["created"],
+        }
+
+
+def plan_reuse(
+    cells: Sequence[Cell],
+    limit: int | None,
+    timing: TimingSettings,
+    hardware: Mapping[str, Any],
+    folder: RunFolder,
+    store: AnswerStore | None,
+) -> Reuse:
+    """Find out what has not to be computed again.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Their methods need not be loaded.
+    limit : int or None
+        Of the run.
+    timing : TimingSettings
+    hardware : mapping
+        The machine, as far as it decides times.
+    folder : RunFolder
+        Perhaps of a stopped run: then a data set that was begun goes on as it was begun.
+    store : AnswerStore or None
+        None: everything is to be computed.
+    """
+    faces_keys = {c.key: faces_key(c.dataset, c.protocol, limit, c.records) for c in cells}
+    answers_keys = {
+        (cell.key, name): answers_key(faces_keys[cell.key], method)
+        for cell in cells
+        for name, method in cell.methods.items()
+    }
+    clean = {cell.key for cell in cells if cell.corruption is None}
+    timed = timing_key(
+        [key for (dataset, _), key in answers_keys.items() if dataset in clean],
+        timing.describe(),
+        hardware,
+    )
+    reuse = Reuse(faces_keys, answers_keys, timed, must_time=timing.mode != "off")
+    reuse.answered |= folder.reused_answers()
+    if store is None:
+        return reuse
+    reuse.cards |= folder.stored_cards()
+    begun = {dataset for dataset, _ in folder.stored_faces()}
+    for (dataset, name), key in answers_keys.items():
+        kept = None if dataset in begun else store.find(key)
+        if kept is not None:
+            reuse.answered.add((dataset, name))
+            reuse.answers[dataset, name] = kept
+            reuse.cards[name] = kept.about["card"]
+    for cell in cells:
+        if cell.key in begun or reuse.open_methods(cell):
+            continue
+        kept_faces = store.find(faces_keys[cell.key])
+        if kept_faces is not None:
+            reuse.faces[cell.key] = kept_faces
+        elif cell.key not in folder.reused_faces():
+            _forget(reuse, cell)  # answers without their faces are of no use
+    reuse.timing = store.find(timed) if reuse.must_time else None
+    reuse.must_time = reuse.must_time and reuse.timing is None
+    return reuse
+
+
+def _forget(reuse: Reuse, cell: Cell) -> None:
+    for name in cell.methods:
+        reuse.answered.discard((cell.key, name))
+        reuse.answers.pop((cell.key, name), None)
+
+
+def keep_run(
+    store: AnswerStore, reuse: Reuse, cells: Sequence[Cell], timed: TimingPass, folder: RunFolder
+) -> None:
+    """Keep what a finished run has computed, but no answers of a method that has failed."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if reuse.must_time:
+        times = pa.Table.from_pylist(timed.rows, schema=timing_schema())
+        store.keep(reuse.timing_key, times, timed.summary)
+
+    faces = pq.read_table(folder.path / "faces.parquet")
+    predictions = pq.read_table(folder.path / "predictions.parquet")
+    run = folder.read_run()
+    for cell in cells:
+        computed = reuse.open_methods(cell)
+        if not computed:
+            continue
+        of_cell = faces.filter(pc.equal(faces["dataset"], cell.key))
+        about = {"created": run["created"], **seen_in(cell.records)}
+        store.keep(reuse.faces_keys[cell.key], of_cell.drop_columns(["dataset"]), about)
+        for name in computed:
+            mask = pc.and_(
+                pc.equal(predictions["dataset"], cell.key), pc.equal(predictions["method"], name)
+            )
+            answers = predictions.filter(mask).drop_columns(["dataset", "method"])
+            if not any(is_failure(reason) for reason in pc.unique(answers["reason"]).to_pylist()):
+                about = {"created": run["created"], "card": run["methods"][name]["card"]}
+                store.keep(reuse.answers_keys[cell.key, name], answers, about)
+
+
+def seen_in(records: Sequence[Record]) -> dict[str, bool]:
+    """What the scored faces of a data set come with, as a method may ask before it takes part."""
+    scored = [record for record in records if record.excluded is None]
+    return {
+        "has_camera": any(record.camera is not None for record in scored),
+        "has_landmarks": any(record.landmarks_xy is not None for record in scored),
+    }
+
+
+def _with_columns(table: pa.Table, **values: str) -> pa.Table:
+    """The table with columns that hold the same text in every row."""
+    import pyarrow as pa
+
+    for name, value in values.items():
+        table = table.append_column(name, pa.array([value] * len(table), pa.string()))
+    return table

@@ -1,0 +1,305 @@
+"""Answers of finished runs, kept in the user's cache and taken again when nothing has changed.
+
+Everything that an answer depends on is hashed into its key: identity and code of the method,
+settings, files and code of the data set, protocol, boxes, device class, and the versions of
+all packages that can change a figure. Files of a data set count as unchanged while their
+sizes and times are; reading them all would take as long as the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from hpbench.dataset import Dataset, Record
+from hpbench.environment import versions
+from hpbench.method import CONTRACT_VERSION, Method
+from hpbench.protocol import Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "AnswerStore",
+    "Kept",
+    "LazyRecords",
+    "answers_key",
+    "code_digest",
+    "faces_key",
+    "store_folder",
+    "timing_key",
+]
+
+LIMIT_BYTES = 2 * 2**30
+"""Beyond this size the entries that were not used for longest are deleted."""
+
+_ABOUT = b"hpbench"
+_CORE = (
+    "corruptions", "dataset", "detectors", "evaluate", "face", "images", "method", "protocol",
+    "rotation", "workers",
+)  # fmt: skip
+"""Modules of the core that an answer passes through; a change to a report changes none."""
+
+_CODE_SUFFIXES = frozenset({".py", ".toml", ".csv", ".json"})
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One entry of the store.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+    about : dict
+        What was kept with it.
+    """
+
+    table: pa.Table
+    about: dict[str, Any]
+
+
+class AnswerStore:
+    """Tables by key, each in one Parquet file.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Default: :func:`store_folder`.
+    limit_bytes : int
+    """
+
+    def __init__(self, folder: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
+        self.folder = folder if folder is not None else store_folder()
+        self.limit_bytes = limit_bytes
+
+    def find(self, key: str) -> Kept | None:
+        """Entry of a key; None where there is none, or it is damaged."""
+        import pyarrow.parquet as pq
+
+        path = self._path(key)
+        if not path.is_file():
+            return None
+        try:
+            table = pq.read_table(path)
+            about = json.loads(table.schema.metadata[_ABOUT])
+            os.utime(path)  # when it was last used
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # it is computed again, and then replaced
+        return Kept(table.replace_schema_metadata(None), about)
+
+    def keep(self, key: str, table: pa.Table, about: Mapping[str, Any]) -> None:
+        """Keep a table; a full or read-only disk is no reason to fail a finished run."""
+        import pyarrow.parquet as pq
+
+        labelled = table.replace_schema_metadata({_ABOUT: json.dumps(dict(about)).encode()})
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".partial")
+            os.close(handle)
+            try:
+                pq.write_table(labelled, name, compression="zstd")
+                os.replace(name, self._path(key))  # noqa: PTH105 - atomic on one file system
+            finally:
+                Path(name).unlink(missing_ok=True)
+            self._prune()
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.parquet"
+
+    def _prune(self) -> None:
+        entries = [(path.stat(), path) for path in self.folder.glob("*.parquet")]
+        entries.sort(key=lambda entry: entry[0].st_mtime, reverse=True)
+        total = 0
+        for state, path in entries:
+            total += state.st_size
+            if total > self.limit_bytes:
+                path.unlink(missing_ok=True)
+
+
+def store_folder() -> Path:
+    """``$HPBENCH_CACHE/answers``, or below the user's cache."""
+    named = os.environ.get("HPBENCH_CACHE")
+    if named:
+        return Path(named).expanduser() / "answers"
+    import pooch
+
+    return Path(pooch.os_cache("hpbench")) / "answers"
+
+
+class LazyRecords(Sequence[Record]):
+    """Records of a data set that are read when the first one is asked for.
+
+    Parameters
+    ----------
+    load : callable
+        Gives the records; called once, or never where all answers are taken from the store.
+    """
+
+    def __init__(self, load: Callable[[], Sequence[Record]]) -> None:
+        self._load = load
+        self._records: Sequence[Record] | None = None
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
+        return self._all()[place]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._all())
+
+    def _all(self) -> Sequence[Record]:
+        if self._records is None:
+            self._records = self._load()
+        return self._records
+
+
+def faces_key(
+    dataset: Dataset, protocol: Protocol, limit: int | None, records: Sequence[Record]
+) -> str:
+    """Key of the faces of a data set under a protocol: what was scored, and the boxes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    protocol : Protocol
+        Its settings and boxes, resolved.
+    limit : int or None
+    records : sequence of Record
+        Looked into only for a data set that is no folder.
+    """
+    root = dataset.root
+    if root is not None and root.is_dir():
+        content = _folder_digest(root)
+    else:
+        content = _records_digest(records)
+    return _hash(
+        "faces",
+        dataset.name,
+        code_digest(type(dataset)),
+        protocol.hash,
+        limit,
+        content,
+        CONTRACT_VERSION,
+        versions(),
+    )
+
+
+def answers_key(faces: str, method: Method) -> str:
+    """Key of a method's answers to the faces under a key of :func:`faces_key`."""
+    device_class = method.device.partition(":")[0]
+    return _hash(
+        "answers", faces, method.name, method.identity(), code_digest(type(method)), device_class
+    )
+
+
+def timing_key(
+    answers: Sequence[str], settings: Mapping[str, Any], hardware: Mapping[str, Any]
+) -> str:
+    """Key of a timing pass: its methods are timed against each other, so they are one entry."""
+    return _hash("timing", list(answers), dict(settings), dict(hardware), platform.node())
+
+
+def code_digest(kind: type) -> str:
+    """Hash over the sources of a plugin class: its folder, those of its bases, and the core."""
+    modules = {parent.__module__ for parent in kind.__mro__} - {"builtins", "abc"}
+    core = {f"hpbench.{name}" for name in _CORE}
+    return _hash(_core_digest(), *(_source_digest(module) for module in sorted(modules - core)))
+
+
+@cache
+def _core_digest() -> str:
+    digest = hashlib.sha256()
+    for name in _CORE:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _source_digest(module_name: str) -> str:
+    module = sys.modules[module_name]
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return ""
+    path = Path(file)
+    files = sorted(path.parent.rglob("*")) if module.__package__ else [path]
+    digest = hashlib.sha256()
+    for source in files:
+        if source.suffix in _CODE_SUFFIXES:
+            digest.update(f"{source.relative_to(path.parent)}\n".encode())
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _folder_digest(root: Path) -> str:
+    """Hash over path, size and time of every file below a folder."""
+    lines = sorted(_files_below(root, "", set()))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _files_below(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        try:
+            state = entry.stat()
+        except OSError:
+            continue  # a link to nowhere
+        if entry.is_dir():
+            place = (state.st_dev, state.st_ino)
+            if place not in seen:  # links may lead in circles
+                seen.add(place)
+                yield from _files_below(entry.path, f"{prefix}{entry.name}/", seen)
+        else:
+            yield f"{prefix}{entry.name} {state.st_size} {state.st_mtime_ns}"
+
+
+def _records_digest(records: Sequence[Record]) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        label, camera = record.label, record.camera
+        parts: list[Any] = [
+            record.image_id,
+            _file_state(record.image_path),
+            record.excluded,
+            record.group,
+            dict(record.factors),
+            *(
+                None if array is None else array.tolist()
+                for array in (
+                    record.box_xyxy,
+                    record.landmarks_xy,
+                    label.angles_deg if label else None,
+                    label.R_cam if label else None,
+                    camera.matrix if camera else None,
+                    camera.distortion if camera else None,
+                )
+            ),
+        ]
+        digest.update(json.dumps(parts).encode())
+    return digest.hexdigest()
+
+
+def _file_state(path: Path) -> list[Any]:
+    try:
+        state = path.stat()
+    except OSError:
+        return [path.name, None]
+    return [path.name, state.st_size, state.st_mtime_ns]
+
+
+def _hash(*parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
