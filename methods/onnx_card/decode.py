@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation
 
 from hpbench.errors import WeightsError
 from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, Frame, RotationOutput
@@ -64,6 +63,8 @@ def _where_finite(function: object, values: Array) -> Array:
 
 def _rq_rotation(angles_deg: Array) -> Array:
     """``Rz(roll) Ry(yaw) Rx(-pitch)`` of yaw, pitch, roll triples, shape (n, 3)."""
+    from scipy.spatial.transform import Rotation
+
     yaw, pitch, roll = angles_deg.T
     rotation = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=1), degrees=True)
     return np.asarray(rotation.as_matrix())

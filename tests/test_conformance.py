@@ -1,0 +1,535 @@
+"""The conformance checks on a method that is right, and on methods that are wrong on purpose.
+
+The faces are balls with three painted spots (a blue forehead, a green nose, a red chin) of a
+known pose, so that a method that reads the pose exactly is a few lines of geometry.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from hpbench.conformance import (
+    CHECKS,
+    Check,
+    Probe,
+    check_light_import,
+    check_method,
+    check_tiny_and_huge_faces,
+    check_unsolvable_faces,
+    mirrored_face,
+    rotated_face,
+)
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.errors import DataError
+from hpbench.face import Camera, Face, box_from_points
+from hpbench.method import Method, MethodCard, NoAnswer
+from hpbench.mistakes import diagnose
+from hpbench.registry import make_dataset, make_method
+from hpbench.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    mirror_rotation,
+    rotation_from_angles,
+)
+
+SIZE_PX, RADIUS_PX, SPOT_PX = 128, 40.0, 4.0
+SPOTS = {
+    "nose": (0.0, 0.0, -1.0),
+    "chin": (0.0, 0.5, -(0.75**0.5)),
+    "forehead": (0.0, -0.5, -(0.75**0.5)),
+}
+CHANNEL = {"chin": 0, "nose": 1, "forehead": 2}
+
+
+def painted_picture(R_cam: np.ndarray) -> np.ndarray:
+    image = np.full((SIZE_PX, SIZE_PX, 3), 60, np.uint8)
+    y, x = np.mgrid[:SIZE_PX, :SIZE_PX]
+    for name, place in SPOTS.items():
+        spot_x, spot_y, _ = (SIZE_PX - 1) / 2 + RADIUS_PX * (R_cam @ place)
+        inside = (x - spot_x) ** 2 + (y - spot_y) ** 2 <= SPOT_PX**2
+        image[inside] = 60
+        image[inside, CHANNEL[name]] = 200
+    return image
+
+
+class Balls(Dataset):
+    """Painted balls of 24 poses."""
+
+    name = "balls"
+    summary = "painted balls"
+    needs_root = False
+    card = DatasetCard(name="balls", title="Balls", domain="render")
+
+    def records(self):
+        middle = (SIZE_PX - 1) / 2
+        box = np.array([middle - 45, middle - 45, middle + 45, middle + 45])
+        angles = np.random.default_rng(1).uniform((-40, -30, -35), (40, 30, 35), (24, 3))
+        return [
+            Record(f"ball{i}", self.root, Label.from_angles(*row), box)
+            for i, row in enumerate(angles)
+        ]
+
+    def read_image(self, record):
+        return painted_picture(record.label.R_cam)
+
+
+class Reader(Method):
+    """Finds the spots inside the box and works out the one pose that puts them there."""
+
+    name = "reader"
+    summary = "reads painted balls"
+    colours = CHANNEL
+
+    def card(self):
+        return MethodCard(
+            name=self.name, title="Reader", licence="MIT", colour_order="RGB", crop_rule="the box"
+        )
+
+    def prepare(self, face):
+        x0, y0, x1, y1 = np.round(face.box_xyxy).astype(int)
+        height, width = face.image.shape[:2]
+        image = face.image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+        middle = np.array([(x0 + x1) / 2 - max(x0, 0), (y0 + y1) / 2 - max(y0, 0)])
+        spots = {}
+        for name, channel in self.colours.items():
+            own = image[..., channel].astype(int)
+            others = np.delete(image, channel, axis=2).max(axis=2, initial=0)
+            y, x = np.nonzero(own > others + 50)
+            if len(x) == 0:
+                return NoAnswer(f"no {name} in sight")
+            spots[name] = (np.array([x.mean(), y.mean()]) - middle) / ((x1 - x0) / 90 * RADIUS_PX)
+        return spots
+
+    def infer(self, batch):
+        return list(batch)
+
+    def decode(self, output):
+        return [self.pose(**spots) for spots in output]
+
+    def pose(self, nose, chin, forehead):
+        front = np.array([-nose[0], -nose[1], 0.0])
+        front[2] = np.sqrt(max(1.0 - front @ front, 1e-6))
+        down = np.array([chin[0] - forehead[0], chin[1] - forehead[1], 0.0])
+        down[2] = -(down @ front) / front[2]
+        down /= np.linalg.norm(down)
+        front -= down * (down @ front)
+        front /= np.linalg.norm(front)
+        return np.stack([np.cross(down, front), down, front], axis=1)
+
+
+SLOW = (check_light_import, check_tiny_and_huge_faces)
+
+
+def outcome(kind: type[Method], checks: Sequence[Check]) -> dict[str, str]:
+    """Reasons of the checks that a method fails, by name."""
+    results = check_method(kind, Balls(), checks=checks)
+    return {result.name: result.reason for result in results if result.status == "failed"}
+
+
+def test_method_that_is_right_passes_every_check():
+    results = check_method(Reader, Balls())
+    assert [(r.name, r.reason) for r in results if r.status != "passed"] == []
+    assert len(results) == len(CHECKS)
+
+
+# ---- wrong conventions -------------------------------------------------------------------------
+
+
+class Changed(Reader):
+    """A reader whose answer is changed in the last step."""
+
+    def decode(self, output):
+        return list(self.change(np.array(super().decode(output))))
+
+
+class YawSign(Changed):
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R) * (-1, 1, 1))
+
+
+class PitchSign(Changed):
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R) * (1, -1, 1))
+
+
+class RollSign(Changed):
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R) * (1, 1, -1))
+
+
+class UpwardFrame(Changed):
+    """The frame of 3DDFA and MediaPipe: y up, z to the viewer."""
+
+    def change(self, R):
+        S = np.diag([1.0, -1.0, -1.0])
+        return S @ R @ S
+
+
+class RqOrder(Changed):
+    def change(self, R):
+        yaw, pitch, roll = angles_from_rotation(R).T
+        angles = np.stack([-pitch, yaw, roll], axis=1)
+        return Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+
+
+class Transposed(Changed):
+    def change(self, R):
+        return np.swapaxes(R, 1, 2)
+
+
+class PitchForYaw(Changed):
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R)[:, [1, 0, 2]])
+
+
+class RadiansForDegrees(Changed):
+    def change(self, R):
+        return rotation_from_angles(np.radians(angles_from_rotation(R)))
+
+
+class DegreesForRadians(Changed):
+    def change(self, R):
+        return rotation_from_angles(np.degrees(angles_from_rotation(R)))
+
+
+class Bgr(Reader):
+    colours = {"chin": 2, "nose": 1, "forehead": 0}  # noqa: RUF012
+
+
+class NoRoll(Changed):
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R) * (1, 1, 0))
+
+
+class TurnedHead(Changed):
+    """As from a crop that is not centred."""
+
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R) + np.array([12.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "failed", "looks_like"),
+    [
+        (YawSign, {"signs"}, "sign of yaw is swapped"),
+        (PitchSign, {"signs"}, "sign of pitch is swapped"),
+        (RollSign, {"signs", "in_plane_rotation"}, "sign of roll is swapped"),
+        (UpwardFrame, {"signs", "in_plane_rotation"}, "sign of yaw and roll is swapped"),
+        (RqOrder, {"euler_order"}, r"Rz\(roll\) Ry\(yaw\) Rx\(-pitch\) instead of"),
+        (Transposed, {"euler_order", "in_plane_rotation"}, "inverted"),
+        (PitchForYaw, {"euler_order", "mirror"}, "yaw and pitch are exchanged"),
+        (RadiansForDegrees, {"angle_unit", "in_plane_rotation"}, "radians are read as degrees"),
+        (
+            DegreesForRadians,
+            {"angle_unit", "in_plane_rotation", "mirror"},
+            "degrees read as radians",
+        ),
+        (Bgr, {"colour_order"}, "BGR for RGB"),
+        (NoRoll, {"in_plane_rotation"}, r"turns the pose by -?[01]\.\d"),
+        (TurnedHead, {"mirror"}, r"yaw -2\d"),
+    ],
+)
+def test_wrong_convention_fails_the_right_check(wrong, failed, looks_like):
+    reasons = outcome(wrong, [check for check in CHECKS if check not in SLOW])
+    assert set(reasons) == failed
+    assert any(re.search(looks_like, reason) for reason in reasons.values()), reasons
+
+
+# ---- broken contracts --------------------------------------------------------------------------
+
+
+class Scaled(Changed):
+    def change(self, R):
+        return 1.1 * R
+
+
+class Reflected(Changed):
+    def change(self, R):
+        return R @ np.diag([1.0, 1.0, -1.0])
+
+
+class Angles(Changed):
+    def change(self, R):
+        return angles_from_rotation(R)
+
+
+class Whole(Changed):
+    def change(self, R):
+        return np.tile(np.eye(3, dtype=int), (len(R), 1, 1))
+
+
+class NotANumber(Changed):
+    def change(self, R):
+        return R * np.nan
+
+
+class OneTooFew(Reader):
+    def predict(self, faces):
+        return super().predict(faces)[:-1]
+
+
+class SpeechlessNoAnswer(Reader):
+    def prepare(self, face):
+        return NoAnswer("")
+
+
+class AnswersNothing(Reader):
+    def prepare(self, face):
+        return NoAnswer("no face found")
+
+
+class NeedsAFace(Reader):
+    def predict(self, faces):
+        assert faces[0] is not None
+        return super().predict(faces)
+
+
+class BatchMean(Changed):
+    """Batch statistics at inference, as a network left in training mode has them."""
+
+    def change(self, R):
+        angles = angles_from_rotation(R)
+        return rotation_from_angles(angles - 0.2 * angles.mean(axis=0))
+
+
+class Tracker(Changed):
+    """Smooths over the batch as if it were a film."""
+
+    def change(self, R):
+        angles = angles_from_rotation(R)
+        angles[1:] = 0.9 * angles[1:] + 0.1 * angles[:-1]
+        return rotation_from_angles(angles)
+
+
+class Random(Changed):
+    """Test-time dropout."""
+
+    def change(self, R):
+        return rotation_from_angles(
+            angles_from_rotation(R) + np.random.default_rng().normal(0, 1, (len(R), 3))
+        )
+
+
+class Seeded(Changed):
+    """Another answer from every instance."""
+
+    def load(self):
+        self.shift = np.random.default_rng().normal(0, 2, 3)
+
+    def change(self, R):
+        return rotation_from_angles(angles_from_rotation(R) + self.shift)
+
+
+class Draws(Reader):
+    def prepare(self, face):
+        prepared = super().prepare(face)
+        face.image[:5] = 255
+        return prepared
+
+
+class MovesBox(Reader):
+    def prepare(self, face):
+        prepared = super().prepare(face)
+        face.box_xyxy[:] += 1.0
+        return prepared
+
+
+class SharedBuffer(Reader):
+    def prepare(self, face):
+        self.face = face
+        time.sleep(0.002)  # lets the other threads in
+        return super().prepare(self.face)
+
+
+class HoldsLambda(Reader):
+    def __init__(self, options=None, device="cpu"):
+        super().__init__(options, device)
+        self.helper = lambda value: value
+
+
+class FailsOnTiny(Reader):
+    def prepare(self, face):
+        if face.box_xyxy[2] - face.box_xyxy[0] < 20:
+            raise ZeroDivisionError("face of no size")
+        return super().prepare(face)
+
+
+class FailsOutside(Reader):
+    def prepare(self, face):
+        if face.box_xyxy.min() < 0:
+            raise IndexError("box outside")
+        return super().prepare(face)
+
+
+class FailsOnGrey(Reader):
+    def prepare(self, face):
+        if (face.image[..., 0] == face.image[..., 1]).all() and face.image.any():
+            raise ValueError("not enough colours")
+        return super().prepare(face)
+
+
+class FailsOnBlack(Reader):
+    def prepare(self, face):
+        return super().prepare(Face("a", face.image // face.image.max(), face.box_xyxy))
+
+    def infer(self, batch):
+        return batch
+
+
+class NoLicence(Reader):
+    def card(self):
+        return super().card().model_copy(update={"licence": ""})
+
+
+class SecretLook(Reader):
+    def card(self):
+        return super().card().model_copy(update={"colour_order": "none"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "check", "reason"),
+    [
+        (Scaled, "rotations", "not a rotation"),
+        (Reflected, "rotations", r"determinant -1\.000"),
+        (Angles, "rotations", r"shape \(3,\)"),
+        (Whole, "rotations", "dtype int"),
+        (NotANumber, "rotations", "NaN"),
+        (OneTooFew, "rotations", "23 answers to 24 faces"),
+        (SpeechlessNoAnswer, "rotations", "NoAnswer without a reason"),
+        (AnswersNothing, "rotations", "no answer to any of 24 faces: no face found"),
+        (NeedsAFace, "empty_batch", "IndexError"),
+        (BatchMean, "batch_size", "alone and in a batch"),
+        (Tracker, "order", "when the batch is reversed"),
+        (Random, "deterministic", "when asked twice"),
+        (Seeded, "deterministic", "from a second instance"),
+        (Draws, "input_unchanged", "face.image"),
+        (MovesBox, "input_unchanged", "face.box_xyxy"),
+        (SharedBuffer, "threads", "when prepared in threads"),
+        (HoldsLambda, "pickle", "pickle|lambda"),
+        (FailsOnTiny, "tiny_and_huge_faces", "a face of 12 pixels raises ZeroDivisionError"),
+        (FailsOutside, "box_partly_outside", "box cut by the left side.*IndexError"),
+        (FailsOnGrey, "grey_and_16_bit_pictures", "a grey picture of 8 bits raises ValueError"),
+        (NoLicence, "card", "states no licence"),
+        (SecretLook, "colour_order", "answers change with the colours"),
+    ],
+)
+def test_broken_contract_fails_the_right_check(wrong, check, reason):
+    reasons = outcome(wrong, [one for one in CHECKS if one.__name__ == f"check_{check}"])
+    assert list(reasons) == [check]
+    assert re.search(reason, reasons[check]), reasons[check]
+
+
+def test_method_that_raises_on_a_black_picture_fails_the_right_check():
+    with np.errstate(all="raise"):
+        assert "unsolvable_faces" in outcome(FailsOnBlack, [check_unsolvable_faces])
+
+
+def test_heavy_import_is_named(tmp_path):
+    file = tmp_path / "heavy.py"
+    file.write_text(
+        "import cv2\nfrom hpbench.methods.constant import Constant\n"
+        "class Heavy(Constant):\n    name = 'heavy'\n"
+    )
+    results = check_method(
+        lambda: make_method("heavy", plugins=[file]), Balls(), checks=[check_light_import]
+    )
+    assert results[0].status == "failed"
+    assert "loads cv2" in results[0].reason
+
+
+# ---- parts ------------------------------------------------------------------------------------
+
+
+def test_few_faces_are_no_evidence():
+    truth = rotation_from_angles(np.random.default_rng(0).uniform(-40, 40, (8, 3)))
+    assert diagnose(np.swapaxes(truth, 1, 2), truth).mistake is None
+
+
+def test_noise_alone_is_no_mistake():
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(-30, 30, (60, 3))
+    noisy = rotation_from_angles(angles + rng.normal(0, 8, angles.shape))
+    assert diagnose(noisy, rotation_from_angles(angles)).mistake is None
+
+
+def turned_points(R_cam, camera=None):
+    """68 points of a head, seen by a pinhole camera."""
+    head = np.random.default_rng(2).normal(size=(68, 3))
+    at = head @ R_cam.T + (0.0, 0.0, 20.0)
+    K = np.array([[400.0, 0, 63.5], [0, 400.0, 63.5], [0, 0, 1]]) if camera is None else camera
+    seen = at @ K.T
+    return seen[:, :2] / seen[:, 2:]
+
+
+def test_turned_face_has_the_turned_pose():
+    R_cam = rotation_from_angles([20.0, -10.0, 5.0])
+    points = turned_points(R_cam)
+    image = np.zeros((128, 128, 3), np.uint8)
+    turned = rotated_face(Face("a", image, box_from_points(points), None, points), 25.0)
+    about_z = Rotation.from_euler("z", 25.0, degrees=True).as_matrix()
+    np.testing.assert_allclose(turned.landmarks_xy, turned_points(about_z @ R_cam), atol=1e-9)
+
+
+def test_pixels_turn_with_the_points():
+    image = np.zeros((101, 121, 3), np.uint8)
+    image[20:23, 90:93] = 255
+    face = Face("a", image, np.array([80.0, 10, 100, 30]), None, np.full((68, 2), (91.0, 21.0)))
+    turned = rotated_face(face, 30.0)
+    y, x = np.nonzero(turned.image[..., 0] > 100)
+    np.testing.assert_allclose([x.mean(), y.mean()], turned.landmarks_xy[0], atol=0.3)
+
+
+def test_mirrored_camera_sees_the_mirrored_head():
+    R_cam = rotation_from_angles([20.0, -10.0, 5.0])
+    K = np.array([[400.0, 0, 50.0], [0, 400.0, 70.0], [0, 0, 1]])
+    points = turned_points(R_cam, K)
+    face = Face(
+        "a", np.zeros((128, 128, 3), np.uint8), box_from_points(points), Camera(K, np.zeros(5))
+    )
+    mirrored = mirrored_face(face)
+    flipped_head = np.random.default_rng(2).normal(size=(68, 3)) * (-1, 1, 1)
+    at = flipped_head @ mirror_rotation(R_cam).T + (0.0, 0.0, 20.0)
+    seen = at @ mirrored.camera.matrix.T
+    np.testing.assert_allclose(
+        box_from_points(seen[:, :2] / seen[:, 2:]), mirrored.box_xyxy, atol=1e-9
+    )
+
+
+def test_mirrored_landmarks_keep_their_meaning(w300lp_dir):
+    """Left stays left: a mean face and its mirror image have the points in the same places."""
+    dataset = make_dataset("w300lp", w300lp_dir)
+    faces = [r for r in dataset.records() if r.label and np.abs(r.label.angles_deg).max() < 15]
+    for record in faces[:3]:
+        image = dataset.read_image(record)
+        face = Face("a", image, record.box_xyxy, None, record.landmarks_xy)
+        width = np.ptp(record.landmarks_xy[:, 0])
+        middle = (image.shape[1] - 1) / 2
+        mirrored = mirrored_face(face).landmarks_xy
+        shift = 2 * (record.landmarks_xy[27, 0] - middle)  # of the bridge of the nose
+        distance = np.linalg.norm(mirrored + np.array([shift, 0.0]) - record.landmarks_xy, axis=1)
+        assert distance.max() < 0.5 * width
+        assert np.median(distance) < 0.2 * width
+
+
+def test_data_set_without_whole_labels_is_refused():
+    class Unlabelled(Balls):
+        def records(self):
+            return [
+                Record(
+                    "a", self.root, Label.from_angles(1.0, 2.0, np.nan), np.array([0.0, 0, 9, 9])
+                )
+            ]
+
+    with pytest.raises(DataError, match="no face to check a method on"):
+        Probe.of(Reader, Unlabelled())
+
+
+def test_reader_reads():
+    probe = Probe.of(Reader, Balls())
+    assert float(geodesic_deg(np.array(probe.answers), probe.truth).max()) < 3.0
