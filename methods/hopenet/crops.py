@@ -51,7 +51,7 @@ def crop_box(box_xyxy: npt.ArrayLike, rule: CropRule, k: float) -> npt.NDArray[n
     Examples
     --------
     >>> crop_box([0, 0, 100, 100], "hopenet-train", 0.2)
-    array([-12. , -40. , 113.4, 116.8])
+    array([-12.  , -40.  , 113.44, 116.8 ])
     """
     x0, y0, x1, y1 = np.moveaxis(np.asarray(box_xyxy, dtype=np.float64), -1, 0)
     left, top, right, bottom = _SHARES[rule]

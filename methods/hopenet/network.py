@@ -29,7 +29,8 @@ REGRESSION_UNIT_DEG = 30.0
 
 THIN_RESNETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "thin_resnet_s": ((24, 48, 96, 192), (1, 2, 2, 1)),
-    "thin_resnet_m": ((32, 64, 128, 256), (2, 2, 2, 2)),
+    "thin_resnet_m": ((32, 64, 128, 256), (1, 1, 2, 2)),
+    "thin_resnet_l": ((48, 96, 192, 384), (2, 2, 2, 2)),
 }
 """Small ResNets of this project for inputs near 112 pixels: widths and blocks per stage."""
 

@@ -17,10 +17,13 @@ from hpbench.methods.hopenet.card import CARD_KEY, WeightsCard, read_card
 from hpbench.methods.hopenet.files import sha256_of
 from hpbench.methods.hopenet.network import HEADS, HopenetNetwork, backbone_names, make_network
 
-__all__ = ["LoadedWeights", "load_weights", "save_weights"]
+__all__ = ["LoadedWeights", "load_backbone", "load_weights", "save_weights"]
 
 _FIRST_GUESSES = ("resnet50", "shufflenet_v2_x1_0", "alexnet", "mobilenet_v2", "resnet18")
 """Backbones that are tried first on a file that does not name its own."""
+
+_NEARLY_ALL = 0.95
+"""Share of fitting tensors at which a file is this backbone, with something wrong in it."""
 
 _LITE_HEADS = {"fc_y": "fc_yaw", "fc_p": "fc_pitch", "fc_r": "fc_roll"}
 _UNUSED = "fc_finetune"
@@ -95,6 +98,51 @@ def load_weights(path: Path) -> LoadedWeights:
     return LoadedWeights(network, backbone, foreign_bins, 224, None, sha256)
 
 
+def load_backbone(network: HopenetNetwork, path: Path, backbone: str) -> None:
+    """Start a network from a file: all tensors, or the backbone's where the heads differ.
+
+    Parameters
+    ----------
+    network : HopenetNetwork
+        Filled in place.
+    path : Path
+        Weights of a Hopenet, or the state dict of torchvision's classification network
+        (ImageNet weights), whose classifier is left out.
+    backbone : str
+        What `network` was built with; for messages.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged or of another architecture; the first wrong tensor is named.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file (--init)")
+    if path.suffix == ".safetensors":
+        tensors = _read_safetensors(path)
+        if not any(name.startswith("backbone.") for name in tensors):
+            tensors = _uniform_names(tensors, path)
+    else:
+        tensors = _uniform_names(_read_torch(path), path)
+    expected = _shapes(network)
+    for head in HEADS:
+        weight = tensors.get(f"{head}.weight")
+        if weight is None or weight.shape != expected[f"{head}.weight"]:
+            # another number of bins: this head starts anew
+            for leaf in ("weight", "bias"):
+                name = f"{head}.{leaf}"
+                tensors[name] = network.get_parameter(name).detach().clone()
+    _drop_classifier(tensors, expected)
+    _fill(network, tensors, path, backbone)
+
+
+def _drop_classifier(tensors: StateDict, expected: Mapping[str, torch.Size]) -> None:
+    """Leave out the layer with ImageNet's 1000 classes, which a Hopenet does not have."""
+    for name in [name for name in tensors if name not in expected]:
+        if tensors[name].shape[:1] == (1000,):
+            del tensors[name]
+
+
 def save_weights(network: HopenetNetwork, card: WeightsCard, path: Path) -> None:
     """Write half-precision safetensors with the card inside.
 
@@ -105,7 +153,7 @@ def save_weights(network: HopenetNetwork, card: WeightsCard, path: Path) -> None
     path : Path
         Replaced only when the whole file has been written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {
         name: tensor.detach().cpu().half().contiguous()
@@ -113,7 +161,7 @@ def save_weights(network: HopenetNetwork, card: WeightsCard, path: Path) -> None
         if not name.endswith("num_batches_tracked")
     }
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata={CARD_KEY: card.model_dump_json()})
+    temporary.write_bytes(save(tensors, metadata={CARD_KEY: card.model_dump_json()}))
     temporary.replace(path)
 
 
@@ -202,6 +250,8 @@ def _infer_backbone(tensors: StateDict, outputs: int, path: Path) -> str:
         share = fitting / max(len(expected), len(tensors))
         if share > best_share:
             best, best_share = backbone, share
+        if share >= _NEARLY_ALL:
+            break
     if best_share < 0.1:
         name = next(iter(tensors))
         raise WeightsError(

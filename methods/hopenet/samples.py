@@ -1,0 +1,143 @@
+"""Training faces: gathered from data sets, counted, and split from the validation faces."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.dataset import Dataset, Record
+from hpbench.errors import DataError
+from hpbench.methods.hopenet.bins import Bins
+
+__all__ = ["OutOfRange", "Sample", "Source", "gather", "held_out"]
+
+OutOfRange = Literal["drop", "clip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled face with its box; NaN marks an angle that is not labelled."""
+
+    record: Record
+    box_xyxy: npt.NDArray[np.float64]
+    angles_deg: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The usable faces of one data set.
+
+    Attributes
+    ----------
+    name : str
+        As the user wrote it; shown in the log.
+    dataset : Dataset
+    weight : float
+        Share of the training faces that is drawn from here, relative to the other sources.
+    samples : list of Sample
+    left_out : Counter of str
+        Number of faces that cannot be trained on, by reason.
+    """
+
+    name: str
+    dataset: Dataset
+    weight: float
+    samples: list[Sample]
+    left_out: Counter[str]
+
+    @property
+    def summary(self) -> str:
+        """One line for the log."""
+        reasons = "; ".join(f"{count} left out: {why}" for why, count in self.left_out.items())
+        return f"{self.name}: {len(self.samples)} faces" + (f"; {reasons}" if reasons else "")
+
+
+def gather(
+    name: str, dataset: Dataset, weight: float, bins: Bins, out_of_range: OutOfRange
+) -> Source:
+    """Take the faces of a data set that can be trained on.
+
+    Parameters
+    ----------
+    name : str
+    dataset : Dataset
+    weight : float
+    bins : Bins
+        Range that labels have to lie in.
+    out_of_range : {'drop', 'clip'}
+        What happens to a label outside of it; either way it is counted.
+
+    Raises
+    ------
+    DataError
+        If no face is left.
+    """
+    samples: list[Sample] = []
+    left_out: Counter[str] = Counter()
+    for record in dataset.records():
+        sample = _usable(record)
+        if isinstance(sample, str):
+            left_out[sample] += 1
+            continue
+        angles = sample.angles_deg
+        if not bool(bins.covers(np.nan_to_num(angles))):
+            left_out[f"label outside the bins ({out_of_range})"] += 1
+            if out_of_range == "drop":
+                continue
+            clipped = np.clip(angles, bins.first_edge_deg, bins.last_edge_deg - 1e-6)
+            sample = Sample(sample.record, sample.box_xyxy, clipped)
+        samples.append(sample)
+    source = Source(name, dataset, weight, samples, left_out)
+    if not samples:
+        raise DataError(f"no face to train on in {source.summary}")
+    return source
+
+
+def _usable(record: Record) -> Sample | str:
+    """The face as a sample, or the reason why it is none."""
+    if record.excluded is not None:
+        return record.excluded
+    if record.label is None or not np.isfinite(record.label.angles_deg).any():
+        return "no label"
+    box = record.box_xyxy
+    if box is None:
+        return "no face box"
+    if not np.isfinite(box).all() or (box[2:] - box[:2] < 2.0).any():
+        return "face box without area"
+    return Sample(record, np.asarray(box, dtype=np.float64), record.label.angles_deg)
+
+
+def held_out(samples: Sequence[Sample], share: float) -> npt.NDArray[np.bool_]:
+    """Choose faces for validation: whole groups (people, sequences) where there are groups.
+
+    The choice depends on the names alone, so that it is the same in every run and does not
+    change for old faces when new ones are added.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    share : float
+        Share of the groups, or of the faces where every face stands alone.
+
+    Returns
+    -------
+    ndarray of bool, shape (len(samples),)
+    """
+    if share <= 0.0:
+        return np.zeros(len(samples), dtype=bool)
+    keys = [sample.record.group or sample.record.image_id for sample in samples]
+    chosen = _lowest(set(keys), share)
+    return np.array([key in chosen for key in keys], dtype=bool)
+
+
+def _lowest(keys: Iterable[str], share: float) -> set[str]:
+    """The share of the keys whose hashes are lowest; never all of them."""
+    ordered = sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
+    count = min(max(1, round(share * len(ordered))), len(ordered) - 1)
+    return set(ordered[:count])
