@@ -1,0 +1,186 @@
+"""``hpbench predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hpbench.predict import Summary
+    from hpbench.prediction_files import TableKind
+    from hpbench.sources import Frame, Source
+
+__all__ = ["Draw", "TableFormat", "predict"]
+
+MOST_PATHS = 10
+"""Of more files only the folder is printed."""
+
+
+class Draw(StrEnum):
+    """What is drawn."""
+
+    AXES = "axes"
+    CUBE = "cube"
+    NONE = "none"
+
+
+class TableFormat(StrEnum):
+    """How the poses are written down."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
+def predict(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Picture, folder of pictures, video, or camera: 0 or camera:0.",
+            metavar="IMAGE|FOLDER|VIDEO|CAMERA",
+            show_default=False,
+        ),
+    ],
+    method: Annotated[
+        list[str],
+        typer.Option(
+            help="Method with options, such as hopenet or pnp[model=mallick6]; repeatable, shown "
+            "side by side.",
+            metavar="NAME[KEY=VALUE,...]",
+        ),
+    ],
+    draw: Annotated[Draw, typer.Option(help="What to draw; none writes the table only.")] = (
+        Draw.AXES
+    ),
+    boxes: Annotated[
+        str, typer.Option(help="Face detector: dlib, dlib[upsample=1] or yunet[model=FILE].")
+    ] = "dlib",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for drawings and table; or one file: .csv, .json, a picture, .mp4. "
+            "Default: a new folder below runs/."
+        ),
+    ] = None,
+    table_format: Annotated[
+        TableFormat | None, typer.Option("--format", help="Table in the folder. Default: csv.")
+    ] = None,
+    smooth: Annotated[
+        bool, typer.Option(help="Smooth each face's rotation over time in a video.")
+    ] = False,
+    smooth_seconds: Annotated[
+        float, typer.Option(help="Time constant of --smooth.", min=0.001)
+    ] = 0.15,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N pictures or frames.", min=1)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, or auto: cuda where there is one.")
+    ] = "auto",
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="Python file with further methods; repeatable.")
+    ] = None,
+) -> None:
+    """Show the head poses in pictures, a video or a camera: drawn, and as a table.
+
+    Finds the faces and asks the same methods that 'hpbench run' compares.
+    """
+    from hpbench.detectors import make_detector
+    from hpbench.predict import predict_source
+    from hpbench.prediction_files import plan_output
+    from hpbench.registry import make_method
+    from hpbench.runner import resolve_device
+    from hpbench.sources import open_source
+    from hpbench.spec import parse_specs
+
+    opened = open_source(source)
+    kinds: dict[TableFormat | None, TableKind] = {TableFormat.CSV: "csv", TableFormat.JSON: "json"}
+    plan = plan_output(
+        out or _fresh_folder(), opened, draw is not Draw.NONE, kinds.get(table_format)
+    )
+    files, place = tuple(plugin or ()), resolve_device(device)
+    methods = {str(item): make_method(item, place, files) for item in parse_specs(method)}
+    detector = make_detector(boxes)
+    for one in methods.values():
+        one.load()
+    detector.load()
+    smoothing = smooth_seconds if smooth else None
+    about = {"source": opened.name, "boxes": boxes, "smoothing_s": smoothing}
+    writers = plan.open(opened, list(methods), "cube" if draw is Draw.CUBE else "axes", about)
+    frames = _with_bar(opened, limit)
+    summary = predict_source(frames, methods, detector, writers, smoothing)
+    for line in [*summary.lines(list(methods), _word(opened)), *opened.notes]:
+        typer.echo(line)
+    if opened.total == 1:
+        _print_angles(summary)
+    for writer in writers:
+        for path in writer.written if len(writer.written) <= MOST_PATHS else [plan.pictures]:
+            typer.echo(str(path))
+    _refuse_nothing(summary, opened, boxes)
+    if summary.stopped and not opened.live:
+        raise KeyboardInterrupt
+
+
+def _fresh_folder() -> Path:
+    """A folder below ``runs/`` that does not exist yet."""
+    from hpbench.api import fresh_run_folder
+
+    folder = fresh_run_folder()
+    return folder.with_name(f"predict_{folder.name}")
+
+
+def _word(source: Source) -> str:
+    return "picture" if source.fps is None else "frame"
+
+
+def _with_bar(source: Source, limit: int | None) -> Iterable[Frame]:
+    """The frames, with a bar that moves as they are taken."""
+    from itertools import islice
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import track
+
+    counts = [count for count in (source.total, limit) if count is not None]
+    if source.live:
+        typer.echo(f"{source.name}: recording, Ctrl-C ends it", err=True)
+    return track(
+        islice(source.frames(), limit),
+        description=escape(Path(source.name).name or source.name),
+        total=min(counts, default=None),
+        console=Console(stderr=True),
+        disable=source.total == 1,
+    )
+
+
+def _print_angles(summary: Summary) -> None:
+    """Every face of a single picture, with what the angles mean."""
+    from hpbench.method import NoAnswer
+    from hpbench.predict import angles_in_words, short_names
+
+    faces = summary.last.faces if summary.last is not None else ()
+    for number, face in enumerate(faces, start=1):
+        shown = short_names(list(face.answers))
+        for name, answer in zip(shown, face.answers.values(), strict=True):
+            if isinstance(answer, NoAnswer):
+                words = f"no answer: {answer.reason}"
+            else:
+                words = angles_in_words(answer)
+            typer.echo(f"face {number}, {name}: {words}")
+
+
+def _refuse_nothing(summary: Summary, source: Source, boxes: str) -> None:
+    """End with an error where there was no face at all."""
+    from hpbench.errors import DataError, ImageError
+
+    if summary.faces or summary.stopped:
+        return
+    if summary.frames and summary.unreadable == summary.frames:
+        raise ImageError(f"{source.name}: no picture in it can be read: {summary.first_problem}")
+    raise DataError(
+        f"{source.name}: no face found by {boxes}; try --boxes dlib[upsample=1] for small faces "
+        "or --boxes yunet[model=FILE] for profiles"
+    )

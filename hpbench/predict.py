@@ -1,0 +1,488 @@
+"""Head poses of all faces in pictures and videos, by the very methods that are benchmarked.
+
+The pieces, each usable alone: :func:`predict_faces` finds the faces of one picture and asks the
+methods, :func:`predict_frames` does so frame by frame and follows faces through a video,
+:func:`draw_prediction` shows the answers, :func:`prediction_rows` puts them into table rows, and
+:func:`predict_source` hands everything to the writers of :mod:`hpbench.prediction_files`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench import drawing
+from hpbench.detectors import Detector
+from hpbench.errors import HpbenchError
+from hpbench.evaluate import checked_answer
+from hpbench.face import Face
+from hpbench.method import Method, NoAnswer, Pose
+from hpbench.rotation import ANGLES, angles_from_rotation
+from hpbench.runfolder import rotation_cells
+from hpbench.sources import Frame
+from hpbench.spec import parse_spec
+from hpbench.tracking import RotationSmoother, Tracker
+from hpbench.workers import solve_face
+
+if TYPE_CHECKING:
+    from hpbench.prediction_files import PredictionWriter
+
+__all__ = [
+    "FoundFace",
+    "Prediction",
+    "Summary",
+    "angles_in_words",
+    "draw_prediction",
+    "predict_faces",
+    "predict_frames",
+    "predict_source",
+    "prediction_rows",
+    "short_names",
+]
+
+Array = npt.NDArray[np.float64]
+Picture = npt.NDArray[np.uint8]
+
+MAX_VIDEO_WIDTH_PX = 3840
+"""Panels of a video are reduced to fit side by side into this; MPEG-4 ends at 8191."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """One face that a detector found, with the answers of all methods.
+
+    Attributes
+    ----------
+    box_xyxy : ndarray, shape (4,)
+        Pixels.
+    score : float
+        The detector's own; higher is surer.
+    answers : mapping of str to Pose or NoAnswer
+        By method. Always what the method said about this picture alone.
+    track : int or None
+        Number that stays with a face through a video.
+    smoothed : mapping of str to Pose
+        By method, where smoothing was asked for.
+    """
+
+    box_xyxy: Array
+    score: float
+    answers: Mapping[str, Pose | NoAnswer]
+    track: int | None = None
+    smoothed: Mapping[str, Pose] = field(default_factory=dict)
+
+    def shown(self, method: str) -> Pose | NoAnswer:
+        """The smoothed rotation where there is one, else the answer."""
+        return self.smoothed.get(method, self.answers[method])
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One frame with its faces, the surest first."""
+
+    frame: Frame
+    faces: Sequence[FoundFace]
+
+
+def predict_faces(
+    image_rgb: Picture,
+    methods: Mapping[str, Method],
+    detector: Detector,
+    image_id: str = "picture",
+) -> list[FoundFace]:
+    """Find the faces in a picture and let methods tell their poses.
+
+    Parameters
+    ----------
+    image_rgb : ndarray, shape (height, width, 3), uint8
+    methods : mapping of str to Method
+        Loaded, by the name to give the answers.
+    detector : Detector
+        Loaded.
+    image_id : str
+        Handed to the methods.
+
+    Returns
+    -------
+    list of FoundFace
+        The surest first; empty where the detector finds none.
+
+    Raises
+    ------
+    HpbenchError
+        As a method raises it. Any other exception of a method is a :class:`NoAnswer` for the
+        faces that cause it.
+
+    Examples
+    --------
+    ::
+
+        methods = {"hopenet": make_method("hopenet"), "pnp": make_method("pnp")}
+        detector = make_detector("dlib")
+        for method in methods.values():
+            method.load()
+        detector.load()
+        for face in predict_faces(read_rgb(Path("face.jpg")), methods, detector):
+            print(face.box_xyxy, angles_from_rotation(face.answers["pnp"]))
+    """
+    boxes, scores = detector.detect(image_rgb)
+    faces = [Face(image_id, image_rgb, box) for box in boxes]
+    answers = {name: _answer(method, faces) for name, method in methods.items()}
+    return [
+        FoundFace(box, float(score), {name: answers[name][place] for name in methods})
+        for place, (box, score) in enumerate(zip(boxes, scores, strict=True))
+    ]
+
+
+def predict_frames(
+    frames: Iterable[Frame],
+    methods: Mapping[str, Method],
+    detector: Detector,
+    smoothing_s: float | None = None,
+) -> Iterator[Prediction]:
+    """Predict on frames one after the other; faces of a video keep their numbers.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        For example ``open_source("clip.mp4").frames()``.
+    methods : mapping of str to Method
+        Loaded.
+    detector : Detector
+        Loaded.
+    smoothing_s : float or None
+        Time constant of :class:`hpbench.tracking.RotationSmoother`; None does not smooth.
+        Pictures that do not follow each other are never smoothed.
+
+    Yields
+    ------
+    Prediction
+        One per frame; without faces where the picture cannot be read.
+    """
+    tracker = Tracker()
+    smoother = None if smoothing_s is None else RotationSmoother(smoothing_s)
+    for frame in frames:
+        faces: list[FoundFace] = []
+        if frame.image is not None:
+            faces = predict_faces(frame.image, methods, detector, frame.name)
+        if frame.time_s is not None:
+            faces = _follow(faces, frame.time_s, tracker, smoother)
+        yield Prediction(frame, faces)
+
+
+def predict_source(
+    frames: Iterable[Frame],
+    methods: Mapping[str, Method],
+    detector: Detector,
+    writers: Sequence[PredictionWriter],
+    smoothing_s: float | None = None,
+) -> Summary:
+    """Predict on all frames and hand each prediction to the writers.
+
+    Ctrl-C ends it early with complete files; it is how a camera is ended.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+    methods : mapping of str to Method
+        Loaded.
+    detector : Detector
+        Loaded.
+    writers : sequence of PredictionWriter
+        Entered here, and closed at the end.
+    smoothing_s : float or None
+        As in :func:`predict_frames`.
+
+    Returns
+    -------
+    Summary
+    """
+    summary = Summary()
+    with ExitStack() as stack:
+        for writer in writers:
+            stack.enter_context(writer)
+        try:
+            for prediction in predict_frames(frames, methods, detector, smoothing_s):
+                for writer in writers:
+                    writer.write(prediction)
+                summary.add(prediction)
+        except KeyboardInterrupt:
+            summary.stopped = True
+    return summary
+
+
+def _answer(method: Method, faces: Sequence[Face]) -> list[Pose | NoAnswer]:
+    """Answers to all faces; one that a method chokes on does not take the others along."""
+    try:
+        answers = method.predict(faces)
+    except HpbenchError:
+        raise
+    except Exception:
+        answers = [solve_face(method, face).answer for face in faces]
+    return [checked_answer(answer) for answer in answers]
+
+
+def _follow(
+    faces: Sequence[FoundFace], time_s: float, tracker: Tracker, smoother: RotationSmoother | None
+) -> list[FoundFace]:
+    boxes = np.array([face.box_xyxy for face in faces]).reshape(-1, 4)
+    followed = []
+    for face, track in zip(faces, tracker.update(boxes, time_s), strict=True):
+        smoothed = {}
+        if smoother is not None:
+            smoothed = {
+                name: smoother.update((track, name), answer, time_s)
+                for name, answer in face.answers.items()
+                if not isinstance(answer, NoAnswer)
+            }
+        followed.append(FoundFace(face.box_xyxy, face.score, face.answers, track, smoothed))
+    return followed
+
+
+def draw_prediction(
+    prediction: Prediction,
+    methods: Sequence[str],
+    style: drawing.DrawStyle = "axes",
+    max_width_px: int | None = None,
+) -> Picture:
+    """Draw the poses of all faces, with one panel per method side by side.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of a picture that could be read.
+    methods : sequence of str
+        Their order is that of the panels.
+    style : {'axes', 'cube'}
+    max_width_px : int or None
+        Reduce the panels to fit into it. Small pictures are enlarged by a whole factor, so
+        that the angles can be read.
+
+    Returns
+    -------
+    ndarray, shape (height, n * width, 3), uint8
+    """
+    image = prediction.frame.image
+    if image is None:
+        raise ValueError(f"{prediction.frame.name}: there is no picture to draw into")
+    image, scale = _fit(image, len(methods), max_width_px)
+    panels = []
+    for name in methods:
+        panel = image
+        for face in reversed(prediction.faces):  # the surest on top
+            answer = face.shown(name)
+            R_cam = None if isinstance(answer, NoAnswer) else answer
+            words = [f"face {face.track}"] if face.track is not None else []
+            words += ["no answer"] if R_cam is None else []
+            box = (face.box_xyxy + 0.5) * scale - 0.5
+            panel = drawing.draw_face(panel, box, R_cam, style, " ".join(words))
+        if not prediction.faces:
+            panel = drawing.draw_text(panel, ["no face found"], (0.0, panel.shape[0]), 14)
+        panels.append(panel)
+    titles = short_names(methods) if len(methods) > 1 else [""]
+    return drawing.side_by_side(panels, titles)
+
+
+def _fit(image: Picture, panels: int, max_width_px: int | None) -> tuple[Picture, float]:
+    """Enlarge or reduce a picture for drawing; also the factor."""
+    import cv2
+
+    image, factor = drawing.enlarge_small(image)
+    height, width = image.shape[:2]
+    if max_width_px is None or panels * width <= max_width_px:
+        return image, float(factor)
+    reduced = max_width_px // panels
+    size_wh = (reduced, max(1, round(height * reduced / width)))
+    small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8), factor * reduced / width
+
+
+def short_names(methods: Sequence[str]) -> list[str]:
+    """Method specs as a reader needs them: plain names where they differ, files without folders.
+
+    Examples
+    --------
+    >>> short_names(["hopenet[weights=/data/a.pkl]", "pnp"])
+    ['hopenet', 'pnp']
+    >>> short_names(["hopenet[weights=/data/a.pkl]", "hopenet[weights=/data/b.pkl]"])
+    ['hopenet weights=a.pkl', 'hopenet weights=b.pkl']
+    """
+    specs = [parse_spec(name) for name in methods]
+    if len({spec.name for spec in specs}) == len(specs):
+        return [spec.name for spec in specs]
+    return [
+        " ".join([spec.name, *(f"{key}={Path(text).name}" for key, text in spec.options.items())])
+        for spec in specs
+    ]
+
+
+def prediction_rows(prediction: Prediction, methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of the table that predict writes: one per face and method.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    methods : sequence of str
+
+    Returns
+    -------
+    list of dict
+        ``status`` is ``ok``, ``no_answer``, ``no_face`` or ``unreadable``; the last two are one
+        row for the whole picture. Numbers that do not exist are None.
+    """
+    frame = prediction.frame
+    about = {"image": frame.name, "frame": frame.number, "time_s": _rounded(frame.time_s, 4)}
+    if frame.image is None:
+        return [_row(about, status="unreadable", reason=frame.problem)]
+    if not prediction.faces:
+        return [_row(about, status="no_face", reason="no face found by the detector")]
+    rows = []
+    for number, face in enumerate(prediction.faces, start=1):
+        box = zip(("x0", "y0", "x1", "y1"), face.box_xyxy.tolist(), strict=True)
+        seen = about | {key: round(value, 2) for key, value in box}
+        seen |= {"face": number, "track": face.track, "score": _rounded(face.score, 4)}
+        for name in methods:
+            answer = face.answers[name]
+            if isinstance(answer, NoAnswer):
+                row = _row(seen, method=name, status="no_answer", reason=answer.reason)
+            else:
+                row = _row(seen, method=name, status="ok", **_rotation_columns(answer))
+            if name in face.smoothed:
+                row |= _angle_columns(face.smoothed[name], "smoothed_")
+            rows.append(row)
+    return rows
+
+
+ROW_COLUMNS = (
+    "image", "frame", "time_s", "face", "track", "x0", "y0", "x1", "y1", "score", "method",
+    "status", "reason", "yaw_deg", "pitch_deg", "roll_deg",
+    "smoothed_yaw_deg", "smoothed_pitch_deg", "smoothed_roll_deg",
+    "r00", "r01", "r02", "r10", "r11", "r12", "r20", "r21", "r22",
+)  # fmt: skip
+"""Columns of the table, in order."""
+
+
+def _row(*parts: Mapping[str, Any], **further: Any) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(ROW_COLUMNS)
+    for part in (*parts, further):
+        row |= part
+    return row
+
+
+def _rotation_columns(R_cam: Pose) -> dict[str, float]:
+    cells = {key: round(value, 9) for key, value in rotation_cells(R_cam).items()}
+    return _angle_columns(R_cam) | cells
+
+
+def _angle_columns(R_cam: Pose, prefix: str = "") -> dict[str, float]:
+    angles = zip(ANGLES, angles_from_rotation(R_cam).tolist(), strict=True)
+    return {f"{prefix}{name}_deg": round(value, 4) for name, value in angles}
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def angles_in_words(R_cam: Pose) -> str:
+    """What the three angles mean in the picture, for a newcomer.
+
+    Examples
+    --------
+    >>> from hpbench.rotation import rotation_from_angles
+    >>> angles_in_words(rotation_from_angles([20.0, -10.0, 0.0]))
+    'yaw +20.0 (nose to the left), pitch -10.0 (looks down), roll +0.0 (upright)'
+    """
+    words = (
+        ("nose to the left", "nose to the right", "straight"),
+        ("looks up", "looks down", "level"),
+        ("turned clockwise", "turned anticlockwise", "upright"),
+    )
+    parts = []
+    for name, angle, (positive, negative, none) in zip(
+        ANGLES, np.round(angles_from_rotation(R_cam), 1) + 0.0, words, strict=True
+    ):
+        meaning = none if abs(angle) < 1.0 else positive if angle > 0 else negative
+        parts.append(f"{name} {angle:+.1f} ({meaning})")
+    return ", ".join(parts)
+
+
+@dataclass
+class Summary:
+    """Counts over all frames of a source.
+
+    Attributes
+    ----------
+    frames, faces, without_face, unreadable : int
+        `without_face` and `unreadable` count frames.
+    answered : Counter of str
+        Faces that each method answered.
+    reasons : Counter of tuple (method, reason)
+        Faces that it did not.
+    first_problem : str or None
+        Why the first unreadable picture could not be read.
+    stopped : bool
+        Whether the user stopped it.
+    last : Prediction or None
+    """
+
+    frames: int = 0
+    faces: int = 0
+    without_face: int = 0
+    unreadable: int = 0
+    answered: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first_problem: str | None = None
+    stopped: bool = False
+    last: Prediction | None = None
+
+    def add(self, prediction: Prediction) -> None:
+        """Count one frame."""
+        self.frames += 1
+        self.last = prediction
+        self.faces += len(prediction.faces)
+        if prediction.frame.image is None:
+            self.unreadable += 1
+            self.first_problem = self.first_problem or prediction.frame.problem
+        elif not prediction.faces:
+            self.without_face += 1
+        for face in prediction.faces:
+            for name, answer in face.answers.items():
+                if isinstance(answer, NoAnswer):
+                    self.reasons[name, answer.reason] += 1
+                else:
+                    self.answered[name] += 1
+
+    def lines(self, methods: Sequence[str], word: str) -> list[str]:
+        """The counts in words.
+
+        Parameters
+        ----------
+        methods : sequence of str
+        word : str
+            ``picture`` or ``frame``.
+        """
+        first = f"{_counted(self.frames, word)}, {_counted(self.faces, 'face')}"
+        if self.without_face:
+            first += f"; {_counted(self.without_face, word)} without a face"
+        if self.unreadable:
+            first += f"; {self.unreadable} unreadable, the first: {self.first_problem}"
+        lines = [first]
+        for name, shown in zip(methods, short_names(methods), strict=True):
+            missing = [
+                f"{count} {reason}" for (method, reason), count in self.reasons.items()
+                if method == name
+            ]  # fmt: skip
+            answered = f"{shown} answered {self.answered[name]} of {_counted(self.faces, 'face')}"
+            lines.append(answered + (f"; no answer: {', '.join(missing)}" if missing else ""))
+        return lines
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

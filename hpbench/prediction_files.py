@@ -1,0 +1,382 @@
+"""The files that predict writes: a table of poses, drawn pictures, a drawn video.
+
+Each writer is a context manager with ``write(prediction)``. Table and video appear under their
+names when they are complete; an error removes what was begun.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench import __version__
+from hpbench.drawing import DrawStyle
+from hpbench.errors import DataError, UsageError
+from hpbench.images import IMAGE_SUFFIXES
+from hpbench.predict import (
+    MAX_VIDEO_WIDTH_PX,
+    ROW_COLUMNS,
+    Prediction,
+    draw_prediction,
+    prediction_rows,
+)
+from hpbench.sources import Source
+
+__all__ = [
+    "OutputPlan",
+    "PictureFiles",
+    "PoseTable",
+    "PredictionWriter",
+    "VideoFile",
+    "plan_output",
+]
+
+TableKind = Literal["csv", "json"]
+
+SCHEMA = 1
+"""Version of the JSON file."""
+
+
+class PredictionWriter(ABC):
+    """Takes predictions one after the other and leaves files behind.
+
+    Attributes
+    ----------
+    written : list of Path
+        Files that are complete.
+    """
+
+    def __init__(self) -> None:
+        self.written: list[Path] = []
+
+    @abstractmethod
+    def write(self, prediction: Prediction) -> None:
+        """Take in the next frame."""
+
+    def close(self, complete: bool) -> None:
+        """Finish the files, or remove them where they are not `complete`."""
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(complete=kind is None)
+
+
+class PoseTable(PredictionWriter):
+    """All poses as CSV or JSON, one row per face and method.
+
+    Parameters
+    ----------
+    path : Path
+    kind : {'csv', 'json'}
+    methods : sequence of str
+    about : mapping
+        Further facts for the head of the JSON file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: TableKind,
+        methods: Sequence[str],
+        about: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.methods = methods
+        self._partial = path.with_name(path.name + ".partial")
+        self._stream = _open_for_writing(self._partial, path)
+        self._csv: csv.DictWriter[str] | None = None
+        self._rows = 0
+        if kind == "csv":
+            self._csv = csv.DictWriter(self._stream, ROW_COLUMNS, lineterminator="\n")
+            self._csv.writeheader()
+        else:
+            head = {"schema": SCHEMA, "hpbench": __version__, **about, "methods": list(methods)}
+            self._stream.write(json.dumps(head, indent=1)[:-2] + ',\n "rows": [')
+
+    def write(self, prediction: Prediction) -> None:
+        """Append the rows of one frame."""
+        for row in prediction_rows(prediction, self.methods):
+            if self._csv is not None:
+                self._csv.writerow(row)
+            else:
+                separator = ",\n  " if self._rows else "\n  "
+                self._stream.write(separator + json.dumps(row, allow_nan=False))
+            self._rows += 1
+
+    def close(self, complete: bool) -> None:
+        """Give the table its name, or remove it."""
+        if complete and self._csv is None:
+            self._stream.write("\n ]\n}\n")
+        self._stream.close()
+        if complete:
+            os.replace(self._partial, self.path)  # noqa: PTH105 - atomic on one file system
+            self.written.append(self.path)
+        else:
+            self._partial.unlink()
+
+
+class PictureFiles(PredictionWriter):
+    """One drawn picture per readable picture.
+
+    Parameters
+    ----------
+    out : Path
+        Folder, below which names are kept as ``NAME_pose.SUFFIX``; or the one file to write.
+    one_file : bool
+        Whether `out` is the file.
+    methods : sequence of str
+    style : {'axes', 'cube'}
+    """
+
+    def __init__(self, out: Path, one_file: bool, methods: Sequence[str], style: DrawStyle) -> None:
+        super().__init__()
+        self.out = out
+        self.one_file = one_file
+        self.methods = methods
+        self.style: DrawStyle = style
+
+    def write(self, prediction: Prediction) -> None:
+        """Draw and store one picture."""
+        if prediction.frame.image is None:
+            return
+        path = self.out
+        if not self.one_file:
+            name = Path(prediction.frame.name)
+            path = self.out / name.with_name(f"{name.stem}_pose{name.suffix}")
+        _write_picture(path, draw_prediction(prediction, self.methods, self.style))
+        self.written.append(path)
+
+
+class VideoFile(PredictionWriter):
+    """A drawn MPEG-4 video, without sound.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.mp4``.
+    fps : float
+    live : bool
+        Frames come in real time and slower than `fps`: each is repeated until the next.
+    methods : sequence of str
+    style : {'axes', 'cube'}
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, fps: float, live: bool, methods: Sequence[str], style: DrawStyle
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.fps = fps
+        self.live = live
+        self.methods = methods
+        self.style: DrawStyle = style
+        self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        _open_for_writing(self._partial, path).close()
+        self._video: Any = None
+        self._size_wh = (0, 0)
+        self._frames = 0
+
+    def write(self, prediction: Prediction) -> None:
+        """Draw and append one frame.
+
+        Raises
+        ------
+        DataError
+            If the video cannot be written.
+        """
+        import cv2
+
+        drawn = draw_prediction(prediction, self.methods, self.style, MAX_VIDEO_WIDTH_PX)
+        image_bgr = cv2.cvtColor(_even(drawn), cv2.COLOR_RGB2BGR)
+        if self._video is None:
+            self._open((image_bgr.shape[1], image_bgr.shape[0]))
+        elif (image_bgr.shape[1], image_bgr.shape[0]) != self._size_wh:
+            # OpenCV would drop a frame of another size without a word.
+            image_bgr = cv2.resize(image_bgr, self._size_wh)
+        due = self._frames + 1
+        if self.live and prediction.frame.time_s is not None:
+            due = max(due, round(prediction.frame.time_s * self.fps) + 1)
+        for _ in range(due - self._frames):
+            self._video.write(image_bgr)
+        self._frames = due
+
+    def _open(self, size_wh: tuple[int, int]) -> None:
+        import cv2
+
+        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+        self._video = cv2.VideoWriter(str(self._partial), fourcc, self.fps, size_wh)
+        self._size_wh = size_wh
+        if not self._video.isOpened():
+            raise DataError(
+                f"{self.path}: a video of {size_wh[0]}x{size_wh[1]} at {self.fps:g} frames per "
+                "second cannot be written"
+            )
+
+    def close(self, complete: bool) -> None:
+        """Give the video its name, or remove it."""
+        if self._video is not None:
+            self._video.release()
+        if complete and self._video is not None:
+            os.replace(self._partial, self.path)  # noqa: PTH105
+            self.written.append(self.path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Without the last row and column where they are odd; MPEG-4 stores colour in pairs."""
+    height, width = image.shape[:2]
+    return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
+
+
+def _open_for_writing(path: Path, shown: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise DataError(
+            f"{shown}: cannot be written ({error.strerror}); name another --out"
+        ) from error
+
+
+def _write_picture(path: Path, image: npt.NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    lossy = path.suffix.lower() in {".jpg", ".jpeg", ".webp"}
+    options: dict[str, Any] = {"quality": 92} if lossy else {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path, **options)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be written ({reason}); name another --out") from error
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlan:
+    """Which files are to be written.
+
+    Attributes
+    ----------
+    table : Path or None
+    table_kind : {'csv', 'json'}
+    pictures : Path or None
+        Folder of drawn pictures, or the one drawn picture.
+    one_picture : bool
+    video : Path or None
+    """
+
+    table: Path | None = None
+    table_kind: TableKind = "csv"
+    pictures: Path | None = None
+    one_picture: bool = False
+    video: Path | None = None
+
+    def open(
+        self, source: Source, methods: Sequence[str], style: DrawStyle, about: Mapping[str, Any]
+    ) -> list[PredictionWriter]:
+        """Open the files.
+
+        Raises
+        ------
+        DataError
+            If one cannot be written.
+        """
+        writers: list[PredictionWriter] = []
+        if self.table is not None:
+            writers.append(PoseTable(self.table, self.table_kind, methods, about))
+        if self.pictures is not None:
+            writers.append(PictureFiles(self.pictures, self.one_picture, methods, style))
+        if self.video is not None:
+            assert source.fps is not None
+            writers.append(VideoFile(self.video, source.fps, source.live, methods, style))
+        return writers
+
+
+def plan_output(out: Path, source: Source, draws: bool, table_kind: TableKind | None) -> OutputPlan:
+    """Decide by ``--out``, ``--draw`` and ``--format`` what is written.
+
+    Parameters
+    ----------
+    out : Path
+        A folder (no suffix, or one that exists) for table and drawings; or one file: ``.csv``,
+        ``.json``, a picture for one picture, ``.mp4`` for a video or camera.
+    source : Source
+    draws : bool
+        Whether anything is drawn.
+    table_kind : {'csv', 'json'} or None
+        None: csv in a folder, by the suffix for a file.
+
+    Returns
+    -------
+    OutputPlan
+
+    Raises
+    ------
+    UsageError
+        If `out` is a file that does not go with the source or the other options.
+    """
+    suffix = out.suffix.lower()
+    if out.is_dir() or not suffix:
+        return _plan_folder(out, source, draws, table_kind or "csv")
+    if suffix in {".csv", ".json"}:
+        kind: TableKind = "csv" if suffix == ".csv" else "json"
+        if table_kind not in {None, kind}:
+            raise UsageError(f"--out {out} and --format {table_kind} contradict each other")
+        return OutputPlan(table=out, table_kind=kind)
+    if not draws:
+        raise UsageError(f"--out {out}: with --draw none only .csv, .json or a folder is written")
+    if table_kind is not None:
+        raise UsageError(f"--out {out}: holds no table; name a folder to use --format {table_kind}")
+    if suffix == ".mp4":
+        if source.fps is None:
+            raise UsageError(f"--out {out}: {source.name} is no video; name a picture or a folder")
+        return OutputPlan(video=out)
+    if suffix in IMAGE_SUFFIXES:
+        if source.fps is not None or source.total != 1:
+            raise UsageError(f"--out {out}: {source.name} is not one picture; name a folder")
+        if out.exists() and Path(source.name).expanduser().samefile(out):
+            raise UsageError(f"--out {out}: is the picture itself; name another file")
+        return OutputPlan(pictures=out, one_picture=True)
+    raise UsageError(
+        f"--out {out}: unknown kind of file '{out.suffix}'; name a folder, or a file that ends in "
+        f".csv .json .mp4 {' '.join(sorted(IMAGE_SUFFIXES))}"
+    )
+
+
+def _plan_folder(out: Path, source: Source, draws: bool, table_kind: TableKind) -> OutputPlan:
+    table = out / f"poses.{table_kind}"
+    if not draws:
+        return OutputPlan(table=table, table_kind=table_kind)
+    if source.fps is None:
+        return OutputPlan(table=table, table_kind=table_kind, pictures=out)
+    stem = source.name.replace(":", "") if source.live else Path(source.name).stem
+    return OutputPlan(table=table, table_kind=table_kind, video=out / f"{stem}_pose.mp4")

@@ -1,0 +1,270 @@
+"""Where pictures to predict on come from: one picture, a folder, a video, a camera."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import DataError, ImageError, UsageError
+from hpbench.images import IMAGE_SUFFIXES, read_rgb
+
+__all__ = ["VIDEO_SUFFIXES", "Frame", "LiveCamera", "Pictures", "Source", "Video", "open_source"]
+
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+
+DEFAULT_FPS = 25.0
+"""Frames per second where a video or camera does not say."""
+
+_CAMERA = re.compile(r"(?:camera:)?(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes
+    ----------
+    name : str
+        File name, below the folder where a folder was named; ``camera:0``.
+    image : ndarray, shape (height, width, 3), uint8, or None
+        RGB; None if the file cannot be read.
+    problem : str or None
+        Why it cannot be read.
+    number : int or None
+        From 0, of a video or camera.
+    time_s : float or None
+        Since the first frame, of a video or camera.
+    """
+
+    name: str
+    image: npt.NDArray[np.uint8] | None
+    problem: str | None = None
+    number: int | None = None
+    time_s: float | None = None
+
+
+class Source(ABC):
+    """Frames in order.
+
+    Attributes
+    ----------
+    name : str
+        As the user wrote it.
+    total : int or None
+        Number of frames, where it is known; that of a video is what its header says.
+    fps : float or None
+        Frames per second; None for pictures that do not follow each other.
+    live : bool
+        Whether frames come in real time and without end.
+    notes : list of str
+        What the user should be told after the last frame.
+    """
+
+    fps: float | None = None
+    live: bool = False
+
+    def __init__(self, name: str, total: int | None) -> None:
+        self.name = name
+        self.total = total
+        self.notes: list[str] = []
+
+    @abstractmethod
+    def frames(self) -> Iterator[Frame]:
+        """All frames. A picture that cannot be read is a frame with a problem."""
+
+
+class Pictures(Source):
+    """One picture, or all pictures of a folder and its subfolders.
+
+    Parameters
+    ----------
+    name : str
+    paths : sequence of Path
+    folder : Path
+        Names of frames are relative to it.
+    """
+
+    def __init__(self, name: str, paths: Sequence[Path], folder: Path) -> None:
+        super().__init__(name, len(paths))
+        self.paths = paths
+        self.folder = folder
+
+    def frames(self) -> Iterator[Frame]:
+        """All pictures in the order of their names."""
+        for path in self.paths:
+            name = path.relative_to(self.folder).as_posix()
+            try:
+                yield Frame(name, read_rgb(path))
+            except ImageError as error:
+                yield Frame(name, None, str(error).replace(str(path), path.name))
+
+
+class Video(Source):
+    """A video file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be opened or holds no frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _opened(str(path)) as capture:
+            if not capture.isOpened() or not capture.read()[0]:
+                raise DataError(f"{path}: cannot be read as a video; is it damaged or empty?")
+            super().__init__(str(path), _count(capture))
+            self.fps = _rate(capture)
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames; times follow from their number and the nominal rate."""
+        with _opened(str(self.path)) as capture:
+            number = 0
+            for image in _images(capture):
+                yield Frame(self.path.name, image, number=number, time_s=number / _rate(capture))
+                number += 1
+        # Headers are often off by a frame or two.
+        if self.total is not None and number < self.total - max(2, 0.01 * self.total):
+            self.notes.append(
+                f"{self.path}: ends after {number} of {self.total} frames; it is damaged or cut off"
+            )
+
+
+class LiveCamera(Source):
+    """A camera of this machine.
+
+    Parameters
+    ----------
+    index : int
+        As the system counts them, from 0.
+
+    Raises
+    ------
+    DataError
+        If there is no such camera, or it gives no picture.
+    """
+
+    live = True
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"camera:{index}", None)
+        self.index = index
+        with _opened(index) as capture:
+            if not capture.isOpened() or not capture.read()[0]:
+                raise DataError(
+                    f"camera {index}: cannot be opened; is it plugged in, free and readable? "
+                    "Cameras count from 0"
+                )
+            self.fps = _rate(capture)
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames as they come, without end."""
+        with _opened(self.index) as capture:
+            start = time.perf_counter()
+            for number, image in enumerate(_images(capture)):
+                yield Frame(self.name, image, number=number, time_s=time.perf_counter() - start)
+
+
+def open_source(text: str) -> Source:
+    """Find out what the user named.
+
+    Parameters
+    ----------
+    text : str
+        A picture, a folder, a video, or a camera as ``0`` or ``camera:0``. What exists as a
+        file is a file.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    UsageError
+        If the file is neither picture nor video by its suffix.
+    DataError
+        If it does not exist, cannot be read, or a folder holds no picture.
+    """
+    path = Path(text).expanduser()
+    camera = _CAMERA.fullmatch(text.strip())
+    if camera and not path.exists():
+        return LiveCamera(int(camera[1]))
+    if not path.exists():
+        raise DataError(f"{text}: no such picture, folder or video")
+    if path.is_dir():
+        return _folder(text, path)
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return Pictures(text, [path], path.parent)
+    if suffix in VIDEO_SUFFIXES:
+        return Video(path)
+    raise UsageError(
+        f"{text}: unknown kind of file '{path.suffix}'; pictures end in "
+        f"{' '.join(sorted(IMAGE_SUFFIXES))}, videos in {' '.join(sorted(VIDEO_SUFFIXES))}"
+    )
+
+
+def _folder(text: str, folder: Path) -> Pictures:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not pictures:
+        raise DataError(f"{text}: holds no picture ({' '.join(sorted(IMAGE_SUFFIXES))})")
+    source = Pictures(text, pictures, folder)
+    videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
+    if videos:
+        source.notes.append(f"{text}: {videos} videos left out; name each on its own")
+    return source
+
+
+@contextmanager
+def _opened(name: str | int) -> Iterator[Any]:
+    """A ``cv2.VideoCapture`` that keeps its own complaints to itself."""
+    # Read by OpenCV when it opens its first video; -8 is FFmpeg's AV_LOG_QUIET.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        capture = cv2.VideoCapture(name)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    try:
+        yield capture
+    finally:
+        capture.release()
+
+
+def _images(capture: Any) -> Iterator[npt.NDArray[np.uint8]]:
+    import cv2
+
+    while True:
+        read, image_bgr = capture.read()
+        if not read:
+            return
+        yield cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
+
+
+def _count(capture: Any) -> int | None:
+    import cv2
+
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if math.isfinite(count) and count > 0 else None
+
+
+def _rate(capture: Any) -> float:
+    import cv2
+
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return float(rate) if math.isfinite(rate) and 0.0 < rate <= 1000.0 else DEFAULT_FPS

@@ -1,0 +1,140 @@
+"""Following faces from frame to frame of a video, and smoothing their rotations.
+
+Benchmarks never smooth: each picture is answered on its own. Smoothing is for looking at
+videos, where the eye takes the jitter of single answers for movement of the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.transform import Rotation
+
+from hpbench.face import iou
+
+__all__ = ["RotationSmoother", "Tracker", "slerp"]
+
+Array = npt.NDArray[np.float64]
+
+
+class Tracker:
+    """Gives the faces of successive frames numbers that stay with them.
+
+    A face belongs to the track whose last box it overlaps; where several could, the pairing
+    with the largest sum of overlaps is taken.
+
+    Parameters
+    ----------
+    min_iou : float
+        Boxes that overlap by less are never the same face.
+    keep_s : float
+        A track lives on for so long without being seen, since detectors miss single frames.
+    """
+
+    def __init__(self, min_iou: float = 0.3, keep_s: float = 0.5) -> None:
+        self.min_iou = min_iou
+        self.keep_s = keep_s
+        self._count = 0
+        self._last_seen: dict[int, tuple[Array, float]] = {}
+
+    def update(self, boxes_xyxy: npt.ArrayLike, time_s: float) -> list[int]:
+        """Numbers, from 1, of the faces in one frame.
+
+        Parameters
+        ----------
+        boxes_xyxy : array_like, shape (n, 4)
+        time_s : float
+            Not less than that of the frame before.
+
+        Returns
+        -------
+        list of int
+            One per box, in order.
+        """
+        boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+        self._last_seen = {
+            number: seen
+            for number, seen in self._last_seen.items()
+            if time_s - seen[1] <= self.keep_s
+        }
+        known = list(self._last_seen)
+        overlap = np.array([[iou(self._last_seen[n][0], box) for n in known] for box in boxes])
+        overlap = overlap.reshape(len(boxes), len(known))
+        overlap[overlap < self.min_iou] = 0.0
+        numbers = [0] * len(boxes)
+        for row, column in zip(*linear_sum_assignment(overlap, maximize=True), strict=True):
+            if overlap[row, column] > 0.0:
+                numbers[row] = known[column]
+        for place, box in enumerate(boxes):
+            if not numbers[place]:
+                self._count += 1
+                numbers[place] = self._count
+            self._last_seen[numbers[place]] = (box, time_s)
+        return numbers
+
+
+class RotationSmoother:
+    """Exponential smoothing on the rotation group.
+
+    Each new answer pulls the smoothed rotation towards it along the shortest turn, by the share
+    ``1 - exp(-dt / time_constant)`` of that turn. So the result does not depend on the frame
+    rate, answers after a gap weigh more, and a head that turns steadily is followed
+    `time_constant` late.
+
+    Parameters
+    ----------
+    time_constant_s : float
+        Above 0.
+    """
+
+    def __init__(self, time_constant_s: float = 0.15) -> None:
+        if not time_constant_s > 0.0:
+            raise ValueError(f"time_constant_s is {time_constant_s}, must be above 0")
+        self.time_constant_s = time_constant_s
+        self._state: dict[Hashable, tuple[Array, float]] = {}
+
+    def update(self, key: Hashable, R_cam: npt.ArrayLike, time_s: float) -> Array:
+        """Take in one answer and return the smoothed rotation.
+
+        Parameters
+        ----------
+        key : hashable
+            What is smoothed on its own: a track and a method.
+        R_cam : array_like, shape (3, 3)
+        time_s : float
+
+        Returns
+        -------
+        ndarray, shape (3, 3)
+            The answer itself where the key is new.
+        """
+        answer = np.asarray(R_cam, dtype=np.float64)
+        smoothed = answer
+        if key in self._state:
+            before, then_s = self._state[key]
+            share = 1.0 - math.exp(-max(time_s - then_s, 0.0) / self.time_constant_s)
+            smoothed = slerp(before, answer, share)
+        self._state[key] = (smoothed, time_s)
+        return smoothed
+
+
+def slerp(R_from: npt.ArrayLike, R_to: npt.ArrayLike, share: float) -> Array:
+    """Rotation that lies a share of the way along the shortest turn between two.
+
+    Parameters
+    ----------
+    R_from, R_to : array_like, shape (3, 3)
+    share : float
+        0 for `R_from`, 1 for `R_to`.
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+    """
+    start = Rotation.from_matrix(np.asarray(R_from, dtype=np.float64))
+    turn = (start.inv() * Rotation.from_matrix(np.asarray(R_to, dtype=np.float64))).as_rotvec()
+    return np.asarray((start * Rotation.from_rotvec(share * turn)).as_matrix())
