@@ -47,6 +47,7 @@ def main() -> None:
         even_yaw=True,
         lamp_share=0.0,
         occluder_share=0.15,
+        showcase=True,
     )
     with tempfile.TemporaryDirectory() as folder:
         rendered = Path(folder) / "rendered"

@@ -97,9 +97,9 @@ class HeadBuilder:
         middle = (left + right) / 2
         return FringeBox(
             centre_x=float(middle[0]),
-            half_width=0.98 * apart,
+            half_width=1.05 * apart,
             lowest_y=float(middle[1]) + 0.50 * apart,
-            behind_z=float(middle[2]) - 0.10 * apart,
+            behind_z=float(middle[2]) - 0.25 * apart,
         )
 
     def skin_texture_path(self, identity: Identity) -> Path:

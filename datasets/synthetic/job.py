@@ -66,6 +66,14 @@ class RenderSpec:
         A factor to move; each scene is then rendered once per value.
     even_yaw
         Spread yaw in equal steps over its range instead of drawing it.
+    lamp_share, occluder_share
+        Share of pictures lit by lamps although there are environments, and of those in which
+        something is worn or held before the face.
+    showcase
+        Pictures for people to look at: every fringe is kept off the eyes, nothing is held
+        before the face, and the background is the environment that lights the head.
+    shard
+        Pictures per folder; the unit in which an interrupted run goes on.
     """
 
     count: int
@@ -78,6 +86,7 @@ class RenderSpec:
     even_yaw: bool = False
     lamp_share: float = 0.25
     occluder_share: float = 0.2
+    showcase: bool = False
     shard: int = 120
 
     def __post_init__(self) -> None:
@@ -193,11 +202,22 @@ def scenes(
             place = (scene_index * _coprime_stride(spec.total)) % spec.total
             share = (place + 0.5) / spec.total
             scene = dataclasses.replace(scene, yaw_deg=yaw.low + share * (yaw.high - yaw.low))
+        if spec.showcase:
+            scene = _showcase(scene)
         value: float | str | None = None
         if spec.sweep:
             value = spec.sweep.values[step]
             scene = apply_factor(scene, spec.sweep.factor, value)
         yield number, scene, value
+
+
+def _showcase(scene: Scene) -> Scene:
+    return dataclasses.replace(
+        scene,
+        identity=dataclasses.replace(scene.identity, fringe_kept_off_eyes=True),
+        background="environment" if scene.environment else scene.background,
+        occluder="none" if scene.occluder == "patch" else scene.occluder,
+    )
 
 
 def label_row(
@@ -268,11 +288,11 @@ def label_row(
 
 def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
     """Make ``out``, or check that it holds an earlier run of the same spec."""
-    content = json.dumps(spec.to_json() | {"environments": sorted(environments)}, indent=1)
+    wanted = spec.to_json() | {"environments": sorted(environments)}
     marker = out / SPEC_NAME
     try:
         if marker.is_file():
-            if marker.read_text(encoding="utf-8") != content:
+            if _read_spec(marker) != json.loads(json.dumps(wanted)):
                 raise DataError(
                     f"{out} holds a data set of other settings ({SPEC_NAME}); "
                     "name another folder, or delete it first"
@@ -282,9 +302,19 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
             raise DataError(f"{out} is not empty and holds no rendered data set; name another")
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)
-        _write_atomically(marker, content.encode())
+        _write_atomically(marker, json.dumps(wanted, indent=1).encode())
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _read_spec(marker: Path) -> dict[str, Any]:
+    """Settings of an earlier run; those that did not exist then had today's defaults."""
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{marker} is damaged; delete its folder and render again") from error
+    defaults = json.loads(json.dumps(RenderSpec(count=1).to_json()))
+    return defaults | (found if isinstance(found, dict) else {})
 
 
 def _render_in_processes(

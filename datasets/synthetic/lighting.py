@@ -47,7 +47,11 @@ SH_CONSTANTS = np.array(
 COSINE_LOBE = np.array([1.0] + [2.0 / 3.0] * 3 + [0.25] * 5)
 
 # How much of the light's colour a camera takes out; all of it would make sunsets noon.
-WHITE_BALANCE_SHARE = 0.75
+WHITE_BALANCE_SHARE = 0.6
+
+# Second-order harmonics lack the many small bounces that mix colours on a real face: taken
+# as they are, a blue sky over green grass paints skin purple.
+LIGHT_SATURATION = 0.6
 
 # The share of the sphere whose brightness is treated as a lamp of its own, with a shadow.
 KEY_LIGHT_PERCENTILE = 99.0
@@ -200,8 +204,8 @@ def environment_light(
     gain = scale * _white_balance(sh, lights, colours)
     rig = LightRig(
         lights,
-        (colours * gain).astype(np.float32),
-        (sh * gain).astype(np.float32),
+        _paler(colours * gain),
+        _paler(sh * gain),
         (environment.small_panorama * gain).astype(np.float32),
         rotation,
     )
@@ -325,7 +329,13 @@ def _white_balance(sh: NDArray[np.float64], lights: Floats, colours: Floats) -> 
     """Gains (3,) that take out most of the light's colour, as cameras do by themselves."""
     rgb = np.maximum(_metered_rgb(sh, lights, colours), 1e-6)
     gains = (float(rgb @ LUMINANCE) / rgb) ** WHITE_BALANCE_SHARE
-    return np.clip(gains, 0.4, 2.5)
+    return np.clip(gains, 0.6, 1.7)
+
+
+def _paler(light: NDArray[np.float64]) -> Floats:
+    """Light (N, 3) with part of its colour taken out, brightness kept."""
+    grey = (light @ LUMINANCE)[:, None]
+    return (grey + LIGHT_SATURATION * (light - grey)).astype(np.float32)
 
 
 def _facing_normals() -> Floats:

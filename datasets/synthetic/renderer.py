@@ -52,6 +52,7 @@ _SHADOW_DEPTH_DM = 6.0
 _FIELD_HALF_DM = 1.4  # half of the pictured field at the face, before zoom
 _BASE_EXPOSURE = 0.62
 _OPAQUE = (0.0, 2.0)
+_BROW_COVER, _LASH_COVER = 1.6, 0.8
 _SKIN_BLEACH = 0.2  # MakeHuman's skins are redder than cameras show them
 _REFERENCE_REFLECTANCE = 0.40  # of a light skin; darker ones are exposed longer, as cameras do
 # A landmark counts as seen when nothing lies more than this before it.
@@ -259,8 +260,8 @@ class HeadRenderer:
         lash = library.part(library.eyelashes[person.eyelash])
         brow_tint = tuple(0.25 * value for value in person.hair_tint)
         strands: list[tuple[Part, str, tuple[float, ...], float]] = [
-            (brow, "CLOTH", brow_tint, 0.0),
-            (lash, "CLOTH", (0.01, 0.008, 0.007), 0.0),
+            (brow, "CLOTH", brow_tint, _BROW_COVER),
+            (lash, "CLOTH", (0.02, 0.016, 0.014), _LASH_COVER),
         ]
         for part in (brow, lash):
             self._upload_part(part, vertices)
@@ -552,9 +553,9 @@ class HeadRenderer:
         skull = self.library.joint(vertices, "head____head").astype(np.float64)
         identity = np.array([0.0, 0.0, 0.0, 1.0])
         pose = NeckPose(identity, identity, skull, skull, skull)
+        eyes, teeth = self.library.eyes, self.library.teeth
         targets = {"body": body} | {
-            part.name: self.builder.part_layer(part, vertices)
-            for part in (self.library.eyes, self.library.teeth)
+            part.name: self.builder.part_layer(part, vertices) for part in (eyes, teeth)
         }
         sums = {name: np.zeros(len(layer.vertices)) for name, layer in targets.items()}
         weights = {name: np.full(len(layer.vertices), 1e-6) for name, layer in targets.items()}
@@ -580,9 +581,11 @@ class HeadRenderer:
                 sums[name] += cosine * lit
                 weights[name] += cosine
         self._meshes.clear()
+        # Light that is thrown on from skin to skin never leaves a crease black; teeth get more
+        # of it, since the base mesh's mouth is shut and an expression opens it.
         return {
-            name: np.clip(sums[name] / weights[name], 0.03, 1.0).astype(np.float32)
-            for name in targets
+            name: np.clip(sums[name] / weights[name], darkest, 1.0).astype(np.float32)
+            for name, darkest in (("body", 0.03), (eyes.name, 0.1), (teeth.name, 0.35))
         }
 
     def _upload_for_bake(self, body: Layer) -> None:

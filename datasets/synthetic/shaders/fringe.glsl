@@ -13,7 +13,7 @@ bool cut_away(vec2 uv) {
     if (across > 1.0 || v_rest.z < fringe_box.z) return false;
     // Strands end at different heights, tapering over a finger's width; at the temples the
     // cut runs out instead of stepping.
-    float longest = fringe_box.y - 0.5 * smoothstep(0.75, 1.0, across);
+    float longest = fringe_box.y - 0.5 * smoothstep(0.85, 1.0, across);
     float length = 0.10 * strand_noise(uv.x * 170.0) + 0.12 * strand_noise(uv.x * 610.0 + 7.0);
     return v_rest.y < longest + length;
 }

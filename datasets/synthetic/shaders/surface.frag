@@ -110,7 +110,9 @@ void main() {
         colour += light_colour[i] * arrives * (albedo * soft_k + shine * gloss);
     }
     vec3 r = reflect(-to_eye, n);
-    colour += shine * soft_light(r) * schlick(0.028, facing) * v_openness * v_openness * 0.6;
+    // Skin is rough: at grazing angles it mirrors far less than Fresnel's law for a plane says.
+    float sheen = min(schlick(0.028, facing), 0.12) * v_openness * v_openness;
+    colour += 0.6 * shine * soft_light(r) * sheen;
 #elif MATERIAL == HAIR
     // Two highlights along the strands (Kajiya and Kay, SIGGRAPH 1989); strands run along v.
     // The root evens out textures that are painted half dark, half bright.
@@ -157,13 +159,15 @@ void main() {
         float k = max(dot(n, light_direction[i]), 0.0);
         vec3 h = normalize(light_direction[i] + to_eye);
         float gloss = schlick(0.04, dot(h, to_eye)) * lobe(dot(n, h), 30.0) * step(0.001, k);
-        colour += light_colour[i] * (i == 0 ? lit : 1.0) * (albedo * k + shine * gloss);
+        float glossy = alpha_max < 2.0 ? 0.0 : shine;
+        colour += light_colour[i] * (i == 0 ? lit : 1.0) * (albedo * k + glossy * gloss);
     }
 #endif
     if (alpha_min >= 0.5 || alpha_max >= 2.0) alpha = 1.0;
 #if MATERIAL == CLOTH
-    // Thin hairs of brows and lashes fade away when textures shrink; a picture keeps them.
-    else alpha = min(1.0, 1.8 * alpha);
+    // Thin hairs of brows fade away when textures shrink; for blended strands, shine says how
+    // much of their cover to give back.
+    else alpha = min(1.0, shine * alpha);
 #endif
     fragment = vec4(min(colour, vec3(60.0)) * alpha, alpha);
 }
