@@ -121,6 +121,8 @@ class Dataset(ABC):
     Options: ClassVar[type[BaseOptions]] = BaseOptions
     contract: ClassVar[int] = CONTRACT_VERSION
     needs_root: ClassVar[bool] = True
+    root_is: ClassVar[Literal["DIR", "FILE"]] = "DIR"
+    """What the user names with ``--data NAME=...``."""
     card: ClassVar[DatasetCard]
     protocols: ClassVar[tuple[Protocol, ...]]
     """Named protocols; the first one is the recommended default and is called ``default``."""
@@ -171,7 +173,7 @@ class Dataset(ABC):
         variable = f"HPBENCH_DATA/{self.name}"
         if self.root is None:
             raise DataError(
-                f"data set '{self.name}' needs its folder: --data {self.name}=DIR (or ${variable})"
+                f"data set '{self.name}' needs its folder: --data {self.name}={self.root_is} (or ${variable})"
                 + (f". {self.card.how_to_get}" if self.card.how_to_get else "")
             )
         if not self.root.exists():

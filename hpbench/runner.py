@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,7 +30,7 @@ from hpbench.spec import Spec, build_options, parse_specs, suggest
 from hpbench.store import AnswerStore, LazyRecords, faces_key
 from hpbench.timing import TimingMode, TimingPass, TimingSettings, time_cells
 
-__all__ = ["RunSpec", "resolve_device", "resolve_protocol", "run"]
+__all__ = ["RunSpec", "open_dataset", "resolve_device", "run"]
 
 ANNOTATED = "annotated"
 
@@ -56,6 +56,10 @@ class RunSpec(BaseModel):
         Faces of the timing pass; 0 leaves it out.
     timing : {'off', 'quick', 'full'}
         ``full`` adds throughput over batch sizes, one core against all, cold start and memory.
+    engine : {'local', 'ray'}
+        ``ray`` spreads the accuracy pass over a Ray cluster.
+    address : str or None
+        Of the cluster; None starts Ray on this machine.
     fresh : bool
         Compute everything, also what an earlier run has computed on unchanged data.
     workers : int or None
@@ -79,6 +83,8 @@ class RunSpec(BaseModel):
     plugins: tuple[Path, ...] = ()
     timing_images: int = 32
     timing: TimingMode = "quick"
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
     fresh: bool = False
     workers: int | None = None
     seed: int = 0
@@ -168,30 +174,38 @@ def _timing_pass(cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse) 
     return time_cells(cells, settings)
 
 
-def resolve_protocol(
-    kind: type[Dataset], item: Spec, protocol_name: str, boxes: str
-) -> tuple[dict[str, Any], Protocol]:
-    """Options of a data set and the protocol that they amount to.
+def open_dataset(
+    kind: type[Dataset],
+    item: Spec,
+    root: Path | None = None,
+    protocol_name: str = "default",
+    boxes: str = ANNOTATED,
+) -> tuple[Dataset, Protocol]:
+    """Make a data set and settle the protocol that its options amount to.
 
     Parameters
     ----------
     kind : type of Dataset
     item : Spec
         The user's spec; its options win over those of the named protocol.
+    root : Path or None
+        Folder of the data set.
     protocol_name : str
     boxes : str
+        ``annotated``, or the identity of a detector.
 
     Returns
     -------
-    options : dict
-        For :func:`hpbench.spec.build_options`.
+    dataset : Dataset
+        Nothing is read yet, save a file that an option names.
     protocol : Protocol
-        Its settings are still those of the named protocol; the data set fills in the rest.
+        With all settings of the data set; options that differ from the named protocol are in
+        its name, as in ``default (box=pt2d-visible)``.
 
     Raises
     ------
     UsageError
-        If the data set has no such protocol.
+        If the data set has no such protocol, or an option does not fit.
     """
     known = {protocol.name: protocol for protocol in kind.protocols}
     if protocol_name not in known:
@@ -200,14 +214,17 @@ def resolve_protocol(
             f"{suggest(protocol_name, known)}"
         )
     base = known[protocol_name]
+    options = {**base.settings, **item.options}
+    dataset = kind(root, build_options(kind.Options, options, f"data set '{item.name}'"))
+    settings = dataset.protocol_settings()
     changed = ",".join(
-        f"{key}={value}"
-        for key, value in sorted(item.options.items())
-        if str(base.settings.get(key)) != value
+        f"{key}={settings.get(key)}"
+        for key in sorted(item.options)
+        if settings.get(key) != base.settings.get(key)
     )
     name = f"{base.name} ({changed})" if changed else base.name
-    options = {**base.settings, **item.options}
-    return options, base.model_copy(update={"name": name, "boxes": boxes})
+    update = {"name": name, "boxes": boxes, "settings": settings}
+    return dataset, base.model_copy(update=update)
 
 
 def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
@@ -223,14 +240,11 @@ def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Pro
     prepared: dict[str, tuple[Dataset, Protocol]] = {}
     for item in items:
         kind = DATASETS.load(item.name, spec.plugins)
-        options, protocol = resolve_protocol(kind, item, spec.protocol, boxes)
         root = Path(item.path) if item.path else spec.data.get(item.name)
-        dataset = kind(root, build_options(kind.Options, options, f"data set '{item.name}'"))
-        settings = dataset.protocol_settings()
         key = item.name if names.count(item.name) == 1 else str(item)
         if key == item.name and key in prepared:
             key = f"{item.name}={item.path}"
-        prepared[key] = (dataset, protocol.model_copy(update={"settings": settings}))
+        prepared[key] = open_dataset(kind, item, root, spec.protocol, boxes)
     return prepared
 
 

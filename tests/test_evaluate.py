@@ -200,18 +200,40 @@ def test_unknown_protocol_is_refused_with_what_there_is(tmp_path, plugin, labels
         run_here(tmp_path, plugin, labels, "constant", protocol="papper")
 
 
-def test_option_of_the_data_set_changes_the_protocol_hash():
+def aflw2000_protocol(text):
     from hpbench.registry import DATASETS
-    from hpbench.runner import resolve_protocol
-    from hpbench.spec import build_options, parse_spec
+    from hpbench.runner import open_dataset
+    from hpbench.spec import parse_spec
 
-    kind = DATASETS.load("aflw2000")
+    return open_dataset(DATASETS.load("aflw2000"), parse_spec(text))[1]
+
+
+def test_option_of_the_data_set_changes_the_protocol_name_and_hash():
+    changed, default = (
+        aflw2000_protocol("aflw2000[box=pt2d-visible]"),
+        aflw2000_protocol("aflw2000"),
+    )
+    assert changed.name == "default (box=pt2d-visible)"
+    assert changed.hash != default.hash
+
+
+def test_option_that_repeats_the_default_changes_nothing():
+    assert aflw2000_protocol("aflw2000[box=pt3d_68]").hash == aflw2000_protocol("aflw2000").hash
+
+
+def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_path):
+    from hpbench.registry import DATASETS
+    from hpbench.runner import open_dataset
+    from hpbench.spec import parse_spec
+
     hashes = set()
-    for text in ("aflw2000", "aflw2000[box=pt2d-visible]"):
-        options, protocol = resolve_protocol(kind, parse_spec(text), "default", "annotated")
-        settings = kind(None, build_options(kind.Options, options, "it")).protocol_settings()
-        hashes.add(protocol.model_copy(update={"settings": settings}).hash)
-    assert len(hashes) == 2
+    for folder in ("a", "b"):
+        frames = tmp_path / folder / "frames.txt"
+        frames.parent.mkdir()
+        frames.write_text("01/frame_00003\n")
+        spec = parse_spec(f"biwi[frames={frames}]")
+        hashes.add(open_dataset(DATASETS.load("biwi"), spec)[1].hash)
+    assert len(hashes) == 1
 
 
 def test_prefetch_keeps_the_order_and_never_runs_far_ahead():

@@ -40,6 +40,7 @@ class Table(Dataset):
 
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "your own pictures: a CSV or Parquet file with image,yaw,pitch,roll"
+    root_is: ClassVar[Literal["DIR", "FILE"]] = "FILE"
     resample: ClassVar[Literal["image", "group"]] = "group"
     card: ClassVar[DatasetCard] = DatasetCard(
         name="table",

@@ -70,7 +70,7 @@ def _missing_folder(kind: type[Dataset]) -> str | None:
 
     if not kind.needs_root or kind.name in data_roots([], kind.name):
         return None
-    return f"its folder: --data {kind.name}=DIR. {kind.card.how_to_get}".strip()
+    return f"--data {kind.name}={kind.root_is}. {kind.card.how_to_get}".strip()
 
 
 def list_weights() -> None:
