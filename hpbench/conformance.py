@@ -600,15 +600,16 @@ def check_in_plane_rotation(probe: Probe) -> None:
 
 
 def _comparable(probe: Probe) -> tuple[list[Face], Array]:
-    """Up to 24 answered faces, for methods that look at them."""
+    """The 24 answered faces nearest to frontal, for methods that look at them."""
     if not probe.sees_pictures and all(face.landmarks_xy is None for face in probe.faces):
         raise NotApplicableError("by its card the method does not look at the picture")
-    faces, answers, _ = probe.answered()
+    faces, answers, truth = probe.answered()
     if not probe.sees_pictures and float(geodesic_deg(answers, answers[:1]).max()) <= SAME_DEG:
         raise NotApplicableError("by its card the method does not look at the picture")
     if len(faces) < 3:
         raise NotApplicableError(f"only {len(faces)} faces have an answer")
-    return faces[:24], answers[:24]
+    nearest = np.argsort(geodesic_deg(truth, np.eye(3)), kind="stable")[:24]
+    return [faces[place] for place in nearest], answers[nearest]
 
 
 def _answers_to(probe: Probe, faces: Sequence[Face]) -> tuple[Array, list[int]]:

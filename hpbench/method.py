@@ -86,8 +86,10 @@ class WeightsInfo(BaseModel):
     trained_on : tuple of str
         Names of data sets.
     sha256, git_blob : str or None
-        What pins the content; a git blob id (SHA-1 over a header and the content) is public for
-        every file of a public repository, also where no SHA-256 is known.
+        What pins the content; git's id of a file (SHA-1 over a header and the content) is public
+        for every file of a public repository, also where no SHA-256 is known.
+    git_blob_url : str
+        Where that id can be asked for: the contents address of GitHub's API, at a fixed commit.
     source : str
         Where the file comes from, for a person.
     file : str
@@ -105,6 +107,7 @@ class WeightsInfo(BaseModel):
     size_bytes: int | None = None
     sha256: str | None = None
     git_blob: str | None = None
+    git_blob_url: str = ""
     source: str = ""
     file: str = ""
     url: str = ""

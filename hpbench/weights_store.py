@@ -1,18 +1,22 @@
 """Weights files in the user's cache: fetched, verified by their hash, and found again.
 
-Nothing is used unverified where a hash is known, and nothing half-written is ever left under
-the final name: a download that breaks off starts again from the beginning.
+A download is verified before it gets its final name, and one that breaks off starts again from
+the beginning, so nothing half-written is ever used. Beside each file lies ``FILE.sha256``
+(as ``sha256sum -c`` reads it) with the hash that it had when it was stored.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
@@ -23,6 +27,7 @@ __all__ = [
     "cache_folder",
     "cached_file",
     "check_file",
+    "check_weights",
     "fetch_file",
     "fetch_weights",
     "find_named",
@@ -48,6 +53,9 @@ def cached_file(name: str) -> Path | None:
     """A file of the cache by its name, or None where there is none."""
     path = cache_folder() / name
     return path if name and path.is_file() else None
+
+
+# ---- hashes ------------------------------------------------------------------------------------
 
 
 def sha256_of(path: Path) -> str:
@@ -88,114 +96,56 @@ def check_file(path: Path, sha256: str | None, git_blob: str | None = None) -> N
     WeightsError
         If the content is another; the message says both hashes.
     """
+    wrong = _difference(path, sha256, git_blob)
+    if wrong:
+        raise WeightsError(f"{path}: {wrong}; remove it and fetch it again")
+
+
+def _difference(path: Path, sha256: str | None, git_blob: str | None) -> str | None:
+    """How a file differs from what pins its content, or None."""
     if sha256 is not None and sha256_of(path) != sha256:
-        raise WeightsError(
-            f"{path}: altered or incomplete: its SHA-256 is {sha256_of(path)}, not {sha256}; "
-            "remove it and fetch it again"
-        )
+        return f"altered or incomplete: its SHA-256 is {sha256_of(path)}, not {sha256}"
     if git_blob is not None and git_blob_of(path) != git_blob:
-        raise WeightsError(
-            f"{path}: altered or incomplete: its git blob id is {git_blob_of(path)}, "
-            f"not {git_blob}; remove it and fetch it again"
-        )
+        return f"altered or incomplete: its git blob id is {git_blob_of(path)}, not {git_blob}"
+    return None
 
 
-def fetch_file(
-    name: str,
-    url: str,
-    sha256: str | None,
-    git_blob: str | None = None,
-    *,
-    progress: bool = False,
-    stall_s: float = STALL_S,
-) -> Path:
-    """Fetch a file into the cache, unless it lies there already.
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
-    Parameters
-    ----------
-    name : str
-        Name in the cache.
-    url : str
-    sha256, git_blob : str or None
-        What pins the content; at least one of them.
-    progress : bool
-        Draw a bar on the terminal.
-    stall_s : float
-        Seconds without a byte after which the server is given up.
+
+def check_weights(info: WeightsInfo) -> Literal["missing", "verified", "unchanged", "unpinned"]:
+    """State of weights on this machine.
 
     Returns
     -------
-    Path
-        The verified file.
+    str
+        ``verified`` against a published hash; ``unchanged`` since they were stored (no hash is
+        published); ``unpinned``: nothing to compare with.
 
     Raises
     ------
     WeightsError
-        If it cannot be fetched, or its content is not the pinned one; then nothing is stored.
+        If the content is not the pinned one.
     """
-    if sha256 is None and git_blob is None:
-        raise WeightsError(f"{name}: no hash is known, so a download could not be verified")
-    path = cache_folder() / name
-    if path.is_file():
-        check_file(path, sha256, git_blob)
-        return path
-
-    def download(temporary: Path) -> None:
-        _download(url, temporary, name, progress, stall_s)
-        try:
-            check_file(temporary, sha256, git_blob)
-        except WeightsError as error:
-            reason = str(error).partition(": ")[2].partition(";")[0]
-            raise WeightsError(f"{url}: {reason}; nothing was stored") from None
-
-    _put(path, download)
-    return path
+    if info.path is None:
+        return "missing"
+    check_file(info.path, info.sha256, info.git_blob)
+    if info.sha256 is not None or info.git_blob is not None:
+        return "verified"
+    record = _record_of(info.path)
+    if not record.is_file():
+        return "unpinned"
+    check_file(info.path, record.read_text(encoding="utf-8").partition(" ")[0])
+    return "unchanged"
 
 
-def _download(url: str, target: Path, name: str, progress: bool, stall_s: float) -> None:
-    import pooch
-    import requests
-
-    by_hand = f"or fetch it elsewhere and 'hpbench weights add {name} FILE'"
-    get = pooch.HTTPDownloader(timeout=stall_s, progressbar=progress)
-    try:
-        get(url, str(target), None)
-    except requests.exceptions.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "?"
-        raise WeightsError(f"{url}: the server answers {status}; try later, {by_hand}") from error
-    except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
-        raise WeightsError(f"{url}: the download broke off; start it again, {by_hand}") from None
-    except (requests.exceptions.Timeout, requests.exceptions.ConnectionError) as error:
-        what = "sends nothing" if "timed out" in str(error).lower() else "cannot be reached"
-        raise WeightsError(
-            f"{url}: {what}; check the network and start it again, {by_hand}"
-        ) from error
-    except requests.exceptions.RequestException as error:
-        line = str(error).splitlines()[0]
-        raise WeightsError(f"{url}: cannot be fetched ({line}); try later, {by_hand}") from error
+# ---- names -------------------------------------------------------------------------------------
 
 
-def _put(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file under a temporary name and move it into place when it is whole."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise WeightsError(
-            f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
-            "$HPBENCH_CACHE"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def find_named(name: str, known: dict[str, list[WeightsInfo]]) -> list[tuple[str, WeightsInfo]]:
+def find_named(
+    name: str, known: Mapping[str, Sequence[WeightsInfo]]
+) -> list[tuple[str, WeightsInfo]]:
     """Weights behind a name that the user typed.
 
     Parameters
@@ -203,7 +153,7 @@ def find_named(name: str, known: dict[str, list[WeightsInfo]]) -> list[tuple[str
     name : str
         ``METHOD/NAME``, ``NAME`` where only one method has it, the name of the file, or
         ``METHOD`` for all files of a method.
-    known : dict of str to list of WeightsInfo
+    known : mapping of str to sequence of WeightsInfo
         By method.
 
     Returns
@@ -216,41 +166,149 @@ def find_named(name: str, known: dict[str, list[WeightsInfo]]) -> list[tuple[str
     UsageError
         If the name is unknown or stands for weights of several methods.
     """
+    all_known = [(method, info) for method, infos in known.items() for info in infos]
+    if known.get(name):
+        return [(method, info) for method, info in all_known if method == name]
     matching = [
         (method, info)
-        for method, infos in known.items()
-        for info in infos
-        if name in (info.name, info.file, f"{method}/{info.name}", method)
+        for method, info in all_known
+        if name in (info.name, info.file, f"{method}/{info.name}")
     ]
     if not matching:
-        names = [f"{method}/{info.name}" for method, infos in known.items() for info in infos]
+        names = [f"{method}/{info.name}" for method, info in all_known]
         raise UsageError(f"no weights '{name}'; {suggest(name, names)}")
-    if len({method for method, _ in matching}) > 1:
+    if len(matching) > 1:
         full = ", ".join(f"{method}/{info.name}" for method, info in matching)
         raise UsageError(f"'{name}' stands for several weights; write one of {full}")
     return matching
 
 
-def fetch_weights(info: WeightsInfo, *, progress: bool = False, stall_s: float = STALL_S) -> Path:
-    """Fetch weights that a method knows by name.
+# ---- fetching and adding -----------------------------------------------------------------------
+
+
+def fetch_weights(info: WeightsInfo, *, stall_s: float = STALL_S) -> Path:
+    """Fetch weights that a method knows by name, unless they are here.
+
+    Parameters
+    ----------
+    info : WeightsInfo
+    stall_s : float
+        Seconds without a byte after which a server is given up.
+
+    Returns
+    -------
+    Path
+        The verified file.
 
     Raises
     ------
     WeightsError
-        If they can only be fetched by a person; the message says where and what then.
+        If they cannot be fetched (the message says what to do by hand), or their content is not
+        the pinned one; then nothing is stored.
     """
     if info.path is not None:
-        check_file(info.path, info.sha256, info.git_blob)
+        check_weights(info)
         return info.path
-    if not info.url or (info.sha256 is None and info.git_blob is None):
-        why = "only a browser can fetch them" if not info.url else "no hash of them is known"
+    pinned = info.sha256 is not None or info.git_blob is not None or bool(info.git_blob_url)
+    if not info.url or not pinned:
+        why = "a browser has to fetch them" if not info.url else "no hash of them is known"
         raise WeightsError(
-            f"weights '{info.name}': {why}; get them from {info.url or info.source}, then "
+            f"weights '{info.name}': {why}; get them from {info.source or info.url} and then "
             f"'hpbench weights add {info.name} FILE'"
         )
-    return fetch_file(
-        info.file, info.url, info.sha256, info.git_blob, progress=progress, stall_s=stall_s
-    )
+    git_blob = info.git_blob
+    if info.sha256 is None and git_blob is None:
+        git_blob = _ask_git_blob(info.git_blob_url, info.file, stall_s)
+    return fetch_file(info.file, info.url, info.sha256, git_blob, stall_s=stall_s)
+
+
+def fetch_file(
+    name: str,
+    url: str,
+    sha256: str | None,
+    git_blob: str | None = None,
+    *,
+    by_hand: str = "",
+    stall_s: float = STALL_S,
+) -> Path:
+    """Fetch a file into the cache, unless it lies there already.
+
+    Parameters
+    ----------
+    name : str
+        Name in the cache.
+    url : str
+    sha256, git_blob : str or None
+        What pins the content; at least one of them.
+    by_hand : str
+        What to do with a file that was fetched elsewhere; the default names ``weights add``.
+    stall_s : float
+        As for :func:`fetch_weights`.
+
+    Raises
+    ------
+    WeightsError
+        As for :func:`fetch_weights`.
+    """
+    if sha256 is None and git_blob is None:
+        raise WeightsError(f"{name}: no hash is known, so a download could not be verified")
+    path = cache_folder() / name
+    if path.is_file():
+        check_file(path, sha256, git_blob)
+        return path
+
+    def download(temporary: Path) -> None:
+        import pooch
+
+        get = pooch.HTTPDownloader(timeout=stall_s)
+        with _network_errors(url, by_hand or _add_it(name)):
+            get(url, str(temporary), None)
+        wrong = _difference(temporary, sha256, git_blob)
+        if wrong:
+            raise WeightsError(f"{url}: {wrong}; nothing was stored")
+
+    _put(path, download)
+    return path
+
+
+def _ask_git_blob(url: str, name: str, stall_s: float) -> str:
+    """Id of a file at a fixed commit, from GitHub's API."""
+    import requests
+
+    with _network_errors(url, _add_it(name)):
+        answer = requests.get(url, timeout=stall_s)
+        answer.raise_for_status()
+        try:
+            return str(answer.json()["sha"])
+        except (json.JSONDecodeError, KeyError, TypeError):
+            raise WeightsError(f"{url}: the answer names no git blob id; try later") from None
+
+
+def _add_it(name: str) -> str:
+    return f"'hpbench weights add {name} FILE'"
+
+
+@contextmanager
+def _network_errors(url: str, then: str) -> Iterator[None]:
+    """Turn what can go wrong on the network into one line with the mend."""
+    from requests import exceptions
+
+    by_hand = f"or fetch it elsewhere and {then}"
+    try:
+        yield
+    except exceptions.HTTPError as error:
+        status = error.response.status_code if error.response is not None else "an error"
+        raise WeightsError(f"{url}: the server answers {status}; try later, {by_hand}") from error
+    except exceptions.ChunkedEncodingError as error:
+        raise WeightsError(f"{url}: the download broke off; start it again, {by_hand}") from error
+    except (exceptions.Timeout, exceptions.ConnectionError) as error:
+        what = "sends nothing" if "timed out" in str(error).lower() else "cannot be reached"
+        raise WeightsError(
+            f"{url}: {what}; check the network and start again, {by_hand}"
+        ) from error
+    except exceptions.RequestException as error:
+        line = str(error).splitlines()[0]
+        raise WeightsError(f"{url}: cannot be fetched ({line}); {by_hand}") from error
 
 
 def add_weights(info: WeightsInfo, file: Path) -> Path:
@@ -276,7 +334,9 @@ def add_weights(info: WeightsInfo, file: Path) -> Path:
         raise WeightsError(f"{file}: no such file")
     if not info.file:
         raise WeightsError(f"weights '{info.name}' are not kept in the cache: {info.source}")
-    check_file(file, info.sha256, info.git_blob)
+    wrong = _difference(file, info.sha256, info.git_blob)
+    if wrong:
+        raise WeightsError(f"{file}: not the weights '{info.name}': {wrong}")
     path = cache_folder() / info.file
     _put(path, lambda temporary: _copy(file, temporary))
     return path
@@ -287,3 +347,25 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
     except OSError as error:
         raise WeightsError(f"{source}: cannot be copied ({error.strerror})") from error
+
+
+def _put(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name; once it is whole, move it and note its hash."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise WeightsError(
+            f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
+            "$HPBENCH_CACHE"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        record = f"{sha256_of(temporary)}  {path.name}\n"
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _record_of(path).write_text(record, encoding="utf-8")
+    finally:
+        temporary.unlink(missing_ok=True)

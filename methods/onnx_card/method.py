@@ -135,9 +135,13 @@ class DeclaredMethod(Method):
 
     def _paths(self) -> list[Path]:
         return [
-            find_weights(entry, self.card_path().parent, self.options.weights, self.name)
+            find_weights(entry, self.card_path().parent, self.options.weights, self._by_hand())
             for entry in self.network_card().weights
         ]
+
+    def _by_hand(self) -> str:
+        """What to do with a weights file that was fetched elsewhere."""
+        return ""
 
     def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoAnswer:
         """Cut out the face and scale it; colour order and scaling are left to :meth:`infer`."""
@@ -214,6 +218,9 @@ class Onnx(DeclaredMethod):
             )
         return Path(self.options.card).expanduser()
 
+    def _by_hand(self) -> str:
+        return f"put it into {self.card_path().parent}"
+
 
 class FsaNet(DeclaredMethod):
     """FSA-Net as headpose-fsanet-pytorch released it: the mean of two networks."""
@@ -240,7 +247,7 @@ def _weights_info(card: NetworkCard, entry: WeightsFile, folder: Path) -> Weight
     )
 
 
-def find_weights(entry: WeightsFile, card_folder: Path, weights: str, method: str) -> Path:
+def find_weights(entry: WeightsFile, card_folder: Path, weights: str, by_hand: str = "") -> Path:
     """File of a weights entry: in the user's folder, beside the card, in the cache, or fetched.
 
     Parameters
@@ -250,8 +257,8 @@ def find_weights(entry: WeightsFile, card_folder: Path, weights: str, method: st
         Folder of the card.
     weights : str
         The user's folder; empty for none.
-    method : str
-        For messages.
+    by_hand : str
+        What to do with a file that was fetched elsewhere, for the message.
 
     Raises
     ------
@@ -261,7 +268,7 @@ def find_weights(entry: WeightsFile, card_folder: Path, weights: str, method: st
     if weights:
         path = Path(weights).expanduser() / entry.file_name
         if not path.is_file():
-            raise WeightsError(f"{path}: no such weights file (option weights of '{method}')")
+            raise WeightsError(f"{path}: no such weights file (option weights=)")
     else:
         beside = card_folder / entry.file
         cached = cached_file(entry.file_name)
@@ -270,10 +277,8 @@ def find_weights(entry: WeightsFile, card_folder: Path, weights: str, method: st
         elif cached is not None:
             path = cached
         elif entry.url:
-            return fetch_file(entry.file_name, entry.url, entry.sha256)
+            return fetch_file(entry.file_name, entry.url, entry.sha256, by_hand=by_hand)
         else:
-            raise WeightsError(
-                f"{beside}: no such weights file, which the card of '{method}' names"
-            )
+            raise WeightsError(f"{beside}: no such weights file, which the card names")
     check_file(path, entry.sha256)
     return path

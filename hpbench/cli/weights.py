@@ -1,0 +1,124 @@
+"""``hpbench weights list|fetch|add|verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hpbench.method import WeightsInfo
+
+__all__ = ["weights"]
+
+weights = typer.Typer(help="Weights that methods know by name: list, fetch, add, verify.")
+
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file with further methods.")
+]
+Name = Annotated[
+    str,
+    typer.Argument(help="NAME or METHOD/NAME as listed; METHOD alone means all of its files."),
+]
+
+
+@weights.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_weights()
+
+
+@weights.command("list")
+def list_weights(plugin: Plugins = None) -> None:
+    """List all named weights: licence, training data, source, and whether they are here."""
+    for method, infos in _known(plugin).items():
+        for info in infos:
+            size = f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes else "size unknown"
+            typer.echo(f"{method}/{info.name}  {info.summary}")
+            typer.echo(f"    licence {info.licence}; {size}; {_pin(info)}")
+            typer.echo(f"    trained on {', '.join(info.trained_on) or 'unknown'}")
+            if info.path is not None:
+                typer.echo(f"    here: {info.path}")
+            elif info.url:
+                typer.echo(f"    fetch with: hpbench weights fetch {info.name}")
+            else:
+                typer.echo(f"    get it from {info.source}")
+                typer.echo(f"    then: hpbench weights add {info.name} FILE")
+
+
+def _pin(info: WeightsInfo) -> str:
+    if info.sha256:
+        return f"SHA-256 {info.sha256}"
+    if info.git_blob:
+        return f"git blob {info.git_blob}"
+    return "pinned by its git commit" if info.git_blob_url else "no published hash"
+
+
+@weights.command("fetch")
+def fetch(name: Name, plugin: Plugins = None) -> None:
+    """Fetch weights into the user's cache and verify them."""
+    from hpbench.weights_store import fetch_weights, find_named
+
+    for _, info in find_named(name, _known(plugin)):
+        if info.path is None and info.url:
+            typer.echo(f"fetching {info.url}", err=True)
+        typer.echo(str(fetch_weights(info)))
+
+
+@weights.command("add")
+def add(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="File that you have fetched yourself.")],
+    plugin: Plugins = None,
+) -> None:
+    """Put a file into the user's cache, after verifying it where a hash is known."""
+    from hpbench.errors import UsageError
+    from hpbench.weights_store import add_weights, find_named
+
+    found = find_named(name, _known(plugin))
+    if len(found) > 1:
+        names = ", ".join(info.name for _, info in found)
+        raise UsageError(f"'{name}' has several files; add them one by one: {names}")
+    typer.echo(str(add_weights(found[0][1], file)))
+
+
+@weights.command("verify")
+def verify(plugin: Plugins = None) -> None:
+    """Compare all weights on this machine with their hashes."""
+    from hpbench.errors import WeightsError
+    from hpbench.weights_store import check_weights
+
+    words = {
+        "verified": "ok, the published hash",
+        "unchanged": "ok, as it was stored; no hash is published",
+        "unpinned": "nothing to compare with",
+    }
+    altered = 0
+    for method, infos in _known(plugin).items():
+        for info in infos:
+            try:
+                state = check_weights(info)
+            except WeightsError as error:
+                altered += 1
+                typer.echo(f"{method}/{info.name}: {error}")
+                continue
+            if state != "missing":
+                typer.echo(f"{method}/{info.name}: {words[state]} ({info.path})")
+    if altered:
+        raise typer.Exit(1)
+
+
+def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
+    """Named weights of all methods; a broken plugin is named and passed over."""
+    from hpbench.errors import HpbenchError
+    from hpbench.registry import METHODS
+
+    files = tuple(plugin or ())
+    known: dict[str, list[WeightsInfo]] = {}
+    for method in METHODS.plugins(files):
+        try:
+            known[method] = list(METHODS.load(method, files).named_weights())
+        except HpbenchError as error:
+            typer.echo(f"{method}: cannot be used: {error}", err=True)
+    return known
