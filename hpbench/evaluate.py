@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,19 @@ from hpbench.workers import (
     solve_face,
 )
 
-__all__ = ["Cell", "Progress", "ReadyFace", "checked_answer", "evaluate_dataset", "read_face"]
+__all__ = [
+    "STORE_EVERY_FACES",
+    "Cell",
+    "Part",
+    "Progress",
+    "ReadyFace",
+    "answer_records",
+    "checked_answer",
+    "evaluate_dataset",
+    "pending_records",
+    "read_face",
+    "store_parts",
+]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -114,6 +126,14 @@ class ReadyFace:
     solving: dict[str, Future[Solved]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Rows of the run folder for some faces, with the answers of every method to them."""
+
+    faces: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
+
+
 def evaluate_dataset(
     cell: Cell, folder: RunFolder, progress: Progress, batch_size: int, workers: int | None = None
 ) -> None:
@@ -135,17 +155,54 @@ def evaluate_dataset(
     HpbenchError
         If a method fails on every face of its first batch: it is broken, not the faces.
     """
+    pending = pending_records(cell, folder, progress)
+    with closing(answer_records(cell, pending, batch_size, workers)) as parts:
+        store_parts(cell, parts, folder, progress)
+
+
+def pending_records(cell: Cell, folder: RunFolder, progress: Progress) -> list[Record]:
+    """Records that a run folder does not hold yet; the progress is told of those it does."""
     stored = folder.stored_faces()
     pending = [r for r in cell.records if (cell.key, r.image_id) not in stored]
     for name in cell.methods:
         progress.start(cell.key, name, len(cell.records), len(cell.records) - len(pending))
+    return pending
 
+
+def answer_records(
+    cell: Cell, records: Sequence[Record], batch_size: int, workers: int | None = None
+) -> Generator[Part, None, None]:
+    """Answer faces on this machine, batch after batch; the parameters are as above."""
     count = workers or os.cpu_count() or 1
+    proven: set[str] = set()
     with ExitStack() as stack:
-        solvers = stack.enter_context(_solver_pool(cell, len(pending), count))
+        solvers = stack.enter_context(_solver_pool(cell, len(records), count))
         pool = stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix="hpbench-read"))
-        ready = prefetch(pool, partial(read_and_prepare, cell, solvers), pending, 2 * batch_size)
-        _store_batches(cell, folder, progress, batched(ready, batch_size))
+        ready = prefetch(pool, partial(read_and_prepare, cell, solvers), records, 2 * batch_size)
+        for batch in batched(ready, batch_size):
+            scored = [item for item in batch if item.excluded is None]
+            answers = [
+                row
+                for name, method in cell.methods.items()
+                for row in _answer_batch(cell.key, name, method, scored, proven)
+            ]
+            yield Part([_face_row(cell, item) for item in batch], answers)
+
+
+def store_parts(cell: Cell, parts: Iterable[Part], folder: RunFolder, progress: Progress) -> None:
+    """Store parts as they come, so that a killed run loses little."""
+    faces: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
+    for part in parts:
+        faces.extend(part.faces)
+        predictions.extend(part.predictions)
+        for name in cell.methods:
+            progress.advance(cell.key, name, len(part.faces))
+        if len(faces) >= STORE_EVERY_FACES:
+            folder.append(faces, predictions)
+            faces, predictions = [], []
+    if faces:
+        folder.append(faces, predictions)
 
 
 def _solver_pool(
@@ -156,26 +213,6 @@ def _solver_pool(
         return nullcontext()
     device = cell.methods[specs[0]].device
     return SolverPool(specs, processes, device, cell.plugins)
-
-
-def _store_batches(
-    cell: Cell, folder: RunFolder, progress: Progress, batches: Iterable[list[ReadyFace]]
-) -> None:
-    """Answer batch after batch and store the rows, so that a killed run loses little."""
-    faces: list[dict[str, Any]] = []
-    predictions: list[dict[str, Any]] = []
-    proven: set[str] = set()
-    for batch in batches:
-        faces.extend(_face_row(cell, item) for item in batch)
-        scored = [item for item in batch if item.excluded is None]
-        for name, method in cell.methods.items():
-            predictions.extend(_answer_batch(cell.key, name, method, scored, proven))
-            progress.advance(cell.key, name, len(batch))
-        if len(faces) >= STORE_EVERY_FACES:
-            folder.append(faces, predictions)
-            faces, predictions = [], []
-    if faces:
-        folder.append(faces, predictions)
 
 
 def prefetch(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -115,6 +116,8 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     """
     if spec.batch_size < 1 or (spec.limit is not None and spec.limit < 1):
         raise UsageError("--batch-size and --limit take whole numbers from 1")
+    if spec.address is not None and spec.engine != "ray":
+        raise UsageError(f"--address {spec.address}: only with --engine ray")
     corruptions = parse_corruptions(spec.corrupt, spec.seed)
     device = resolve_device(spec.device)
     methods = {
@@ -133,16 +136,19 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     reuse = plan_reuse(cells, spec.limit, timing, machine, RunFolder(out), store)
     if spec.fresh:
         _refuse_old_answers(RunFolder(out))
-    for name in reuse.must_load(cells, list(methods)):
-        methods[name].load()
-    if detector is not None and not reuse.covers(cells):
-        detector.load()
-
-    folder = RunFolder.create(out, _describe(spec, machine, methods, cells, reuse, command))
+    with _open_engine(spec, any(reuse.open_methods(cell) for cell in cells)) as evaluate:
+        for name in reuse.must_load(cells, list(methods)):
+            methods[name].load()
+        if detector is not None and not reuse.covers(cells):
+            detector.load()
+        folder = RunFolder.create(out, _describe(spec, machine, methods, cells, reuse, command))
+        if not folder.is_finished():
+            reuse.fill(folder)
+            for cell in cells:
+                missing = reuse.open_methods(cell)
+                if missing:
+                    evaluate(replace(cell, methods=missing), folder, progress, spec.batch_size)
     if not folder.is_finished():
-        reuse.fill(folder)
-        for cell in cells:
-            _answer(cell, reuse, folder, progress, spec)
         timed = _timing_pass(clean, timing, reuse)
         write_json(out / "timing.json", timed.summary)
         folder.finish(timed.rows, _order(cells, folder.reused_faces()))
@@ -160,12 +166,19 @@ def _refuse_old_answers(folder: RunFolder) -> None:
         raise UsageError(f"{folder.path}: holds answers already; --fresh needs another --out")
 
 
-def _answer(cell: Cell, reuse: Reuse, folder: RunFolder, progress: Progress, spec: RunSpec) -> None:
-    """Compute the answers that no earlier run has left."""
-    missing = reuse.open_methods(cell)
-    if missing:
-        rest = replace(cell, methods=missing)
-        evaluate_dataset(rest, folder, progress, spec.batch_size, spec.workers)
+Evaluate = Callable[[Cell, RunFolder, Progress, int], None]
+
+
+@contextmanager
+def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
+    """The accuracy pass of this machine, or of a cluster that is connected to for it."""
+    if spec.engine == "ray" and needed:
+        from hpbench.engines.ray import RayCluster
+
+        with RayCluster(spec.address, spec.workers) as cluster:
+            yield cluster.evaluate_dataset
+    else:
+        yield partial(evaluate_dataset, workers=spec.workers)
 
 
 def _timing_pass(cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse) -> TimingPass:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -75,6 +75,19 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Compute everything; reuse no stored answers.")
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray: spread the accuracy pass over a Ray cluster.", metavar="local|ray"
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Ray cluster: HOST:PORT, ray://HOST:PORT or auto. Default: Ray on this machine.",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
     corrupt: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +118,8 @@ def run(
         timing_images=timing_images,
         timing=_timing_mode(timing),
         fresh=fresh,
+        engine=_engine(engine),
+        address=address,
         workers=workers,
         seed=seed,
         corrupt=tuple(corrupt or ()),
@@ -118,6 +133,14 @@ def _timing_mode(text: str) -> TimingMode:
     if text == "quick" or text == "full" or text == "off":
         return text
     raise UsageError(f"--timing {text}: one of quick, full, off")
+
+
+def _engine(text: str) -> Literal["local", "ray"]:
+    from hpbench.errors import UsageError
+
+    if text == "local" or text == "ray":
+        return text
+    raise UsageError(f"--engine {text}: one of local, ray")
 
 
 def _run_and_report(spec: RunSpec, out: Path) -> None:

@@ -1,0 +1,1 @@
+"""Ways to spread the accuracy pass over more than one machine."""
