@@ -95,7 +95,7 @@ def build_cache(
             raise DataError(f"{path}: cannot write the face cache ({error.strerror})") from error
     if not good:
         raise DataError(f"{dataset.name}: none of its {len(samples)} pictures can be read")
-    pixels = np.load(path, mmap_mode="r")
+    pixels = np.load(path, mmap_mode="r")[: len(good)]
     return FaceCache(pixels, boxes[good], angles[good])
 
 

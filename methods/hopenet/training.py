@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.methods.hopenet.augment import (
@@ -326,14 +327,20 @@ class _Run:
     # validation ------------------------------------------------------------------------------
 
     def _validate(self, validation: _Validation) -> dict[str, Any]:
+        """Errors of the averaged weights, on pictures of the size that is trained on now."""
         network = self.averaged.module.eval()
         bins = self.bins if self.settings.heads == "bins" else None
+        size = self._size(self._progress(self.step))
         predicted: list[npt.NDArray[np.float64]] = []
         with torch.inference_mode():
             for start in range(0, len(validation.pixels), _VALIDATION_BATCH):
                 chunk = validation.pixels[start : start + _VALIDATION_BATCH]
                 pixels = torch.from_numpy(chunk).to(self.device)
                 images = pixels.permute(0, 3, 1, 2).float() / 255.0
+                if size != images.shape[-1]:
+                    images = functional.interpolate(
+                        images, size=(size, size), mode="bilinear", antialias=True
+                    )
                 outputs = network((images - self.shift) / self.scale)
                 predicted.append(decode_angles(outputs, bins).double().cpu().numpy())
         return _errors(np.concatenate(predicted), validation.angles_deg)

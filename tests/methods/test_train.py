@@ -245,11 +245,11 @@ def test_a_share_of_zero_is_refused():
 
 
 def test_training_learns_and_writes_weights_that_the_method_runs(table, tmp_path):
-    settings = TINY.model_copy(update={"epochs": 12})
+    settings = TINY.model_copy(update={"epochs": 8})
     lines = run(table, tmp_path / "out", settings)
     history = json.loads((tmp_path / "out" / "history.json").read_text())
-    assert history[-1]["loss"] < 0.7 * history[0]["loss"]
-    assert lines[-1].startswith("epoch 12/12")
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+    assert lines[-1].startswith("epoch 8/8")
     loaded = load_weights(tmp_path / "out" / "hopenet.safetensors")
     assert loaded.card is not None
     assert loaded.card.recipe["seed"] == 0
