@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def read_records(folder: Path) -> Sequence[Record]:
     return refuse_unusable(records, path, "row of a rendered picture")
 
 
-def _record(folder: Path, row: dict[str, Any]) -> Record:
+def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
     matrix = np.array([[row["fx"], 0.0, row["cx"]], [0.0, row["fy"], row["cy"]], [0.0, 0.0, 1.0]])
     rotation = np.array([row[name] for name in _ROTATION], np.float64).reshape(3, 3)
     landmarks = np.stack([row["landmarks_x"], row["landmarks_y"]], axis=1).astype(np.float64)

@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +167,7 @@ def load_obj(path: Path, group: str | None = None) -> Mesh:
                 current_group = words[1] if len(words) > 1 else None
             elif words[0] == "f" and (group is None or current_group == group):
                 corners = [_parse_corner(word) for word in words[1:]]
-                for second, third in zip(corners[1:-1], corners[2:], strict=True):
+                for second, third in pairwise(corners[1:]):
                     faces.append((corners[0][0], second[0], third[0]))
                     face_uv.append((corners[0][1], second[1], third[1]))
         mesh = Mesh(

@@ -60,9 +60,9 @@ class NeckPose:
 
     def apply(self, rest: Floats, share: Floats) -> NDArray[np.float64]:
         """Posed positions (V, 3) of rest positions that follow the skull by ``share`` (V,)."""
-        share = np.asarray(share, np.float64)[:, None]
-        pivot = self.neck * (1 - share) + self.skull * share
-        turn = Rotation.from_quat(blend_rotations(self.torso, self.head, share))
+        column = np.asarray(share, np.float64)[:, None]
+        pivot = self.neck * (1 - column) + self.skull * column
+        turn = Rotation.from_quat(blend_rotations(self.torso, self.head, column))
         middle = Rotation.from_quat(blend_rotations(self.torso, self.head, np.array([[0.5]]))[0])
         return turn.apply(rest - pivot) + middle.apply(pivot - self.neck) + self.shift
 

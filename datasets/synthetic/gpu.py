@@ -37,8 +37,9 @@ def create_context() -> moderngl.Context:
         raise MissingDependencyError(
             "rendering needs moderngl: pip install 'hpbench[synth]'"
         ) from error
+    settings: dict[str, Any] = {"backend": "egl"}
     try:
-        return moderngl.create_context(standalone=True, backend="egl", require=330)
+        return moderngl.create_context(standalone=True, require=330, **settings)
     except Exception as error:  # moderngl and glcontext raise bare exceptions
         raise MissingDependencyError(
             "rendering needs an EGL driver: install libegl1 and libgl1-mesa-dri "
@@ -49,19 +50,18 @@ def create_context() -> moderngl.Context:
 def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
     """All shader programs by name: one per material, and ``DEPTH`` for shadow maps."""
     pose, fringe = _source("pose.glsl"), _source("fringe.glsl")
+    fragment = fringe + _source("surface_fragment.glsl")
     numbers = "".join(f"#define {name} {i}\n" for i, name in enumerate(MATERIALS))
     built = {
         name: context.program(
-            vertex_shader=_VERSION + pose + _source("surface.vert"),
-            fragment_shader=(
-                f"{_VERSION}{numbers}#define MATERIAL {name}\n{fringe}{_source('surface.frag')}"
-            ),
+            vertex_shader=_VERSION + pose + _source("surface_vertex.glsl"),
+            fragment_shader=f"{_VERSION}{numbers}#define MATERIAL {name}\n{fragment}",
         )
         for name in MATERIALS
     }
     built["DEPTH"] = context.program(
-        vertex_shader=_VERSION + pose + _source("depth.vert"),
-        fragment_shader=_VERSION + fringe + _source("depth.frag"),
+        vertex_shader=_VERSION + pose + _source("depth_vertex.glsl"),
+        fragment_shader=_VERSION + fringe + _source("depth_fragment.glsl"),
     )
     return built
 

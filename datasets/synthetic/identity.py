@@ -198,7 +198,7 @@ def draw_expression(
 
 
 def morph(library: AssetLibrary, weights: Weights, vertices: Floats | None = None) -> Floats:
-    """Base-mesh vertices (B, 3) with morph targets added to ``vertices`` (the base mesh if None)."""
+    """Vertices (B, 3) with morph targets added; without ``vertices``, to the base mesh."""
     start = library.body.vertices if vertices is None else vertices
     morphed = start.copy()
     for name, weight in weights:

@@ -15,7 +15,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ class RenderSpec:
     count: int
     seed: int = 7
     size: int = 256
-    ranges: PoseRanges = PoseRanges()
+    ranges: PoseRanges = field(default_factory=PoseRanges)
     split: Split = "train"
     per_identity: int = 6
     sweep: Sweep | None = None
@@ -169,6 +170,11 @@ def render_dataset(
         else:
             _render_in_processes(jobs, workers, on_progress)
         return _join_parts(out, spec)
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{out}: a worker was killed, perhaps for memory; run the same command again, "
+            "with fewer --workers"
+        ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(
@@ -344,7 +350,7 @@ _renderer: tuple[tuple[Any, ...], HeadRenderer] | None = None
 
 
 def _renderer_for(assets: Path, environments: Path | None, size: int) -> HeadRenderer:
-    """This process's renderer, kept from shard to shard: it takes seconds to build."""
+    """The renderer of this process, kept from shard to shard: it takes seconds to build."""
     global _renderer
     from hpbench.datasets.synthetic.renderer import HeadRenderer
 

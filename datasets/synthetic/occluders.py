@@ -113,10 +113,8 @@ def _rim(side: float) -> Floats:
 def _tube(path: Floats, radius: float, closed: bool) -> tuple[Floats, NDArray[np.int32]]:
     """A round tube along a path (N, 3)."""
     count = len(path)
-    if closed:
-        tangent = np.roll(path, -1, 0) - np.roll(path, 1, 0)
-    else:
-        tangent = np.gradient(path, axis=0)
+    around = np.roll(path, -1, 0) - np.roll(path, 1, 0)
+    tangent = around if closed else np.gradient(path, axis=0)
     tangent = tangent / np.linalg.norm(tangent, axis=1, keepdims=True)
     helper = np.where(np.abs(tangent[:, 2:]) > 0.8, (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     first = np.cross(tangent, helper)
@@ -139,7 +137,7 @@ def _tube(path: Floats, radius: float, closed: bool) -> tuple[Floats, NDArray[np
 def _fan(outline: Floats) -> tuple[Floats, NDArray[np.int32]]:
     """A slightly domed disc inside an outline (N, 3)."""
     count = len(outline)
-    centre = outline.mean(axis=0) + (0, 0, 0.1)
+    centre = outline.mean(axis=0) + np.array([0.0, 0.0, 0.1])
     vertices = np.concatenate([outline, centre[None]]).astype(np.float32)
     faces = [(i, (i + 1) % count, count) for i in range(count)]
     return vertices, np.array(faces, np.int32)

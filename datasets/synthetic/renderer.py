@@ -483,10 +483,7 @@ class HeadRenderer:
         self._surface_target.use()
         self._surface_target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
         self._shadow_map.use(1)
-        context.blend_func = (
-            moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA,
-            moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA,
-        )  # fmt: skip
+        context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA  # premultiplied
         for call in sorted(calls, key=lambda call: call.alpha[1] < 2.0):
             blended = call.alpha[1] < 2.0
             (context.enable if blended else context.disable)(moderngl.BLEND)
@@ -513,9 +510,9 @@ class HeadRenderer:
         image = colour.reshape(extent, extent, 4)[::-1].astype(np.float32)
         # A degenerate triangle can yield one NaN fragment, which averaging would spread.
         image = np.nan_to_num(image, copy=False, nan=0.0, posinf=60.0, neginf=0.0)
-        image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        averaged = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         nearest = depth[::-1][_SUPERSAMPLING // 2 :: _SUPERSAMPLING, ::_SUPERSAMPLING]
-        return np.asarray(image, np.float32), nearest
+        return np.asarray(averaged, np.float32), nearest
 
     def _visible(
         self,
