@@ -173,8 +173,8 @@ class Dataset(ABC):
         variable = f"HPBENCH_DATA/{self.name}"
         if self.root is None:
             raise DataError(
-                f"data set '{self.name}' needs its folder: --data {self.name}={self.root_is} (or ${variable})"
-                + (f". {self.card.how_to_get}" if self.card.how_to_get else "")
+                f"data set '{self.name}' is not named: --data {self.name}={self.root_is} "
+                f"(or ${variable}). {self.card.how_to_get}".rstrip(" .")
             )
         if not self.root.exists():
             raise DataError(f"{self.root}: no such folder; name it with --data {self.name}=DIR")
