@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 
 from hpbench import __version__
+from hpbench.cli.check import check
 from hpbench.cli.label import label
-from hpbench.cli.listing import list_plugins, list_weights
+from hpbench.cli.listing import list_plugins
 from hpbench.cli.predict import predict
 from hpbench.cli.render import render
 from hpbench.cli.report import report
 from hpbench.cli.run import run
 from hpbench.cli.train import train
+from hpbench.cli.weights import weights
 from hpbench.errors import HpbenchError
 
 __all__ = ["app", "main"]
@@ -54,7 +56,8 @@ def _root(
 app.command("run")(run)
 app.command("report")(report)
 app.command("list")(list_plugins)
-app.command("weights")(list_weights)
+app.add_typer(weights, name="weights")
+app.command("check")(check)
 app.command("predict")(predict)
 app.command("render")(render)
 app.command("train")(train)

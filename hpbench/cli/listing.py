@@ -1,4 +1,4 @@
-"""``hpbench list`` and ``hpbench weights``."""
+"""``hpbench list``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hpbench.dataset import Dataset
     from hpbench.registry import Registry
 
-__all__ = ["list_plugins", "list_weights"]
+__all__ = ["list_plugins"]
 
 PluginFiles = Annotated[
     list[Path] | None,
@@ -71,24 +71,3 @@ def _missing_folder(kind: type[Dataset]) -> str | None:
     if not kind.needs_root or kind.name in data_roots([], kind.name):
         return None
     return f"--data {kind.name}={kind.root_is}. {kind.card.how_to_get}".strip()
-
-
-def list_weights() -> None:
-    """List the weights that methods know by name."""
-    from hpbench.errors import HpbenchError
-    from hpbench.registry import METHODS
-
-    for name in METHODS.plugins():
-        try:
-            kind = METHODS.load(name)
-        except HpbenchError as error:
-            typer.echo(f"{name}: cannot be used: {error}", err=True)
-            continue
-        for info in kind.named_weights():
-            size = f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes else "size unknown"
-            there = str(info.path) if info.path else "not on this machine"
-            typer.echo(f"{name}[weights={info.name}]  {info.summary}")
-            typer.echo(f"    licence {info.licence}; {size}; SHA-256 {info.sha256 or 'unknown'}")
-            typer.echo(f"    trained on {', '.join(info.trained_on) or 'unknown'}; {there}")
-            if info.source:
-                typer.echo(f"    source {info.source}")
