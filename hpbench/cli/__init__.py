@@ -76,3 +76,12 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("hpbench: stopped", err=True)
         sys.exit(130)
+    except Exception as error:
+        if _state["debug"]:
+            raise
+        typer.echo(
+            f"hpbench: a bug, please report it: {type(error).__name__}: {error} "
+            "(hpbench --debug ... shows where)",
+            err=True,
+        )
+        sys.exit(70)
