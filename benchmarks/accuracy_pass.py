@@ -14,6 +14,7 @@ import json
 import os
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -85,11 +86,11 @@ def run_plain(folder: Path, weights: Path) -> float:
     return float(torch.cat(errors).mean())
 
 
-def run_hpbench(folder: Path, weights: Path) -> float:
+def run_hpbench(folder: Path, weights: Path, runtime: str = "torch") -> float:
     """Mean absolute error by ``hpbench run`` without its timing pass."""
     with tempfile.TemporaryDirectory() as out:
         spec = RunSpec(
-            methods=f"hopenet[weights={weights}]",
+            methods=f"hopenet[weights={weights},runtime={runtime}]",
             datasets="aflw2000",
             data={"aflw2000": folder},
             device="cpu",
@@ -108,21 +109,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     images = len(list(arguments.folder.glob("*.jpg")))
-    seconds: dict[str, list[float]] = {"plain DataLoader script": [], "hpbench run": []}
+    works = {
+        "plain DataLoader script": run_plain,
+        "hpbench run": run_hpbench,
+        "hpbench run, runtime=onnx": partial(run_hpbench, runtime="onnx"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     errors: dict[str, float] = {}
+    loads = [os.getloadavg()[0]]
     for _ in range(arguments.rounds):
-        for name, work in zip(seconds, (run_plain, run_hpbench), strict=True):
+        for name, work in works.items():
             start = perf_counter()
             errors[name] = work(arguments.folder, arguments.weights)
             seconds[name].append(perf_counter() - start)
+        loads.append(os.getloadavg()[0])
     print(f"{images} images, median of {arguments.rounds} interleaved rounds")
+    print("load of the last minute: " + ", ".join(f"{load:.1f}" for load in loads))
     medians = {name: statistics.median(times) for name, times in seconds.items()}
+    plain = medians["plain DataLoader script"]
     for name, median in medians.items():
         spread = max(seconds[name]) - min(seconds[name])
-        rate = images / median
-        print(f"{name:<24} {rate:7.1f} images/s  (spread {spread:.2f} s)  MAE {errors[name]:.2f}")
-    plain, ours = medians.values()
-    print(f"hpbench is {plain / ours:.2f} x as fast")
+        print(
+            f"{name:<26} {images / median:7.1f} images/s  {plain / median:5.2f} x  "
+            f"(spread {spread:.2f} s)  MAE {errors[name]:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def _to_onnx(network: nn.Module, example: Tensor) -> bytes:
     """The network as an ONNX file, for any batch size."""
     import torch
 
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # the exporter's own annotation leaves files out
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but the new one needs a further package.
         warnings.simplefilter("ignore")
@@ -186,7 +186,8 @@ def _to_onnx(network: nn.Module, example: Tensor) -> bytes:
             raise UsageError(
                 f"runtime=onnx: this network cannot be exported ({line}); use runtime=torch"
             ) from error
-    return file.getvalue()
+    graph: bytes = file.getvalue()
+    return graph
 
 
 def _open_session(graph: bytes, device: str) -> Any:
