@@ -59,7 +59,9 @@ class W300lp(Dataset):
             "A training set. AFLW2000-3D labels come from the same sort of fit.",
             "A photo, its turned versions and their mirror images form one group, so that none "
             "of them is split between training and validation.",
-            "Some copies have wrong pt2d points (cleardusk/3DDFA, issue 192).",
+            "pt2d of a turned version is that of the photo before it was turned (seen on the AFW "
+            "part), so its box only roughly frames the face; Hopenet's training script takes it "
+            "as it is. Some copies have wrong pt2d points altogether (cleardusk/3DDFA, issue 192).",
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
