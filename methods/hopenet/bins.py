@@ -53,7 +53,7 @@ class Bins:
     @property
     def values_deg(self) -> npt.NDArray[np.float64]:
         """Angle that each bin stands for in the expectation, shape (count,)."""
-        return self.decode_offset_deg + self.width_deg * np.arange(self.count)
+        return self.decode_offset_deg + self.width_deg * np.arange(self.count, dtype=np.float64)
 
     def covers(self, angles_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether every angle of a triple falls into a bin.

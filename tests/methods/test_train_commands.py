@@ -1,0 +1,113 @@
+"""``hpbench train`` and ``hpbench label`` as a user types them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from hpbench.cli import app
+from hpbench.errors import HpbenchError, UsageError
+from hpbench.registry import make_dataset, make_method
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    """Ten pictures of noise with labels and boxes."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(10):
+        pixels = generator.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        rows.append([f"{number}.png", 5.0 * number - 20.0, 3.0, 1.0, 12, 12, 36, 36])
+    path = tmp_path / "labels.csv"
+    columns = ["image", "yaw", "pitch", "roll", "x0", "y0", "x1", "y1"]
+    pd.DataFrame(rows, columns=columns).to_csv(path, index=False)
+    return path
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, HpbenchError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+TINY = (
+    "--backbone=thin_resnet_s", "--input-size=32", "--epochs=1", "--batch-size=4",
+    "--holdout=0.2",
+)  # fmt: skip
+
+
+def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
+    out = tmp_path / "out"
+    shown = invoke("train", "hopenet", "--data", f"table={table}", "--out", out, *TINY)
+    assert "table: 10 faces" in shown
+    assert "MAE table held out" in shown
+    assert f"hopenet[weights={out / 'hopenet.safetensors'}]" in shown
+    method = make_method(f"hopenet[weights={out / 'hopenet.safetensors'}]")
+    method.load()
+    assert method.card().trained_on == ("table",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--backbone", "resnet5"), r"no backbone 'resnet5'; did you mean 'resnet50'"),
+        (("--heads", "trees"), r"--heads trees"),
+        (("--epochs", "0"), r"--epochs 0"),
+        (("--augment", "mirrors=1"), r"did you mean 'mirror'"),
+        (("--augment", "mirror=2"), r"--augment mirror"),
+        (("--device", "cuda:99"), r"--device cuda:99"),
+    ],
+)
+def test_wrong_options_are_one_line_usage_errors(arguments, message, table, tmp_path):
+    with pytest.raises(UsageError, match=message) as caught:
+        invoke(
+            "train", "hopenet", "--data", f"table={table}", "--out", tmp_path / "o", *TINY,
+            *arguments,
+        )  # fmt: skip
+    assert "\n" not in str(caught.value)
+
+
+def test_only_hopenet_can_be_trained(table):
+    with pytest.raises(UsageError, match="hpbench train hopenet"):
+        invoke("train", "pnp", "--data", f"table={table}")
+
+
+def test_labels_are_a_table_with_the_teachers_answer_and_its_spread(table, tmp_path):
+    out = tmp_path / "new" / "labels.parquet"
+    shown = invoke("label", f"table={table}", "--teacher", "constant", "--views", 2, "--out", out)
+    assert f"table={out}" in shown
+    rows = pd.read_parquet(out)
+    assert len(rows) == 10
+    assert rows[["yaw", "pitch", "roll", "spread_deg"]].abs().max().max() < 1e-3
+    records = make_dataset("table", out).records()
+    first = make_dataset("table", table).records()[0]
+    assert records[0].image_path.resolve() == first.image_path.resolve()
+    np.testing.assert_array_equal(records[0].box_xyxy, first.box_xyxy)
+
+
+def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):
+    out = tmp_path / "labels.csv"
+    with pytest.raises(HpbenchError, match="raise --max-spread"):
+        invoke(
+            "label", f"table={table}", "--teacher", "constant", "--max-spread", "-1",
+            "--out", out,
+        )  # fmt: skip
+    assert not (tmp_path / "labels.csv.part").exists()
+
+
+def test_own_yaw_is_blended_in_beyond_30_degrees(table, tmp_path):
+    rows = pd.read_csv(table)
+    rows["yaw"] = [0.0, 30.0, 60.0, 90.0, -90.0, 10.0, 20.0, -30.0, -60.0, 5.0]
+    rows.to_csv(table, index=False)
+    out = tmp_path / "blended.parquet"
+    invoke("label", f"table={table}", "--teacher", "constant", "--own-yaw", 0.5, "--out", out)
+    expected = [0.0, 0.0, 15.0, 45.0, -45.0, 0.0, 0.0, 0.0, -15.0, 0.0]
+    assert pd.read_parquet(out)["yaw"].tolist() == pytest.approx(expected, abs=1e-3)
