@@ -84,20 +84,24 @@ def measure_fresh(
         job = Path(folder) / "job.json"
         _write_job(job, spec, device, plugins, faces[:FACES], one_core)
         environment = dict(os.environ) | ({"OMP_NUM_THREADS": "1"} if one_core else {})
+        said = Path(folder) / "stderr.txt"
         start = perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-m", "hpbench.fresh_process", str(job)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        ) as process:
+        with (
+            said.open("w") as stderr,
+            subprocess.Popen(
+                [sys.executable, "-m", "hpbench.fresh_process", str(job)],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=environment,
+            ) as process,
+        ):
             assert process.stdout is not None
             process.stdout.readline()
             first_answer_s = perf_counter() - start
-            rest, errors = process.communicate()
+            rest = process.stdout.read()
         if process.returncode:
-            lines = errors.strip().splitlines() or ["no message"]
+            lines = said.read_text(errors="replace").strip().splitlines() or ["no message"]
             raise HpbenchError(f"method '{spec}' fails in a fresh process: {lines[-1]}")
     found = json.loads(rest)
     return FreshRun(first_answer_s=first_answer_s, **found | {"total_ms": tuple(found["total_ms"])})
