@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,15 +59,42 @@ class Bars:
 
 
 def print_results(folder: Path) -> None:
-    """Print the table of ``results.json``, one per data set and protocol."""
+    """Print the table of ``results.json``, one per data set and protocol.
+
+    Damaged copies of a data set (``--corrupt``) share one table, a row per level.
+    """
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
-    console = Console()
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    damaged = {key for key, about in run["datasets"].items() if about.get("corruption")}
+    # a log file is wider than the 80 columns that rich assumes of it
+    console = Console(width=None if sys.stdout.isatty() else 120)
     cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in results:
-        key = (row["dataset"], row["protocol"]["name"], row["protocol"]["hash"])
-        cells.setdefault(key, []).append(row)
+        if row["dataset"] not in damaged:
+            key = (row["dataset"], row["protocol"]["name"], row["protocol"]["hash"])
+            cells.setdefault(key, []).append(row)
     for (dataset, protocol, digest), rows in cells.items():
         console.print(_result_table(f"{dataset}, protocol {protocol} ({digest})", rows))
+    rows = [row for row in results if row["dataset"] in damaged]
+    if rows:
+        console.print(_damage_table(rows))
+
+
+def _damage_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="Damaged pictures or boxes", title_justify="left")
+    table.add_column("data set and damage", overflow="fold")
+    table.add_column("method", overflow="fold")
+    for heading in ("MAE deg", "scored", "no answer"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            escape(row["dataset"]),
+            escape(row["method_spec"]),
+            _degrees(row["mae_deg"]["mean"]),
+            str(row["images"]["scored"]),
+            str(row["images"]["no_answer"]),
+        )
+    return table
 
 
 def print_reused(folder: Path) -> None:
@@ -83,10 +111,10 @@ def print_reused(folder: Path) -> None:
 
 def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=escape(title), title_justify="left")
-    table.add_column("method")
+    table.add_column("method", overflow="fold")
     columns = ("yaw", "pitch", "roll", "MAE deg", "geodesic", "scored", "no answer", "ms/face")
     for heading in columns:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         mae, images = row["mae_deg"], row["images"]
         table.add_row(
