@@ -95,6 +95,8 @@ class Cell:
         Damage done to every face; it is part of the protocol, too.
     clean_key : str or None
         Key of the same cell without corruption.
+    content : str
+        Hash that tells whether the files of the data set have changed.
     """
 
     key: str
@@ -107,6 +109,7 @@ class Cell:
     plugins: Sequence[Path] = ()
     corruption: Corruption | None = None
     clean_key: str | None = None
+    content: str = ""
 
     def methods_in(self, workers: str) -> dict[str, Method]:
         """Methods whose faces are prepared in ``threads``, or solved in ``processes``."""

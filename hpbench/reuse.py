@@ -113,7 +113,7 @@ def plan_reuse(
     store : AnswerStore or None
         None: everything is to be computed.
     """
-    faces_keys = {c.key: faces_key(c.dataset, c.protocol, limit, c.records) for c in cells}
+    faces_keys = {c.key: faces_key(c.dataset, c.protocol, limit, c.content) for c in cells}
     answers_keys = {
         (cell.key, name): answers_key(faces_keys[cell.key], method)
         for cell in cells

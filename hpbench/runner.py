@@ -28,7 +28,7 @@ from hpbench.results import load_run, summarise
 from hpbench.reuse import Reuse, keep_run, plan_reuse, seen_in
 from hpbench.runfolder import SCHEMA, RunFolder, write_json
 from hpbench.spec import Spec, build_options, parse_specs, suggest
-from hpbench.store import AnswerStore, LazyRecords, faces_key
+from hpbench.store import AnswerStore, LazyRecords, content_digest, faces_key
 from hpbench.timing import TimingMode, TimingPass, TimingSettings, time_cells
 
 __all__ = ["RunSpec", "open_dataset", "resolve_device", "run"]
@@ -271,7 +271,8 @@ def _make_cell(
     store: AnswerStore | None,
 ) -> Cell:
     records = LazyRecords(partial(_read_records, key, dataset, spec.limit))
-    kept = store.find(faces_key(dataset, protocol, spec.limit, records)) if store else None
+    content = content_digest(dataset, records)
+    kept = store.find(faces_key(dataset, protocol, spec.limit, content)) if store else None
     seen = kept.about if kept is not None else seen_in(records)
     declined = {}
     for name, method in methods.items():
@@ -279,7 +280,10 @@ def _make_cell(
         if reason is not None:
             declined[name] = reason
     taking_part = {name: method for name, method in methods.items() if name not in declined}
-    return Cell(key, dataset, protocol, records, taking_part, detector, declined, spec.plugins)
+    return Cell(
+        key, dataset, protocol, records, taking_part, detector, declined, spec.plugins,
+        content=content,
+    )  # fmt: skip
 
 
 def _corrupt_cell(cell: Cell, corruption: Corruption) -> Cell:

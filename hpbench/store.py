@@ -35,6 +35,7 @@ __all__ = [
     "LazyRecords",
     "answers_key",
     "code_digest",
+    "content_digest",
     "faces_key",
     "store_folder",
     "timing_key",
@@ -168,9 +169,22 @@ class LazyRecords(Sequence[Record]):
         return self._records
 
 
-def faces_key(
-    dataset: Dataset, protocol: Protocol, limit: int | None, records: Sequence[Record]
-) -> str:
+def content_digest(dataset: Dataset, records: Sequence[Record]) -> str:
+    """Hash over the files of a data set, by their sizes and times.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    records : sequence of Record
+        Looked into only for a data set that is no folder.
+    """
+    root = dataset.root
+    if root is not None and root.is_dir():
+        return _folder_digest(root)
+    return _records_digest(records)
+
+
+def faces_key(dataset: Dataset, protocol: Protocol, limit: int | None, content: str) -> str:
     """Key of the faces of a data set under a protocol: what was scored, and the boxes.
 
     Parameters
@@ -179,14 +193,9 @@ def faces_key(
     protocol : Protocol
         Its settings and boxes, resolved.
     limit : int or None
-    records : sequence of Record
-        Looked into only for a data set that is no folder.
+    content : str
+        Of :func:`content_digest`.
     """
-    root = dataset.root
-    if root is not None and root.is_dir():
-        content = _folder_digest(root)
-    else:
-        content = _records_digest(records)
     return _hash(
         "faces",
         dataset.name,
