@@ -29,8 +29,9 @@ from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError
 from hpbench.face import Camera, Face, box_from_points
 from hpbench.method import Method, MethodCard, NoAnswer
+from hpbench.methods.onnx_card import FsaNet
 from hpbench.mistakes import diagnose
-from hpbench.registry import make_dataset, make_method
+from hpbench.registry import METHODS, make_dataset, make_method
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
@@ -441,6 +442,67 @@ def test_heavy_import_is_named(tmp_path):
     )
     assert results[0].status == "failed"
     assert "loads cv2" in results[0].reason
+
+
+# ---- real methods, real networks ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", ["constant", "pnp", "pnp[landmarks=annotated]"])
+def test_built_in_passes_on_the_sample(spec):
+    assert failures_on_the_sample(spec) == {}
+
+
+def test_fsanet_passes_on_the_sample(shared_path):
+    folder = shared_path("weights/fsanet-var-iter-688590.onnx").parent
+    assert failures_on_the_sample(f"fsanet[weights={folder}]") == {}
+
+
+def test_hopenet_lite_passes_on_the_sample(hopenet_lite_weights):
+    spec = f"hopenet[weights={hopenet_lite_weights},crop=hopenet-train]"
+    assert failures_on_the_sample(spec) == {}
+
+
+def test_bundled_hopenet_passes_on_the_sample():
+    missing = METHODS.load("hopenet").missing()
+    if missing:
+        pytest.skip(missing)
+    assert failures_on_the_sample("hopenet") == {}
+
+
+def failures_on_the_sample(spec, checks=None):
+    faces = 24 if checks is None else 48
+    results = check_method(lambda: make_method(spec), make_dataset("sample"), faces, checks)
+    return {result.name: result.reason for result in results if result.status == "failed"}
+
+
+CONVENTIONS = [
+    check
+    for check in CHECKS
+    if check.__name__
+    in ("check_signs", "check_euler_order", "check_angle_unit", "check_colour_order")
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "failed"),
+    [
+        ('"BGR"', '"RGB"', "colour_order"),
+        ('["yaw", "pitch", "roll"]', '["-yaw", "pitch", "roll"]', "signs"),
+        ('["yaw", "pitch", "roll"]', '["yaw", "-pitch", "roll"]', "signs"),
+        ('["yaw", "pitch", "roll"]', '["yaw", "roll", "pitch"]', "euler_order"),
+        ('unit = "deg"', 'unit = "deg"\neuler = "rq"', "euler_order"),
+        ('unit = "deg"', 'unit = "rad"', "angle_unit"),
+    ],
+)
+def test_wrong_line_in_a_real_networks_card_is_found(tmp_path, shared_path, old, new, failed):
+    folder = shared_path("weights/fsanet-var-iter-688590.onnx").parent
+    text = FsaNet.card_file.read_text()
+    assert old in text
+    card = tmp_path / "wrong.toml"
+    card.write_text(text.replace(old, new))
+    assert set(failures_on_the_sample(f"onnx[card={card},weights={folder}]", CONVENTIONS)) == {
+        failed
+    }
 
 
 # ---- parts ------------------------------------------------------------------------------------
