@@ -380,6 +380,7 @@ def _identity(dataset: DatasetScores, method: MethodScores, about: Json, data: J
         "excluded_reasons": dataset.excluded,
         "no_answer_reasons": method.no_answer,
         "weights_sha256": card.get("weights_sha256"),
+        "trained_on": list(card.get("trained_on", ())),
         "trained_on_this": data.get("name", dataset.name) in card.get("trained_on", ()),
         "trained_on_renders": data_card.get("domain") == "render"
         and "render" in card.get("trained_domains", ()),

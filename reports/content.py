@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hpbench.reports import words
+from hpbench.reports.explain import explain_table
+from hpbench.reports.literature import literature_table
+from hpbench.reports.robustness import Curve, corruption_curves, robustness_table
 from hpbench.reports.style import MethodStyle, method_styles
 from hpbench.reports.summary import summary_sentences
 from hpbench.reports.tables import (
@@ -17,6 +20,7 @@ from hpbench.reports.tables import (
     runtime_table,
     unscored_table,
 )
+from hpbench.reports.worst import worst_table
 from hpbench.results import DatasetScores, load_run, score_datasets, summarise
 
 __all__ = ["Content", "Section", "gather"]
@@ -48,6 +52,7 @@ class Section:
     sentences: list[str]
     protocol: list[str]
     tables: dict[str, Table]
+    curves: list[Curve]
 
     @property
     def facts(self) -> list[str]:
@@ -142,12 +147,17 @@ def gather(folder: Path) -> Content:
     run = tables.run
     summary = summarise(tables.faces, tables.predictions, tables.timing, run)
     labels = words.short_labels(list(run["methods"]))
+    scores = score_datasets(tables.faces, tables.predictions, run)
+    answered = {one["dataset"] for one in summary["results"]}
+    clean = [
+        one
+        for one in scores
+        if one.name in answered and not run["datasets"][one.name].get("corruption")
+    ]
     sections: list[Section] = []
-    for scores in score_datasets(tables.faces, tables.predictions, run):
-        results = [one for one in summary["results"] if one["dataset"] == scores.name]
-        if results:
-            taken = {section.key for section in sections}
-            sections.append(_section(scores, results, summary, run, labels, taken))
+    for one in clean:
+        taken = {section.key for section in sections}
+        sections.append(_section(one, _siblings(one, clean, run), summary, run, labels, taken))
     return Content(
         folder=folder,
         run=run,
@@ -163,7 +173,7 @@ def gather(folder: Path) -> Content:
 
 def _section(
     scores: DatasetScores,
-    results: list[Json],
+    siblings: list[tuple[str, DatasetScores]],
     summary: Json,
     run: Json,
     labels: dict[str, str],
@@ -171,11 +181,22 @@ def _section(
 ) -> Section:
     about = run["datasets"][scores.name]
     title = _title(scores.name, about)
+    results = [one for one in summary["results"] if one["dataset"] == scores.name]
     comparisons = [one for one in summary["comparisons"] if one["dataset"] == scores.name]
+    curves = corruption_curves(scores.name, summary["results"], run["datasets"])
     tables = accuracy_tables(results, labels)
     tables["pairs"] = pairs_table(comparisons, labels)
     tables["runtime"] = runtime_table(results, labels)
     tables["unscored"] = unscored_table(results, labels)
+    tables["worst"] = worst_table(scores, labels)
+    tables["explain"] = explain_table(scores, labels, siblings)
+    published = literature_table(
+        about.get("name", scores.name), scores.protocol, len(scores.image_ids), results, labels
+    )
+    if published is not None:
+        tables["literature"] = published
+    if curves:
+        tables["robustness"] = robustness_table(curves, labels)
     return Section(
         key=_unique(words.slug(scores.name), taken),
         title=title,
@@ -185,7 +206,27 @@ def _section(
         sentences=summary_sentences(title, results, comparisons, labels),
         protocol=words.protocol_sentences(scores.protocol),
         tables=tables,
+        curves=curves,
     )
+
+
+def _siblings(
+    scores: DatasetScores, clean: list[DatasetScores], run: Json
+) -> list[tuple[str, DatasetScores]]:
+    """Other cells of the same data set in this run, with what is different in words."""
+    base = run["datasets"][scores.name].get("name", scores.name)
+    found = []
+    for other in clean:
+        if other is scores or run["datasets"][other.name].get("name", other.name) != base:
+            continue
+        changed = [
+            f"{key} = {value}"
+            for key, value in sorted(other.protocol.settings.items())
+            if scores.protocol.settings.get(key) != value
+        ]
+        if changed:
+            found.append((f"data set with {words.join(changed)}", other))
+    return found
 
 
 def _card_facts(spec: str, card: Json) -> dict[str, str]:

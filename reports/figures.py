@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hpbench import metrics, statistics
 from hpbench.reports import words
+from hpbench.reports.robustness import Curve
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
-from hpbench.results import DatasetScores
+from hpbench.results import DatasetScores, MethodScores
 from hpbench.rotation import ANGLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ced_figure", "error_by_yaw_figure", "histogram_figure", "runtime_figure", "save"]
+__all__ = [
+    "ErrorMap",
+    "ParetoPoint",
+    "ced_figure",
+    "error_by_yaw_figure",
+    "error_map",
+    "heat_map_figure",
+    "histogram_figure",
+    "pareto_figure",
+    "pareto_points",
+    "robustness_figure",
+    "runtime_figure",
+    "save",
+]
 
 Json = dict[str, Any]
 Styles = Mapping[str, MethodStyle]
@@ -40,6 +56,10 @@ _LOOK: dict[Any, Any] = {
 _FEWEST_FACES = 5
 """A mean over fewer faces is not drawn."""
 
+_FEWEST_CELL_FACES = 3
+_CELL_DEG = 15.0
+_MOST_PANELS = 6
+
 
 def save(draw: Callable[[], Figure], stem: Path) -> Path:
     """Draw a figure in the report's look and write ``stem.png`` and ``stem.svg``.
@@ -53,6 +73,7 @@ def save(draw: Callable[[], Figure], stem: Path) -> Path:
         figure = draw()
         png = stem.with_name(stem.name + ".png")
         figure.savefig(png, dpi=150, metadata={"Software": None})
+        figure.set_layout_engine("none")  # the layout of the PNG holds; finding it again is slow
         figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None})
     return png
 
@@ -193,3 +214,182 @@ def _legend_below(figure: Figure, axes: Axes, entries: int) -> None:
     longest = max((len(name) for name in names), default=1)
     columns = max(1, min(entries, 110 // (longest + 8)))
     figure.legend(handles, names, loc="outside lower center", ncols=columns)
+
+
+def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Mean error over true yaw and pitch, one panel per method, one colour scale for all."""
+    methods = [method for method in dataset.methods if method.answered.any()][:_MOST_PANELS]
+    maps = [error_map(dataset, method) for method in methods]
+    columns = min(3, len(methods))
+    rows = -(-len(methods) // columns)
+    figure = Figure(figsize=(9.0, 0.8 + 2.5 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    means = np.concatenate([one.mean_deg[np.isfinite(one.mean_deg)] for one in maps])
+    highest = max(5.0, float(np.percentile(means, 90)) if means.size else 5.0)
+    for panel, method, one in zip(panels, methods, maps, strict=False):
+        panel.pcolormesh(
+            one.yaw_edges, one.pitch_edges, one.mean_deg, cmap="viridis", vmin=0.0, vmax=highest
+        )
+        panel.set_title(styles[method.spec].label, fontsize=9)
+        panel.grid(visible=False)
+        panel.set_facecolor("#f0f0f0")
+        panel.set_xlabel("true yaw")
+        panel.set_xlim(*_shown_range(maps, "yaw"))
+        panel.set_ylim(*_shown_range(maps, "pitch"))
+    for panel in panels[::columns]:
+        panel.set_ylabel("true pitch")
+    for panel in panels[len(methods) :]:
+        panel.set_visible(False)
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, highest), "viridis")
+    bar = figure.colorbar(scale, ax=list(panels), extend="max")
+    bar.set_label("mean error, degrees")
+    return figure
+
+
+def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tuple[float, float]:
+    """From the first to the last edge of the cells that any method has a mean in."""
+    filled = np.logical_or.reduce([np.isfinite(one.mean_deg) for one in maps])
+    edges = maps[0].yaw_edges if angle == "yaw" else maps[0].pitch_edges
+    used = np.flatnonzero(filled.any(axis=0 if angle == "yaw" else 1))
+    if not used.size:
+        return float(edges[0]), float(edges[-1])
+    return float(edges[used[0]]), float(edges[used[-1] + 1])
+
+
+@dataclass(frozen=True)
+class ErrorMap:
+    """Mean error in cells of true yaw and pitch.
+
+    Attributes
+    ----------
+    yaw_edges, pitch_edges : ndarray
+        Degrees.
+    mean_deg : ndarray, shape (pitch cells, yaw cells)
+        NaN where there are too few answered faces.
+    faces : ndarray, shape (pitch cells, yaw cells)
+        Answered faces.
+    """
+
+    yaw_edges: npt.NDArray[np.float64]
+    pitch_edges: npt.NDArray[np.float64]
+    mean_deg: npt.NDArray[np.float64]
+    faces: npt.NDArray[np.float64]
+
+
+def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
+    """Mean of the labelled angles' errors in cells of 15 degrees of true yaw and pitch."""
+    yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, place]) for place in (0, 1))
+    yaw, pitch = dataset.angles_deg[:, 0], dataset.angles_deg[:, 1]
+    known = method.answered & np.isfinite(yaw) & np.isfinite(pitch)
+    edges = [pitch_edges, yaw_edges]
+    faces, _, _ = np.histogram2d(pitch[known], yaw[known], edges)
+    sums, _, _ = np.histogram2d(pitch[known], yaw[known], edges, weights=method.face_mae_deg[known])
+    enough = faces >= _FEWEST_CELL_FACES
+    mean = np.divide(sums, faces, out=np.full(sums.shape, np.nan), where=enough)
+    return ErrorMap(yaw_edges, pitch_edges, mean, faces)
+
+
+def _cell_edges(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Edges of cells that hold all angles, zero in the middle of one."""
+    widest = float(np.nanmax(np.abs(angles_deg), initial=_CELL_DEG))
+    cells = int(np.ceil(widest / _CELL_DEG - 0.5))
+    return (np.arange(-cells, cells + 2, dtype=np.float64) - 0.5) * _CELL_DEG
+
+
+def pareto_figure(results: list[Json], styles: Styles) -> Figure:
+    """Mean error against time per face; who is on the line is beaten by nobody in both."""
+    points = pareto_points(results)
+    figure = Figure(figsize=(9.0, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    best = [point for point in points if point.best]
+    axes.step(
+        [point.total_ms for point in best], [point.error_deg for point in best],
+        where="post", color="#9aa7b2", linewidth=1.2, zorder=1,
+    )  # fmt: skip
+    for point in points:
+        style = styles[point.method]
+        axes.plot(
+            point.total_ms, point.error_deg, marker=style.marker, markersize=9, linestyle="none",
+            markeredgecolor=style.colour, markeredgewidth=1.8,
+            color=style.colour if point.coverage == 1.0 else "white",
+        )  # fmt: skip
+        shown = style.label
+        if point.coverage < 1.0:
+            shown += f" ({words.percent(point.coverage)} answered)"
+        axes.annotate(
+            shown, (point.total_ms, point.error_deg), xytext=(9, 5), textcoords="offset points"
+        )
+    axes.set_ylim(0.0, 1.12 * max(point.error_deg for point in points))
+    axes.margins(x=0.25)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("milliseconds per face, one at a time (logarithmic)")
+    axes.set_ylabel("mean error on common faces, degrees")
+    return figure
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """One method in the plane of time and error.
+
+    Attributes
+    ----------
+    best : bool
+        No other method is as fast and more accurate, or as accurate and faster.
+    """
+
+    method: str
+    total_ms: float
+    error_deg: float
+    coverage: float
+    best: bool
+
+
+def pareto_points(results: list[Json]) -> list[ParetoPoint]:
+    """Methods with a time and an error, the fastest first."""
+    known = [
+        (one["runtime_ms"]["total"]["p50"], one["common_images"]["mae_deg"]["mean"], one)
+        for one in results
+        if one["runtime_ms"]["total"]["p50"] and one["common_images"]["mae_deg"]["mean"] is not None
+    ]
+    known.sort(key=lambda point: point[:2])
+    points = []
+    lowest = np.inf
+    for total_ms, error_deg, one in known:
+        best = error_deg < lowest
+        lowest = min(lowest, error_deg)
+        points.append(
+            ParetoPoint(one["method_spec"], total_ms, error_deg, one["coverage"] or 0.0, best)
+        )
+    return points
+
+
+def robustness_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
+    """Error against the level of a corruption, one panel per corruption, with 95 % intervals."""
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for panel, curve in zip(panels, curves, strict=False):
+        places = np.arange(len(curve.levels))
+        for spec, points in curve.points.items():
+            style = styles[spec]
+            shown = [place for place, point in enumerate(points) if point.mae_deg is not None]
+            axis = places[shown]
+            panel.plot(
+                axis, [points[place].mae_deg for place in shown], label=style.label,
+                color=style.colour, linestyle=style.dash, marker=style.marker, markersize=5,
+            )  # fmt: skip
+            limits = np.array([points[place].interval_95_deg or (np.nan,) * 2 for place in shown])
+            if limits.size:
+                panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
+        panel.set_xticks(places, curve.levels)
+        panel.set_title(curve.name)
+        panel.set_xlabel(curve.unit)
+        panel.set_ylim(bottom=0.0)
+    for panel in panels[::columns]:
+        panel.set_ylabel("mean error, degrees")
+    for panel in panels[len(curves) :]:
+        panel.set_visible(False)
+    _legend_below(figure, panels[0], len(styles))
+    return figure

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from hpbench.errors import DataError, UsageError
 from hpbench.reports import figures, markdown
 from hpbench.reports.content import Content, Section, gather
+from hpbench.reports.tables import head
 from hpbench.spec import suggest
 
 __all__ = ["FORMATS", "write_report"]
@@ -60,7 +62,7 @@ def write_markdown(content: Content) -> Path:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        code_block=markdown.code_block, raw=markdown.Raw, table=markdown.table
+        code_block=markdown.code_block, raw=markdown.Raw, table=markdown.table, head=head
     )
     text = environment.get_template("report.md.j2").render(
         content=content, figures={s.key: draw_figures(content, s) for s in content.sections}
@@ -85,8 +87,14 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
         drawings["ced"] = partial(figures.ced_figure, dataset, styles)
         if any(one["mae_mean"] is not None for r in section.results for one in r["by_abs_yaw"]):
             drawings["yaw"] = partial(figures.error_by_yaw_figure, dataset, styles)
+        if np.isfinite(dataset.angles_deg[:, :2]).all(axis=1).any():
+            drawings["map"] = partial(figures.heat_map_figure, dataset, styles)
     if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
         drawings["runtime"] = partial(figures.runtime_figure, section.results, content.styles)
+    if len(figures.pareto_points(section.results)) > 1:
+        drawings["pareto"] = partial(figures.pareto_figure, section.results, content.styles)
+    if section.curves:
+        drawings["robustness"] = partial(figures.robustness_figure, section.curves, content.styles)
     folder = content.folder / "figures"
     folder.mkdir(exist_ok=True)
     written = {}

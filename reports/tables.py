@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hpbench.reports import words
@@ -69,6 +69,14 @@ class Table:
     rows: list[list[Cell]]
     note: str = ""
     methods: list[str] = field(default_factory=list)
+
+
+def head(table: Table, most: int) -> Table:
+    """The first rows of a table, with a note that says how many there are."""
+    if len(table.rows) <= most:
+        return table
+    note = f"The first {most} of {len(table.rows)} rows; the report's CSV tables hold all."
+    return replace(table, rows=table.rows[:most], note=f"{table.note} {note}".strip())
 
 
 Reader = Callable[[Json], Cell]

@@ -1,0 +1,95 @@
+"""The faces with the largest errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.reports import words
+from hpbench.reports.tables import Cell, Column, Table, number, text
+from hpbench.results import DatasetScores, MethodScores
+from hpbench.rotation import angles_from_rotation
+
+__all__ = ["WorstFace", "worst_faces", "worst_table"]
+
+MOST = 12
+
+
+@dataclass(frozen=True)
+class WorstFace:
+    """One face with a large error.
+
+    Attributes
+    ----------
+    place : int
+        Row among the data set's faces that count.
+    error_deg : float
+        Geodesic where the labels are complete, else the mean of the labelled angles.
+    true_deg, answer_deg : ndarray, shape (3,)
+        Yaw, pitch, roll.
+    """
+
+    method: str
+    place: int
+    image_id: str
+    error_deg: float
+    true_deg: npt.NDArray[np.float64]
+    answer_deg: npt.NDArray[np.float64]
+
+
+def worst_faces(dataset: DatasetScores, method: MethodScores, most: int = MOST) -> list[WorstFace]:
+    """Faces with the largest errors of one method, the worst first."""
+    errors = dataset.curve_errors_deg(method)
+    order = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")[:most]
+    places = [int(place) for place in order if np.isfinite(errors[place])]
+    if not places:
+        return []
+    answers = angles_from_rotation(method.R_pred[places])
+    return [
+        WorstFace(
+            method.spec,
+            place,
+            str(dataset.image_ids[place]),
+            float(errors[place]),
+            dataset.angles_deg[place],
+            answer,
+        )
+        for place, answer in zip(places, answers, strict=True)
+    ]
+
+
+def worst_table(dataset: DatasetScores, labels: Mapping[str, str]) -> Table:
+    """Worst faces of every method with the true and the predicted angles."""
+    columns = [
+        Column("Method", text=True),
+        Column("Image", text=True),
+        Column("Error"),
+        Column("True yaw, pitch, roll", text=True),
+        Column("Answered", text=True),
+    ]
+    rows: list[list[Cell]] = []
+    methods: list[str] = []
+    for method in dataset.methods:
+        for face in worst_faces(dataset, method):
+            rows.append(
+                [
+                    text(labels[method.spec]),
+                    text(face.image_id),
+                    number(face.error_deg),
+                    text(_triple(face.true_deg)),
+                    text(_triple(face.answer_deg)),
+                ]
+            )
+            methods.append(method.spec)
+    kind = "geodesic" if dataset.has_rotations else "mean of the labelled angles"
+    note = f"The {MOST} largest errors of each method ({kind}), in degrees."
+    return Table("worst", "Worst faces", columns, rows, note, methods)
+
+
+def _triple(angles_deg: npt.NDArray[np.float64]) -> str:
+    return ", ".join(
+        f"{angle:.1f}" if np.isfinite(angle) else words.NOTHING for angle in angles_deg
+    )

@@ -1,0 +1,82 @@
+"""Readings of stored answers under other rules, and the worst faces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hpbench.reports.explain import readings
+from hpbench.reports.worst import worst_faces
+from hpbench.results import load_run, score_datasets
+
+
+@pytest.fixture
+def scored(make_run):
+    """Return ``scored(**settings)``: the scores of such a run's first data set."""
+
+    def score(**settings):
+        tables = load_run(make_run(**settings))
+        return score_datasets(tables.faces, tables.predictions, tables.run)[0]
+
+    return score
+
+
+def mae(dataset, rule: str) -> np.ndarray:
+    (found,) = [one for one in readings(dataset, dataset.methods[0]) if rule in one.rule]
+    return found.mae_deg
+
+
+def test_perfect_rotations_read_in_the_rq_order_are_charged_and_only_so(scored) -> None:
+    dataset = scored(errors={"perfect": (0, 0, 0)})
+    assert mae(dataset, "as the protocol")[3] == pytest.approx(0, abs=1e-9)
+    assert mae(dataset, "RQ order")[1] > 3.0
+
+
+def test_run_under_the_rq_order_is_explained_by_the_right_one(scored) -> None:
+    dataset = scored(errors={"perfect": (0, 0, 0)}, protocol={"euler": "rq"})
+    assert mae(dataset, "as the protocol")[1] > 3.0
+    assert mae(dataset, "order of the labels")[3] == pytest.approx(0, abs=1e-9)
+
+
+def test_head_upside_down_costs_nothing_where_half_turns_are_free(scored) -> None:
+    dataset = scored(errors={"upside-down": (0, 0, 180)})
+    assert mae(dataset, "as the protocol")[2] == pytest.approx(180)
+    assert mae(dataset, "counted as 0")[2] == pytest.approx(0, abs=1e-9)
+
+
+def test_differences_that_are_not_wrapped_charge_the_long_way_round(scored) -> None:
+    dataset = scored(errors={"turned": (0, 170, 0)})
+    assert mae(dataset, "as the protocol")[1] == pytest.approx(170)
+    assert mae(dataset, "not wrapped")[1] > 175
+
+
+def test_profile_and_other_faces_make_up_all_faces(scored) -> None:
+    dataset = scored()
+    by_rule = {one.rule: one.faces for one in readings(dataset, dataset.methods[0])}
+    some = by_rule["without profile faces (|yaw| above 60)"]
+    assert 0 < some < 59
+    assert some + by_rule["profile faces only (|yaw| above 60)"] == 59
+
+
+def test_silent_method_is_also_counted_as_frontal(scored) -> None:
+    dataset = scored(errors={"silent": (0, 0, 0)}, silent={"silent": 2})
+    frontal = mae(dataset, "counted as frontal")
+    missing = ~dataset.methods[0].answered
+    expected = np.abs(dataset.angles_deg[missing]).sum(axis=0) / len(missing)
+    np.testing.assert_allclose(frontal[:3], expected)
+
+
+def test_worst_faces_come_with_the_largest_errors_first(scored) -> None:
+    dataset = scored()
+    method = dataset.methods[1]
+    found = worst_faces(dataset, method)
+    assert len(found) == 12
+    np.testing.assert_allclose(
+        [face.error_deg for face in found], np.sort(method.geodesic_deg)[::-1][:12]
+    )
+    assert found[0].image_id == dataset.image_ids[np.argmax(method.geodesic_deg)]
+
+
+def test_faces_without_answer_are_not_among_the_worst(scored) -> None:
+    dataset = scored(faces=9, silent={"near": 2})
+    assert len(worst_faces(dataset, dataset.methods[0])) == 4
