@@ -17,7 +17,6 @@ reason. In the tests of a plugin::
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -449,7 +448,9 @@ def check_threads(probe: Probe) -> None:
 
 def check_pickle(probe: Probe) -> None:
     """An instance that is not loaded pickles, and the copy answers the same."""
-    copy = pickle.loads(pickle.dumps(probe.make()))
+    from multiprocessing.reduction import ForkingPickler
+
+    copy = ForkingPickler.loads(ForkingPickler.dumps(probe.make()))  # as a worker receives it
     copy.load()
     faces = probe.faces[:8]
     _require_same(faces, probe.answers[:8], copy.predict(faces), "from an unpickled copy")

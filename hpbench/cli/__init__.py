@@ -15,6 +15,7 @@ from hpbench import __version__
 from hpbench.cli.check import check
 from hpbench.cli.label import label
 from hpbench.cli.listing import list_plugins
+from hpbench.cli.new import new
 from hpbench.cli.predict import predict
 from hpbench.cli.render import render
 from hpbench.cli.report import report
@@ -58,6 +59,7 @@ app.command("run")(run)
 app.command("report")(report)
 app.command("list")(list_plugins)
 app.add_typer(weights, name="weights")
+app.add_typer(new, name="new")
 app.command("check")(check)
 app.command("predict")(predict)
 app.command("render")(render)
