@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +53,22 @@ def write_report(run_folder: Path, formats: Sequence[str] = ("md",)) -> list[Pat
 
 def write_markdown(content: Content) -> Path:
     """Write ``report.md`` and the figures it shows."""
+    pictures = {section.key: draw_figures(content, section) for section in content.sections}
+    path = content.folder / "report.md"
+    path.write_text(render_markdown(content, pictures), encoding="utf-8")
+    return path
+
+
+def render_markdown(content: Content, pictures: Mapping[str, Mapping[str, str]]) -> str:
+    """Text of ``report.md``.
+
+    Parameters
+    ----------
+    content : Content
+    pictures : mapping
+        By key of a section, what :func:`draw_figures` returned; a figure that is not there is
+        left out together with what is said about it.
+    """
     environment = Environment(
         loader=PackageLoader("hpbench.reports"),
         finalize=markdown.escape,
@@ -64,12 +80,7 @@ def write_markdown(content: Content) -> Path:
     environment.filters.update(
         code_block=markdown.code_block, raw=markdown.Raw, table=markdown.table, head=head
     )
-    text = environment.get_template("report.md.j2").render(
-        content=content, figures={s.key: draw_figures(content, s) for s in content.sections}
-    )
-    path = content.folder / "report.md"
-    path.write_text(text, encoding="utf-8")
-    return path
+    return environment.get_template("report.md.j2").render(content=content, pictures_of=pictures)
 
 
 def draw_figures(content: Content, section: Section) -> dict[str, str]:

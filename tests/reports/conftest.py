@@ -40,18 +40,18 @@ class RunMaker:
 
     def write(self) -> Path:
         """Write the folder and return it."""
-        generator = np.random.default_rng(0)
+        labels, clock = np.random.default_rng(0), np.random.default_rng(1)
         faces, answers, times, about = [], [], [], {}
         for dataset in self.datasets:
             for number in range(self.faces):
-                angles = generator.uniform([-90, -30, -30], [90, 30, 30])
+                angles = labels.uniform([-90, -30, -30], [90, 30, 30])
                 name = self.image_name.format(number)
                 faces.append(self._face(dataset, name, number, angles))
                 if number == 0:
                     continue
                 for method, error in self.errors.items():
                     answers.append(self._answer(dataset, method, name, number, angles + error))
-                    times.append(_times(dataset, method, name, generator))
+                    times.append(_times(dataset, method, name, clock))
             about[dataset] = self._about(dataset)
         run = {
             "schema": 1, "hpbench": "0.1.0", "created": "2020-01-02T03:04:05+00:00", "seed": 0,

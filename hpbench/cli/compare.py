@@ -1,0 +1,79 @@
+"""``hpbench compare``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from hpbench.reports.compare import Change
+
+__all__ = ["compare"]
+
+WORSE = 3
+"""Exit code when a condition of --fail-if holds."""
+
+
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="Run folder to compare with.")],
+    run_b: Annotated[Path, typer.Argument(help="Run folder that may be better or worse.")],
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Exit with 3 if it holds for any method: mae>+0.2 (a change), time>+10% (in "
+            "percent), mae>6.16 (the second run's own). Of mae, yaw, pitch, roll, geodesic, "
+            "no_answer, time. Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Compare two runs on the same faces: paired differences, with intervals and p-values."""
+    from hpbench.reports.compare import compare_runs, parse_condition
+
+    conditions = [parse_condition(text) for text in fail_if or []]
+    found = compare_runs(run_a, run_b)
+    for change in found.changes:
+        _print_change(change)
+    for sentence in found.unmatched:
+        typer.echo(f"not compared: {sentence}")
+    failed = [
+        (condition, change)
+        for condition in conditions
+        for change in found.changes
+        if condition.holds(change)
+    ]
+    for condition, change in failed:
+        typer.echo(f"failed: {condition.text} on {change.dataset} for {change.method_b}", err=True)
+    if failed:
+        raise typer.Exit(WORSE)
+
+
+def _print_change(change: Change) -> None:
+    method = change.method_b
+    if change.method_a != change.method_b:
+        method = f"{change.method_a} -> {change.method_b}"
+    typer.echo(f"{change.dataset}, {method}")
+    typer.echo(f"  {'':<12}{'first':>10}{'second':>10}{'change':>10}")
+    for metric, value in change.values_a.items():
+        other = change.values_b[metric]
+        if math.isfinite(value) or math.isfinite(other):
+            typer.echo(f"  {metric:<12}{value:>10.2f}{other:>10.2f}{change.change(metric):>+10.2f}")
+    typer.echo(f"  over {change.faces} faces that both answered{_left_out(change)}")
+    if math.isfinite(change.p_value):
+        low, high = change.interval_95_deg
+        verdict = "beyond chance" if change.p_value < 0.05 else "may be chance"
+        typer.echo(
+            f"  change of mae: 95 % interval {low:+.2f} to {high:+.2f}, "
+            f"p = {change.p_value:.4f}: {verdict}"
+        )
+    else:
+        typer.echo("  too few independent faces for an interval or a test")
+
+
+def _left_out(change: Change) -> str:
+    if not change.only_a and not change.only_b:
+        return ""
+    return f"; {change.only_a} faces are only in the first run, {change.only_b} only in the second"

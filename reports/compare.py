@@ -1,0 +1,331 @@
+"""Compare two runs face by face, and say whether the second one got worse."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench import metrics, statistics
+from hpbench.errors import DataError, UsageError
+from hpbench.protocol import Protocol
+from hpbench.results import DatasetScores, MethodScores, RunTables, load_run, score_datasets
+from hpbench.spec import suggest
+
+__all__ = ["Change", "Condition", "RunComparison", "compare_runs", "parse_condition"]
+
+Array = npt.NDArray[np.float64]
+
+METRICS = ("mae", "yaw", "pitch", "roll", "geodesic", "no_answer", "time")
+"""What a condition may name: degrees, faces without answer, median milliseconds per face."""
+
+_CONDITION = re.compile(
+    r"(?P<metric>\w+)\s*(?P<sign>[<>])\s*(?P<value>[+-]?\d+(\.\d+)?)(?P<percent>%?)"
+)
+_COMPARE = {">": operator.gt, "<": operator.lt}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one method on one data set between two runs.
+
+    Attributes
+    ----------
+    method_a, method_b : str
+        Its canonical specs; the same where nothing was reconfigured.
+    faces : int
+        Faces that both runs hold and both answered: the paired differences are over these.
+    only_a, only_b : int
+        Faces that count in one run and are not in the other.
+    values_a, values_b : dict of str to float
+        By :data:`METRICS`; NaN where there is none. Errors are over `faces`.
+    interval_95_deg : tuple of float
+        Of the change of ``mae``; NaN with too few independent faces.
+    p_value : float
+        Of the same, corrected for the number of changes; NaN likewise.
+    """
+
+    dataset: str
+    method_a: str
+    method_b: str
+    faces: int
+    only_a: int
+    only_b: int
+    values_a: dict[str, float]
+    values_b: dict[str, float]
+    interval_95_deg: tuple[float, float]
+    p_value: float
+
+    def change(self, metric: str) -> float:
+        """Second run minus first."""
+        return self.values_b[metric] - self.values_a[metric]
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """All changes between two runs.
+
+    Attributes
+    ----------
+    changes : list of Change
+    unmatched : list of str
+        In words, what only one run has.
+    """
+
+    changes: list[Change]
+    unmatched: list[str]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a comparison counts as failed.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it.
+    metric : str
+        One of :data:`METRICS`.
+    sign : {'<', '>'}
+    value : float
+    of : {'change', 'percent', 'value'}
+        The change between the runs, the change in percent of the first, or the second run alone.
+    """
+
+    text: str
+    metric: str
+    sign: str
+    value: float
+    of: str
+
+    def holds(self, change: Change) -> bool:
+        """Whether it is true of a change; a figure that does not exist makes nothing true."""
+        found = change.values_b[self.metric]
+        if self.of != "value":
+            found = change.change(self.metric)
+        if self.of == "percent":
+            found = 100.0 * found / change.values_a[self.metric]
+        return bool(_COMPARE[self.sign](found, self.value))
+
+
+def parse_condition(text: str) -> Condition:
+    """Read ``METRIC>VALUE`` or ``METRIC<VALUE``.
+
+    A value with a sign is a change against the first run (``mae>+0.2``), with a percent sign
+    relative to it (``time>+10%``); one without a sign is the figure of the second run itself
+    (``mae>6.16``).
+
+    Raises
+    ------
+    UsageError
+        If the text has another form, or the metric is not known.
+
+    Examples
+    --------
+    >>> parse_condition("mae>+0.2").of
+    'change'
+    """
+    found = _CONDITION.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"condition '{text}' is not of the form mae>+0.2 (a change), time>+10% (a change in "
+            "percent) or mae>6.16 (the second run's own figure)"
+        )
+    metric, value, percent = found["metric"], found["value"], found["percent"]
+    if metric not in METRICS:
+        raise UsageError(f"condition '{text}': no metric '{metric}'; {suggest(metric, METRICS)}")
+    signed = value[0] in "+-"
+    if percent and not signed:
+        raise UsageError(f"condition '{text}': a change in percent needs a sign, as in +10%")
+    of = "percent" if percent else "change" if signed else "value"
+    return Condition(text, metric, found["sign"], float(value), of)
+
+
+def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
+    """Compare two finished runs on the faces that both hold.
+
+    Parameters
+    ----------
+    run_a, run_b : Path
+        Run folders; changes are second minus first. Methods are matched by their whole spec,
+        and what is left by name, where a run holds only one of the name.
+
+    Returns
+    -------
+    RunComparison
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be read, the runs have no data set or no method in common, or a data
+        set was run under different protocols; the message says what differs.
+    """
+    tables = load_run(run_a), load_run(run_b)
+    scores_a, scores_b = (
+        {scores.name: scores for scores in score_datasets(one.faces, one.predictions, one.run)}
+        for one in tables
+    )
+    unmatched = _only_in_one("data set", scores_a, scores_b)
+    changes: list[Change] = []
+    for name in scores_a:
+        if name in scores_b:
+            _refuse_other_protocol(name, scores_a[name].protocol, scores_b[name].protocol)
+            pairs, lonely = _match_methods(scores_a[name], scores_b[name])
+            unmatched += lonely
+            changes += [_compare(scores_a[name], scores_b[name], a, b, tables) for a, b in pairs]
+    if not changes:
+        raise DataError(
+            f"{run_a} and {run_b} have no method on a data set in common: "
+            f"{'; '.join(unmatched) or 'both are empty'}"
+        )
+    return RunComparison(_corrected(changes), unmatched)
+
+
+def _corrected(changes: Sequence[Change]) -> list[Change]:
+    """The same changes with p-values corrected for their number."""
+    tested = [change for change in changes if np.isfinite(change.p_value)]
+    adjusted = iter(statistics.holm([change.p_value for change in tested]))
+    return [
+        replace(change, p_value=float(next(adjusted))) if change in tested else change
+        for change in changes
+    ]
+
+
+def _only_in_one(what: str, in_a: Collection[str], in_b: Collection[str]) -> list[str]:
+    first = [f"{what} '{name}' is only in the first run" for name in in_a if name not in in_b]
+    second = [f"{what} '{name}' is only in the second run" for name in in_b if name not in in_a]
+    return first + second
+
+
+def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
+    if a.hash == b.hash:
+        return
+    fields_a, fields_b = (one.model_dump(exclude={"summary"}) for one in (a, b))
+    settings_a, settings_b = fields_a.pop("settings"), fields_b.pop("settings")
+    differ = [
+        f"{key} is {first.get(key)} and {second.get(key)}"
+        for first, second in ((fields_a, fields_b), (settings_a, settings_b))
+        for key in sorted(first.keys() | second.keys())
+        if first.get(key) != second.get(key)
+    ]
+    raise DataError(
+        f"data set '{name}' was run under different protocols ({a.hash} and {b.hash}): "
+        f"{'; '.join(differ)}. Figures under different protocols cannot be compared"
+    )
+
+
+def _match_methods(
+    a: DatasetScores, b: DatasetScores
+) -> tuple[list[tuple[MethodScores, MethodScores]], list[str]]:
+    """Pairs of the same method, and in words what is left over."""
+    by_spec = {method.spec: method for method in b.methods}
+    pairs = [(method, by_spec[method.spec]) for method in a.methods if method.spec in by_spec]
+    matched = {method.spec for method, _ in pairs}
+    left_a = [method for method in a.methods if method.spec not in matched]
+    left_b = [method for method in b.methods if method.spec not in matched]
+    for method in list(left_a):
+        twins = [other for other in left_b if _name(other) == _name(method)]
+        if len(twins) == 1 and [_name(one) for one in left_a].count(_name(method)) == 1:
+            pairs.append((method, twins[0]))
+            left_a.remove(method)
+            left_b.remove(twins[0])
+    lonely = _only_in_one(
+        f"on {a.name}, method", [one.spec for one in left_a], [one.spec for one in left_b]
+    )
+    return pairs, lonely
+
+
+def _name(method: MethodScores) -> str:
+    return method.spec.partition("[")[0]
+
+
+def _compare(
+    a: DatasetScores,
+    b: DatasetScores,
+    method_a: MethodScores,
+    method_b: MethodScores,
+    tables: tuple[RunTables, RunTables],
+) -> Change:
+    ids, places_a, places_b = np.intersect1d(
+        a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
+    )
+    _refuse_other_labels(a, b, ids, places_a, places_b)
+    both = method_a.answered[places_a] & method_b.answered[places_b]
+    rows_a, rows_b = places_a[both], places_b[both]
+    difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
+    groups = None if a.unit_groups is None else a.unit_groups[rows_a]
+    interval, p_value = _statistics(difference, groups)
+    return Change(
+        dataset=a.name,
+        method_a=method_a.spec,
+        method_b=method_b.spec,
+        faces=len(rows_a),
+        only_a=len(a.image_ids) - len(ids),
+        only_b=len(b.image_ids) - len(ids),
+        values_a=_values(method_a, rows_a, places_a, tables[0], a.name),
+        values_b=_values(method_b, rows_b, places_b, tables[1], b.name),
+        interval_95_deg=interval,
+        p_value=p_value,
+    )
+
+
+def _refuse_other_labels(
+    a: DatasetScores,
+    b: DatasetScores,
+    ids: npt.NDArray[np.str_],
+    places_a: npt.NDArray[np.intp],
+    places_b: npt.NDArray[np.intp],
+) -> None:
+    same = np.isclose(
+        a.angles_deg[places_a], b.angles_deg[places_b], atol=1e-6, equal_nan=True
+    ).all(axis=1)
+    if not same.all():
+        raise DataError(
+            f"data set '{a.name}', image '{ids[~same][0]}': the two runs have different labels, "
+            "so they did not see the same data"
+        )
+
+
+def _statistics(
+    difference_deg: Array, groups: npt.NDArray[np.object_] | None
+) -> tuple[tuple[float, float], float]:
+    """Interval and p-value of a mean difference; NaN where too few faces are independent."""
+    resampling = statistics.make_resampling(len(difference_deg), groups)
+    if resampling.units < statistics.FEWEST_UNITS:
+        return (float("nan"), float("nan")), float("nan")
+    column = difference_deg[:, None]
+    p_values, _ = statistics.sign_flip_p_values(resampling.unit_sums(column))
+    interval = statistics.percentile_interval(resampling.means(column)[:, 0])
+    return interval, float(p_values[0])
+
+
+def _values(
+    method: MethodScores,
+    rows: npt.NDArray[np.intp],
+    places: npt.NDArray[np.intp],
+    tables: RunTables,
+    dataset: str,
+) -> dict[str, float]:
+    yaw, pitch, roll, mean = metrics.mae_deg(method.differences_deg[rows])
+    geodesic = method.geodesic_deg[rows]
+    return {
+        "mae": float(mean),
+        "yaw": float(yaw),
+        "pitch": float(pitch),
+        "roll": float(roll),
+        "geodesic": float(geodesic.mean()) if len(rows) else float("nan"),
+        "no_answer": float(np.count_nonzero(~method.answered[places])),
+        "time": _median_ms(tables, dataset, method.spec),
+    }
+
+
+def _median_ms(tables: RunTables, dataset: str, method: str) -> float:
+    timing: Any = tables.timing
+    rows = timing[(timing["dataset"] == dataset) & (timing["method"] == method)]
+    return float(rows["total_ms"].median()) if len(rows) else float("nan")

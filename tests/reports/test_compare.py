@@ -1,0 +1,124 @@
+"""Two runs compared face by face."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from hpbench.errors import DataError, UsageError
+from hpbench.reports.compare import compare_runs, parse_condition
+
+NEAR = {"near": (1.0, 2.0, 3.0)}
+WORSE = {"near": (1.0, 2.0, 6.0)}
+
+
+def test_change_is_second_minus_first(make_run) -> None:
+    (change,) = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=WORSE)).changes
+    assert change.change("roll") == pytest.approx(3.0)
+    assert change.change("mae") == pytest.approx(1.0)
+    assert change.interval_95_deg == pytest.approx((1.0, 1.0))
+    assert change.p_value < 0.01
+
+
+def test_run_against_itself_has_not_changed(make_run) -> None:
+    folder = make_run("a")
+    for change in compare_runs(folder, folder).changes:
+        assert change.change("mae") == 0.0
+        assert change.p_value == 1.0
+
+
+def test_only_faces_that_both_answered_are_paired(make_run) -> None:
+    a = make_run("a", errors=NEAR, silent={"near": 2})
+    b = make_run("b", errors=NEAR, silent={"near": 3})
+    (change,) = compare_runs(a, b).changes
+    assert change.faces == sum(1 for n in range(1, 60) if n % 2 and n % 3)
+    assert change.change("no_answer") == 19 - 29
+
+
+def test_faces_of_only_one_run_are_counted_and_left_out(make_run) -> None:
+    a, b = make_run("a", errors=NEAR), make_run("b", errors=NEAR)
+    for name in ("faces", "predictions"):
+        table = pd.read_parquet(b / f"{name}.parquet")
+        table[table["image_id"] != "img007"].to_parquet(b / f"{name}.parquet")
+    (change,) = compare_runs(a, b).changes
+    assert (change.faces, change.only_a, change.only_b) == (58, 1, 0)
+
+
+def test_other_protocols_are_refused_with_what_differs(make_run) -> None:
+    a, b = make_run("a"), make_run("b", protocol={"euler": "rq", "settings": {"box": "pt2d"}})
+    with pytest.raises(DataError, match=r"euler is nearest and rq; box is None and pt2d"):
+        compare_runs(a, b)
+
+
+def test_other_labels_under_the_same_name_are_refused(make_run) -> None:
+    a, b = make_run("a"), make_run("b")
+    faces = pd.read_parquet(b / "faces.parquet")
+    faces.loc[faces["image_id"] == "img005", "yaw_deg"] += 1.0
+    faces.to_parquet(b / "faces.parquet")
+    with pytest.raises(DataError, match="image 'img005': the two runs have different labels"):
+        compare_runs(a, b)
+
+
+def test_reconfigured_method_is_matched_by_name(make_run) -> None:
+    a = make_run("a", errors={"net[w=1]": (1, 1, 1), "pnp": (2, 2, 2)})
+    b = make_run("b", errors={"net[w=2]": (1, 1, 1), "pnp": (2, 2, 2)})
+    pairs = {(one.method_a, one.method_b) for one in compare_runs(a, b).changes}
+    assert pairs == {("pnp", "pnp"), ("net[w=1]", "net[w=2]")}
+
+
+def test_methods_without_a_partner_are_named(make_run) -> None:
+    a, b = make_run("a", errors={**NEAR, "old": (1, 1, 1)}), make_run("b", errors=NEAR)
+    assert compare_runs(a, b).unmatched == ["on heads, method 'old' is only in the first run"]
+
+
+def test_runs_without_anything_in_common_are_refused(make_run) -> None:
+    with pytest.raises(DataError, match="method 'near' is only in the first run"):
+        compare_runs(make_run("a", errors=NEAR), make_run("b", errors={"far": (1, 1, 1)}))
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("mae>+0.9", True),
+        ("mae>+1.1", False),
+        ("mae < -0.1", False),
+        ("roll>+99%", True),
+        ("roll>+101%", False),
+        ("mae>2.9", True),
+        ("mae>3.1", False),
+        ("no_answer>0", False),
+    ],
+)
+def test_conditions(make_run, condition, holds) -> None:
+    (change,) = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=WORSE)).changes
+    assert parse_condition(condition).holds(change) is holds
+
+
+def test_condition_on_a_figure_that_does_not_exist_does_not_hold(make_run) -> None:
+    a, b = (make_run(name, errors=NEAR, timed=False) for name in "ab")
+    (change,) = compare_runs(a, b).changes
+    assert math.isnan(change.values_b["time"])
+    assert not parse_condition("time>+0").holds(change)
+
+
+@pytest.mark.parametrize("text", ["mae", "mae>", "mea>+0.2", "mae>10%", "mae>=1"])
+def test_malformed_conditions_are_refused(text) -> None:
+    with pytest.raises(UsageError, match="condition"):
+        parse_condition(text)
+
+
+def test_command_exits_with_3_when_a_condition_holds(make_run) -> None:
+    import typer
+
+    from hpbench.cli.compare import compare
+
+    app = typer.Typer()
+    app.command()(compare)
+    folders = [str(make_run("a", errors=NEAR)), str(make_run("b", errors=WORSE))]
+    worse = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+0.2"])
+    fine = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+2"])
+    assert (worse.exit_code, fine.exit_code) == (3, 0)
+    assert "mae               2.00      3.00     +1.00" in fine.output
