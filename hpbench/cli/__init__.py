@@ -13,6 +13,7 @@ import typer
 
 from hpbench import __version__
 from hpbench.cli.check import check
+from hpbench.cli.compare import compare
 from hpbench.cli.label import label
 from hpbench.cli.listing import list_plugins
 from hpbench.cli.new import new
@@ -59,8 +60,9 @@ app.command("run")(run)
 app.command("report")(report)
 app.command("list")(list_plugins)
 app.add_typer(weights, name="weights")
-app.add_typer(new, name="new")
 app.command("check")(check)
+app.command("compare")(compare)
+app.add_typer(new, name="new")
 app.command("predict")(predict)
 app.command("render")(render)
 app.command("train")(train)
