@@ -89,7 +89,7 @@ def _damage_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         table.add_row(
             escape(row["dataset"]),
-            escape(row["method_spec"]),
+            escape(row["method_spec"]) + _training_flag(row),
             _degrees(row["mae_deg"]["mean"]),
             str(row["images"]["scored"]),
             str(row["images"]["no_answer"]),
@@ -118,7 +118,7 @@ def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         mae, images = row["mae_deg"], row["images"]
         table.add_row(
-            escape(row["method_spec"]),
+            escape(row["method_spec"]) + _training_flag(row),
             *(_degrees(mae[axis]) for axis in ("yaw", "pitch", "roll", "mean")),
             _degrees(row["geodesic_deg"]["mean"]),
             str(images["scored"]),
@@ -126,8 +126,18 @@ def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:
             _degrees((row["runtime_ms"].get("total") or {}).get("p50")),
         )
     images = rows[0]["images"]
-    table.caption = f"{images['total']} faces, {images['excluded']} excluded"
+    notes = [f"{images['total']} faces, {images['excluded']} excluded"]
+    if any(row["trained_on_this"] for row in rows):
+        notes.append("† trained on this data set")
+    if any(row["trained_on_renders"] for row in rows):
+        notes.append("‡ trained on renders and scored on renders: an advantage")
+    table.caption = "; ".join(notes)
     return table
+
+
+def _training_flag(row: dict[str, Any]) -> str:
+    """Mark beside a method that has an advantage on the data set, as in the report."""
+    return (" †" if row["trained_on_this"] else "") + (" ‡" if row["trained_on_renders"] else "")
 
 
 def _degrees(value: float | None) -> str:
