@@ -16,7 +16,7 @@ from torch import nn
 from hpbench.errors import UsageError, WeightsError
 from hpbench.face import Face, box_from_points
 from hpbench.images import read_rgb
-from hpbench.method import NoAnswer
+from hpbench.method import Method, NoAnswer
 from hpbench.methods.hopenet import Hopenet, Regression
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins
 from hpbench.methods.hopenet.card import WeightsCard
@@ -156,6 +156,22 @@ def test_official_state_dicts_load_and_compute_what_the_authors_network_does(kin
         torch.testing.assert_close(loaded.network(images), expected)
 
 
+def mean_error(method: Method, folder: Path) -> float:
+    """Mean absolute error on every fourth of the 491 photos, read without hpbench's loader."""
+    from scipy.io import loadmat
+
+    faces, labels = [], []
+    for mat in sorted(folder.glob("*.mat"))[::4]:
+        content = loadmat(mat)
+        pitch, yaw, roll = np.degrees(content["Pose_Para"][0][:3])
+        if max(abs(pitch), abs(yaw), abs(roll)) <= 99.0:
+            box = box_from_points(content["pt3d_68"][:2].T)
+            faces.append(Face(mat.stem, read_rgb(mat.with_suffix(".jpg")), box))
+            labels.append((yaw, pitch, roll))
+    nearest = nearest_angles(np.stack(method.predict(faces)), labels)
+    return float(np.abs(wrap_deg(nearest - np.array(labels))).mean())
+
+
 @pytest.mark.parametrize(
     ("options", "reference"),
     [("", 5.29), (",crop=hopenet-train", 4.99)],
@@ -164,21 +180,9 @@ def test_hopenet_lite_reaches_its_known_error_on_real_photos(
     options, reference, aflw2000_dir, hopenet_lite_weights
 ):
     """Every fourth of the 491 photos of protocols.md G, so wider bounds than on all."""
-    from scipy.io import loadmat
-
-    faces, labels = [], []
-    for mat in sorted(aflw2000_dir.glob("*.mat"))[::4]:
-        content = loadmat(mat)
-        pitch, yaw, roll = np.degrees(content["Pose_Para"][0][:3])
-        if max(abs(pitch), abs(yaw), abs(roll)) <= 99.0:
-            box = box_from_points(content["pt3d_68"][:2].T)
-            faces.append(Face(mat.stem, read_rgb(mat.with_suffix(".jpg")), box))
-            labels.append((yaw, pitch, roll))
     method = make_method(f"hopenet[weights={hopenet_lite_weights}{options}]")
     method.load()
-    rotations = np.stack(method.predict(faces))
-    error = np.abs(wrap_deg(nearest_angles(rotations, labels) - np.array(labels)))
-    assert error.mean() == pytest.approx(reference, abs=0.6)
+    assert mean_error(method, aflw2000_dir) == pytest.approx(reference, abs=0.6)
 
 
 @pytest.mark.parametrize("backbone", ["thin_resnet_s", "mobilenet_v2", "squeezenet1_1", "resnet18"])
@@ -344,3 +348,21 @@ def test_unusable_device_is_a_usage_error(tmp_path):
 def test_every_named_weight_states_licence_source_and_training_data():
     for info in Hopenet.named_weights():
         assert info.licence and info.source and info.trained_on
+
+
+def test_bundled_weights_are_the_small_documented_default():
+    info = Hopenet.named_weights()[0]
+    assert info.name == "bundled"
+    assert info.size_bytes is not None and info.size_bytes <= 8_000_000
+    assert info.trained_on == ("synthetic", "pointing04")
+    method = make_method("hopenet")
+    method.load()
+    assert method.card().weights_sha256 == info.sha256
+    assert method.card().trained_domains == ("photo", "render")
+
+
+def test_bundled_weights_reach_their_documented_error_on_real_photos(aflw2000_dir):
+    """Model card: 5.09 on the 491 photos of which these are every fourth."""
+    method = make_method("hopenet")
+    method.load()
+    assert mean_error(method, aflw2000_dir) == pytest.approx(5.09, abs=0.7)
