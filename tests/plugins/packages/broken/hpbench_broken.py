@@ -1,0 +1,5 @@
+"""Imports what is nowhere."""
+
+import a_module_that_is_nowhere
+
+Shattered = a_module_that_is_nowhere.Shattered

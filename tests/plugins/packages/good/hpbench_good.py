@@ -1,0 +1,53 @@
+"""A third-party method and data set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.method import Method, MethodCard
+from hpbench.protocol import Protocol
+from hpbench.rotation import rotation_from_angles
+
+
+class Steady(Method):
+    """Always a little to the left."""
+
+    name = "steady"
+    summary = "always a little to the left"
+
+    def card(self):
+        return MethodCard(
+            name=self.name, title="Steady", licence="MIT", colour_order="none", crop_rule="none"
+        )
+
+    def prepare(self, face):
+        return None
+
+    def infer(self, batch):
+        return len(batch)
+
+    def decode(self, output):
+        return [rotation_from_angles([10.0, 0.0, 0.0])] * output
+
+
+class Dots(Dataset):
+    """Three pictures that are made when they are read."""
+
+    name = "dots"
+    summary = "three grey pictures"
+    needs_root = False
+    card = DatasetCard(name="dots", title="Dots", domain="render")
+    protocols = (Protocol(dataset="dots", summary="all three"),)
+
+    def records(self):
+        from pathlib import Path
+
+        box = np.array([8.0, 8.0, 24.0, 24.0])
+        return [
+            Record(f"dot{i}", Path(f"dot{i}.png"), Label.from_angles(yaw, 0.0, 0.0), box)
+            for i, yaw in enumerate((0.0, 10.0, 20.0))
+        ]
+
+    def read_image(self, record):
+        return np.full((32, 32, 3), 128, np.uint8)
