@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from typer.testing import CliRunner
 
+from hpbench.cli import app
 from hpbench.conformance import (
     CHECKS,
     Check,
@@ -503,6 +505,24 @@ def test_wrong_line_in_a_real_networks_card_is_found(tmp_path, shared_path, old,
     assert set(failures_on_the_sample(f"onnx[card={card},weights={folder}]", CONVENTIONS)) == {
         failed
     }
+
+
+def test_command_names_the_failed_check_and_exits_with_one(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from hpbench.methods.constant import Constant\n"
+        "class Mine(Constant):\n"
+        "    name = 'mine'\n"
+        "    def card(self):\n"
+        "        return super().card().model_copy(update={'licence': ''})\n"
+    )
+    done = CliRunner().invoke(app, ["check", "mine", "--plugin", str(file), "--faces", "12"])
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("FAIL")]
+    assert lines[place].split()[1] == "card"
+    assert lines[place + 1].strip() == "the card states no licence"
+    assert "1 failed" in lines[-1]
 
 
 # ---- parts ------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ class DeclaredMethod(Method):
         notes = [size, f"resized by {card.input.filter}", *card.notes]
         if len(paths) > 1:
             notes.append(f"mean of {len(paths)} networks")
+        if self.device != "cpu" and any(network.on_cpu for network in self._networks):
+            notes.append(f"runs on the CPU and not on {self.device}: onnxruntime-gpu is missing")
         if not card.trained_on:
             notes.append("what these weights were trained on is not known")
         return MethodCard(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import MissingDependencyError, UsageError, WeightsError
+from hpbench.errors import MissingDependencyError, WeightsError
 from hpbench.methods.onnx_card.card import NetworkCard
 from hpbench.spec import suggest
 
@@ -36,6 +36,8 @@ class Network:
     output_names : list of str
     one_by_one : bool
         The graph was exported for a batch of one face.
+    on_cpu : bool
+        It runs on the CPU, whatever device was asked for.
     """
 
     session: Any
@@ -43,6 +45,7 @@ class Network:
     input_type: npt.DTypeLike
     output_names: Sequence[str]
     one_by_one: bool
+    on_cpu: bool
 
     def run(self, values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
         """Outputs, each with one row per input."""
@@ -63,7 +66,8 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
     path : Path
     card : NetworkCard
     device : str
-        ``cpu``, ``cuda`` or ``cuda:1``.
+        ``cpu``, ``cuda`` or ``cuda:1``. An onnxruntime without CUDA runs on the CPU all the same,
+        so that it does not stop a run of other methods; :attr:`Network.on_cpu` tells.
 
     Raises
     ------
@@ -71,8 +75,6 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
         If onnxruntime is not installed.
     WeightsError
         If the file is damaged, or does not fit the card.
-    UsageError
-        If the device cannot be used.
     """
     session = _open_session(path, device)
     graph_input = _pick(session.get_inputs(), (card.input.name,) if card.input.name else (), path)[
@@ -90,6 +92,7 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
         input_type=_TYPES[graph_input.type],
         output_names=[output.name for output in outputs[:wanted]],
         one_by_one=shape[0] == 1,
+        on_cpu="CUDAExecutionProvider" not in session.get_providers(),
     )
 
 
@@ -101,12 +104,7 @@ def _open_session(path: Path, device: str) -> Any:
             f"{path}: ONNX networks need onnxruntime: pip install 'hpbench[onnx]'"
         ) from error
     providers: list[Any] = ["CPUExecutionProvider"]
-    if device != "cpu":
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise UsageError(
-                f"--device {device}: this onnxruntime runs on the CPU only; use --device cpu, "
-                "or install onnxruntime-gpu"
-            )
+    if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         number = int(device.partition(":")[2] or 0)
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
     options = onnxruntime.SessionOptions()

@@ -193,6 +193,17 @@ def test_card_states_what_a_reader_must_know(tmp_path):
     assert any("not known" in note for note in card.notes)
 
 
+def test_method_that_falls_back_to_the_cpu_says_so(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    write_colour_probe(tmp_path)
+    method = make_method(str(write_card(tmp_path)), "cuda")
+    method.load()
+    assert len(method.predict([coloured_face()])) == 1
+    assert any("runs on the CPU and not on cuda" in note for note in method.card().notes)
+
+
 def test_identity_changes_with_card_and_weights(tmp_path):
     file = write_colour_probe(tmp_path)
     before = make_method(str(write_card(tmp_path))).identity()
