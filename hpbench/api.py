@@ -56,7 +56,7 @@ class Results:
         return pd.read_parquet(self.folder / "faces.parquet")
 
     def _repr_html_(self) -> str:
-        return str(self.table().to_html(index=False, float_format="%.2f"))
+        return str(self.table().to_html(index=False, float_format="{:.2f}".format))
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def mean_rotation(rotations: npt.ArrayLike, weights: npt.ArrayLike | None = None
         See Hartley et al., "Rotation Averaging", IJCV 2013.
     """
     matrices = np.asarray(rotations, dtype=np.float64)
-    return nearest_rotation(np.average(matrices, axis=0, weights=weights))
+    shares = None if weights is None else np.asarray(weights, dtype=np.float64)
+    return nearest_rotation(np.average(matrices, axis=0, weights=shares))
 
 
 def jittered_views(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,7 +34,7 @@ def render(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     split: Annotated[
-        str,
+        Literal["train", "heldout", "all"],
         typer.Option(
             help="train leaves out what the embedded sample is made of, heldout uses only that, "
             "all uses everything."
@@ -61,10 +61,7 @@ def render(
     from hpbench.datasets.synthetic.job import RenderSpec, render_dataset
     from hpbench.datasets.synthetic.pose_sampling import PoseRanges, parse_range
     from hpbench.datasets.synthetic.sweep import parse_sweep
-    from hpbench.errors import UsageError
 
-    if split not in ("train", "heldout", "all"):
-        raise UsageError(f"--split {split}: choose of train, heldout, all")
     ranges = PoseRanges(
         parse_range(yaw, "--yaw", 90.0),
         parse_range(pitch, "--pitch", 90.0),

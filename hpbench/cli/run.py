@@ -12,7 +12,6 @@ from hpbench.cli.paths import data_roots
 if TYPE_CHECKING:
     from hpbench.cli.progress import Bars
     from hpbench.runner import RunSpec
-    from hpbench.timing import TimingMode
 
 __all__ = ["run"]
 
@@ -65,21 +64,18 @@ def run(
         int, typer.Option(help="Faces of the timing pass; 0 leaves it out.", min=0)
     ] = 32,
     timing: Annotated[
-        str,
+        Literal["quick", "full", "off"],
         typer.Option(
             help="quick: the serial timing pass; full: throughput over batch sizes, one core, "
             "cold start and memory, too (minutes); off.",
-            metavar="quick|full|off",
         ),
     ] = "quick",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Compute everything; reuse no stored answers.")
     ] = False,
     engine: Annotated[
-        str,
-        typer.Option(
-            help="local, or ray: spread the accuracy pass over a Ray cluster.", metavar="local|ray"
-        ),
+        Literal["local", "ray"],
+        typer.Option(help="local, or ray: spread the accuracy pass over a Ray cluster."),
     ] = "local",
     address: Annotated[
         str | None,
@@ -116,31 +112,15 @@ def run(
         limit=limit,
         plugins=tuple(plugin or ()),
         timing_images=timing_images,
-        timing=_timing_mode(timing),
+        timing=timing,
         fresh=fresh,
-        engine=_engine(engine),
+        engine=engine,
         address=address,
         workers=workers,
         seed=seed,
         corrupt=tuple(corrupt or ()),
     )
     _run_and_report(spec, out or fresh_run_folder())
-
-
-def _timing_mode(text: str) -> TimingMode:
-    from hpbench.errors import UsageError
-
-    if text == "quick" or text == "full" or text == "off":
-        return text
-    raise UsageError(f"--timing {text}: one of quick, full, off")
-
-
-def _engine(text: str) -> Literal["local", "ray"]:
-    from hpbench.errors import UsageError
-
-    if text == "local" or text == "ray":
-        return text
-    raise UsageError(f"--engine {text}: one of local, ray")
 
 
 def _run_and_report(spec: RunSpec, out: Path) -> None:

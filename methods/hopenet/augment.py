@@ -131,7 +131,7 @@ def _turned_labels(
 
     A face with an angle that is not labelled, or that would leave the bins, is not turned.
     """
-    complete = np.isfinite(angles_deg).all(axis=1)
+    complete = np.asarray(np.isfinite(angles_deg).all(axis=1))
     known = np.where(complete[:, None], angles_deg, 0.0)
     none = np.zeros_like(theta_deg)
     in_plane = rotation_from_angles(np.stack([none, none, theta_deg], axis=-1))

@@ -33,7 +33,9 @@ _SHARES: dict[CropRule, tuple[float, float, float, float]] = {
 """How many k the left, upper, right and lower sides move out by."""
 
 
-def crop_box(box_xyxy: npt.ArrayLike, rule: CropRule, k: float) -> npt.NDArray[np.float64]:
+def crop_box(
+    box_xyxy: npt.ArrayLike, rule: CropRule, k: float | npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Widen face boxes by the authors' rule for testing or for training.
 
     Parameters
@@ -41,7 +43,7 @@ def crop_box(box_xyxy: npt.ArrayLike, rule: CropRule, k: float) -> npt.NDArray[n
     box_xyxy : array_like, shape (..., 4)
         Tight boxes around the face's points, in pixels.
     rule : {'hopenet-test', 'hopenet-train'}
-    k : float
+    k : float or ndarray, shape (...,)
         Margin as a share of the box.
 
     Returns

@@ -82,7 +82,7 @@ class Hopenet(Method):
     Options: ClassVar[type[Options]] = HopenetOptions
     options: HopenetOptions
 
-    def __init__(self, options: Options | None = None, device: str = "cpu") -> None:
+    def __init__(self, options: HopenetOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
         self._loaded: LoadedWeights | None = None
         self._crop: CropRule = "hopenet-test"
@@ -302,6 +302,8 @@ def _normalising(network: nn.Module, device: torch.device) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.network = network
+            self.shift: Tensor
+            self.scale: Tensor
             self.register_buffer("shift", 255.0 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
             self.register_buffer("scale", 255.0 * torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
@@ -309,4 +311,5 @@ def _normalising(network: nn.Module, device: torch.device) -> nn.Module:
             outputs: Tensor = self.network((pixels - self.shift) / self.scale)
             return outputs
 
-    return Normalising().eval().to(device, memory_format=torch.channels_last)
+    module: nn.Module = Normalising().eval().to(device)
+    return module.to(memory_format=torch.channels_last)

@@ -6,12 +6,12 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +148,8 @@ class _Run:
         network = make_network(settings.backbone, settings.outputs, settings.input_size)
         if settings.init is not None:
             load_backbone(network, settings.init, settings.backbone)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, avg_fn=_average(settings.average), use_buffers=True
         )
@@ -193,7 +194,7 @@ class _Run:
         pixels, angles = validation_inputs(source.dataset, samples, options, size)
         self.validations.append(_Validation(name, pixels, angles))
 
-    def _batches(self) -> Iterator[_Batch]:
+    def _batches(self) -> Generator[_Batch, None, None]:
         """Batches of one epoch; the next one is made while the last one is used.
 
         All random choices follow from seed and epoch alone.
@@ -447,7 +448,7 @@ class _Run:
         )
         path = self.out / WEIGHTS
         try:
-            save_weights(self.averaged.module, full, path)
+            save_weights(cast(HopenetNetwork, self.averaged.module), full, path)
             text = full.model_dump_json(indent=1)
             (self.out / "card.json").write_text(text + "\n", encoding="utf-8")
         except OSError as error:
@@ -507,7 +508,7 @@ def _errors(
     """Mean absolute errors: per angle, of all labelled angles, and per range of yaw."""
     nearest = nearest_angles(rotation_from_angles(predicted_deg), labels_deg)
     error = np.abs(wrap_deg(nearest - labels_deg))
-    labelled = np.isfinite(error).any(axis=0)
+    labelled = np.isfinite(np.asarray(error)).any(axis=0, keepdims=True)[0]
     per_angle = [float(np.nanmean(error[:, i])) if labelled[i] else None for i in range(3)]
     by_yaw = []
     for low, high in pairwise(_YAW_EDGES_DEG):
