@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hpbench import metrics, statistics
+from hpbench import metrics
 from hpbench.reports import words
 from hpbench.reports.robustness import Curve
+from hpbench.reports.series import (
+    ErrorMap,
+    error_map,
+    histogram_limit,
+    pareto_points,
+    yaw_curve,
+)
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
-from hpbench.results import DatasetScores, MethodScores
+from hpbench.results import DatasetScores
 from hpbench.rotation import ANGLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "ErrorMap",
-    "ParetoPoint",
     "ced_figure",
     "error_by_yaw_figure",
-    "error_map",
     "heat_map_figure",
     "histogram_figure",
     "pareto_figure",
-    "pareto_points",
     "robustness_figure",
     "runtime_figure",
     "save",
@@ -53,11 +54,6 @@ _LOOK: dict[Any, Any] = {
     "lines.linewidth": 1.8,
     "svg.hashsalt": "hpbench",  # the same run gives the same file
 }
-_FEWEST_FACES = 5
-"""A mean over fewer faces is not drawn."""
-
-_FEWEST_CELL_FACES = 3
-_CELL_DEG = 15.0
 _MOST_PANELS = 6
 
 
@@ -82,7 +78,7 @@ def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Signed errors of each angle, all methods overlaid; the end bars collect all beyond."""
     shown = [place for place in range(3) if _has_numbers(dataset, place)]
     figure = Figure(figsize=(9.0, 3.4), layout="constrained")
-    limit = _histogram_limit(dataset)
+    limit = histogram_limit(dataset)
     edges = np.linspace(-limit, limit, 41)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for panel, place in zip(panels, shown, strict=True):
@@ -111,51 +107,28 @@ def _has_numbers(dataset: DatasetScores, angle: int) -> bool:
     return any(np.isfinite(method.differences_deg[:, angle]).any() for method in dataset.methods)
 
 
-def _histogram_limit(dataset: DatasetScores) -> float:
-    """Round limit that holds 95 % of the errors of the worst method, within 10..90 degrees."""
-    widest = 10.0
-    for method in dataset.methods:
-        errors = np.abs(method.differences_deg)
-        errors = errors[np.isfinite(errors)]
-        if errors.size:
-            widest = max(widest, float(np.percentile(errors, 95)))
-    return float(min(90.0, 5.0 * np.ceil(widest / 5.0)))
-
-
 def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Mean error against the true turn of the head, with 95 % bands, over the number of faces."""
-    yaw = np.abs(dataset.angles_deg[:, 0])
-    last = 180.0 if (yaw > 99.0).any() else 100.0
-    edges = np.arange(0.0, last + 1.0, 10.0)
-    centres = edges[:-1] + 5.0
-    masks = [(yaw >= low) & (yaw < low + 10.0) for low in edges[:-1]]
-    resampling = statistics.make_resampling(len(yaw), dataset.unit_groups, resamples=500)
+    curve = yaw_curve(dataset)
     figure = Figure(figsize=(9.0, 4.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
-    for method in dataset.methods:
-        columns = np.stack([np.where(mask, method.face_mae_deg, np.nan) for mask in masks], axis=-1)
-        answered = np.isfinite(columns).sum(axis=0)
-        drawn = answered >= _FEWEST_FACES
-        if not drawn.any():
-            continue
-        sums = np.nansum(columns, axis=0)
-        means = np.divide(sums, answered, out=np.full(len(masks), np.nan), where=drawn)
-        style = styles[method.spec]
+    for spec, line in curve.lines.items():
+        style = styles[spec]
         upper.plot(
-            centres[drawn], means[drawn], label=style.label, color=style.colour,
+            line.yaw_deg, line.mean_deg, label=style.label, color=style.colour,
             linestyle=style.dash, marker=style.marker, markersize=5,
         )  # fmt: skip
-        if resampling.units >= statistics.FEWEST_UNITS:
-            draws = resampling.means(columns[:, drawn])
-            low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
-            upper.fill_between(centres[drawn], low, high, color=style.colour, alpha=0.15, lw=0)
+        if line.low_deg is not None and line.high_deg is not None:
+            upper.fill_between(
+                line.yaw_deg, line.low_deg, line.high_deg, color=style.colour, alpha=0.15, lw=0
+            )
     upper.set_ylim(bottom=0.0)
     upper.set_ylabel("mean error, degrees")
-    lower.bar(centres, [np.count_nonzero(mask) for mask in masks], width=8.5, color="#9aa7b2")
+    lower.bar(curve.centres_deg, curve.faces, width=8.5, color="#9aa7b2")
     lower.set_ylabel("faces")
     lower.set_xlabel("absolute true yaw, degrees")
-    lower.set_xlim(0.0, last)
-    lower.set_xticks(edges)
+    lower.set_xlim(0.0, curve.last_deg)
+    lower.set_xticks(np.arange(0.0, curve.last_deg + 1.0, 10.0))
     _legend_below(figure, upper, len(dataset.methods))
     return figure
 
@@ -256,46 +229,6 @@ def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tu
     return float(edges[used[0]]), float(edges[used[-1] + 1])
 
 
-@dataclass(frozen=True)
-class ErrorMap:
-    """Mean error in cells of true yaw and pitch.
-
-    Attributes
-    ----------
-    yaw_edges, pitch_edges : ndarray
-        Degrees.
-    mean_deg : ndarray, shape (pitch cells, yaw cells)
-        NaN where there are too few answered faces.
-    faces : ndarray, shape (pitch cells, yaw cells)
-        Answered faces.
-    """
-
-    yaw_edges: npt.NDArray[np.float64]
-    pitch_edges: npt.NDArray[np.float64]
-    mean_deg: npt.NDArray[np.float64]
-    faces: npt.NDArray[np.float64]
-
-
-def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
-    """Mean of the labelled angles' errors in cells of 15 degrees of true yaw and pitch."""
-    yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, place]) for place in (0, 1))
-    yaw, pitch = dataset.angles_deg[:, 0], dataset.angles_deg[:, 1]
-    known = method.answered & np.isfinite(yaw) & np.isfinite(pitch)
-    edges = [pitch_edges, yaw_edges]
-    faces, _, _ = np.histogram2d(pitch[known], yaw[known], edges)
-    sums, _, _ = np.histogram2d(pitch[known], yaw[known], edges, weights=method.face_mae_deg[known])
-    enough = faces >= _FEWEST_CELL_FACES
-    mean = np.divide(sums, faces, out=np.full(sums.shape, np.nan), where=enough)
-    return ErrorMap(yaw_edges, pitch_edges, mean, faces)
-
-
-def _cell_edges(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Edges of cells that hold all angles, zero in the middle of one."""
-    widest = float(np.nanmax(np.abs(angles_deg), initial=_CELL_DEG))
-    cells = int(np.ceil(widest / _CELL_DEG - 0.5))
-    return (np.arange(-cells, cells + 2, dtype=np.float64) - 0.5) * _CELL_DEG
-
-
 def pareto_figure(results: list[Json], styles: Styles) -> Figure:
     """Mean error against time per face; who is on the line is beaten by nobody in both."""
     points = pareto_points(results)
@@ -326,42 +259,6 @@ def pareto_figure(results: list[Json], styles: Styles) -> Figure:
     axes.set_xlabel("milliseconds per face, one at a time (logarithmic)")
     axes.set_ylabel("mean error on common faces, degrees")
     return figure
-
-
-@dataclass(frozen=True)
-class ParetoPoint:
-    """One method in the plane of time and error.
-
-    Attributes
-    ----------
-    best : bool
-        No other method is as fast and more accurate, or as accurate and faster.
-    """
-
-    method: str
-    total_ms: float
-    error_deg: float
-    coverage: float
-    best: bool
-
-
-def pareto_points(results: list[Json]) -> list[ParetoPoint]:
-    """Methods with a time and an error, the fastest first."""
-    known = [
-        (one["runtime_ms"]["total"]["p50"], one["common_images"]["mae_deg"]["mean"], one)
-        for one in results
-        if one["runtime_ms"]["total"]["p50"] and one["common_images"]["mae_deg"]["mean"] is not None
-    ]
-    known.sort(key=lambda point: point[:2])
-    points = []
-    lowest = np.inf
-    for total_ms, error_deg, one in known:
-        best = error_deg < lowest
-        lowest = min(lowest, error_deg)
-        points.append(
-            ParetoPoint(one["method_spec"], total_ms, error_deg, one["coverage"] or 0.0, best)
-        )
-    return points
 
 
 def robustness_figure(curves: Sequence[Curve], styles: Styles) -> Figure:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from hpbench.errors import DataError, UsageError
 from hpbench.reports import figures, markdown
 from hpbench.reports.content import Content, Section, gather
+from hpbench.reports.series import pareto_points
 from hpbench.reports.tables import head
 from hpbench.spec import suggest
 
@@ -102,7 +103,7 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
             drawings["map"] = partial(figures.heat_map_figure, dataset, styles)
     if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
         drawings["runtime"] = partial(figures.runtime_figure, section.results, content.styles)
-    if len(figures.pareto_points(section.results)) > 1:
+    if len(pareto_points(section.results)) > 1:
         drawings["pareto"] = partial(figures.pareto_figure, section.results, content.styles)
     if section.curves:
         drawings["robustness"] = partial(figures.robustness_figure, section.curves, content.styles)

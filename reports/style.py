@@ -19,6 +19,7 @@ STAGE_COLOURS = {"prepare": "#3f566b", "infer": "#8ba3b8", "decode": "#d3dde6"}
 class MethodStyle:
     """How one method is drawn: never by colour alone."""
 
+    spec: str
     label: str
     colour: str
     dash: str
@@ -37,6 +38,7 @@ def method_styles(labels: dict[str, str], specs: Sequence[str]) -> dict[str, Met
     """
     return {
         spec: MethodStyle(
+            spec=spec,
             label=labels[spec],
             colour=_COLOURS[place % len(_COLOURS)],
             dash=_DASHES[place % len(_DASHES)],

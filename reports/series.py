@@ -1,0 +1,170 @@
+"""The numbers behind the figures, the same for still and interactive ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench import statistics
+from hpbench.results import DatasetScores, MethodScores
+
+__all__ = [
+    "ErrorMap",
+    "ParetoPoint",
+    "YawCurve",
+    "YawLine",
+    "error_map",
+    "histogram_limit",
+    "pareto_points",
+    "yaw_curve",
+]
+
+Json = dict[str, Any]
+
+_FEWEST_FACES = 5
+"""A mean over fewer faces is not drawn."""
+
+_FEWEST_CELL_FACES = 3
+_CELL_DEG = 15.0
+
+
+def histogram_limit(dataset: DatasetScores) -> float:
+    """Round limit that holds 95 % of the errors of the worst method, within 10..90 degrees."""
+    widest = 10.0
+    for method in dataset.methods:
+        errors = np.abs(method.differences_deg)
+        errors = errors[np.isfinite(errors)]
+        if errors.size:
+            widest = max(widest, float(np.percentile(errors, 95)))
+    return float(min(90.0, 5.0 * np.ceil(widest / 5.0)))
+
+
+@dataclass(frozen=True)
+class YawLine:
+    """Mean error of one method in steps of true yaw.
+
+    Attributes
+    ----------
+    yaw_deg : ndarray, shape (steps,)
+        Middles of the steps that have enough answered faces.
+    mean_deg : ndarray, shape (steps,)
+    low_deg, high_deg : ndarray, shape (steps,), or None
+        95 % interval; None with too few independent faces.
+    """
+
+    yaw_deg: npt.NDArray[np.float64]
+    mean_deg: npt.NDArray[np.float64]
+    low_deg: npt.NDArray[np.float64] | None
+    high_deg: npt.NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class YawCurve:
+    """Mean errors in steps of 10 degrees of absolute true yaw, by method."""
+
+    last_deg: float
+    centres_deg: npt.NDArray[np.float64]
+    faces: npt.NDArray[np.int64]
+    lines: dict[str, YawLine]
+
+
+def yaw_curve(dataset: DatasetScores) -> YawCurve:
+    """Mean error of every method against the true turn of the head."""
+    yaw = np.abs(dataset.angles_deg[:, 0])
+    last = 180.0 if (yaw > 99.0).any() else 100.0
+    starts = np.arange(0.0, last, 10.0)
+    masks = np.stack([(yaw >= start) & (yaw < start + 10.0) for start in starts], axis=-1)
+    resampling = statistics.make_resampling(len(yaw), dataset.unit_groups, resamples=500)
+    lines = {}
+    for method in dataset.methods:
+        columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
+        drawn = np.isfinite(columns).sum(axis=0) >= _FEWEST_FACES
+        if not drawn.any():
+            continue
+        columns = columns[:, drawn]
+        low = high = None
+        if resampling.units >= statistics.FEWEST_UNITS:
+            low, high = np.nanquantile(resampling.means(columns), [0.025, 0.975], axis=0)
+        mean = np.nanmean(columns, axis=0)
+        lines[method.spec] = YawLine(starts[drawn] + 5.0, mean, low, high)
+    return YawCurve(last, starts + 5.0, masks.sum(axis=0), lines)
+
+
+@dataclass(frozen=True)
+class ErrorMap:
+    """Mean error in cells of true yaw and pitch.
+
+    Attributes
+    ----------
+    yaw_edges, pitch_edges : ndarray
+        Degrees.
+    mean_deg : ndarray, shape (pitch cells, yaw cells)
+        NaN where there are too few answered faces.
+    faces : ndarray, shape (pitch cells, yaw cells)
+        Answered faces.
+    """
+
+    yaw_edges: npt.NDArray[np.float64]
+    pitch_edges: npt.NDArray[np.float64]
+    mean_deg: npt.NDArray[np.float64]
+    faces: npt.NDArray[np.float64]
+
+
+def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
+    """Mean of the labelled angles' errors in cells of 15 degrees of true yaw and pitch."""
+    yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, place]) for place in (0, 1))
+    yaw, pitch = dataset.angles_deg[:, 0], dataset.angles_deg[:, 1]
+    known = method.answered & np.isfinite(yaw) & np.isfinite(pitch)
+    edges = [pitch_edges, yaw_edges]
+    faces, _, _ = np.histogram2d(pitch[known], yaw[known], edges)
+    sums, _, _ = np.histogram2d(pitch[known], yaw[known], edges, weights=method.face_mae_deg[known])
+    enough = faces >= _FEWEST_CELL_FACES
+    mean = np.divide(sums, faces, out=np.full(sums.shape, np.nan), where=enough)
+    return ErrorMap(yaw_edges, pitch_edges, mean, faces)
+
+
+def _cell_edges(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Edges of cells that hold all angles, zero in the middle of one."""
+    widest = float(np.nanmax(np.abs(angles_deg), initial=_CELL_DEG))
+    cells = int(np.ceil(widest / _CELL_DEG - 0.5))
+    return (np.arange(-cells, cells + 2, dtype=np.float64) - 0.5) * _CELL_DEG
+
+
+@dataclass(frozen=True)
+class ParetoPoint:
+    """One method in the plane of time and error.
+
+    Attributes
+    ----------
+    best : bool
+        No other method is as fast and more accurate, or as accurate and faster.
+    """
+
+    method: str
+    total_ms: float
+    error_deg: float
+    coverage: float
+    best: bool
+
+
+def pareto_points(results: Sequence[Json]) -> list[ParetoPoint]:
+    """Methods with a time and an error, the fastest first."""
+    known = [
+        (one["runtime_ms"]["total"]["p50"], one["common_images"]["mae_deg"]["mean"], one)
+        for one in results
+        if one["runtime_ms"]["total"]["p50"] and one["common_images"]["mae_deg"]["mean"] is not None
+    ]
+    known.sort(key=lambda point: point[:2])
+    points = []
+    lowest = np.inf
+    for total_ms, error_deg, one in known:
+        best = error_deg < lowest
+        lowest = min(lowest, error_deg)
+        points.append(
+            ParetoPoint(one["method_spec"], total_ms, error_deg, one["coverage"] or 0.0, best)
+        )
+    return points
