@@ -27,10 +27,10 @@ from hpbench.methods.hopenet.crops import (
     cut_input,
     whole_pixels,
 )
-from hpbench.methods.hopenet.files import sha256_of
 from hpbench.methods.hopenet.named import bundled_weights, named_weights, resolve_weights
 from hpbench.rotation import rotation_from_angles
 from hpbench.runtimes import RuntimeName, count_flops, make_runtime
+from hpbench.weights_store import sha256_of
 
 if TYPE_CHECKING:
     import torch

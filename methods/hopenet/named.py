@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
+from hpbench.weights_store import cached_file, sha256_of
 
-__all__ = ["BUNDLED", "bundled_weights", "named_weights", "resolve_weights", "weights_folder"]
+__all__ = ["BUNDLED", "bundled_weights", "named_weights", "resolve_weights"]
 
 _PACKAGE_FOLDER = Path(__file__).parent / "weights"
 
@@ -20,58 +20,45 @@ _AUTHORS_LICENCE = (
     "code Apache-2.0; weights trained on 300W-LP, whose pictures are for research only"
 )
 
-_FETCHED: tuple[tuple[str, WeightsInfo], ...] = (
-    (
-        "hopenet_alpha1.pkl",
-        WeightsInfo(
-            name="alpha1",
-            summary="ResNet-50 of the paper, alpha 1",
-            licence=_AUTHORS_LICENCE,
-            trained_on=("w300lp",),
-            source="https://drive.google.com/open?id=1EJPu2sOAwrfuamTitTkw2xJ2ipmMsmD3",
-        ),
+_LITE_REPOSITORY = "https://github.com/OverEuro/deep-head-pose-lite"
+
+_FETCHED: tuple[WeightsInfo, ...] = (
+    WeightsInfo(
+        name="alpha1",
+        summary="ResNet-50 of the paper, alpha 1",
+        licence=_AUTHORS_LICENCE,
+        trained_on=("w300lp",),
+        source="https://drive.google.com/open?id=1EJPu2sOAwrfuamTitTkw2xJ2ipmMsmD3",
+        file="hopenet_alpha1.pkl",
     ),
-    (
-        "hopenet_alpha2.pkl",
-        WeightsInfo(
-            name="alpha2",
-            summary="ResNet-50 of the paper, alpha 2",
-            licence=_AUTHORS_LICENCE,
-            trained_on=("w300lp",),
-            source="https://drive.google.com/open?id=16OZdRULgUpceMKZV6U9PNFiigfjezsCY",
-        ),
+    WeightsInfo(
+        name="alpha2",
+        summary="ResNet-50 of the paper, alpha 2",
+        licence=_AUTHORS_LICENCE,
+        trained_on=("w300lp",),
+        source="https://drive.google.com/open?id=16OZdRULgUpceMKZV6U9PNFiigfjezsCY",
+        file="hopenet_alpha2.pkl",
     ),
-    (
-        "hopenet_robust_alpha1.pkl",
-        WeightsInfo(
-            name="robust",
-            summary="ResNet-50 of the authors, alpha 1, trained to bear poor picture quality",
-            licence=_AUTHORS_LICENCE,
-            trained_on=("w300lp",),
-            source="https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR",
-        ),
+    WeightsInfo(
+        name="robust",
+        summary="ResNet-50 of the authors, alpha 1, trained to bear poor picture quality",
+        licence=_AUTHORS_LICENCE,
+        trained_on=("w300lp",),
+        source="https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR",
+        file="hopenet_robust_alpha1.pkl",
     ),
-    (
-        "shuff_epoch_120.pkl",
-        WeightsInfo(
-            name="lite",
-            summary="ShuffleNetV2 x1.0 of deep-head-pose-lite",
-            licence="Apache-2.0; trained on 300W-LP, whose pictures are for research only",
-            trained_on=("w300lp",),
-            source="https://github.com/OverEuro/deep-head-pose-lite/tree/master/model",
-        ),
+    WeightsInfo(
+        name="lite",
+        summary="ShuffleNetV2 x1.0 of deep-head-pose-lite",
+        licence="Apache-2.0; trained on 300W-LP, whose pictures are for research only",
+        trained_on=("w300lp",),
+        source="https://github.com/OverEuro/deep-head-pose-lite/tree/a969f6c/model",
+        file="shuff_epoch_120.pkl",
+        url=f"{_LITE_REPOSITORY}/raw/a969f6c/model/shuff_epoch_120.pkl",
+        git_blob_url="https://api.github.com/repos/OverEuro/deep-head-pose-lite/contents/"
+        "model/shuff_epoch_120.pkl?ref=a969f6c",
     ),
 )
-
-
-def weights_folder() -> Path:
-    """Folder of weights that were fetched: ``$HPBENCH_CACHE/weights``, or the user's cache."""
-    named = os.environ.get("HPBENCH_CACHE")
-    if named:
-        return Path(named) / "weights"
-    import pooch
-
-    return Path(pooch.os_cache("hpbench")) / "weights"
 
 
 def bundled_weights() -> Path | None:
@@ -82,20 +69,16 @@ def bundled_weights() -> Path | None:
 
 def named_weights() -> tuple[WeightsInfo, ...]:
     """All weights with a name; those that are on this machine carry their path and size."""
-    folder = weights_folder()
     known = [_bundled_info()] if bundled_weights() is not None else []
-    for file, info in _FETCHED:
-        path = folder / file
-        if path.is_file():
-            known.append(info.model_copy(update={"path": path, "size_bytes": path.stat().st_size}))
-        else:
-            known.append(info)
+    for info in _FETCHED:
+        path = cached_file(info.file)
+        size = path.stat().st_size if path is not None else None
+        known.append(info.model_copy(update={"path": path, "size_bytes": size}))
     return tuple(known)
 
 
 def _bundled_info() -> WeightsInfo:
     from hpbench.methods.hopenet.card import read_card
-    from hpbench.methods.hopenet.files import sha256_of
 
     path = bundled_weights()
     assert path is not None
@@ -138,13 +121,17 @@ def resolve_weights(weights: str) -> Path:
                 "'hpbench weights' lists where to get some"
             )
         return path
-    for file, info in _FETCHED:
+    for info in _FETCHED:
         if weights == info.name:
-            path = weights_folder() / file
-            if not path.is_file():
+            path = cached_file(info.file)
+            if path is None:
+                mend = (
+                    f"hpbench weights fetch {info.name}"
+                    if info.url
+                    else f"get them from {info.source}, then hpbench weights add {info.name} FILE"
+                )
                 raise WeightsError(
-                    f"{path}: weights '{weights}' are not there yet; "
-                    f"fetch them from {info.source} and put them under this name"
+                    f"weights '{weights}' ({info.file}) are not on this machine: {mend}"
                 )
             return path
     path = Path(weights).expanduser()

@@ -14,8 +14,8 @@ from torch import Tensor
 from hpbench.errors import HpbenchError, WeightsError
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.card import CARD_KEY, WeightsCard, read_card
-from hpbench.methods.hopenet.files import sha256_of
 from hpbench.methods.hopenet.network import HEADS, HopenetNetwork, backbone_names, make_network
+from hpbench.weights_store import sha256_of
 
 __all__ = ["LoadedWeights", "load_backbone", "load_weights", "save_weights"]
 
