@@ -215,7 +215,7 @@ def score_datasets(
     ------
     DataError
         If a prediction has no face, or a face has no row although the method ran: such a run
-        was killed and has to be finished first.
+        was killed and has to be finished first. Also if no face of a data set can be scored.
     """
     by_dataset = dict(list(faces.groupby("dataset", sort=False, observed=True)))
     answers = dict(list(predictions.groupby(["dataset", "method"], sort=False, observed=True)))
@@ -223,6 +223,12 @@ def score_datasets(
     for name, about in run["datasets"].items():
         if name not in by_dataset:
             raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
+        reasons = by_dataset[name]["excluded"]
+        if reasons.notna().all():
+            raise DataError(
+                f"none of the {len(reasons)} faces of data set '{name}' can be scored; the first, "
+                f"{by_dataset[name]['image_id'].iloc[0]}: {reasons.iloc[0]}"
+            )
         dataset = _index_faces(name, about, by_dataset[name])
         for spec in run["methods"]:
             if spec in about.get("not_run", {}):

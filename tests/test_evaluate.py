@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hpbench.errors import HpbenchError, UsageError
+from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.runner import RunSpec, run
 
 METHODS = '''
@@ -139,6 +139,15 @@ def test_truncated_picture_is_counted_and_the_run_goes_on(tmp_path, plugin, labe
     assert images == {"total": 10, "excluded": 1, "scored": 9, "no_answer": 0}
     faces = pd.read_parquet(tmp_path / "out" / "faces.parquet").set_index("image_id")
     assert "img04.png" in faces["excluded"].dropna().iloc[0]
+
+
+def test_data_set_without_a_usable_picture_is_refused_with_the_first_reason(
+    tmp_path, plugin, labels
+):
+    for picture in labels.parent.glob("*.png"):
+        picture.write_bytes(picture.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"none of the 10 faces .* img00\.png: .* cannot be read"):
+        run_here(tmp_path, plugin, labels, "constant")
 
 
 def test_face_that_a_method_chokes_on_does_not_take_its_batch_along(tmp_path, plugin, labels):
