@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpbench.reports import words
 from hpbench.reports.explain import explain_table
@@ -22,6 +22,9 @@ from hpbench.reports.tables import (
 )
 from hpbench.reports.worst import worst_table
 from hpbench.results import DatasetScores, load_run, score_datasets, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Content", "Section", "gather"]
 
@@ -90,6 +93,13 @@ class Content:
     sections: list[Section]
     flagged: bool
     """Whether a method was trained on a data set it is scored on, or on renders like it."""
+    faces: pd.DataFrame
+    embed_images: bool
+    """Whether pictures of every data set may go into the report, whatever their terms."""
+
+    def faces_of(self, section: Section) -> pd.DataFrame:
+        """Rows of ``faces.parquet`` of one data set."""
+        return self.faces[self.faces["dataset"] == section.scores.name]
 
     @property
     def title(self) -> str:
@@ -131,12 +141,14 @@ class Content:
         return shlex.join(self.run.get("command", []))
 
 
-def gather(folder: Path) -> Content:
+def gather(folder: Path, embed_images: bool = False) -> Content:
     """Read a finished run folder and work out everything a report shows.
 
     Parameters
     ----------
     folder : Path
+    embed_images : bool
+        Whether pictures of every data set may go into the report.
 
     Raises
     ------
@@ -168,6 +180,8 @@ def gather(folder: Path) -> Content:
         flagged=any(
             one["trained_on_this"] or one["trained_on_renders"] for one in summary["results"]
         ),
+        faces=tables.faces,
+        embed_images=embed_images,
     )
 
 

@@ -303,7 +303,8 @@ def _list(values: npt.NDArray[Any]) -> list[float | None]:
 
 def _finish(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
-        template="plotly_white", height=height, margin={"l": 60, "r": 20, "t": 40, "b": 60},
-        legend={"orientation": "h", "y": -0.22, "yanchor": "top"}, font={"size": 13},
+        template="plotly_white", height=height, margin={"l": 60, "r": 20, "t": 40, "b": 90},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+        font={"size": 13},
     )  # fmt: skip
     return figure

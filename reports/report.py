@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from hpbench.errors import DataError, UsageError
 from hpbench.reports import figures, markdown
 from hpbench.reports.content import Content, Section, gather
+from hpbench.reports.page import write_page
 from hpbench.reports.series import pareto_points
 from hpbench.reports.tables import head
 from hpbench.spec import suggest
@@ -20,7 +21,9 @@ from hpbench.spec import suggest
 __all__ = ["FORMATS", "write_report"]
 
 
-def write_report(run_folder: Path, formats: Sequence[str] = ("md",)) -> list[Path]:
+def write_report(
+    run_folder: Path, formats: Sequence[str] = ("md", "html"), embed_images: bool = False
+) -> list[Path]:
     """Write the report of a finished run into its folder, from stored results only.
 
     Parameters
@@ -29,6 +32,10 @@ def write_report(run_folder: Path, formats: Sequence[str] = ("md",)) -> list[Pat
         What ``hpbench run`` wrote.
     formats : sequence of str
         Any of :data:`FORMATS`.
+    embed_images : bool
+        Put small pictures of the faces into ``report.html``, whatever data set they come from.
+        The embedded sample's are always in. Mind the terms of the data set before passing such
+        a report on.
 
     Returns
     -------
@@ -45,7 +52,7 @@ def write_report(run_folder: Path, formats: Sequence[str] = ("md",)) -> list[Pat
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")
-    content = gather(Path(run_folder))
+    content = gather(Path(run_folder), embed_images)
     try:
         return [FORMATS[name](content) for name in formats]
     except OSError as error:
@@ -116,5 +123,5 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
     return written
 
 
-FORMATS: dict[str, Callable[[Content], Path]] = {"md": write_markdown}
+FORMATS: dict[str, Callable[[Content], Path]] = {"md": write_markdown, "html": write_page}
 """Formats of :func:`write_report`, with what writes each."""

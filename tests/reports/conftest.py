@@ -120,6 +120,12 @@ def _times(dataset: str, method: str, name: str, generator: np.random.Generator)
 
 
 @pytest.fixture(scope="session")
+def run_maker() -> type[RunMaker]:
+    """Return RunMaker, for fixtures that outlive a test."""
+    return RunMaker
+
+
+@pytest.fixture(scope="session")
 def plain_run(tmp_path_factory) -> Path:
     """Run folder of RunMaker's defaults, shared: do not change what it holds."""
     return RunMaker(tmp_path_factory.mktemp("plain") / "run").write()
