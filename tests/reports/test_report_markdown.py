@@ -28,7 +28,7 @@ def markdown(make_run):
 @pytest.fixture(scope="module")
 def plain(plain_run) -> str:
     """Text of the report of the shared run."""
-    (path,) = write_report(plain_run)
+    path = write_report(plain_run)[0]
     return path.read_text(encoding="utf-8")
 
 
@@ -113,7 +113,7 @@ def test_two_data_sets_get_a_section_each(markdown) -> None:
 def test_report_again_gives_the_same_bytes(plain, plain_run) -> None:
     pictures = sorted((plain_run / "figures").iterdir())
     before = [picture.read_bytes() for picture in pictures]
-    (path,) = write_report(plain_run)
+    path = write_report(plain_run)[0]
     assert path.read_text(encoding="utf-8") == plain
     assert [picture.read_bytes() for picture in pictures] == before
 
@@ -121,7 +121,7 @@ def test_report_again_gives_the_same_bytes(plain, plain_run) -> None:
 def test_report_changes_no_result_of_the_run(plain, plain_run) -> None:
     written = {path.name for path in plain_run.iterdir()}
     stored = {"run.json", "faces.parquet", "predictions.parquet", "timing.parquet"}
-    assert written == {*stored, "report.md", "figures"}
+    assert written == {*stored, "report.md", "report.html", "figures"}
 
 
 def test_unknown_format_is_refused_with_the_known_ones(make_run) -> None:
