@@ -65,7 +65,9 @@ def histogram_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
                 line["line"]["shape"] = "hvh"
                 line["hovertemplate"] = "%{x:.1f} degrees: %{y:.1f} %"
                 figure.add_trace(go.Scatter(**line), row=1, col=column)
-    figure.update_xaxes(title_text="predicted minus true, degrees", range=[-limit, limit])
+    figure.update_xaxes(range=[-limit, limit])
+    middle = (len(shown) + 1) // 2  # one title for all panels: three do not fit on a phone
+    figure.update_xaxes(title_text="predicted minus true, degrees", col=middle)
     figure.update_yaxes(title_text="share of answered faces, %", col=1)
     return _finish(figure, 380)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from hpbench.errors import DataError, UsageError
-from hpbench.reports import figures, markdown
+from hpbench.reports import figures, latex, markdown
 from hpbench.reports.content import Content, Section, gather
 from hpbench.reports.page import write_page
 from hpbench.reports.series import pareto_points
@@ -123,5 +125,45 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
     return written
 
 
-FORMATS: dict[str, Callable[[Content], Path]] = {"md": write_markdown, "html": write_page}
+def write_csv(content: Content) -> Path:
+    """Write every table as a CSV file into ``tables/``, numbers unrounded."""
+    folder = content.folder / "tables"
+    folder.mkdir(exist_ok=True)
+    for section in content.sections:
+        for key, table in section.tables.items():
+            path = folder / f"{section.key}_{key}.csv"
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(column.title for column in table.columns)
+                writer.writerows([cell.value for cell in row] for row in table.rows)
+    return folder
+
+
+LATEX_TABLES = ("accuracy", "common", "metrics", "yaw", "runtime", "pairs")
+"""What a paper prints."""
+
+
+def write_latex(content: Content) -> Path:
+    """Write the tables that papers print into ``tables.tex``."""
+    tables = [
+        replace(
+            section.tables[key],
+            key=f"{section.key}-{key}",
+            title=f"{section.title}: {section.tables[key].title}",
+        )
+        for section in content.sections
+        for key in LATEX_TABLES
+        if section.tables[key].rows
+    ]
+    path = content.folder / "tables.tex"
+    path.write_text(latex.document(tables), encoding="utf-8")
+    return path
+
+
+FORMATS: dict[str, Callable[[Content], Path]] = {
+    "md": write_markdown,
+    "html": write_page,
+    "csv": write_csv,
+    "latex": write_latex,
+}
 """Formats of :func:`write_report`, with what writes each."""

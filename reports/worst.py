@@ -91,5 +91,6 @@ def worst_table(dataset: DatasetScores, labels: Mapping[str, str]) -> Table:
 
 def _triple(angles_deg: npt.NDArray[np.float64]) -> str:
     return ", ".join(
-        f"{angle:.1f}" if np.isfinite(angle) else words.NOTHING for angle in angles_deg
+        f"{round(angle, 1) + 0.0:.1f}" if np.isfinite(angle) else words.NOTHING
+        for angle in angles_deg
     )

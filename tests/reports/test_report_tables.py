@@ -1,0 +1,55 @@
+"""CSV and LaTeX tables."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+
+import pytest
+
+from hpbench.reports import write_report
+from hpbench.reports.latex import escape
+
+
+def test_csv_holds_unrounded_numbers_and_gaps(make_run) -> None:
+    folder = make_run(errors={"near": (1.0, 2.0, 3.25), "far": (0, 0, 0)}, silent={"far": 1})
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "heads_accuracy.csv").open(encoding="utf-8", newline="") as stream:
+        near, far = csv.DictReader(stream)
+    assert float(near["Roll"]) == pytest.approx(3.25)
+    assert far["Roll"] == ""
+    assert far["Method"] == "far"
+
+
+def test_csv_holds_all_published_rows(make_run) -> None:
+    folder = make_run(datasets=("biwi",), errors={"hopenet": (1, 1, 1)})
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "biwi_literature.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[0]["Source"] == "measured here"
+    assert len(rows) > 80
+
+
+def test_latex_marks_the_best_and_the_second(make_run) -> None:
+    (path,) = write_report(make_run(), ["latex"])
+    text = path.read_text(encoding="utf-8")
+    assert r"near & \textbf{1.00} & \textbf{2.00} & \underline{3.00}" in text
+    assert r"far[k=2] & \underline{8.00} & \underline{4.00} & \textbf{0.00}" in text
+
+
+def test_latex_escapes_what_it_would_read_as_commands() -> None:
+    assert escape(r"a\b_c{d}%") == r"a\textbackslash{}b\_c\{d\}\%"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(make_run) -> None:
+    evil = r"m[k=\input{x}_^&%$#~<>|†‡]"
+    folder = make_run(errors={evil: (1, 1, 1), "far": (2, 2, 2)}, silent={"far": 3})
+    (path,) = write_report(folder, ["latex"])
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", path.name],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert path.with_suffix(".pdf").stat().st_size > 10_000
