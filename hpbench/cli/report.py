@@ -12,9 +12,20 @@ __all__ = ["report"]
 
 def report(
     rundir: Annotated[Path, typer.Argument(help="Folder that 'hpbench run' wrote.")],
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of md, html, csv, latex, separated by commas.")
+    ] = "md,html",
+    embed_images: Annotated[
+        bool,
+        typer.Option(
+            "--embed-images",
+            help="Put small pictures of the faces into report.html; mind the data set's terms.",
+        ),
+    ] = False,
 ) -> None:
     """Write the report of a finished run again, from its stored results."""
     from hpbench.reports import write_report
 
-    for path in write_report(rundir):
+    chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    for path in write_report(rundir, chosen, embed_images):
         typer.echo(str(path))

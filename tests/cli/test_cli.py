@@ -106,6 +106,17 @@ def test_report_can_be_written_again(finished):
     assert (finished[1] / "report.md").exists()
 
 
+def test_report_writes_the_formats_that_are_asked_for(finished):
+    done = hpbench("report", finished[1], "--format", "csv,latex")
+    assert done.returncode == 0, done.stderr
+    assert (finished[1] / "tables.tex").exists()
+
+
+def test_unknown_report_format_is_a_usage_error(finished):
+    done = hpbench("report", finished[1], "--format", "pdf")
+    assert_one_clear_line(done, 2, "no report format 'pdf'")
+
+
 def test_unknown_method_is_a_usage_error_with_the_nearest_match():
     assert_one_clear_line(hpbench("run", "--methods", "hoppenet"), 2, "hopenet")
 
