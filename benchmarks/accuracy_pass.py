@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hpbench.methods.hopenet.weights import load_weights
-from hpbench.runner import RunSpec, run
+from hpbench.running.runner import RunSpec, run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

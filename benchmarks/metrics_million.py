@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.transform import Rotation
 
-from hpbench import metrics, statistics
 from hpbench.protocol import Protocol
-from hpbench.results import summarise
 from hpbench.rotation import geodesic_deg, maev_deg, rotation_from_angles
-from hpbench.runfolder import ROTATION_COLUMNS
+from hpbench.running.runfolder import ROTATION_COLUMNS
+from hpbench.scoring import metrics, statistics
+from hpbench.scoring.results import summarise
 
 PREDICTIONS = 1_000_000
 

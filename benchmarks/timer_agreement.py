@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-from hpbench.evaluate import Cell, read_face
 from hpbench.registry import make_dataset, make_method
-from hpbench.timing import time_methods
+from hpbench.running.evaluate import Cell, read_face
+from hpbench.running.timing import time_methods
 
 FACES = 16
 

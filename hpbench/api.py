@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpbench.runner import RunSpec
-from hpbench.runner import run as _run
+from hpbench.running.runner import RunSpec
+from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,8 +100,8 @@ def run(
     out : path, optional
         Run folder; a stopped run in it is taken up. Default: a new one below ``runs/``.
     **options
-        Any other field of :class:`hpbench.runner.RunSpec`: ``protocol``, ``boxes``, ``device``,
-        ``batch_size``, ``limit``, ``plugins``, ...
+        Any other field of :class:`hpbench.running.runner.RunSpec`: ``protocol``, ``boxes``,
+        ``device``, ``batch_size``, ``limit``, ``plugins``, ...
 
     Returns
     -------
@@ -130,7 +130,7 @@ def load(folder: str | Path) -> Results:
     hpbench.errors.DataError
         If the folder is no run folder, half-written, or of another schema.
     """
-    from hpbench.results import load_run
+    from hpbench.scoring.results import load_run
 
     load_run(Path(folder))
     return Results(Path(folder))

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench import metrics, statistics
 from hpbench.errors import DataError, UsageError
 from hpbench.protocol import Protocol
-from hpbench.results import DatasetScores, MethodScores, RunTables, load_run, score_datasets
+from hpbench.scoring import metrics, statistics
+from hpbench.scoring.results import DatasetScores, MethodScores, RunTables, load_run, score_datasets
 from hpbench.spec import suggest
 
 __all__ = ["Change", "Condition", "RunComparison", "compare_runs", "parse_condition"]

@@ -21,7 +21,7 @@ from hpbench.reports.tables import (
     unscored_table,
 )
 from hpbench.reports.worst import worst_table
-from hpbench.results import DatasetScores, load_run, score_datasets, summarise
+from hpbench.scoring.results import DatasetScores, load_run, score_datasets, summarise
 
 if TYPE_CHECKING:
     import pandas as pd

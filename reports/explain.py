@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpbench import metrics
 from hpbench.protocol import EulerReading
 from hpbench.reports.tables import Cell, Column, Table, number, text
-from hpbench.results import DatasetScores, MethodScores
+from hpbench.scoring import metrics
+from hpbench.scoring.results import DatasetScores, MethodScores
 
 __all__ = ["Reading", "explain_table", "readings"]
 

@@ -16,8 +16,8 @@ from hpbench.errors import DataError, ImageError
 from hpbench.face import crop_with_black
 from hpbench.registry import DATASETS
 from hpbench.reports.worst import worst_faces
-from hpbench.results import DatasetScores
-from hpbench.runner import RunSpec, open_dataset
+from hpbench.running.runner import RunSpec, open_dataset
+from hpbench.scoring.results import DatasetScores
 from hpbench.spec import parse_specs
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hpbench import metrics
 from hpbench.reports import words
 from hpbench.reports.robustness import Curve
 from hpbench.reports.series import (
@@ -22,8 +21,9 @@ from hpbench.reports.series import (
     yaw_curve,
 )
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
-from hpbench.results import DatasetScores
 from hpbench.rotation import ANGLES
+from hpbench.scoring import metrics
+from hpbench.scoring.results import DatasetScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,7 +21,7 @@ from hpbench.reports.content import Content, Section
 from hpbench.reports.faces import embedded_faces
 from hpbench.reports.series import pareto_points
 from hpbench.reports.worst import worst_faces
-from hpbench.results import DatasetScores, MethodScores
+from hpbench.scoring.results import DatasetScores, MethodScores
 
 __all__ = ["write_page"]
 

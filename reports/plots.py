@@ -14,13 +14,13 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from hpbench import metrics
 from hpbench.reports import words
 from hpbench.reports.robustness import Curve
 from hpbench.reports.series import error_map, histogram_limit, pareto_points, yaw_curve
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
-from hpbench.results import DatasetScores, MethodScores
 from hpbench.rotation import ANGLES, angles_from_rotation
+from hpbench.scoring import metrics
+from hpbench.scoring.results import DatasetScores, MethodScores
 
 __all__ = [
     "ced_plot",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench import statistics
-from hpbench.results import DatasetScores, MethodScores
+from hpbench.scoring import statistics
+from hpbench.scoring.results import DatasetScores, MethodScores
 
 __all__ = [
     "ErrorMap",

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from hpbench.reports import words
 from hpbench.reports.tables import Cell, Column, Table, number, text
-from hpbench.results import DatasetScores, MethodScores
 from hpbench.rotation import angles_from_rotation
+from hpbench.scoring.results import DatasetScores, MethodScores
 
 __all__ = ["WorstFace", "worst_faces", "worst_table"]
 

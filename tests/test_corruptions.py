@@ -25,7 +25,7 @@ from hpbench.errors import DataError, UsageError
 from hpbench.face import iou
 from hpbench.images import read_rgb
 from hpbench.protocol import Protocol
-from hpbench.runner import RunSpec, run
+from hpbench.running.runner import RunSpec, run
 
 BOX = np.array([20.0, 10.0, 60.0, 50.0])
 

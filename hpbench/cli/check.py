@@ -31,8 +31,8 @@ def check(
     ] = None,
 ) -> None:
     """Check that a method keeps the contract and the conventions, and say what looks wrong."""
+    from hpbench.checking.conformance import check_method
     from hpbench.cli.paths import data_roots
-    from hpbench.conformance import check_method
     from hpbench.registry import make_dataset, make_method
     from hpbench.spec import parse_spec
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hpbench.predict import Summary
-    from hpbench.prediction_files import TableKind
-    from hpbench.sources import Frame, Source
+    from hpbench.predicting.predict import Summary
+    from hpbench.predicting.prediction_files import TableKind
+    from hpbench.predicting.sources import Frame, Source
 
 __all__ = ["Draw", "TableFormat", "predict"]
 
@@ -89,11 +89,11 @@ def predict(
     Finds the faces and asks the same methods that 'hpbench run' compares.
     """
     from hpbench.detectors import make_detector
-    from hpbench.predict import predict_source
-    from hpbench.prediction_files import plan_output
+    from hpbench.predicting.predict import predict_source
+    from hpbench.predicting.prediction_files import plan_output
+    from hpbench.predicting.sources import open_source
     from hpbench.registry import make_method
-    from hpbench.runner import resolve_device
-    from hpbench.sources import open_source
+    from hpbench.running.runner import resolve_device
     from hpbench.spec import parse_specs
 
     opened = open_source(source)
@@ -159,7 +159,7 @@ def _with_bar(source: Source, limit: int | None) -> Iterable[Frame]:
 def _print_angles(summary: Summary) -> None:
     """Every face of a single picture, with what the angles mean."""
     from hpbench.method import NoAnswer
-    from hpbench.predict import angles_in_words, short_names
+    from hpbench.predicting.predict import angles_in_words, short_names
 
     faces = summary.last.faces if summary.last is not None else ()
     for number, face in enumerate(faces, start=1):

@@ -24,7 +24,7 @@ __all__ = ["Bars", "print_results", "print_reused"]
 
 
 class Bars:
-    """One bar per method and data set (:class:`hpbench.evaluate.Progress`)."""
+    """One bar per method and data set (:class:`hpbench.running.evaluate.Progress`)."""
 
     def __init__(self) -> None:
         self._progress = Progress(

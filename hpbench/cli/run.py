@@ -11,7 +11,7 @@ from hpbench.cli.paths import data_roots
 
 if TYPE_CHECKING:
     from hpbench.cli.progress import Bars
-    from hpbench.runner import RunSpec
+    from hpbench.running.runner import RunSpec
 
 __all__ = ["run"]
 
@@ -99,7 +99,7 @@ def run(
 ) -> None:
     """Run methods over data sets, print the result table and write a report."""
     from hpbench.api import fresh_run_folder
-    from hpbench.runner import RunSpec
+    from hpbench.running.runner import RunSpec
 
     spec = RunSpec(
         methods=methods,
@@ -124,7 +124,7 @@ def run(
 
 
 def _run_and_report(spec: RunSpec, out: Path) -> None:
-    import hpbench.runner as engine
+    import hpbench.running.runner as engine
     from hpbench.cli.progress import Bars, print_results, print_reused
     from hpbench.reports import write_report
 

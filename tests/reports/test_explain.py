@@ -7,7 +7,7 @@ import pytest
 
 from hpbench.reports.explain import readings
 from hpbench.reports.worst import worst_faces
-from hpbench.results import load_run, score_datasets
+from hpbench.scoring.results import load_run, score_datasets
 
 
 @pytest.fixture

@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 from hpbench.corruptions import Corruption
 from hpbench.dataset import Record
 from hpbench.detectors import Detector
-from hpbench.environment import versions
 from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
-from hpbench.evaluate import (
+from hpbench.protocol import Protocol
+from hpbench.registry import DATASETS, make_method
+from hpbench.running.environment import versions
+from hpbench.running.evaluate import (
     STORE_EVERY_FACES,
     Cell,
     Part,
@@ -31,9 +33,7 @@ from hpbench.evaluate import (
     pending_records,
     store_parts,
 )
-from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS, make_method
-from hpbench.runfolder import RunFolder
+from hpbench.running.runfolder import RunFolder
 
 __all__ = ["RayCluster", "Worker", "WorkerJob"]
 
@@ -50,7 +50,7 @@ START_S = 300.0
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """All that a worker needs to make its own copy of a :class:`hpbench.evaluate.Cell`.
+    """All that a worker needs to make its own copy of a :class:`hpbench.running.evaluate.Cell`.
 
     Attributes
     ----------
@@ -215,7 +215,7 @@ class RayCluster:
     def evaluate_dataset(
         self, cell: Cell, folder: RunFolder, progress: Progress, batch_size: int
     ) -> None:
-        """Do what :func:`hpbench.evaluate.evaluate_dataset` does, on the cluster.
+        """Do what :func:`hpbench.running.evaluate.evaluate_dataset` does, on the cluster.
 
         Raises
         ------

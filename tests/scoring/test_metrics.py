@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hpbench import metrics
 from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
+from hpbench.scoring import metrics
 
 NAN = float("nan")
 

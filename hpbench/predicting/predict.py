@@ -3,7 +3,8 @@
 The pieces, each usable alone: :func:`predict_faces` finds the faces of one picture and asks the
 methods, :func:`predict_frames` does so frame by frame and follows faces through a video,
 :func:`draw_prediction` shows the answers, :func:`prediction_rows` puts them into table rows, and
-:func:`predict_source` hands everything to the writers of :mod:`hpbench.prediction_files`.
+:func:`predict_source` hands everything to the writers of
+:mod:`hpbench.predicting.prediction_files`.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ import numpy.typing as npt
 from hpbench import drawing
 from hpbench.detectors import Detector
 from hpbench.errors import HpbenchError
-from hpbench.evaluate import checked_answer
 from hpbench.face import Face
 from hpbench.method import Method, NoAnswer, Pose
+from hpbench.predicting.sources import Frame
+from hpbench.predicting.tracking import RotationSmoother, Tracker
 from hpbench.rotation import ANGLES, angles_from_rotation
-from hpbench.runfolder import rotation_cells
-from hpbench.sources import Frame
+from hpbench.running.evaluate import checked_answer
+from hpbench.running.runfolder import rotation_cells
+from hpbench.running.workers import solve_face
 from hpbench.spec import parse_spec
-from hpbench.tracking import RotationSmoother, Tracker
-from hpbench.workers import solve_face
 
 if TYPE_CHECKING:
-    from hpbench.prediction_files import PredictionWriter
+    from hpbench.predicting.prediction_files import PredictionWriter
 
 __all__ = [
     "FoundFace",
@@ -158,7 +159,7 @@ def predict_frames(
     detector : Detector
         Loaded.
     smoothing_s : float or None
-        Time constant of :class:`hpbench.tracking.RotationSmoother`; None does not smooth.
+        Time constant of :class:`hpbench.predicting.tracking.RotationSmoother`; None: no smoothing.
         Pictures that do not follow each other are never smoothed.
 
     Yields

@@ -23,14 +23,14 @@ from hpbench import __version__
 from hpbench.drawing import DrawStyle
 from hpbench.errors import DataError, UsageError
 from hpbench.images import IMAGE_SUFFIXES
-from hpbench.predict import (
+from hpbench.predicting.predict import (
     MAX_VIDEO_WIDTH_PX,
     ROW_COLUMNS,
     Prediction,
     draw_prediction,
     prediction_rows,
 )
-from hpbench.sources import Source
+from hpbench.predicting.sources import Source
 
 __all__ = [
     "OutputPlan",

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hpbench.dataset import Record
-from hpbench.evaluate import Cell
 from hpbench.method import Method
-from hpbench.runfolder import RunFolder, timing_schema
-from hpbench.store import AnswerStore, Kept, answers_key, faces_key, timing_key
-from hpbench.timing import TimingPass, TimingSettings
-from hpbench.workers import is_failure
+from hpbench.running.evaluate import Cell
+from hpbench.running.runfolder import RunFolder, timing_schema
+from hpbench.running.store import AnswerStore, Kept, answers_key, faces_key, timing_key
+from hpbench.running.timing import TimingPass, TimingSettings
+from hpbench.running.workers import is_failure
 
 if TYPE_CHECKING:
     import pyarrow as pa

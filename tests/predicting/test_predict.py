@@ -20,7 +20,7 @@ from hpbench.detectors import Detector, make_detector
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.images import read_rgb
 from hpbench.method import Method, MethodCard, NoAnswer
-from hpbench.predict import (
+from hpbench.predicting.predict import (
     FoundFace,
     Prediction,
     angles_in_words,
@@ -30,10 +30,10 @@ from hpbench.predict import (
     predict_source,
     prediction_rows,
 )
-from hpbench.prediction_files import plan_output
+from hpbench.predicting.prediction_files import plan_output
+from hpbench.predicting.sources import Frame, LiveCamera, Pictures, Video, open_source
 from hpbench.registry import make_method
 from hpbench.rotation import rotation_from_angles
-from hpbench.sources import Frame, LiveCamera, Pictures, Video, open_source
 
 WHITE_SQUARES = "white squares"
 
@@ -330,7 +330,9 @@ def test_broken_video_is_said_in_one_line(tmp_path):
     """FFmpeg writes to stderr on its own unless it is told not to, before its first use."""
     path = tmp_path / "broken.mp4"
     path.write_bytes(bytes(5000))
-    code = "import sys; from hpbench.sources import open_source; open_source(sys.argv[1])"
+    code = (
+        "import sys; from hpbench.predicting.sources import open_source; open_source(sys.argv[1])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
     )

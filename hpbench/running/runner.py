@@ -18,18 +18,18 @@ from pydantic import BaseModel, ConfigDict
 from hpbench.corruptions import Corruption, corrupted_protocol, parse_corruptions
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors import Detector, make_detector
-from hpbench.environment import git_revision, hardware, versions
 from hpbench.errors import DataError, UsageError
-from hpbench.evaluate import Cell, Progress, evaluate_dataset
 from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, make_method
-from hpbench.results import load_run, summarise
-from hpbench.reuse import Reuse, keep_run, plan_reuse, seen_in
-from hpbench.runfolder import SCHEMA, RunFolder, write_json
+from hpbench.running.environment import git_revision, hardware, versions
+from hpbench.running.evaluate import Cell, Progress, evaluate_dataset
+from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
+from hpbench.running.runfolder import SCHEMA, RunFolder, write_json
+from hpbench.running.store import AnswerStore, LazyRecords, content_digest, faces_key
+from hpbench.running.timing import TimingMode, TimingPass, TimingSettings, time_cells
+from hpbench.scoring.results import load_run, summarise
 from hpbench.spec import Spec, build_options, parse_specs, suggest
-from hpbench.store import AnswerStore, LazyRecords, content_digest, faces_key
-from hpbench.timing import TimingMode, TimingPass, TimingSettings, time_cells
 
 __all__ = ["RunSpec", "open_dataset", "resolve_device", "run"]
 
@@ -173,7 +173,7 @@ Evaluate = Callable[[Cell, RunFolder, Progress, int], None]
 def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
     """The accuracy pass of this machine, or of a cluster that is connected to for it."""
     if spec.engine == "ray" and needed:
-        from hpbench.engines.ray import RayCluster
+        from hpbench.running.ray import RayCluster
 
         with RayCluster(spec.address, spec.workers) as cluster:
             yield cluster.evaluate_dataset

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import UsageError
-from hpbench.runner import RunSpec, run
-from hpbench.store import AnswerStore
+from hpbench.running.runner import RunSpec, run
+from hpbench.running.store import AnswerStore
 
 METHODS = '''
 import os
@@ -175,9 +175,9 @@ def test_run_with_a_failed_face_is_not_kept(here):
 
 
 def test_stopped_run_that_had_reused_one_method_goes_on_without_the_store(here, monkeypatch):
-    import hpbench.evaluate
+    import hpbench.running.evaluate
 
-    monkeypatch.setattr(hpbench.evaluate, "STORE_EVERY_FACES", 1)
+    monkeypatch.setattr(hpbench.running.evaluate, "STORE_EVERY_FACES", 1)
     run_in(here, "first")
     with pytest.raises(KeyboardInterrupt):
         run_in(here, "second", methods="constant,counting", batch_size=1, bars=StopAtOnce())

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench import metrics, statistics
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.rotation import ANGLES, geodesic_deg, maev_deg
-from hpbench.runfolder import ROTATION_COLUMNS, SCHEMA, RunFolder
+from hpbench.running.runfolder import ROTATION_COLUMNS, SCHEMA, RunFolder
+from hpbench.scoring import metrics, statistics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from hpbench.cli import app
-from hpbench.conformance import (
+from hpbench.checking.conformance import (
     CHECKS,
     Check,
     Probe,
@@ -27,12 +26,13 @@ from hpbench.conformance import (
     mirrored_face,
     rotated_face,
 )
+from hpbench.checking.mistakes import diagnose
+from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError
 from hpbench.face import Camera, Face, box_from_points
 from hpbench.method import Method, MethodCard, NoAnswer
 from hpbench.methods.onnx_card import FsaNet
-from hpbench.mistakes import diagnose
 from hpbench.registry import METHODS, make_dataset, make_method
 from hpbench.rotation import (
     angles_from_rotation,

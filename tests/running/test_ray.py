@@ -12,8 +12,8 @@ from PIL import Image
 
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.rotation import geodesic_deg
-from hpbench.runfolder import ROTATION_COLUMNS
-from hpbench.runner import RunSpec, run
+from hpbench.running.runfolder import ROTATION_COLUMNS
+from hpbench.running.runner import RunSpec, run
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hpbench[ray]'")
 
@@ -64,9 +64,9 @@ def cluster():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    import hpbench.engines.ray
+    import hpbench.running.ray
 
-    monkeypatch.setattr(hpbench.engines.ray, "SHARD_FACES", 5)
+    monkeypatch.setattr(hpbench.running.ray, "SHARD_FACES", 5)
     (tmp_path / "plugin").mkdir()
     (tmp_path / "plugin" / "brightness.py").write_text(METHODS)
     lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
@@ -120,7 +120,7 @@ def test_shard_of_a_killed_worker_is_run_again_and_nothing_counted_twice(here, c
 
 
 def test_worker_without_the_data_is_named_before_any_work(here, cluster, monkeypatch):
-    from hpbench.engines.ray import RayCluster
+    from hpbench.running.ray import RayCluster
 
     start = RayCluster._start_workers
 
@@ -136,7 +136,7 @@ def test_worker_without_the_data_is_named_before_any_work(here, cluster, monkeyp
 
 
 def test_worker_without_the_plugin_is_named_before_any_work(here, cluster, monkeypatch):
-    from hpbench.engines.ray import RayCluster
+    from hpbench.running.ray import RayCluster
 
     start = RayCluster._start_workers
 
@@ -150,9 +150,9 @@ def test_worker_without_the_plugin_is_named_before_any_work(here, cluster, monke
 
 
 def test_mixed_versions_are_refused(here, cluster, monkeypatch):
-    import hpbench.engines.ray
+    import hpbench.running.ray
 
-    monkeypatch.setattr(hpbench.engines.ray, "versions", lambda: {"numpy": "0.0.1"})
+    monkeypatch.setattr(hpbench.running.ray, "versions", lambda: {"numpy": "0.0.1"})
     with pytest.raises(HpbenchError, match=r"has numpy .*, the driver has 0\.0\.1"):
         run_in(here, "out", engine="ray")
 

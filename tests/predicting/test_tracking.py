@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
+from hpbench.predicting.tracking import RotationSmoother, Tracker, slerp
 from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
-from hpbench.tracking import RotationSmoother, Tracker, slerp
 
 
 def box_at(x, y=0.0, size=10.0):

@@ -2,7 +2,7 @@
 
 A few threads read pictures, find faces and prepare network inputs ahead of the main thread,
 which runs the methods batch by batch and stores each finished batch. Methods that hold
-Python's lock are solved face by face in processes of their own (:mod:`hpbench.workers`).
+Python's lock are solved face by face in processes of their own (:mod:`hpbench.running.workers`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from hpbench.face import Face, check_box
 from hpbench.method import Method, NoAnswer, Pose
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.rotation import is_rotation
-from hpbench.runfolder import RunFolder, rotation_cells
-from hpbench.workers import (
+from hpbench.running.runfolder import RunFolder, rotation_cells
+from hpbench.running.workers import (
     POOL_FROM_FACES,
     Solved,
     SolverPool,

@@ -10,9 +10,9 @@ import pytest
 
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
-from hpbench.results import load_run, score_datasets, summarise
 from hpbench.rotation import rotation_from_angles
-from hpbench.runfolder import ROTATION_COLUMNS, rotation_cells
+from hpbench.running.runfolder import ROTATION_COLUMNS, rotation_cells
+from hpbench.scoring.results import load_run, score_datasets, summarise
 
 NAN = float("nan")
 

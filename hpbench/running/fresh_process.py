@@ -1,7 +1,7 @@
 """One method in a process of its own: cold start, peak memory, and one core against all.
 
-Run as ``python -m hpbench.fresh_process JOB.json`` by :func:`measure_fresh`; it prints one line
-of JSON when the first face is answered and one at the end.
+Run as ``python -m hpbench.running.fresh_process JOB.json`` by :func:`measure_fresh`; it prints
+one line of JSON when the first face is answered and one at the end.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def measure_fresh(
         with (
             said.open("w") as stderr,
             subprocess.Popen(
-                [sys.executable, "-m", "hpbench.fresh_process", str(job)],
+                [sys.executable, "-m", "hpbench.running.fresh_process", str(job)],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

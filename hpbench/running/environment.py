@@ -57,7 +57,7 @@ def _processor() -> str:
 
 def git_revision() -> str | None:
     """Commit of the checkout that hpbench runs from, with ``-dirty`` for changes; None without."""
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / "pyproject.toml").exists():
         return None
     try:

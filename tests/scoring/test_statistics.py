@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hpbench import statistics
+from hpbench.scoring import statistics
 
 
 def interval_of_mean(values: np.ndarray, groups=None, draws: int = 2000) -> tuple[float, float]:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from hpbench.dataset import Dataset, Record
-from hpbench.environment import versions
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.protocol import Protocol
+from hpbench.running.environment import versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,8 +46,8 @@ LIMIT_BYTES = 2 * 2**30
 
 _ABOUT = b"hpbench"
 _CORE = (
-    "corruptions", "dataset", "detectors", "evaluate", "face", "images", "method", "protocol",
-    "rotation", "workers",
+    "corruptions", "dataset", "detectors", "face", "images", "method", "protocol", "rotation",
+    "running.evaluate", "running.workers",
 )  # fmt: skip
 """Modules of the core that an answer passes through; a change to a report changes none."""
 
@@ -233,8 +233,9 @@ def code_digest(kind: type) -> str:
 @cache
 def _core_digest() -> str:
     digest = hashlib.sha256()
+    folder = Path(__file__).resolve().parents[1]
     for name in _CORE:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        digest.update(folder.joinpath(*name.split(".")).with_suffix(".py").read_bytes())
     return digest.hexdigest()
 
 

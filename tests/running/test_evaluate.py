@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import DataError, HpbenchError, UsageError
-from hpbench.runner import RunSpec, run
+from hpbench.running.runner import RunSpec, run
 
 METHODS = '''
 import numpy as np
@@ -172,9 +172,9 @@ def test_answers_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):
 
 
 def test_stopped_run_is_taken_up_and_gives_the_same_rows(tmp_path, plugin, labels, monkeypatch):
-    import hpbench.evaluate
+    import hpbench.running.evaluate
 
-    monkeypatch.setattr(hpbench.evaluate, "STORE_EVERY_FACES", 2)
+    monkeypatch.setattr(hpbench.running.evaluate, "STORE_EVERY_FACES", 2)
     whole = run_here(tmp_path / "a", plugin, labels, "brightness", batch_size=2)
     with pytest.raises(KeyboardInterrupt):
         run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2, bars=StopAfter(6))
@@ -211,7 +211,7 @@ def test_unknown_protocol_is_refused_with_what_there_is(tmp_path, plugin, labels
 
 def aflw2000_protocol(text):
     from hpbench.registry import DATASETS
-    from hpbench.runner import open_dataset
+    from hpbench.running.runner import open_dataset
     from hpbench.spec import parse_spec
 
     return open_dataset(DATASETS.load("aflw2000"), parse_spec(text))[1]
@@ -232,7 +232,7 @@ def test_option_that_repeats_the_default_changes_nothing():
 
 def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_path):
     from hpbench.registry import DATASETS
-    from hpbench.runner import open_dataset
+    from hpbench.running.runner import open_dataset
     from hpbench.spec import parse_spec
 
     hashes = set()
@@ -248,7 +248,7 @@ def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_p
 def test_prefetch_keeps_the_order_and_never_runs_far_ahead():
     from concurrent.futures import ThreadPoolExecutor
 
-    from hpbench.evaluate import prefetch
+    from hpbench.running.evaluate import prefetch
 
     computed, lock = [], threading.Lock()
 

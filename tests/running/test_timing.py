@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from hpbench.detectors import make_detector
-from hpbench.evaluate import Cell
 from hpbench.face import Face
-from hpbench.fresh_process import measure_fresh
 from hpbench.method import Method, MethodCard, NoAnswer
 from hpbench.registry import make_dataset
-from hpbench.runner import RunSpec, run
-from hpbench.timing import measure_throughput, summarise_times, time_methods
+from hpbench.running.evaluate import Cell
+from hpbench.running.fresh_process import measure_fresh
+from hpbench.running.runner import RunSpec, run
+from hpbench.running.timing import measure_throughput, summarise_times, time_methods
 
 
 class NoBars:

@@ -3,7 +3,7 @@
 Each check is a function that takes a :class:`Probe` and raises :class:`ConformanceError` with the
 reason. In the tests of a plugin::
 
-    from hpbench.conformance import CHECKS, Probe
+    from hpbench.checking.conformance import CHECKS, Probe
     from hpbench.registry import make_dataset, make_method
 
     @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.checking.mistakes import Diagnosis, clearly_smaller, diagnose
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Camera, Face, check_box
 from hpbench.images import read_rgb
 from hpbench.method import Method, MethodCard, NoAnswer, Pose
-from hpbench.mistakes import Diagnosis, clearly_smaller, diagnose
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,

@@ -24,10 +24,10 @@ from typing import Any, Literal
 import numpy as np
 
 from hpbench.detectors import Detector
-from hpbench.evaluate import Cell, read_face
 from hpbench.face import Face
-from hpbench.fresh_process import FreshRun, measure_fresh
 from hpbench.method import Method, ModelSize, NoAnswer
+from hpbench.running.evaluate import Cell, read_face
+from hpbench.running.fresh_process import FreshRun, measure_fresh
 
 __all__ = [
     "STAGES",
@@ -403,7 +403,7 @@ def _spread_faces(cell: Cell, count: int) -> Sequence[Face]:
 
 def _conditions(device: str) -> Json:
     """What else decides a time, written down beside it."""
-    from hpbench.environment import hardware
+    from hpbench.running.environment import hardware
 
     threads = {}
     if "torch" in sys.modules:

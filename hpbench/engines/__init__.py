@@ -1,1 +1,0 @@
-"""Ways to spread the accuracy pass over more than one machine."""

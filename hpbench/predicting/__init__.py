@@ -1,0 +1,1 @@
+"""Poses of all faces in pictures and videos, outside of a benchmark."""

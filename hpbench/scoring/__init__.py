@@ -1,0 +1,1 @@
+"""From stored rotations to figures: errors, intervals, tests, and `results.json`."""
