@@ -46,8 +46,8 @@ LIMIT_BYTES = 2 * 2**30
 
 _ABOUT = b"hpbench"
 _CORE = (
-    "corruptions", "dataset", "detectors", "face", "images", "method", "protocol", "rotation",
-    "running.evaluate", "running.workers",
+    "corruptions", "crops", "dataset", "detectors", "face", "images", "method", "protocol",
+    "rotation", "running.evaluate", "running.workers",
 )  # fmt: skip
 """Modules of the core that an answer passes through; a change to a report changes none."""
 

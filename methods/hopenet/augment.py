@@ -1,7 +1,7 @@
 """Augmentation of whole batches, on the device that trains.
 
 Geometry follows the authors' training rule (crop margin k drawn from .2 to .4, mirror; see
-:mod:`hpbench.methods.hopenet.crops`) and adds what closes the gap between rendered and real
+:mod:`hpbench.crops`) and adds what closes the gap between rendered and real
 pictures: in-plane rotation with the exact change of the label, light, colour, low resolution,
 noise, cut-out, and random convolution (Xu et al., "Robust and Generalizable Visual
 Representation Learning via Random Convolutions", ICLR 2021).
@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
+from hpbench.crops import crop_box
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.crops import crop_box
 from hpbench.rotation import nearest_angles, rotation_from_angles
 
 __all__ = ["Augmentation", "Geometry", "cut_batch", "draw_geometry", "photometric"]

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.crops import crop_box, whole_pixels
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
 from hpbench.face import check_box, crop_with_black
-from hpbench.methods.hopenet.crops import crop_box, cut_input, whole_pixels
+from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.samples import Sample
 

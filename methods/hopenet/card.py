@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hpbench.crops import HopenetRule
 from hpbench.errors import WeightsError
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.crops import CropRule
 
 __all__ = ["CARD_KEY", "WeightsCard", "read_card"]
 
@@ -55,7 +55,7 @@ class WeightsCard(BaseModel):
     bin_width_deg: float = 3.0
     decode_offset_deg: float = -97.5
     input_size: int = 224
-    crop: CropRule = "hopenet-train"
+    crop: HopenetRule = "hopenet-train"
     crop_k: float = 0.30
     trained_on: tuple[str, ...] = ()
     trained_domains: tuple[str, ...] = ()

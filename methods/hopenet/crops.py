@@ -1,73 +1,13 @@
-"""How Hopenet cuts a face out of its picture. The crop is part of the method.
-
-The arithmetic is that of natanielruiz/deep-head-pose, ``code/datasets.py``: each side is moved
-in turn, so that the right and lower sides grow by a share of the *already widened* box.
-"""
+"""The network's input of Hopenet, cut out by the rules of :mod:`hpbench.crops`."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.face import crop_with_black
+from hpbench.crops import centre_of, cut_out, short_side_wh
 
-__all__ = [
-    "DEFAULT_MARGIN",
-    "CropRule",
-    "crop_box",
-    "cut_input",
-    "whole_pixels",
-]
-
-CropRule = Literal["hopenet-test", "hopenet-train"]
-
-DEFAULT_MARGIN: dict[CropRule, float] = {"hopenet-test": 0.20, "hopenet-train": 0.30}
-"""Margin k per rule: the authors' test value, and the middle of their training range .2 to .4."""
-
-_SHARES: dict[CropRule, tuple[float, float, float, float]] = {
-    "hopenet-test": (2.0, 2.0, 2.0, 0.6),
-    "hopenet-train": (0.6, 2.0, 0.6, 0.6),
-}
-"""How many k the left, upper, right and lower sides move out by."""
-
-
-def crop_box(
-    box_xyxy: npt.ArrayLike, rule: CropRule, k: float | npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Widen face boxes by the authors' rule for testing or for training.
-
-    Parameters
-    ----------
-    box_xyxy : array_like, shape (..., 4)
-        Tight boxes around the face's points, in pixels.
-    rule : {'hopenet-test', 'hopenet-train'}
-    k : float or ndarray, shape (...,)
-        Margin as a share of the box.
-
-    Returns
-    -------
-    ndarray, shape (..., 4)
-
-    Examples
-    --------
-    >>> crop_box([0, 0, 100, 100], "hopenet-train", 0.2)
-    array([-12.  , -40.  , 113.44, 116.8 ])
-    """
-    x0, y0, x1, y1 = np.moveaxis(np.asarray(box_xyxy, dtype=np.float64), -1, 0)
-    left, top, right, bottom = _SHARES[rule]
-    x0 = x0 - left * k * np.abs(x1 - x0)
-    y0 = y0 - top * k * np.abs(y1 - y0)
-    x1 = x1 + right * k * np.abs(x1 - x0)
-    y1 = y1 + bottom * k * np.abs(y1 - y0)
-    return np.stack([x0, y0, x1, y1], axis=-1)
-
-
-def whole_pixels(box_xyxy: npt.NDArray[np.float64]) -> tuple[int, int, int, int]:
-    """Crop box in whole pixels: each side cut off towards zero, as the authors' ``int()`` does."""
-    x0, y0, x1, y1 = (int(side) for side in box_xyxy)
-    return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+__all__ = ["cut_input"]
 
 
 def cut_input(
@@ -94,14 +34,8 @@ def cut_input(
     """
     from PIL import Image
 
-    crop = Image.fromarray(np.ascontiguousarray(crop_with_black(image, box_xyxy)))
-    width, height = crop.size
-    if width <= height:
-        scaled = (size, int(size * height / width))
-    else:
-        scaled = (int(size * width / height), size)
+    crop = Image.fromarray(np.ascontiguousarray(cut_out(image, box_xyxy)))
+    scaled = short_side_wh(crop.size, size)
     if scaled != crop.size:
         crop = crop.resize(scaled, Image.Resampling.BILINEAR)
-    left = round((scaled[0] - size) / 2.0)
-    top = round((scaled[1] - size) / 2.0)
-    return np.asarray(crop)[top : top + size, left : left + size]
+    return centre_of(np.asarray(crop), (size, size))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from hpbench.crops import DEFAULT_K, HopenetRule, crop_box, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.face import Face, check_box
 from hpbench.method import (
@@ -20,13 +21,7 @@ from hpbench.method import (
     Pose,
     WeightsInfo,
 )
-from hpbench.methods.hopenet.crops import (
-    DEFAULT_MARGIN,
-    CropRule,
-    crop_box,
-    cut_input,
-    whole_pixels,
-)
+from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.named import bundled_weights, named_weights, resolve_weights
 from hpbench.rotation import rotation_from_angles
 from hpbench.runtimes import RuntimeName, count_flops, make_runtime
@@ -85,7 +80,7 @@ class Hopenet(Method):
     def __init__(self, options: HopenetOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
         self._loaded: LoadedWeights | None = None
-        self._crop: CropRule = "hopenet-test"
+        self._crop: HopenetRule = "hopenet-test"
         self._k = 0.0
         self._input_size = 0
 
@@ -157,10 +152,10 @@ class Hopenet(Method):
         options, card = self.options, loaded.card
         if options.crop != "auto":
             self._crop = options.crop
-            default_k = DEFAULT_MARGIN[options.crop]
+            default_k = DEFAULT_K[options.crop]
         else:
             self._crop = card.crop if card else "hopenet-test"
-            default_k = card.crop_k if card else DEFAULT_MARGIN["hopenet-test"]
+            default_k = card.crop_k if card else DEFAULT_K["hopenet-test"]
         self._k = default_k if options.k is None else options.k
         self._input_size = options.input_size or loaded.input_size
         try:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpbench.crops import HopenetRule
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.crops import CropRule
 
 __all__ = ["TrainSettings"]
 
@@ -41,7 +41,7 @@ class TrainSettings(BaseModel):
     average: float = Field(0.998, ge=0.0, lt=1.0)
     input_size: int = Field(224, ge=32, le=1024)
     first_size: int | None = Field(None, ge=32, le=1024)
-    crop: CropRule = "hopenet-train"
+    crop: HopenetRule = "hopenet-train"
     crop_k: float = Field(0.3, ge=0.0, le=2.0)
     holdout: float = Field(0.05, ge=0.0, lt=1.0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -13,8 +13,8 @@ from urllib.parse import urlparse
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from hpbench.crops import DEFAULT_K, CropRule, Outside
 from hpbench.errors import DataError
-from hpbench.methods.onnx_card.crops import DEFAULT_K, CropRule, Outside
 from hpbench.spec import suggest
 
 __all__ = [
@@ -110,7 +110,7 @@ class CropCard(_Part):
     Attributes
     ----------
     rule : str
-        See :data:`hpbench.methods.onnx_card.crops.CropRule`.
+        See :data:`hpbench.crops.CropRule`.
     k : float or None
         Amount of the rule; only the Hopenet rules have a default (.20 test, .30 train).
     outside : {'black', 'clip', 'edge'}
@@ -137,6 +137,11 @@ class CropCard(_Part):
     def amount(self) -> float:
         """The amount `k`, with the rule's default filled in."""
         return self.k if self.k is not None else DEFAULT_K.get(self.rule, 0.0)
+
+    @property
+    def with_last(self) -> bool:
+        """Whether the crop has its last row and column: in all scripts but Hopenet's."""
+        return not self.rule.startswith("hopenet")
 
     def __str__(self) -> str:
         amount = "" if self.rule == "box" else f" k={self.amount:g}"

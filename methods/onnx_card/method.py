@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from hpbench.crops import crop_box, cut_out, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face, check_box
 from hpbench.method import (
@@ -24,8 +25,8 @@ from hpbench.method import (
     WeightsInfo,
 )
 from hpbench.methods.onnx_card.card import NetworkCard, WeightsFile, read_card
-from hpbench.methods.onnx_card.crops import crop_bounds, cut_out, fit_to
 from hpbench.methods.onnx_card.decode import decode_networks
+from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.session import Network, open_network
 from hpbench.rotation import is_rotation
 from hpbench.weights_store import cached_file, check_file, fetch_file, sha256_of
@@ -152,7 +153,8 @@ class DeclaredMethod(Method):
         except DataError as error:
             return NoAnswer(str(error))
         card = self.network_card()
-        bounds = crop_bounds(face.box_xyxy, card.crop.rule, card.crop.amount)
+        box = crop_box(face.box_xyxy, card.crop.rule, card.crop.amount)
+        bounds = whole_pixels(box, with_last=card.crop.with_last)
         crop = cut_out(face.image, bounds, card.crop.outside)
         if crop.size == 0:
             return NoAnswer("the crop does not touch the picture")

@@ -1,4 +1,4 @@
-"""Hopenet: crops, bins, loss, and its weights of three origins."""
+"""Hopenet: its input, bins, loss, and its weights of three origins."""
 
 from __future__ import annotations
 
@@ -20,25 +20,12 @@ from hpbench.method import Method, NoAnswer
 from hpbench.methods.hopenet import Hopenet, Regression
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.crops import crop_box, cut_input, whole_pixels
+from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.loss import decode_angles, multi_loss, regression_loss
 from hpbench.methods.hopenet.network import backbone_names, make_network
 from hpbench.methods.hopenet.weights import load_weights, save_weights
 from hpbench.registry import make_method
 from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
-
-
-def test_crop_rules_move_each_side_of_the_already_widened_box():
-    box = np.array([0.0, 0.0, 100.0, 100.0])
-    assert whole_pixels(crop_box(box, "hopenet-test", 0.20)) == (-40, -40, 156, 116)
-    np.testing.assert_allclose(crop_box(box, "hopenet-train", 0.2), [-12, -40, 113.44, 116.8])
-    np.testing.assert_allclose(
-        crop_box(box, "hopenet-train", 0.4), [-24, -80, 129.76, 143.2], atol=1e-9
-    )
-
-
-def test_whole_pixels_cut_off_towards_zero_like_int():
-    assert whole_pixels(np.array([-3.9, 2.9, 50.9, 60.1])) == (-3, 2, 50, 60)
 
 
 @pytest.mark.parametrize("box", [(-40, -40, 156, 116), (20, 10, 90, 170), (3, 5, 227, 229)])

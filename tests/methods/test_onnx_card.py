@@ -15,8 +15,8 @@ from hpbench.face import Face
 from hpbench.method import NoAnswer
 from hpbench.methods.onnx_card import FsaNet, Onnx, read_card
 from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
-from hpbench.methods.onnx_card.crops import crop_bounds, cut_out, fit_to
 from hpbench.methods.onnx_card.decode import decode_networks
+from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.method import OnnxOptions
 from hpbench.registry import make_method
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
@@ -293,28 +293,7 @@ def test_use_before_load_is_an_error_of_one_line(tmp_path):
         make_method(str(write_card(tmp_path))).predict([coloured_face()])
 
 
-# ---- crops -----------------------------------------------------------------------------------
-
-
-def test_hopenet_crops_are_those_worked_out_by_hand():
-    box = [0, 0, 100, 100]
-    assert crop_bounds(box, "hopenet-test", 0.2) == (-40, -40, 156, 116)
-    assert crop_bounds(box, "hopenet-train", 0.2) == (-12, -40, 113, 116)
-    assert crop_bounds(box, "hopenet-train", 0.4) == (-24, -80, 129, 143)
-
-
-def test_square_crop_is_around_the_middle_of_the_box():
-    assert crop_bounds([100, 100, 140, 200], "square", 1.6) == (40, 70, 201, 231)
-
-
-@pytest.mark.parametrize(
-    ("outside", "shape", "corner"),
-    [("black", (6, 6, 3), 0), ("clip", (4, 4, 3), 7), ("edge", (6, 6, 3), 7)],
-)
-def test_pixels_outside_the_picture(outside, shape, corner):
-    crop = cut_out(np.full((10, 10, 3), 7, np.uint8), (-2, -2, 4, 4), outside)
-    assert crop.shape == shape
-    assert crop[0, 0, 0] == corner
+# ---- scaling ---------------------------------------------------------------------------------
 
 
 def test_centre_fit_is_that_of_torchvision(aflw2000_dir):
