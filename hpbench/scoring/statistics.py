@@ -7,7 +7,7 @@ of means one matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -36,7 +36,8 @@ FEWEST_UNITS = 6
 
 _MAX_UNITS = 10_000
 _MAX_EXACT_UNITS = 14
-_CHUNK_CELLS = 5_000_000  # bounds every temporary matrix to 40 MB
+_CHUNK_CELLS = 1_000_000  # bounds every temporary matrix to 8 MB
+_RANKS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Resampling:
 
     Attributes
     ----------
-    unit_of_face : ndarray, shape (n,), int64
+    unit_of_face : ndarray, shape (n,), int32
         Which unit a face belongs to.
-    counts : ndarray, shape (resamples, units), float32
+    counts : ndarray, shape (resamples, units), uint8
         How often each draw holds each unit; every row sums to the number of units.
     """
 
-    unit_of_face: Integers
-    counts: npt.NDArray[np.float32]
+    unit_of_face: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.uint8]
 
     @property
     def units(self) -> int:
@@ -75,35 +76,37 @@ class Resampling:
         ndarray, shape (resamples, columns)
             NaN where a draw holds no value of the column.
         """
-        table = np.asarray(values, dtype=np.float64)
-        present = np.isfinite(table)
-        sums = self.unit_sums(np.where(present, table, 0.0))
-        sizes = self.unit_sums(present)
-        # The weighted sums are taken in double precision, a block of draws at a time.
-        means = np.empty((len(self.counts), table.shape[1]))
-        step = max(1, _CHUNK_CELLS // self.units)
-        for start in range(0, len(self.counts), step):
-            weights = self.counts[start : start + step].astype(np.float64)
-            size = weights @ sizes
-            means[start : start + step] = np.divide(
-                weights @ sums, size, out=np.full(size.shape, np.nan), where=size > 0
+        return self.column_means(np.asarray(values).T)
+
+    def column_means(self, columns: Iterable[npt.ArrayLike]) -> Array:
+        """The same as :meth:`means` of columns that come one by one, each of shape (n,).
+
+        A generator of columns needs the memory of one column only.
+        """
+        sums, sizes = [], []
+        for column in columns:
+            values = np.asarray(column, dtype=np.float64)
+            present = np.isfinite(values)
+            sums.append(self._unit_sum(np.where(present, values, 0.0)))
+            sizes.append(self._unit_sum(present))
+        sum_of_unit, size_of_unit = np.stack(sums, axis=-1), np.stack(sizes, axis=-1)
+        means = np.empty((len(self.counts), len(sums)))
+        for rows, weights in self._blocks(np.dtype(np.float64)):
+            size = weights @ size_of_unit
+            means[rows] = np.divide(
+                weights @ sum_of_unit, size, out=np.full(size.shape, np.nan), where=size > 0
             )
         return means
 
     def unit_sums(self, values: npt.ArrayLike) -> Array:
         """Sum each column of `values`, shape (n, columns), within every unit."""
-        columns = np.asarray(values).T
-        return np.stack(
-            [np.bincount(self.unit_of_face, column, minlength=self.units) for column in columns],
-            axis=-1,
-        )
+        return np.stack([self._unit_sum(column) for column in np.asarray(values).T], axis=-1)
 
     def median_interval(self, values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
         """Percentile bootstrap interval of the median of one column.
 
         A drawn median is at most x just when at least half of the draw is at most x. That is a
-        mean, so the limits are found by bisection over the sorted values, without sorting any
-        draw.
+        mean, so the limits are searched for among the sorted values, without sorting any draw.
 
         Parameters
         ----------
@@ -120,24 +123,45 @@ class Resampling:
         if order.size == 0:
             return float("nan"), float("nan")
         unit_of_rank = self.unit_of_face[order]
-        # Whole numbers below 2**24, so single precision is exact and reads half the memory.
-        drawn = self.counts @ _sizes(unit_of_rank, self.units)
 
         def limit(share: float) -> float:
             low, high = 0, order.size - 1
             while low < high:
-                middle = (low + high) // 2
-                below = self.counts @ _sizes(unit_of_rank[: middle + 1], self.units)
-                reached = (2.0 * below >= drawn)[drawn > 0].mean()
-                low, high = (low, middle) if reached >= share else (middle + 1, high)
+                ranks = np.unique(np.linspace(low, high - 1, _RANKS_AT_ONCE).astype(np.int64))
+                enough = self._medians_within(unit_of_rank, ranks) >= share
+                first = int(np.argmax(enough)) if enough.any() else len(ranks)
+                low = low if first == 0 else int(ranks[first - 1]) + 1
+                high = high if first == len(ranks) else int(ranks[first])
             return float(column[order[low]])
 
         return limit((1.0 - level) / 2.0), limit((1.0 + level) / 2.0)
 
+    def _medians_within(
+        self, unit_of_rank: npt.NDArray[np.int32], ranks: npt.NDArray[np.int64]
+    ) -> Array:
+        """Share of the draws whose median is at most the value of each rank, shape (ranks,)."""
+        parts = np.split(unit_of_rank, ranks + 1)
+        # Whole numbers below 2**24, so single precision is exact and reads half the memory.
+        sizes = np.stack([np.bincount(part, minlength=self.units) for part in parts], axis=-1)
+        below = np.cumsum(sizes, axis=-1).astype(np.float32)
+        reached = np.zeros(len(ranks))
+        filled = 0
+        for _, weights in self._blocks(np.dtype(np.float32)):
+            drawn = weights @ below
+            some = drawn[:, -1:] > 0
+            reached += ((2.0 * drawn[:, :-1] >= drawn[:, -1:]) & some).sum(axis=0)
+            filled += np.count_nonzero(some)
+        return reached / filled
 
-def _sizes(unit_of_face: Integers, units: int) -> npt.NDArray[np.float32]:
-    """Number of faces in each unit, shape (units,)."""
-    return np.bincount(unit_of_face, minlength=units).astype(np.float32)
+    def _unit_sum(self, column: npt.ArrayLike) -> Array:
+        return np.bincount(self.unit_of_face, np.asarray(column), minlength=self.units)
+
+    def _blocks(self, dtype: np.dtype) -> Iterator[tuple[slice, npt.NDArray]]:
+        """The counts as numbers to calculate with, some draws at a time."""
+        step = max(1, _CHUNK_CELLS // self.units)
+        for start in range(0, len(self.counts), step):
+            rows = slice(start, start + step)
+            yield rows, self.counts[rows].astype(dtype)
 
 
 def make_resampling(
@@ -163,22 +187,23 @@ def make_resampling(
 
     Notes
     -----
-    Above 10,000 images the images are first put into 10,000 equal groups at random, and these
-    are drawn. For independent images that changes the variance of an interval's width by less
-    than a percent and keeps the work bounded.
+    More than 10,000 images or groups are first put together into 10,000 units at random, and
+    these are drawn. For independent images that changes the variance of an interval's width by
+    less than a percent and keeps the work bounded.
     """
     generator = np.random.default_rng(seed)
     if groups is not None:
         names, unit_of_face = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
         units = len(names)
-    elif faces > _MAX_UNITS:
-        unit_of_face, units = generator.permutation(faces) % _MAX_UNITS, _MAX_UNITS
     else:
         unit_of_face, units = np.arange(faces), faces
-    counts = np.empty((resamples, units), dtype=np.float32)
+    if units > _MAX_UNITS:
+        unit_of_face = (generator.permutation(units) % _MAX_UNITS)[unit_of_face]
+        units = _MAX_UNITS
+    counts = np.empty((resamples, units), dtype=np.uint8)  # no draw holds a unit 256 times
     for row in counts:
         row[:] = np.bincount(generator.integers(0, max(units, 1), units), minlength=units)
-    return Resampling(unit_of_face.astype(np.int64), counts)
+    return Resampling(unit_of_face.astype(np.int32), counts)
 
 
 def percentile_interval(draws: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:

@@ -107,3 +107,32 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
     differences = np.array([[0.0, -0.1, -3.0], [0.1, 0.0, -2.9], [3.0, 2.9, 0.0]])
     p_values = np.array([[1.0, 0.6, 0.001], [0.6, 1.0, 0.001], [0.001, 0.001, 1.0]])
     assert statistics.ranks_with_ties(differences, p_values).tolist() == [1, 1, 3]
+
+
+def test_many_groups_are_drawn_in_a_bounded_number_of_units():
+    groups = [f"g{number // 2}" for number in range(30_000)]
+    resampling = statistics.make_resampling(30_000, groups, resamples=2)
+    assert resampling.units == 10_000
+    same = resampling.unit_of_face.reshape(-1, 2)
+    assert (same[:, 0] == same[:, 1]).all()  # the two faces of a group stay together
+
+
+def test_columns_one_by_one_give_the_means_of_the_whole_table():
+    values = np.random.default_rng(5).normal(size=(60, 3))
+    values[7, 1] = np.nan
+    resampling = statistics.make_resampling(60, resamples=50)
+    one_by_one = resampling.column_means(column for column in values.T)
+    draw = np.repeat(np.arange(60), resampling.counts[0])
+    expected = [np.nanmean(values[draw, k]) for k in range(3)]
+    np.testing.assert_allclose(one_by_one[0], expected)
+    np.testing.assert_array_equal(one_by_one, resampling.means(values))
+
+
+def test_median_interval_is_that_of_the_drawn_medians():
+    values = np.random.default_rng(3).gamma(2.0, 3.0, 501)  # odd, so no median is between two
+    resampling = statistics.make_resampling(501, resamples=400, seed=9)
+    medians = [np.median(np.repeat(values, counts)) for counts in resampling.counts]
+    low, high = resampling.median_interval(values)
+    # the interval's ends are drawn medians; a percentile interpolates between two of them
+    assert low == pytest.approx(np.quantile(medians, 0.025, method="inverted_cdf"))
+    assert high == pytest.approx(np.quantile(medians, 0.975, method="inverted_cdf"))
