@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpbench.errors import DataError
 from hpbench.reports import words
 from hpbench.reports.explain import explain_table
 from hpbench.reports.literature import literature_table
-from hpbench.reports.robustness import Curve, corruption_curves, robustness_table
+from hpbench.reports.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.style import MethodStyle, method_styles
 from hpbench.reports.summary import summary_sentences
 from hpbench.reports.tables import (
     Table,
     accuracy_tables,
+    cost_table,
     pairs_table,
     runtime_table,
     unscored_table,
@@ -56,6 +59,7 @@ class Section:
     protocol: list[str]
     tables: dict[str, Table]
     curves: list[Curve]
+    swept: list[Curve]
 
     @property
     def facts(self) -> list[str]:
@@ -159,6 +163,7 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     run = tables.run
     summary = summarise(tables.faces, tables.predictions, tables.timing, run)
     labels = words.short_labels(list(run["methods"]))
+    source = _Source(run, summary, labels, _timing(folder), tables.faces)
     scores = score_datasets(tables.faces, tables.predictions, run)
     answered = {one["dataset"] for one in summary["results"]}
     clean = [
@@ -169,7 +174,7 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     sections: list[Section] = []
     for one in clean:
         taken = {section.key for section in sections}
-        sections.append(_section(one, _siblings(one, clean, run), summary, run, labels, taken))
+        sections.append(_section(one, _siblings(one, clean, run), source, taken))
     return Content(
         folder=folder,
         run=run,
@@ -185,14 +190,24 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     )
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What all sections are made from."""
+
+    run: Json
+    summary: Json
+    labels: dict[str, str]
+    timing: Json
+    faces: pd.DataFrame
+
+
 def _section(
     scores: DatasetScores,
     siblings: list[tuple[str, DatasetScores]],
-    summary: Json,
-    run: Json,
-    labels: dict[str, str],
+    source: _Source,
     taken: set[str],
 ) -> Section:
+    run, summary, labels = source.run, source.summary, source.labels
     about = run["datasets"][scores.name]
     title = _title(scores.name, about)
     results = [one for one in summary["results"] if one["dataset"] == scores.name]
@@ -201,6 +216,9 @@ def _section(
     tables = accuracy_tables(results, labels)
     tables["pairs"] = pairs_table(comparisons, labels)
     tables["runtime"] = runtime_table(results, labels)
+    cost = cost_table(source.timing.get(scores.name, {}), results, labels)
+    if len(cost.columns) > 1:
+        tables["cost"] = cost
     tables["unscored"] = unscored_table(results, labels)
     tables["worst"] = worst_table(scores, labels)
     tables["explain"] = explain_table(scores, labels, siblings)
@@ -210,7 +228,10 @@ def _section(
     if published is not None:
         tables["literature"] = published
     if curves:
-        tables["robustness"] = robustness_table(curves, labels)
+        tables["robustness"] = level_table("robustness", "Damaged pictures", curves, labels)
+    swept = sweep_curves(scores, source.faces[source.faces["dataset"] == scores.name])
+    if swept:
+        tables["sweep"] = level_table("sweep", "One factor moved", swept, labels)
     return Section(
         key=_unique(words.slug(scores.name), taken),
         title=title,
@@ -221,7 +242,19 @@ def _section(
         protocol=words.protocol_sentences(scores.protocol),
         tables=tables,
         curves=curves,
+        swept=swept,
     )
+
+
+def _timing(folder: Path) -> Json:
+    """What ``timing.json`` holds, by data set and method; nothing where there is none."""
+    path = folder / "timing.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["datasets"])
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path}: damaged ({error}); repeat the run") from error
 
 
 def _siblings(

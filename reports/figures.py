@@ -33,8 +33,8 @@ __all__ = [
     "error_by_yaw_figure",
     "heat_map_figure",
     "histogram_figure",
+    "level_figure",
     "pareto_figure",
-    "robustness_figure",
     "runtime_figure",
     "save",
 ]
@@ -163,15 +163,18 @@ def runtime_figure(results: list[Json], styles: Styles) -> Figure:
     start = np.zeros(len(timed))
     for stage, colour in STAGE_COLOURS.items():
         medians = np.array([result["runtime_ms"][stage]["p50"] or 0.0 for result in timed])
+        if not medians.any():
+            continue
         axes.barh(places, medians, left=start, height=0.62, color=colour, label=stage)
         start += medians
     totals = [result["runtime_ms"]["total"] for result in timed]
     slowest = [total["p95"] for total in totals]
     axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile")
     for place, total in enumerate(totals):
+        shown = words.milliseconds(total["p50"], total["decimals"])
         axes.annotate(
-            f"{words.milliseconds(total['p50'])} ms", (max(total["p95"], start[place]), place),
-            xytext=(6, 0), textcoords="offset points", va="center",
+            f"{shown} ms", (max(total["p95"], start[place]), place), xytext=(6, 0),
+            textcoords="offset points", va="center",
         )  # fmt: skip
     axes.set_yticks(places, [styles[result["method_spec"]].label for result in timed])
     axes.invert_yaxis()
@@ -261,14 +264,14 @@ def pareto_figure(results: list[Json], styles: Styles) -> Figure:
     return figure
 
 
-def robustness_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
-    """Error against the level of a corruption, one panel per corruption, with 95 % intervals."""
+def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
+    """Error against what was changed, one panel per curve, with 95 % intervals."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, curve in zip(panels, curves, strict=False):
-        places = np.arange(len(curve.levels))
+        places = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)
         for spec, points in curve.points.items():
             style = styles[spec]
             shown = [place for place, point in enumerate(points) if point.mae_deg is not None]
@@ -280,7 +283,8 @@ def robustness_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
             limits = np.array([points[place].interval_95_deg or (np.nan,) * 2 for place in shown])
             if limits.size:
                 panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
-        panel.set_xticks(places, curve.levels)
+        if curve.positions is None:
+            panel.set_xticks(places, curve.levels)
         panel.set_title(curve.name)
         panel.set_xlabel(curve.unit)
         panel.set_ylim(bottom=0.0)

@@ -121,7 +121,9 @@ def section_plots(content: Content, section: Section) -> dict[str, go.Figure]:
     if len(pareto_points(section.results)) > 1:
         drawings["pareto"] = partial(plots.pareto_plot, section.results, styles)
     if section.curves:
-        drawings["robustness"] = partial(plots.robustness_plot, section.curves, styles)
+        drawings["robustness"] = partial(plots.level_plot, section.curves, styles)
+    if section.swept:
+        drawings["sweep"] = partial(plots.level_plot, section.swept, styles)
     return {name: draw() for name, draw in drawings.items()}
 
 

@@ -25,9 +25,9 @@ from hpbench.scoring.results import DatasetScores, MethodScores
 __all__ = [
     "ced_plot",
     "histogram_plot",
+    "level_plot",
     "map_plot",
     "pareto_plot",
-    "robustness_plot",
     "runtime_plot",
     "scatter_plot",
     "yaw_plot",
@@ -211,6 +211,8 @@ def runtime_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
     figure = go.Figure()
     for stage, colour in STAGE_COLOURS.items():
         medians = [one["runtime_ms"][stage]["p50"] for one in timed]
+        if not any(medians):
+            continue
         bar = go.Bar(
             y=names, x=medians, orientation="h", name=stage, marker_color=colour,
             hovertemplate="%{x:.3g} ms",
@@ -257,11 +259,11 @@ def pareto_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
     return _finish(figure, 420)
 
 
-def robustness_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
-    """Error against the level of each corruption, with 95 % intervals as bars."""
+def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
+    """Error against what was changed, one panel per curve, with 95 % intervals as bars."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    titles = [f"{curve.name} ({curve.unit})" for curve in curves]
+    titles = [html.escape(curve.title) for curve in curves]
     figure = make_subplots(rows, columns, shared_yaxes=True, subplot_titles=titles)
     for place, curve in enumerate(curves):
         for spec, points in curve.points.items():
@@ -269,7 +271,7 @@ def robustness_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
             limits = [point.interval_95_deg for point in points]
             means = [point.mae_deg for point in points]
             trace.update(
-                x=curve.levels, y=means, mode="lines+markers",
+                x=curve.positions or curve.levels, y=means, mode="lines+markers",
                 error_y={
                     "array": [_gap(m, x and x[1]) for m, x in zip(means, limits, strict=True)],
                     "arrayminus": [_gap(x and x[0], m) for m, x in zip(means, limits, strict=True)],
@@ -278,7 +280,9 @@ def robustness_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
             )  # fmt: skip
             row, column = 1 + place // columns, 1 + place % columns
             figure.add_trace(go.Scatter(**trace), row=row, col=column)
-    figure.update_xaxes(type="category")
+            figure.update_xaxes(
+                type="linear" if curve.positions else "category", row=row, col=column
+            )
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="mean error, degrees", col=1)
     return _finish(figure, 110 + 280 * rows)

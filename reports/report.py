@@ -115,7 +115,9 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
     if len(pareto_points(section.results)) > 1:
         drawings["pareto"] = partial(figures.pareto_figure, section.results, content.styles)
     if section.curves:
-        drawings["robustness"] = partial(figures.robustness_figure, section.curves, content.styles)
+        drawings["robustness"] = partial(figures.level_figure, section.curves, content.styles)
+    if section.swept:
+        drawings["sweep"] = partial(figures.level_figure, section.swept, content.styles)
     folder = content.folder / "figures"
     folder.mkdir(exist_ok=True)
     written = {}

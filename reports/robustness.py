@@ -1,28 +1,45 @@
-"""Error against the level of a corruption, from the corrupted data sets of a run."""
+"""Error against one thing that was moved: a corruption's level, or a factor of swept renders."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from hpbench.corruptions import LevelError, error_by_level
 from hpbench.reports import words
 from hpbench.reports.tables import Cell, Column, Table, number, text
+from hpbench.scoring import metrics, statistics
+from hpbench.scoring.results import DatasetScores, MethodScores
 
-__all__ = ["Curve", "corruption_curves", "robustness_table"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Curve", "corruption_curves", "level_table", "sweep_curves"]
 
 Json = dict[str, Any]
+
+_FACTOR_UNITS = {
+    "yaw": "degrees", "pitch": "degrees", "roll": "degrees", "fov": "degrees",
+    "light_azimuth": "degrees", "light_elevation": "degrees", "exposure": "stops",
+    "expression": "share of full strength", "occlusion": "share of the box",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One corruption of one data set.
+    """One corruption of one data set, or one swept factor.
 
     Attributes
     ----------
     levels : list of str
-        From mild to strong; the clean pictures are the first.
+        From mild to strong, the clean pictures first; of a factor, in rising order.
+    positions : list of float or None
+        Places on an axis, for a factor that is a number; None for levels side by side.
     points : dict of str to list of LevelError
         By method, one per level.
     """
@@ -30,7 +47,13 @@ class Curve:
     name: str
     unit: str
     levels: list[str]
+    positions: list[float] | None
     points: dict[str, list[LevelError]]
+
+    @property
+    def title(self) -> str:
+        """Name with the unit, where there is one."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
 def corruption_curves(
@@ -57,14 +80,99 @@ def corruption_curves(
         longest = max(by_method.values(), key=len)
         complete = {spec: row for spec, row in by_method.items() if len(row) == len(longest)}
         levels = ["clean" if point.level is None else f"{point.level:g}" for point in longest]
-        curves.append(Curve(name, longest[0].unit, levels, complete))
+        curves.append(Curve(name, longest[0].unit, levels, None, complete))
     return curves
 
 
-def robustness_table(curves: Sequence[Curve], labels: Mapping[str, str]) -> Table:
-    """Mean error at every level, and how many faces were answered."""
+def sweep_curves(dataset: DatasetScores, faces: pd.DataFrame) -> list[Curve]:
+    """Error against each factor that renders were swept over while all else stood still.
+
+    Parameters
+    ----------
+    dataset : DatasetScores
+    faces : DataFrame
+        The data set's rows of ``faces.parquet``; their ``factors`` name the factor as ``sweep``
+        and its value as ``sweep_value``.
+    """
+    factors = [json.loads(text) if text else {} for text in faces["factors"].iloc[dataset.rows]]
+    swept = [one.get("sweep") if "sweep_value" in one else None for one in factors]
+    curves = []
+    for name in sorted({str(one) for one in swept if one is not None}):
+        values = [
+            one["sweep_value"] if own == name else None
+            for one, own in zip(factors, swept, strict=True)
+        ]
+        curves.append(_sweep_curve(dataset, name, values))
+    return curves
+
+
+def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Curve:
+    """Error against the values of one factor; None marks faces that belong to another."""
+    unit = _FACTOR_UNITS.get(name, "")
+    levels = sorted({value for value in values if value is not None}, key=_order)
+    masks = np.array([[value == level for level in levels] for value in values])
+    resampling = statistics.make_resampling(len(values), dataset.unit_groups, resamples=500)
+    points: dict[str, list[LevelError]] = {}
+    for method in dataset.methods:
+        filled = metrics.face_mae_deg(_with_frontal(dataset, method))
+        columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
+        draws = resampling.means(columns)
+        units = np.count_nonzero(resampling.unit_sums(np.isfinite(columns)), axis=0)
+        points[method.spec] = [
+            LevelError(
+                dataset=dataset.name,
+                corruption=name,
+                unit=unit,
+                level=_as_number(level),
+                method_spec=method.spec,
+                mae_deg=_mean(columns[:, place]),
+                interval_95_deg=_interval(draws[:, place], int(units[place])),
+                scored=int(np.isfinite(columns[:, place]).sum()),
+                no_answer=int((masks[:, place] & ~method.answered).sum()),
+                mae_missing_as_frontal_deg=_mean(filled[masks[:, place]]),
+            )
+            for place, level in enumerate(levels)
+        ]
+    numbers = [_as_number(level) for level in levels]
+    positions = [number for number in numbers if number is not None]
+    if len(positions) < len(levels):
+        return Curve(name, unit, [str(level) for level in levels], None, points)
+    return Curve(name, unit, [f"{number:g}" for number in positions], positions, points)
+
+
+def _with_frontal(dataset: DatasetScores, method: MethodScores) -> npt.NDArray[np.float64]:
+    """Angle differences with a frontal head in place of a missing answer."""
+    protocol = dataset.protocol
+    filled = metrics.fill_missing_with_frontal(method.R_pred)
+    return metrics.angle_differences_deg(filled, dataset.angles_deg, protocol.euler, protocol.wrap)
+
+
+def _order(level: Any) -> tuple[float, str]:
+    value = _as_number(level)
+    return (0.0, str(level)) if value is None else (value, "")
+
+
+def _as_number(level: Any) -> float | None:
+    try:
+        return float(level)
+    except (TypeError, ValueError):
+        return None
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
+
+
+def _interval(draws: npt.NDArray[np.float64], units: int) -> tuple[float, float] | None:
+    low, high = statistics.percentile_interval(draws)
+    return (low, high) if units >= statistics.FEWEST_UNITS and np.isfinite(low) else None
+
+
+def level_table(key: str, title: str, curves: Sequence[Curve], labels: Mapping[str, str]) -> Table:
+    """Mean error at every level, and how many faces were not answered."""
     columns = [
-        Column("Corruption", text=True),
+        Column("What is changed", text=True),
         Column("Level"),
         Column("Method", text=True),
         Column("Mean"),
@@ -80,7 +188,7 @@ def robustness_table(curves: Sequence[Curve], labels: Mapping[str, str]) -> Tabl
                 point = points[place]
                 rows.append(
                     [
-                        text(f"{curve.name} ({curve.unit})"),
+                        text(curve.title),
                         text(level),
                         text(labels[spec]),
                         number(point.mae_deg),
@@ -90,4 +198,15 @@ def robustness_table(curves: Sequence[Curve], labels: Mapping[str, str]) -> Tabl
                     ]
                 )
                 methods.append(spec)
-    return Table("robustness", "Error on damaged pictures", columns, rows, methods=methods)
+    note = ""
+    if all(
+        point.interval_95_deg is None
+        for curve in curves
+        for row in curve.points.values()
+        for point in row
+    ):
+        note = (
+            f"No intervals: a level needs answers on at least {statistics.FEWEST_UNITS} "
+            "independent faces, subjects or sequences."
+        )
+    return Table(key, title, columns, rows, note, methods)

@@ -12,7 +12,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-STAGE_COLOURS = {"prepare": "#3f566b", "infer": "#8ba3b8", "decode": "#d3dde6"}
+STAGE_COLOURS = {"detect": "#b58a3c", "prepare": "#3f566b", "infer": "#8ba3b8", "decode": "#d3dde6"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,19 @@ from typing import Any, Literal
 
 from hpbench.reports import words
 
-__all__ = ["Cell", "Column", "Table", "accuracy_tables", "runtime_table", "unscored_table"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Table",
+    "accuracy_tables",
+    "cost_table",
+    "head",
+    "pairs_table",
+    "runtime_table",
+    "unscored_table",
+]
 
 Json = dict[str, Any]
-
-WIDE_SCATTER = 0.3
-"""Interquartile range of a time, in parts of its median, above which a reader is warned."""
 
 CLOCK_LIMIT_MS = 0.1
 """Below this the scatter is that of the clock and of Python, not of the method."""
@@ -319,48 +326,86 @@ def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
 
 
 def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:
-    """Serial time per face and stage."""
+    """Serial time per face and stage, with no digits that the spread swallows."""
 
-    def median(stage: str) -> Reader:
-        return lambda result: number(result["runtime_ms"][stage]["p50"], words.milliseconds)
+    def time(stage: str, percentile: str) -> Reader:
+        def read(result: Json) -> Cell:
+            times = result["runtime_ms"][stage]
+            shown = words.milliseconds(times.get(percentile), times.get("decimals", 3))
+            wide = stage == "total" and percentile == "p50" and _wide(result)
+            return Cell(shown + "*" * wide, times.get(percentile))
+
+        return read
 
     def per_second(result: Json) -> Cell:
         total = result["runtime_ms"]["total"]["p50"]
         return number(1e3 / total if total else None, words.rate)
 
-    busy = [
-        labels[result["method_spec"]]
-        for result in results
-        if _scatter(result["runtime_ms"]["total"]) > WIDE_SCATTER
-    ]
     note = ""
-    if busy:
+    if any(_wide(result) for result in results):
         note = (
-            f"The times of {words.join(busy)} scatter by more than {words.percent(WIDE_SCATTER)} "
-            "of the median (interquartile range): the machine was doing something else too, or "
-            "faces differ in cost. Repeat the run on a quiet machine before comparing them."
+            "* The times scatter by more than a tenth of the median (interquartile range): the "
+            "machine was busy, or faces differ in cost. Repeat the run on a quiet machine before "
+            "comparing them."
         )
     return method_table(
         "runtime", "Time per face in milliseconds", results, labels,
         [
-            (Column("Prepare"), median("prepare")),
-            (Column("Infer"), median("infer")),
-            (Column("Decode"), median("decode")),
-            (Column("Total, median", "low"), median("total")),
-            (Column("Total, 95th percentile", "low"),
-             lambda r: number(r["runtime_ms"]["total"]["p95"], words.milliseconds)),
+            (Column("Detect"), time("detect", "p50")),
+            (Column("Prepare"), time("prepare", "p50")),
+            (Column("Infer"), time("infer", "p50")),
+            (Column("Decode"), time("decode", "p50")),
+            (Column("Total, median", "low"), time("total", "p50")),
+            (Column("90 %", "low"), time("total", "p90")),
+            (Column("99 %", "low"), time("total", "p99")),
             (Column("Faces per second"), per_second),
         ],
         note,
     )  # fmt: skip
 
 
-def _scatter(times: Json) -> float:
-    """Interquartile range over the median; tiny times are not judged."""
-    median = times["p50"]
-    if median is None or median < CLOCK_LIMIT_MS:
-        return 0.0
-    return float((times["p75"] - times["p25"]) / median)
+def _wide(result: Json) -> bool:
+    """Whether a total scatters widely; below a tenth of a ms it is the clock that scatters."""
+    total = result["runtime_ms"]["total"]
+    return bool(total.get("wide")) and total["p50"] >= CLOCK_LIMIT_MS
+
+
+def cost_table(timing: Json, results: Sequence[Json], labels: dict[str, str]) -> Table:
+    """Size, throughput, cold start and memory, as far as the run measured them.
+
+    Parameters
+    ----------
+    timing : dict
+        Of ``timing.json``: what it holds on one data set, by method.
+    """
+
+    def read(*path: str, scale: float = 1.0, form: Callable[[float | None], str]) -> Reader:
+        def cell(result: Json) -> Cell:
+            found: Any = timing.get(result["method_spec"])
+            for key in path:
+                found = None if found is None else found.get(key)
+            return number(None if found is None else found / scale, form)
+
+        return cell
+
+    rate, digits = words.rate, words.milliseconds
+    return method_table(
+        "cost", "Size, throughput, start and memory", results, labels,
+        [
+            (Column("Parameters, M"), read("size", "parameters", scale=1e6, form=digits)),
+            (Column("GFLOP per face"), read("size", "flops", scale=1e9, form=digits)),
+            (Column("Weights, MB"), read("size", "weights_bytes", scale=1e6, form=digits)),
+            (Column("Most faces per second", "high"),
+             read("throughput", "best", "faces_per_s", form=rate)),
+            (Column("at batch size"), read("throughput", "best", "size", form=rate)),
+            (Column("Start to first answer, s", "low"),
+             read("cold_start", "first_answer_s", "median", form=digits)),
+            (Column("Peak memory, MiB", "low"),
+             read("cold_start", "peak_memory_mib", form=rate)),
+            (Column("One core, ms", "low"),
+             read("cores", "one", "total_ms", "p50", form=digits)),
+        ],
+    )  # fmt: skip
 
 
 def unscored_table(results: Sequence[Json], labels: dict[str, str], most: int = 15) -> Table:

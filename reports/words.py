@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -75,13 +76,28 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
 
 
-def milliseconds(value: float | None) -> str:
-    """Milliseconds with three significant digits; a clock does not know more."""
+def milliseconds(value: float | None, decimals: int = 3) -> str:
+    """Milliseconds with three significant digits at most.
+
+    Parameters
+    ----------
+    value : float or None
+    decimals : int
+        Of which the last is no finer than the spread of the times. One significant digit is
+        shown whatever the spread.
+
+    Examples
+    --------
+    >>> milliseconds(15.947), milliseconds(15.947, 0), milliseconds(0.0289, 1)
+    ('15.9', '16', '0.03')
+    """
     if value is None:
         return NOTHING
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+    if value == 0.0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    shown = min(max(0, 2 - magnitude), max(decimals, -magnitude))
+    return f"{value:.{max(0, shown)}f}"
 
 
 def p_value(value: float | None) -> str:

@@ -6,8 +6,9 @@ Only stored rotations are read; no method runs and no picture is opened here.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.rotation import ANGLES, geodesic_deg, maev_deg
 from hpbench.running.runfolder import ROTATION_COLUMNS, SCHEMA, RunFolder
+from hpbench.running.timing import summarise_times
 from hpbench.scoring import metrics, statistics
 
 if TYPE_CHECKING:
@@ -36,17 +38,18 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 Json = dict[str, Any]
 
-STAGES = ("prepare", "infer", "decode", "total")
+STAGES = ("detect", "prepare", "infer", "decode", "total")
 
 _ROTATION = list(ROTATION_COLUMNS)
 _TRUTH = ["yaw_deg", "pitch_deg", "roll_deg"]
 _COLUMNS = {
     "faces": ["dataset", "image_id", "group", "excluded", *_TRUTH, *_ROTATION],
     "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
-    "timing": ["dataset", "method", "image_id", *(f"{stage}_ms" for stage in STAGES)],
+    "timing": ["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"],
 }
 _AUC_LIMITS_DEG = (15, 30)
 _ACCURACY_LIMITS_DEG = (5, 10, 15)
+_BLOCK_FACES = 8192
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class RunTables:
     run: Json
 
 
-def load_run(folder: Path) -> RunTables:
+def load_run(folder: Path, all_columns: bool = True) -> RunTables:
     """Read a run folder.
 
     Parameters
     ----------
     folder : Path
+    all_columns : bool
+        False: only what errors are computed from, which is half of the memory.
 
     Returns
     -------
@@ -92,7 +97,7 @@ def load_run(folder: Path) -> RunTables:
         if not file.is_file():
             raise DataError(f"{file}: missing, the run is not finished; repeat its command")
         try:
-            tables[name] = pd.read_parquet(file)
+            tables[name] = pd.read_parquet(file, columns=None if all_columns else columns)
         except (OSError, ValueError) as error:  # pyarrow's errors derive from these
             raise DataError(f"{file}: damaged ({error}); repeat the run") from error
         lacking = [column for column in columns if column not in tables[name]]
@@ -217,30 +222,36 @@ def score_datasets(
         If a prediction has no face, or a face has no row although the method ran: such a run
         was killed and has to be finished first. Also if no face of a data set can be scored.
     """
-    by_dataset = dict(list(faces.groupby("dataset", sort=False, observed=True)))
-    answers = dict(list(predictions.groupby(["dataset", "method"], sort=False, observed=True)))
-    scores = []
+    return list(_each_dataset(faces, predictions, run))
+
+
+def _each_dataset(
+    faces: pd.DataFrame, predictions: pd.DataFrame, run: Json
+) -> Iterator[DatasetScores]:
+    """What :func:`score_datasets` returns, one by one: a summary holds only one at a time."""
+    rows_of = faces.groupby("dataset", sort=False, observed=True).indices
+    answers_of = predictions.groupby(["dataset", "method"], sort=False, observed=True).indices
     for name, about in run["datasets"].items():
-        if name not in by_dataset:
+        if name not in rows_of:
             raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
-        reasons = by_dataset[name]["excluded"]
-        if reasons.notna().all():
+        own = faces.take(rows_of[name])
+        if own["excluded"].notna().all():
             raise DataError(
-                f"none of the {len(reasons)} faces of data set '{name}' can be scored; the first, "
-                f"{by_dataset[name]['image_id'].iloc[0]}: {reasons.iloc[0]}"
+                f"none of the {len(own)} faces of data set '{name}' can be scored; the first, "
+                f"{own['image_id'].iloc[0]}: {own['excluded'].iloc[0]}"
             )
-        dataset = _index_faces(name, about, by_dataset[name])
+        dataset = _index_faces(name, about, own)
         for spec in run["methods"]:
             if spec in about.get("not_run", {}):
                 continue
-            if (name, spec) not in answers:
+            if (name, spec) not in answers_of:
                 raise DataError(
                     f"predictions.parquet has no row of '{spec}' on '{name}': the run is not "
                     "finished; repeat its command"
                 )
-            dataset.methods.append(_score_method(dataset, spec, answers[name, spec]))
-        scores.append(dataset)
-    return scores
+            rows = predictions.take(answers_of[name, spec])
+            dataset.methods.append(_score_method(dataset, spec, rows))
+        yield dataset
 
 
 def _index_faces(name: str, about: Json, faces: pd.DataFrame) -> DatasetScores:
@@ -256,6 +267,7 @@ def _index_faces(name: str, about: Json, faces: pd.DataFrame) -> DatasetScores:
     resample_groups = about.get("resample") == "group" and bool((groups != "").any())
     if resample_groups:  # a face without a group is a group of its own
         groups = np.where(groups == "", kept["image_id"].to_numpy(dtype=object), groups)
+        resample_groups = len(set(groups)) < len(groups)  # else every image stands alone
     return DatasetScores(
         name=name,
         protocol=Protocol.model_validate(about["protocol"]),
@@ -291,15 +303,14 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
             f"predictions.parquet: '{spec}' on '{dataset.name}', image '{image_id}': "
             "status ok without a rotation; repeat the run"
         )
+    differences, geodesic = _errors(dataset, R_pred)
     return MethodScores(
         spec=spec,
         R_pred=R_pred,
         no_answer=_count(ordered.loc[silent, "reason"].fillna("no reason given")),
-        differences_deg=metrics.angle_differences_deg(
-            R_pred, dataset.angles_deg, dataset.protocol.euler, dataset.protocol.wrap
-        ),
-        geodesic_deg=geodesic_deg(R_pred, dataset.R_true),
-        maev_deg=maev_deg(R_pred, dataset.R_true),
+        differences_deg=differences,
+        geodesic_deg=geodesic,
+        maev_deg=_in_blocks(maev_deg, R_pred, dataset.R_true),
     )
 
 
@@ -334,7 +345,7 @@ def summarise(
     results: list[Json] = []
     comparisons: list[Json] = []
     not_run: list[Json] = []
-    for dataset in score_datasets(faces, predictions, run):
+    for dataset in _each_dataset(faces, predictions, run):
         about = run["datasets"][dataset.name]
         resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
         compared, ranks = _compare(dataset, resampling)
@@ -448,22 +459,31 @@ def _accuracy(
 
 def _errors(dataset: DatasetScores, R_pred: Array) -> tuple[Array, Array]:
     """Angle differences, shape (n, 3), and geodesic errors, shape (n,), of other rotations."""
-    differences = metrics.angle_differences_deg(
-        R_pred, dataset.angles_deg, dataset.protocol.euler, dataset.protocol.wrap
+    read = partial(
+        metrics.angle_differences_deg, euler=dataset.protocol.euler, wrap=dataset.protocol.wrap
     )
-    return differences, geodesic_deg(R_pred, dataset.R_true)
+    return (
+        _in_blocks(read, R_pred, dataset.angles_deg),
+        _in_blocks(geodesic_deg, R_pred, dataset.R_true),
+    )
+
+
+def _in_blocks(errors: Callable[[Array, Array], Array], R_pred: Array, true: Array) -> Array:
+    """Errors of all faces, some thousands at a time: intermediate arrays are larger than these."""
+    starts = range(0, max(len(R_pred), 1), _BLOCK_FACES)
+    blocks = (slice(start, start + _BLOCK_FACES) for start in starts)
+    return np.concatenate([errors(R_pred[block], true[block]) for block in blocks])
 
 
 def _aligned(dataset: DatasetScores, method: MethodScores) -> Json:
     """Errors after taking out one turn of the camera, or of the neutral head."""
-    camera = metrics.align_camera_side(method.R_pred, dataset.R_true, dataset.unit_groups)
-    head = metrics.align_head_side(method.R_pred, dataset.R_true)
+    camera_side = partial(metrics.align_camera_side, groups=dataset.unit_groups)
     aligned: Json = {}
-    for side, R_pred, per in (
-        ("camera_side", camera, "group" if dataset.resample_groups else "all"),
-        ("head_side", head, "all"),
+    for side, align, per in (
+        ("camera_side", camera_side, "group" if dataset.resample_groups else "all"),
+        ("head_side", metrics.align_head_side, "all"),
     ):
-        differences, geodesic = _errors(dataset, R_pred)
+        differences, geodesic = _errors(dataset, align(method.R_pred, dataset.R_true))
         aligned[side] = {
             "per": per,
             "mae_deg": _mae(differences),
@@ -481,26 +501,20 @@ def _intervals(
     """Bootstrap intervals of the figures, or None where too few units can be drawn."""
     if resampling.units < statistics.FEWEST_UNITS:
         return None
-    face = method.face_mae_deg
-    curve = dataset.curve_errors_deg(method)
-    columns: dict[str, Array] = dict(zip(ANGLES, np.abs(method.differences_deg).T, strict=True))
-    columns |= {
-        "mean": face,
-        "geodesic": method.geodesic_deg,
-        "maev": method.maev_deg,
-        "common": np.where(dataset.common, face, np.nan),
-        "frontal": metrics.face_mae_deg(frontal_differences_deg),
-    }
-    for limit in _AUC_LIMITS_DEG:
-        columns[f"auc_{limit}"] = np.nan_to_num(np.clip(1.0 - curve / limit, 0.0, None))
-    for limit in _ACCURACY_LIMITS_DEG:
-        columns[f"accuracy_{limit}"] = (curve <= limit).astype(np.float64)
     bins = metrics.yaw_bin_masks(dataset.angles_deg[:, 0])
     bin_names = [f"{start:g}-{end:g}" for start, end, _ in bins]
-    for name, (_, _, mask) in zip(bin_names, bins, strict=True):
-        columns[name] = np.where(mask, face, np.nan)
-    drawn = resampling.means(np.stack(list(columns.values()), axis=-1))
-    draws = dict(zip(columns, drawn.T, strict=True))
+    names: list[str] = []
+
+    def columns() -> Iterator[Array]:
+        for name, column in _interval_columns(dataset, method, frontal_differences_deg):
+            names.append(name)
+            yield column
+        for name, (_, _, mask) in zip(bin_names, bins, strict=True):
+            names.append(name)
+            yield np.where(mask, method.face_mae_deg, np.nan)
+
+    drawn = resampling.column_means(columns())
+    draws = dict(zip(names, drawn.T, strict=True))
     filled = [draws[name] for name, (_, _, mask) in zip(bin_names, bins, strict=True) if mask.any()]
     draws["balanced"] = np.mean(filled, axis=0) if filled else np.empty(0)
     limits = {name: _pair(statistics.percentile_interval(draw)) for name, draw in draws.items()}
@@ -521,6 +535,24 @@ def _intervals(
     }
 
 
+def _interval_columns(
+    dataset: DatasetScores, method: MethodScores, frontal_differences_deg: Array
+) -> Iterator[tuple[str, Array]]:
+    """Figures of every face whose means have intervals, one at a time, by name."""
+    yield from zip(ANGLES, np.abs(method.differences_deg).T, strict=True)
+    face = method.face_mae_deg
+    yield "mean", face
+    yield "geodesic", method.geodesic_deg
+    yield "maev", method.maev_deg
+    yield "common", np.where(dataset.common, face, np.nan)
+    yield "frontal", metrics.face_mae_deg(frontal_differences_deg)
+    curve = dataset.curve_errors_deg(method)
+    for limit in _AUC_LIMITS_DEG:
+        yield f"auc_{limit}", np.nan_to_num(np.clip(1.0 - curve / limit, 0.0, None))
+    for limit in _ACCURACY_LIMITS_DEG:
+        yield f"accuracy_{limit}", (curve <= limit).astype(np.float64)
+
+
 def _compare(
     dataset: DatasetScores, resampling: statistics.Resampling
 ) -> tuple[list[Json], list[int | None]]:
@@ -532,16 +564,18 @@ def _compare(
     compared: list[Json] = []
     if pairs and resampling.units >= statistics.FEWEST_UNITS:
         errors = [method.face_mae_deg for method in dataset.methods]
-        columns = np.stack([errors[a] - errors[b] for a, b in pairs], axis=-1)
-        sums = resampling.unit_sums(np.nan_to_num(columns))
-        raw, exact = statistics.sign_flip_p_values(sums)
+        sums = [
+            resampling.unit_sums(np.nan_to_num(errors[a] - errors[b])[:, None]) for a, b in pairs
+        ]
+        raw, exact = statistics.sign_flip_p_values(np.concatenate(sums, axis=-1))
         adjusted = statistics.holm(raw)
-        draws = resampling.means(columns)
+        draws = resampling.column_means(errors[a] - errors[b] for a, b in pairs)
         for place, (a, b) in enumerate(pairs):
-            images = int(np.count_nonzero(np.isfinite(columns[:, place])))
+            column = errors[a] - errors[b]
+            images = int(np.count_nonzero(np.isfinite(column)))
             if not images:
                 continue
-            mean = _column_means(columns[:, [place]])[0]
+            mean = _column_means(column[:, None])[0]
             differences[a, b], differences[b, a] = mean, -mean
             p_values[a, b] = p_values[b, a] = adjusted[place]
             compared.append(
@@ -566,20 +600,16 @@ def _compare(
 
 
 def _runtime(times: pd.DataFrame | None) -> Json:
-    """Percentiles of the serial timing pass, in ms; None where no time was taken."""
+    """Percentiles of the serial timing pass, in ms; only nulls where no time was taken."""
     runtime: Json = {}
     for stage in STAGES:
-        values = np.empty(0) if times is None else times[f"{stage}_ms"].to_numpy(dtype=np.float64)
-        values = values[np.isfinite(values)]
-        p25, p50, p75, p95 = (
-            np.percentile(values, [25, 50, 75, 95]) if values.size else [np.nan] * 4
-        )
-        runtime[stage] = {
-            "p50": _number(p50),
-            "p95": _number(p95),
-            "p25": _number(p25),
-            "p75": _number(p75),
-        }
+        column = f"{stage}_ms"
+        values = np.empty(0)
+        if times is not None and column in times:
+            values = times[column].to_numpy(dtype=np.float64)
+        found = summarise_times(values.tolist())
+        p95 = float(np.nanpercentile(values, 95)) if found else float("nan")
+        runtime[stage] = {**(found or {"p50": None}), "p95": _number(p95)}
     return runtime
 
 

@@ -23,7 +23,9 @@ class RunMaker:
     """Make a finished run folder of `faces` faces; methods err by fixed angles.
 
     `errors` gives each method (yaw, pitch, roll) degrees that are added to the true angles.
-    `silent` gives the methods that do not answer every n-th face.
+    `silent` gives the methods that do not answer every n-th face. `damaged` gives data sets
+    that are a corrupted form of another one: name, level, of what, and how much larger errors are.
+    `sweep` gives factors and the values that the faces take in turn, `factors` what all share.
     """
 
     folder: Path
@@ -37,12 +39,16 @@ class RunMaker:
     labelled: tuple[bool, bool, bool] = (True, True, True)
     protocol: dict[str, Any] = field(default_factory=dict)
     timed: bool = True
+    damaged: dict[str, tuple[str, float, str, float]] = field(default_factory=dict)
+    sweep: dict[str, list[Any]] = field(default_factory=dict)
+    factors: dict[str, Any] = field(default_factory=dict)
 
     def write(self) -> Path:
         """Write the folder and return it."""
         labels, clock = np.random.default_rng(0), np.random.default_rng(1)
         faces, answers, times, about = [], [], [], {}
         for dataset in self.datasets:
+            worse = self.damaged[dataset][3] if dataset in self.damaged else 1.0
             for number in range(self.faces):
                 angles = labels.uniform([-90, -30, -30], [90, 30, 30])
                 name = self.image_name.format(number)
@@ -50,7 +56,11 @@ class RunMaker:
                 if number == 0:
                     continue
                 for method, error in self.errors.items():
-                    answers.append(self._answer(dataset, method, name, number, angles + error))
+                    answers.append(
+                        self._answer(
+                            dataset, method, name, number, angles + worse * np.array(error)
+                        )
+                    )
                     times.append(_times(dataset, method, name, clock))
             about[dataset] = self._about(dataset)
         run = {
@@ -79,8 +89,16 @@ class RunMaker:
             "yaw_deg": shown[0], "pitch_deg": shown[1], "roll_deg": shown[2],
             **rotation_cells(rotation_from_angles(angles) if complete else None),
             "x0": 10.0, "y0": 10.0, "x1": 90.0, "y1": 90.0,
-            "box_status": "annotated", "factors": "{}",
+            "box_status": "annotated", "factors": json.dumps(self._factors(number)),
         }  # fmt: skip
+
+    def _factors(self, number: int) -> dict[str, Any]:
+        if not self.sweep:
+            return self.factors
+        names = list(self.sweep)
+        name = names[number % len(names)]
+        values = self.sweep[name]
+        return {"sweep": name, "sweep_value": values[number // len(names) % len(values)]}
 
     def _answer(
         self, dataset: str, method: str, name: str, number: int, angles: np.ndarray
@@ -96,11 +114,14 @@ class RunMaker:
 
     def _about(self, dataset: str) -> dict[str, Any]:
         protocol = Protocol(dataset=dataset, **self.protocol)
+        corruption = None
+        if dataset in self.damaged:
+            corruption = dict(zip(("name", "level", "of"), self.damaged[dataset], strict=False))
         card = DatasetCard(name=dataset, title=dataset.title())
         return {
             "name": dataset, "card": card.model_dump(mode="json"),
             "protocol": protocol.model_dump(mode="json"), "protocol_hash": protocol.hash,
-            "boxes": "annotated", "resample": "image", "not_run": {},
+            "boxes": "annotated", "resample": "image", "not_run": {}, "corruption": corruption,
         }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from PIL import Image
 
 from hpbench.reports import write_report
 
-EVIL = "m[k=</script><img src=x onerror=alert(1)>]"
+EVIL = "m[k=<img src=x onerror=alert(1)>]"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def page(tmp_path_factory, run_maker) -> Path:
         tmp_path_factory.mktemp("html") / "run",
         errors={"near": (1.0, 2.0, 3.0), EVIL: (-8.0, 4.0, 0.0)},
         silent={"near": 5},
-        image_name="<b>img{:03d}",
+        image_name="</script><b>img{:03d}",
         datasets=("heads", "faces"),
     ).write()
     (path,) = write_report(folder, ["html"])
@@ -65,88 +66,97 @@ def test_every_table_of_the_markdown_report_is_there(page) -> None:
 
 # --- in a browser -------------------------------------------------------------------------------
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
+PROBE = """
+const found = {};
+found.width = [document.documentElement.scrollWidth, innerWidth];
+found.drawn = [...document.querySelectorAll(".drawing")]
+  .map((one) => one.querySelectorAll(".main-svg").length > 0);
 
-def browse(page: Path, folder: Path, script: str = "", *options: str) -> tuple[str, str]:
-    """Open a page, run a script in it that returns text, and give back the text and the log."""
-    probe = (
+const table = document.querySelector("#heads [data-table=accuracy] table");
+const yaws = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent);
+const button = table.tHead.rows[0].cells[1].firstElementChild;
+button.click();
+found.up = yaws();
+button.click();
+found.down = yaws();
+
+const form = document.getElementById("filters");
+form.querySelector("[name=method][value=near]").click();
+form.querySelectorAll("[name=dataset]")[1].click();
+form.elements.to.value = 30;
+form.elements.to.dispatchEvent(new Event("input", { bubbles: true }));
+found.hiddenRows = [...table.tBodies[0].rows].map((row) => row.hidden);
+found.hiddenSection = document.getElementById("faces").hidden;
+found.narrowed = [...document.querySelectorAll("[data-range=heads] tbody td")]
+  .map((cell) => cell.textContent);
+const points = document.querySelector("[data-plot=heads-scatter]").data;
+found.hiddenPoints = points.map((trace) => trace.visible === false);
+found.widestYaw = Math.max(...points[1].x.map(Math.abs));
+return found;
+"""
+
+
+@pytest.fixture(scope="module")
+def browsed(page, tmp_path_factory) -> dict:
+    """What a script finds in the page on a narrow screen, and the browser's log."""
+    folder = tmp_path_factory.mktemp("browser")
+    script = (
         "<script>addEventListener('load', () => setTimeout(() => {"
         "const out = document.createElement('pre'); out.id = 'probe';"
-        f"try {{ out.textContent = (() => {{ {script} }})(); }}"
-        "catch (error) { out.textContent = error; }"
+        f"try {{ out.textContent = JSON.stringify((() => {{ {PROBE} }})()); }}"
+        "catch (error) { out.textContent = JSON.stringify({ error: String(error) }); }"
         "document.body.append(out); }, 500));</script></body>"
     )
     probed = folder / "probed.html"
     text = page.read_text(encoding="utf-8")
-    probed.write_text(text.replace("</body>\n</html>", f"{probe}</html>"), encoding="utf-8")
+    probed.write_text(text.replace("</body>\n</html>", f"{script}</html>"), encoding="utf-8")
     done = subprocess.run(
         [
-            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            "--enable-logging=stderr", "--virtual-time-budget=20000",
-            f"--user-data-dir={folder / 'profile'}", *options, "--dump-dom", f"file://{probed}",
+            CHROMIUM, *OPTIONS, "--enable-logging=stderr", "--window-size=500,900",
+            f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{probed}",
         ],
         capture_output=True, text=True, timeout=180, check=True,
     )  # fmt: skip
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found is not None, done.stdout[-2000:]
-    return html.unescape(found[1]), done.stderr
+    return json.loads(html.unescape(found[1])) | {"log": done.stderr}
 
 
 @in_browser
-def test_page_opens_without_a_complaint_and_draws_every_figure(page, tmp_path) -> None:
-    drawn, log = browse(
-        page, tmp_path,
-        "return [...document.querySelectorAll('.drawing')]"
-        ".map((one) => one.querySelectorAll('.main-svg').length > 0).join();",
-    )  # fmt: skip
-    assert set(drawn.split(",")) == {"true"}
-    assert len(drawn.split(",")) == 14
-    assert "CONSOLE" not in log
+def test_page_opens_without_a_complaint_and_draws_every_figure(browsed) -> None:
+    assert browsed["drawn"] == [True] * 14
+    assert "CONSOLE" not in browsed["log"]
 
 
 @in_browser
-def test_click_on_a_head_sorts_up_then_down(page, tmp_path) -> None:
-    order, _ = browse(
-        page, tmp_path,
-        "const table = document.querySelector('[data-table=accuracy] table');"
-        "const read = () => [...table.tBodies[0].rows].map((r) => r.cells[1].textContent).join();"
-        "const button = table.tHead.rows[0].cells[1].firstElementChild;"
-        "button.click(); const up = read(); button.click(); return `${up} ${read()}`;",
-    )  # fmt: skip
-    assert order == "1.00,8.00 8.00,1.00"
+def test_click_on_a_head_sorts_up_then_down(browsed) -> None:
+    assert browsed["up"] == ["1.00", "8.00"]
+    assert browsed["down"] == ["8.00", "1.00"]
 
 
 @in_browser
-def test_filters_hide_a_method_and_a_data_set_and_narrow_the_yaw(page, tmp_path) -> None:
-    shown, _ = browse(
-        page, tmp_path,
-        "const form = document.getElementById('filters');"
-        "form.querySelectorAll('[name=method]')[1].click();"
-        "form.querySelectorAll('[name=dataset]')[1].click();"
-        "form.elements.to.value = 30;"
-        "form.elements.to.dispatchEvent(new Event('input', {bubbles: true}));"
-        "const rows = [...document.querySelectorAll('#heads [data-table=accuracy] tbody tr')];"
-        "const scatter = document.querySelector('[data-plot=heads-scatter]');"
-        "return [rows.map((r) => r.hidden), document.getElementById('faces').hidden,"
-        "document.querySelector('[data-range=heads] tbody tr').innerText.trim(),"
-        "Math.max(...scatter.data[0].x.map(Math.abs)) <= 30, scatter.data[1].visible].join('|');",
-    )  # fmt: skip
-    rows, section, narrowed, points, other = shown.split("|")
-    assert (rows, section, points, other) == ("false,true", "true", "true", "false")
-    assert narrowed.split()[:5] == ["near", "1.00", "2.00", "3.00", "2.00"]
+def test_filters_hide_a_method_and_a_data_set(browsed) -> None:
+    assert browsed["hiddenRows"] == [False, True]  # sorted down: near is the second row
+    assert browsed["hiddenPoints"] == [True, False]
+    assert browsed["hiddenSection"] is True
 
 
 @in_browser
-def test_page_is_no_wider_than_a_phone(page, tmp_path) -> None:
-    widths, _ = browse(
-        page, tmp_path, "return `${document.documentElement.scrollWidth} ${innerWidth}`;",
-        "--window-size=500,900",
-    )  # fmt: skip
-    content, window = map(int, widths.split())
+def test_yaw_filter_narrows_the_errors_and_the_points(browsed) -> None:
+    method, *errors = browsed["narrowed"]
+    assert method == EVIL
+    assert errors[:4] == ["8.00", "4.00", "0.00", "4.00"]
+    assert browsed["widestYaw"] <= 30
+
+
+@in_browser
+def test_page_is_no_wider_than_a_narrow_screen(browsed) -> None:
+    content, window = browsed["width"]
     assert content <= window
 
 
@@ -155,8 +165,7 @@ def test_picture_of_the_page_can_be_taken(page, tmp_path) -> None:
     picture = tmp_path / "page.png"
     subprocess.run(
         [
-            CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu",
-            "--virtual-time-budget=20000", f"--user-data-dir={tmp_path / 'profile'}",
+            CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}",
             "--window-size=1000,1600", f"--screenshot={picture}", f"file://{page}",
         ],
         capture_output=True, timeout=180, check=True,

@@ -116,7 +116,7 @@ def test_stable_keys_of_the_schema_are_there(two_methods) -> None:
     assert a["boxes"] == "annotated"
     assert b["weights_sha256"] == "abc"
     assert set(a["geodesic_deg"]) == {"mean", "median"}
-    assert set(a["runtime_ms"]) == {"prepare", "infer", "decode", "total"}
+    assert {"prepare", "infer", "decode", "total"} <= set(a["runtime_ms"])
 
 
 def test_errors_by_yaw(two_methods) -> None:

@@ -1,0 +1,90 @@
+"""Error against the level of a damage, and against a factor of swept renders."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpbench.reports.content import gather
+from hpbench.reports.report import draw_figures, render_markdown
+
+
+@pytest.fixture
+def section(make_run):
+    """Return ``section(**settings)``: the first data set of a report of such a run."""
+    return lambda **settings: gather(make_run(**settings)).sections[0]
+
+
+DAMAGED = {
+    "datasets": ("heads", "heads + blur=4", "heads + blur=2", "heads + jpeg=10"),
+    "damaged": {
+        "heads + blur=4": ("blur", 4.0, "heads", 3.0),
+        "heads + blur=2": ("blur", 2.0, "heads", 2.0),
+        "heads + jpeg=10": ("jpeg", 10.0, "heads", 1.5),
+    },
+}
+
+
+def test_damage_is_a_curve_of_its_data_set_and_no_section_of_its_own(make_run) -> None:
+    content = gather(make_run(**DAMAGED))
+    assert [section.title for section in content.sections] == ["Heads"]
+    assert [curve.name for curve in content.sections[0].curves] == ["blur", "jpeg"]
+
+
+def test_known_errors_stand_at_their_levels_from_clean_to_strong(section) -> None:
+    blur, jpeg = section(**DAMAGED).curves
+    assert blur.levels == ["0", "2", "4"]
+    assert [point.mae_deg for point in blur.points["near"]] == pytest.approx([2.0, 4.0, 6.0])
+    assert jpeg.levels == ["clean", "10"]
+
+
+def test_sweep_is_ordered_by_value_and_not_by_text(section) -> None:
+    (curve,) = section(sweep={"yaw": ["90.0", "-5.0", "20.0", "-90.0"]}).swept
+    assert curve.levels == ["-90", "-5", "20", "90"]
+    assert curve.positions == [-90.0, -5.0, 20.0, 90.0]
+
+
+def test_sweep_of_names_keeps_none_as_a_level(section) -> None:
+    (curve,) = section(sweep={"occluder": ["none", "hat"]}).swept
+    assert curve.levels == ["hat", "none"]
+    assert curve.positions is None
+
+
+def test_every_face_belongs_to_one_level(section) -> None:
+    found = section(sweep={"yaw": ["-30.0", "30.0"], "fov": ["20.0", "40.0"]}, faces=61)
+    faces = [point.scored for curve in found.swept for point in curve.points["near"]]
+    assert len(faces) == 4
+    assert sum(faces) == 60
+
+
+def test_silence_is_counted_at_its_level(section) -> None:
+    (curve,) = section(sweep={"yaw": ["0.0", "5.0"]}, silent={"near": 2}).swept
+    zero, five = curve.points["near"]  # even faces have yaw 0, and are not answered
+    assert (zero.scored, zero.no_answer, zero.mae_deg) == (0, 29, None)
+    assert (five.scored, five.no_answer) == (30, 0)
+    assert zero.mae_missing_as_frontal_deg > 10.0
+
+
+def test_level_with_too_few_faces_has_no_interval(section) -> None:
+    values = [f"{value}.0" for value in range(12)]
+    (curve,) = section(sweep={"yaw": values}, faces=61).swept
+    assert all(point.scored == 5 for point in curve.points["near"])
+    assert all(point.interval_95_deg is None for point in curve.points["near"])
+
+
+def test_interval_of_equal_errors_is_their_value(section) -> None:
+    (curve,) = section(sweep={"yaw": ["0.0", "5.0"]}).swept
+    assert curve.points["near"][0].interval_95_deg == pytest.approx((2.0, 2.0))
+
+
+def test_renders_without_a_sweep_have_no_curve(section) -> None:
+    assert section(factors={"sweep": "none", "light": "sun"}).swept == []
+
+
+def test_both_are_shown_with_a_figure_and_a_table(make_run) -> None:
+    content = gather(make_run(**DAMAGED, sweep={"yaw": ["-30.0", "30.0"]}))
+    pictures = {section.key: draw_figures(content, section) for section in content.sections}
+    text = render_markdown(content, pictures)
+    assert "](figures/heads_robustness.png)" in text
+    assert "](figures/heads_sweep.png)" in text
+    assert "| blur (sigma, % of face size) | 4 | near | 6.00 |" in text
+    assert "| yaw (degrees) | -30 | near | 2.00 | 2.00 to 2.00 | 0 | 2.00 |" in text
