@@ -1,23 +1,23 @@
 """Weights files in the user's cache: fetched, verified by their hash, and found again.
 
-A download is verified before it gets its final name, and one that breaks off starts again from
-the beginning, so nothing half-written is ever used. Beside each file lies ``FILE.sha256``
-(as ``sha256sum -c`` reads it) with the hash that it had when it was stored.
+A download is verified before it gets its final name, so nothing half-written is ever used. What
+has arrived of one that breaks off is kept as ``FILE.part``, and the next try goes on from there.
+Beside each file lies ``FILE.sha256`` (as ``sha256sum -c`` reads it) with the hash that it had
+when it was stored.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from hpbench.downloads import ask_git_blob, fetch_rest
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
@@ -218,7 +218,7 @@ def fetch_weights(info: WeightsInfo, *, stall_s: float = STALL_S) -> Path:
         )
     git_blob = info.git_blob
     if info.sha256 is None and git_blob is None:
-        git_blob = _ask_git_blob(info.git_blob_url, info.file, stall_s)
+        git_blob = ask_git_blob(info.git_blob_url, stall_s, _add_it(info.file))
     return fetch_file(info.file, info.url, info.sha256, git_blob, stall_s=stall_s)
 
 
@@ -257,58 +257,38 @@ def fetch_file(
         check_file(path, sha256, git_blob)
         return path
 
-    def download(temporary: Path) -> None:
-        import pooch
+    part = path.with_name(f"{name}.part")
 
-        get = pooch.HTTPDownloader(timeout=stall_s)
-        with _network_errors(url, by_hand or _add_it(name)):
-            get(url, str(temporary), None)
+    def download(temporary: Path) -> None:
+        resumed = _take(part, temporary)
+        try:
+            fetch_rest(url, temporary, stall_s, by_hand or _add_it(name))
+        except BaseException:
+            if temporary.stat().st_size:
+                temporary.replace(part)
+            raise
         wrong = _difference(temporary, sha256, git_blob)
-        if wrong:
+        if wrong and resumed:  # the start was of another file, or damaged
+            temporary.write_bytes(b"")
+            download(temporary)
+        elif wrong:
             raise WeightsError(f"{url}: {wrong}; nothing was stored")
 
     _put(path, download)
     return path
 
 
-def _ask_git_blob(url: str, name: str, stall_s: float) -> str:
-    """Id of a file at a fixed commit, from GitHub's API."""
-    import requests
-
-    with _network_errors(url, _add_it(name)):
-        answer = requests.get(url, timeout=stall_s)
-        answer.raise_for_status()
-        try:
-            return str(answer.json()["sha"])
-        except (json.JSONDecodeError, KeyError, TypeError):
-            raise WeightsError(f"{url}: the answer names no git blob id; try later") from None
+def _take(part: Path, temporary: Path) -> bool:
+    """Take up what an earlier try left; of two processes at once only one gets it."""
+    try:
+        part.replace(temporary)
+    except OSError:
+        return False
+    return True
 
 
 def _add_it(name: str) -> str:
     return f"'hpbench weights add {name} FILE'"
-
-
-@contextmanager
-def _network_errors(url: str, then: str) -> Iterator[None]:
-    """Turn what can go wrong on the network into one line with the mend."""
-    from requests import exceptions
-
-    by_hand = f"or fetch it elsewhere and {then}"
-    try:
-        yield
-    except exceptions.HTTPError as error:
-        status = error.response.status_code if error.response is not None else "an error"
-        raise WeightsError(f"{url}: the server answers {status}; try later, {by_hand}") from error
-    except exceptions.ChunkedEncodingError as error:
-        raise WeightsError(f"{url}: the download broke off; start it again, {by_hand}") from error
-    except (exceptions.Timeout, exceptions.ConnectionError) as error:
-        what = "sends nothing" if "timed out" in str(error).lower() else "cannot be reached"
-        raise WeightsError(
-            f"{url}: {what}; check the network and start again, {by_hand}"
-        ) from error
-    except exceptions.RequestException as error:
-        line = str(error).splitlines()[0]
-        raise WeightsError(f"{url}: cannot be fetched ({line}); {by_hand}") from error
 
 
 def add_weights(info: WeightsInfo, file: Path) -> Path:

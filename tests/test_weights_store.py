@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import threading
+from typing import ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -37,6 +38,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     release = threading.Event()
+    ranges: ClassVar[list[str | None]] = []
 
     def do_GET(self):
         getattr(self, "serve_" + self.path.strip("/").replace("-", "_"))()
@@ -55,6 +57,36 @@ class Server(http.server.BaseHTTPRequestHandler):
     def serve_truncated(self):
         self.send(CONTENT[:5000], claimed=len(CONTENT))
         self.close_connection = True
+
+    def serve_ranges(self):
+        """Send the rest where it is asked for."""
+        asked = self.headers.get("Range")
+        self.ranges.append(asked)
+        if asked is None:
+            return self.send(CONTENT)
+        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(CONTENT):
+            return self.send(b"", status=416)
+        span = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        return self.send(CONTENT[start:], status=206, **span)
+
+    def serve_breaking_ranges(self):
+        """As `ranges`, 40,000 bytes at a time."""
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        span = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        rest = CONTENT[start:]
+        self.send(rest[:40_000], 206 if start else 200, claimed=len(rest), **span)
+        self.close_connection = True
+
+    def serve_moved_ranges(self):
+        self.send(b"", status=302, Location="/ranges")
+
+    def serve_other_range(self):
+        """A server that gives another part than the one asked for."""
+        if "Range" not in self.headers:
+            return self.send(CONTENT)
+        span = {"Content-Range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        return self.send(CONTENT, status=206, **span)
 
     def serve_altered(self):
         self.send(CONTENT[:-1] + b"!")
@@ -131,27 +163,75 @@ def test_redirect_is_followed(server):
 
 
 @pytest.mark.parametrize(
-    ("page", "reason"),
+    ("page", "reason", "left"),
     [
-        ("truncated", "the download broke off"),
-        ("altered", f"SHA-256 is [0-9a-f]{{64}}, not {SHA256}; nothing was stored"),
-        ("missing", "the server answers 404"),
-        ("slow", "sends nothing|broke off"),
-        ("loop", "cannot be fetched"),
+        ("truncated", "the download broke off .*are kept.*start it again", ["net.bin.part"]),
+        ("altered", f"SHA-256 is [0-9a-f]{{64}}, not {SHA256}; nothing was stored", []),
+        ("missing", "the server answers 404", []),
+        ("slow", "sends nothing more|broke off", ["net.bin.part"]),
+        ("loop", "cannot be fetched", []),
     ],
 )
-def test_bad_download_leaves_nothing_behind(server, cache, page, reason):
+def test_bad_download_is_told_in_one_line_and_never_used(server, cache, page, reason, left):
     with pytest.raises(WeightsError, match=reason) as caught:
         fetch_weights(info(f"{server}/{page}"), stall_s=0.3)
-    assert files_in(cache) == []
+    assert files_in(cache) == left
+    assert cached_file("net.bin") is None
     assert str(caught.value).startswith(f"{server}/{page}: ")
     assert "\n" not in str(caught.value)
 
 
-def test_failed_download_can_be_started_again(server):
+@pytest.fixture
+def broken_off(server, cache):
+    """Number of bytes that have arrived of a download that broke off."""
     with pytest.raises(WeightsError):
         fetch_weights(info(f"{server}/truncated"))
-    assert fetch_weights(info(f"{server}/right")).read_bytes() == CONTENT
+    arrived = (cache / "net.bin.part").read_bytes()
+    assert 4000 < len(arrived) <= 5000
+    assert CONTENT.startswith(arrived)
+    Server.ranges.clear()
+    return len(arrived)
+
+
+def test_only_the_rest_of_a_broken_download_is_fetched(server, cache, broken_off):
+    assert fetch_weights(info(f"{server}/ranges")).read_bytes() == CONTENT
+    assert Server.ranges == [f"bytes={broken_off}-"]
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
+
+
+def test_rest_is_asked_for_behind_a_redirect_too(server, broken_off):
+    assert fetch_weights(info(f"{server}/moved_ranges")).read_bytes() == CONTENT
+    assert Server.ranges == [f"bytes={broken_off}-"]
+
+
+@pytest.mark.usefixtures("broken_off")
+@pytest.mark.parametrize("page", ["right", "redirect", "other_range"])
+def test_server_without_ranges_sends_everything_again(server, page):
+    assert fetch_weights(info(f"{server}/{page}")).read_bytes() == CONTENT
+
+
+def test_broken_download_survives_a_missing_network(server, cache, broken_off):
+    for bad in (f"{server}/missing", "http://127.0.0.1:9/net.bin"):
+        with pytest.raises(WeightsError):
+            fetch_weights(info(bad), stall_s=2)
+    assert (cache / "net.bin.part").stat().st_size == broken_off
+
+
+def test_download_that_breaks_off_again_and_again_gets_there(server, cache):
+    page = info(f"{server}/breaking_ranges")
+    for about in (40_000, 80_000):
+        with pytest.raises(WeightsError, match="broke off"):
+            fetch_weights(page)
+        assert about - 3000 < (cache / "net.bin.part").stat().st_size <= about
+    assert fetch_weights(page).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("start", [b"something else", CONTENT + b"more"], ids=["other", "longer"])
+def test_start_that_belongs_to_another_file_is_thrown_away(server, cache, start):
+    cache.mkdir(parents=True)
+    (cache / "net.bin.part").write_bytes(start)
+    assert fetch_weights(info(f"{server}/ranges")).read_bytes() == CONTENT
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
 
 
 def test_rest_of_a_killed_download_is_no_obstacle(server, cache):
