@@ -334,10 +334,10 @@ def align_camera_side(
     if groups is None:
         return _mean_rotation(pred @ np.swapaxes(true, -1, -2)).T @ pred
     aligned = np.empty_like(pred)
-    labels = np.asarray(groups)
-    for label in np.unique(labels):
-        mask = labels == label
-        aligned[mask] = align_camera_side(pred[mask], true[mask])
+    _, label = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    order = np.argsort(label, kind="stable")
+    for faces in np.split(order, np.cumsum(np.bincount(label))[:-1]):
+        aligned[faces] = align_camera_side(pred[faces], true[faces])
     return aligned
 
 

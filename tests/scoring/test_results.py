@@ -293,3 +293,22 @@ def test_table_without_a_column_is_refused(tmp_path, two_methods) -> None:
     )
     with pytest.raises(DataError, match="lacks the column 'r00'"):
         load_run(folder)
+
+
+def test_groups_of_one_image_each_are_images() -> None:
+    faces = [face(str(k), [5 * k, 0, 0], group=f"photo {k}") for k in range(8)]
+    answers = [answer("a", str(k), [5 * k + 3, 0, 0]) for k in range(8)]
+    (found,) = summary(faces, answers, run_json(["a"], resample="group"))["results"]
+    assert found["intervals_95"]["draws"] == "image"
+    # one turn for all eight, and not one for each, which would leave no error at all
+    assert found["aligned"]["camera_side"]["per"] == "all"
+
+
+def test_more_faces_than_one_block_have_the_errors_of_the_whole_array(monkeypatch) -> None:
+    import hpbench.scoring.results
+
+    faces = [face(str(k), [k, -k, 2 * k]) for k in range(10)]
+    answers = [answer("a", str(k), [k + 1, -k, 2 * k - 3]) for k in range(10)]
+    whole = summary(faces, answers, run_json(["a"]))
+    monkeypatch.setattr(hpbench.scoring.results, "_BLOCK_FACES", 3)
+    assert summary(faces, answers, run_json(["a"])) == whole
