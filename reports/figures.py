@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "ShownFigure",
+    "accuracy_figure",
     "ced_figure",
+    "drawn",
     "error_by_yaw_figure",
     "heat_map_figure",
     "histogram_figure",
@@ -57,6 +61,21 @@ _LOOK: dict[Any, Any] = {
 _MOST_PANELS = 6
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows without ``%matplotlib`` or pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        stream = BytesIO()
+        self.savefig(stream, format="png", dpi=90)
+        return stream.getvalue()
+
+
+def drawn(draw: Callable[[], Figure]) -> Figure:
+    """Draw a figure in the report's look."""
+    with mpl.rc_context(_LOOK):
+        return draw()
+
+
 def save(draw: Callable[[], Figure], stem: Path) -> Path:
     """Draw a figure in the report's look and write ``stem.png`` and ``stem.svg``.
 
@@ -74,10 +93,37 @@ def save(draw: Callable[[], Figure], stem: Path) -> Path:
     return png
 
 
+def accuracy_figure(results: list[Json], styles: Styles) -> Figure:
+    """Mean error of every method as published tables count it, with its 95 % interval."""
+    scored = [one for one in results if one["mae_deg"]["mean"] is not None]
+    figure = ShownFigure(figsize=(9.0, 1.2 + 0.55 * len(scored)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(scored))
+    for place, one in zip(places, scored, strict=True):
+        mean, style = one["mae_deg"]["mean"], styles[one["method_spec"]]
+        axes.barh(place, mean, height=0.62, color=style.colour, alpha=0.75)
+        low, high = (one["intervals_95"] or {"mae_deg": {"mean": (mean, mean)}})["mae_deg"]["mean"]
+        if high > low:
+            axes.plot([low, high], [place, place], color="black", linewidth=1.4)
+        shown = f"{mean:.2f}"
+        if one["coverage"] is not None and one["coverage"] < 1.0:
+            shown += f" ({words.percent(one['coverage'])} answered)"
+        axes.annotate(
+            shown, (max(mean, high), place), xytext=(6, 0), textcoords="offset points",
+            va="center",
+        )  # fmt: skip
+    axes.set_yticks(places, [styles[one["method_spec"]].label for one in scored])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("mean absolute error of the angles, degrees (line: 95 % interval)")
+    axes.margins(x=0.2)
+    return figure
+
+
 def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Signed errors of each angle, all methods overlaid; the end bars collect all beyond."""
     shown = [place for place in range(3) if _has_numbers(dataset, place)]
-    figure = Figure(figsize=(9.0, 3.4), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 3.4), layout="constrained")
     limit = histogram_limit(dataset)
     edges = np.linspace(-limit, limit, 41)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
@@ -110,7 +156,7 @@ def _has_numbers(dataset: DatasetScores, angle: int) -> bool:
 def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Mean error against the true turn of the head, with 95 % bands, over the number of faces."""
     curve = yaw_curve(dataset)
-    figure = Figure(figsize=(9.0, 4.6), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 4.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
     for spec, line in curve.lines.items():
         style = styles[spec]
@@ -136,7 +182,7 @@ def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
 def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Share of all faces that a method solves within an error."""
     thresholds = np.linspace(0.0, 30.0, 301)
-    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
     axes = figure.subplots()
     for method in dataset.methods:
         style = styles[method.spec]
@@ -157,7 +203,7 @@ def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
 def runtime_figure(results: list[Json], styles: Styles) -> Figure:
     """Median time per face by stage, with the 95th percentile of the total."""
     timed = [result for result in results if result["runtime_ms"]["total"]["p50"] is not None]
-    figure = Figure(figsize=(9.0, 1.3 + 0.55 * len(timed)), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 1.3 + 0.55 * len(timed)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(timed))
     start = np.zeros(len(timed))
@@ -198,7 +244,7 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     maps = [error_map(dataset, method) for method in methods]
     columns = min(3, len(methods))
     rows = -(-len(methods) // columns)
-    figure = Figure(figsize=(9.0, 0.8 + 2.5 * rows), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 0.8 + 2.5 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     means = np.concatenate([one.mean_deg[np.isfinite(one.mean_deg)] for one in maps])
     highest = max(5.0, float(np.percentile(means, 90)) if means.size else 5.0)
@@ -235,7 +281,7 @@ def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tu
 def pareto_figure(results: list[Json], styles: Styles) -> Figure:
     """Mean error against time per face; who is on the line is beaten by nobody in both."""
     points = pareto_points(results)
-    figure = Figure(figsize=(9.0, 4.4), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.set_xscale("log")
     best = [point for point in points if point.best]
@@ -268,7 +314,7 @@ def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
     """Error against what was changed, one panel per curve, with 95 % intervals."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
+    figure = ShownFigure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, curve in zip(panels, curves, strict=False):
         places = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)

@@ -20,7 +20,7 @@ from hpbench.reports.series import pareto_points
 from hpbench.reports.tables import head
 from hpbench.spec import suggest
 
-__all__ = ["FORMATS", "write_report"]
+__all__ = ["FORMATS", "section_figures", "write_report"]
 
 
 def write_report(
@@ -101,6 +101,17 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
     dict of str to str
         Path of each PNG, relative to the run folder, by the figure's name.
     """
+    folder = content.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    written = {}
+    for name, draw in section_figures(content, section).items():
+        png = figures.save(draw, folder / f"{section.key}_{name}")
+        written[name] = png.relative_to(content.folder).as_posix()
+    return written
+
+
+def section_figures(content: Content, section: Section) -> dict[str, Callable[[], Figure]]:
+    """Still figures of a data set that its results are enough for, by name; not drawn yet."""
     drawings: dict[str, Callable[[], Figure]] = {}
     if any(result["images"]["scored"] for result in section.results):
         dataset, styles = section.scores, content.styles
@@ -118,13 +129,7 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
         drawings["robustness"] = partial(figures.level_figure, section.curves, content.styles)
     if section.swept:
         drawings["sweep"] = partial(figures.level_figure, section.swept, content.styles)
-    folder = content.folder / "figures"
-    folder.mkdir(exist_ok=True)
-    written = {}
-    for name, draw in drawings.items():
-        png = figures.save(draw, folder / f"{section.key}_{name}")
-        written[name] = png.relative_to(content.folder).as_posix()
-    return written
+    return drawings
 
 
 def write_csv(content: Content) -> Path:
