@@ -30,6 +30,7 @@ from hpbench.face import Face, check_box
 from hpbench.method import Method, NoAnswer, Pose
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.rotation import is_rotation
+from hpbench.running.records import ChosenRecords
 from hpbench.running.runfolder import RunFolder, rotation_cells
 from hpbench.running.workers import (
     POOL_FROM_FACES,
@@ -163,10 +164,14 @@ def evaluate_dataset(
         store_parts(cell, parts, folder, progress)
 
 
-def pending_records(cell: Cell, folder: RunFolder, progress: Progress) -> list[Record]:
+def pending_records(cell: Cell, folder: RunFolder, progress: Progress) -> Sequence[Record]:
     """Records that a run folder does not hold yet; the progress is told of those it does."""
     stored = folder.stored_faces()
-    pending = [r for r in cell.records if (cell.key, r.image_id) not in stored]
+    places = np.arange(len(cell.records))
+    if stored:
+        ids = (record.image_id for record in cell.records)
+        places = np.array([k for k, i in enumerate(ids) if (cell.key, i) not in stored], np.int64)
+    pending = ChosenRecords(cell.records, places)
     for name in cell.methods:
         progress.start(cell.key, name, len(cell.records), len(cell.records) - len(pending))
     return pending

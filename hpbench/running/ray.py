@@ -223,10 +223,7 @@ class RayCluster:
             With the first worker's one line if a plugin, the data or a version differs there;
             or if one shard has killed several workers.
         """
-        pending = [
-            replace(record, image_path=record.image_path.absolute())  # workers start elsewhere
-            for record in pending_records(cell, folder, progress)
-        ]
+        pending = pending_records(cell, folder, progress)
         if not pending:
             return
         device = next(iter(cell.methods.values())).device
@@ -244,15 +241,15 @@ class RayCluster:
             detector=cell.detector,
             corruption=cell.corruption,
             batch_size=batch_size,
-            example=next((r for r in pending if r.excluded is None), pending[0]),
+            example=_anywhere(next((r for r in pending if r.excluded is None), pending[0])),
             versions=versions(),
         )
-        shards = [pending[k : k + SHARD_FACES] for k in range(0, len(pending), SHARD_FACES)]
-        store_parts(cell, self._answer(job, shards), folder, progress)
+        store_parts(cell, self._answer(job, pending), folder, progress)
 
-    def _answer(self, job: WorkerJob, shards: Sequence[Sequence[Record]]) -> Iterator[Part]:
+    def _answer(self, job: WorkerJob, pending: Sequence[Record]) -> Iterator[Part]:
         """Parts of all shards, in the order in which they are finished."""
         ray = self._ray
+        shards = range(0, len(pending), SHARD_FACES)
         waiting = deque(range(len(shards)))
         tries = [0] * len(shards)
         idle = self._start_workers(job, min(self._worker_count(job.device), len(shards)))
@@ -262,7 +259,9 @@ class RayCluster:
                 while idle and waiting:
                     actor, number = idle.pop(), waiting.popleft()
                     tries[number] += 1
-                    busy[actor.answer.remote(shards[number])] = (actor, number)
+                    shard = pending[shards[number] : shards[number] + SHARD_FACES]
+                    faces = [_anywhere(record) for record in shard]
+                    busy[actor.answer.remote(faces)] = (actor, number)
                 (done,), _ = ray.wait(list(busy), num_returns=1)
                 actor, number = busy.pop(done)
                 try:
@@ -270,9 +269,9 @@ class RayCluster:
                 except ray.exceptions.RayActorError as error:
                     if tries[number] >= MOST_TRIES:
                         raise HpbenchError(
-                            f"a shard of {len(shards[number])} faces from "
-                            f"'{shards[number][0].image_id}' on has killed {MOST_TRIES} Ray "
-                            "workers (out of memory?)"
+                            f"the shard of {SHARD_FACES} faces from "
+                            f"'{pending[shards[number]].image_id}' on has killed {MOST_TRIES} "
+                            "Ray workers (out of memory?)"
                         ) from error
                     waiting.appendleft(number)
                     idle += self._start_workers(job, 1)
@@ -316,6 +315,11 @@ class RayCluster:
             return self._workers
         resource = "GPU" if device.startswith("cuda") else "CPU"
         return max(1, int(self._ray.cluster_resources().get(resource, 1)))
+
+
+def _anywhere(record: Record) -> Record:
+    """The record for a worker, which starts in another folder."""
+    return replace(record, image_path=record.image_path.absolute())
 
 
 def _absolute(root: Path | None) -> Path | None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from hpbench.dataset import Record
 from hpbench.method import Method
 from hpbench.running.evaluate import Cell
-from hpbench.running.runfolder import RunFolder, timing_schema
+from hpbench.running.join import ROWS_AT_ONCE
+from hpbench.running.runfolder import (
+    RunFolder,
+    faces_schema,
+    predictions_schema,
+    timing_schema,
+)
 from hpbench.running.store import AnswerStore, Kept, answers_key, faces_key, timing_key
 from hpbench.running.timing import TimingPass, TimingSettings
 from hpbench.running.workers import is_failure
@@ -73,10 +79,11 @@ class Reuse:
     def fill(self, folder: RunFolder) -> None:
         """Put what is taken from the store into the run folder."""
         for (dataset, method), kept in self.answers.items():
-            table = _with_columns(kept.table, dataset=dataset, method=method)
-            folder.add_reused("predictions", f"{dataset}\n{method}", table)
+            tables = (_with_columns(one, dataset=dataset, method=method) for one in kept.tables())
+            folder.add_reused("predictions", f"{dataset}\n{method}", tables)
         for dataset, kept in self.faces.items():
-            folder.add_reused("faces", dataset, _with_columns(kept.table, dataset=dataset))
+            tables = (_with_columns(one, dataset=dataset) for one in kept.tables())
+            folder.add_reused("faces", dataset, tables)
 
     def describe(self) -> dict[str, Any]:
         """Content of ``reused`` in ``run.json``: by data set and method, when it was computed."""
@@ -161,40 +168,55 @@ def keep_run(
 ) -> None:
     """Keep what a finished run has computed, but no answers of a method that has failed."""
     import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     if reuse.must_time:
         times = pa.Table.from_pylist(timed.rows, schema=timing_schema())
-        store.keep(reuse.timing_key, times, timed.summary)
+        store.keep(reuse.timing_key, times.schema, [times], timed.summary)
 
-    faces = pq.read_table(folder.path / "faces.parquet")
-    predictions = pq.read_table(folder.path / "predictions.parquet")
     run = folder.read_run()
+    failed = _failed_methods(folder)
     for cell in cells:
         computed = reuse.open_methods(cell)
         if not computed:
             continue
-        of_cell = faces.filter(pc.equal(faces["dataset"], cell.key))
         about = {"created": run["created"], **seen_in(cell.records)}
-        store.keep(reuse.faces_keys[cell.key], of_cell.drop_columns(["dataset"]), about)
+        rows = folder.rows("faces", dataset=cell.key)
+        store.keep(reuse.faces_keys[cell.key], _without(faces_schema(), "dataset"), rows, about)
         for name in computed:
-            mask = pc.and_(
-                pc.equal(predictions["dataset"], cell.key), pc.equal(predictions["method"], name)
-            )
-            answers = predictions.filter(mask).drop_columns(["dataset", "method"])
-            if not any(is_failure(reason) for reason in pc.unique(answers["reason"]).to_pylist()):
+            if (cell.key, name) not in failed:
                 about = {"created": run["created"], "card": run["methods"][name]["card"]}
-                store.keep(reuse.answers_keys[cell.key, name], answers, about)
+                rows = folder.rows("predictions", dataset=cell.key, method=name)
+                key = reuse.answers_keys[cell.key, name]
+                store.keep(key, _without(predictions_schema(), "dataset", "method"), rows, about)
+
+
+def _failed_methods(folder: RunFolder) -> set[tuple[str, str]]:
+    """(data set, method) where the method has raised on a face."""
+    import pyarrow.parquet as pq
+
+    failed: set[tuple[str, str]] = set()
+    with pq.ParquetFile(folder.path / "predictions.parquet") as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=["dataset", "method", "reason"]):
+            for row in batch.filter(batch["reason"].is_valid()).to_pylist():
+                if is_failure(row["reason"]):
+                    failed.add((row["dataset"], row["method"]))
+    return failed
 
 
 def seen_in(records: Sequence[Record]) -> dict[str, bool]:
     """What the scored faces of a data set come with, as a method may ask before it takes part."""
-    scored = [record for record in records if record.excluded is None]
-    return {
-        "has_camera": any(record.camera is not None for record in scored),
-        "has_landmarks": any(record.landmarks_xy is not None for record in scored),
-    }
+    has_camera = has_landmarks = False
+    for record in records:
+        if record.excluded is None:
+            has_camera |= record.camera is not None
+            has_landmarks |= record.landmarks_xy is not None
+    return {"has_camera": has_camera, "has_landmarks": has_landmarks}
+
+
+def _without(schema: pa.Schema, *names: str) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([field for field in schema if field.name not in names])
 
 
 def _with_columns(table: pa.Table, **values: str) -> pa.Table:

@@ -1,17 +1,19 @@
 """The folder of a run: written in parts and atomically, so that a killed run resumes.
 
-While a run is under way its rows lie in ``parts/``; finishing joins them into
+While a run is under way its rows lie in ``parts/``; finishing joins them, some rows at a time, into
 ``faces.parquet``, ``predictions.parquet`` and ``timing.parquet`` and removes the parts.
 Everything is Parquet or JSON; there is no pickle.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import operator
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, UsageError
+from hpbench.running.join import ROWS_AT_ONCE, join_parts, write_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,7 +157,7 @@ class RunFolder:
             )
         return stored
 
-    def add_reused(self, name: str, key: str, table: pa.Table) -> None:
+    def add_reused(self, name: str, key: str, tables: Iterable[pa.Table]) -> None:
         """Put in faces or predictions that were computed by an earlier run.
 
         Parameters
@@ -163,34 +166,41 @@ class RunFolder:
             ``faces`` or ``predictions``.
         key : str
             What the rows belong to; the same key replaces what it put in before.
-        table : pyarrow.Table
+        tables : iterable of pyarrow.Table
+            The rows, piece by piece.
         """
         digest = hashlib.sha256(key.encode()).hexdigest()[:16]
         schema = faces_schema() if name == "faces" else predictions_schema()
-        write_table(
-            self.parts / f"reused-{name}-{digest}.parquet", table.select(schema.names).cast(schema)
+        write_batches(
+            self.parts / f"reused-{name}-{digest}.parquet",
+            schema,
+            (table.select(schema.names).cast(schema) for table in tables),
         )
 
     def reused_answers(self) -> set[tuple[str, str]]:
         """(dataset, method) whose predictions were put in by :meth:`add_reused`."""
+        import pyarrow.parquet as pq
+
         found: set[tuple[str, str]] = set()
-        for table in self._reused("predictions"):
-            for row in table.select(["dataset", "method"]).slice(0, 1).to_pylist():
-                found.add((row["dataset"], row["method"]))
+        for part in self._reused("predictions"):
+            for batch in pq.ParquetFile(part).iter_batches(1, columns=["dataset", "method"]):
+                found.update((row["dataset"], row["method"]) for row in batch.to_pylist())
+                break
         return found
 
     def reused_faces(self) -> dict[str, list[str]]:
         """Image ids, in order, of data sets whose faces were put in by :meth:`add_reused`."""
+        import pyarrow.parquet as pq
+
+        tables = (pq.read_table(p, columns=["dataset", "image_id"]) for p in self._reused("faces"))
         return {
             table["dataset"][0].as_py(): table["image_id"].to_pylist()
-            for table in self._reused("faces")
+            for table in tables
             if len(table)
         }
 
-    def _reused(self, name: str) -> list[pa.Table]:
-        import pyarrow.parquet as pq
-
-        return [pq.read_table(p) for p in sorted(self.parts.glob(f"reused-{name}-*.parquet"))]
+    def _reused(self, name: str) -> list[Path]:
+        return sorted(self.parts.glob(f"reused-{name}-*.parquet"))
 
     def stored_cards(self) -> dict[str, dict[str, Any]]:
         """Cards of the methods of a run that is taken up; empty for a new folder."""
@@ -198,37 +208,57 @@ class RunFolder:
             return {}
         return {name: about["card"] for name, about in self.read_run()["methods"].items()}
 
-    def finish(self, timing: Sequence[Row], order: Mapping[tuple[str, str], int]) -> None:
-        """Join the parts, in the data sets' own order, and store the timing pass."""
+    def finish(self, timing: Sequence[Row], order: Mapping[str, Iterable[str]]) -> None:
+        """Join the parts, in the data sets' own order, and store the timing pass.
+
+        Parameters
+        ----------
+        timing : sequence of dict
+        order : mapping of str to iterable of str
+            Image ids of every data set.
+        """
         import pyarrow as pa
 
+        ids_of = {dataset: pa.array(ids, pa.string()) for dataset, ids in order.items()}
         for name, schema in (("faces", faces_schema()), ("predictions", predictions_schema())):
-            table = pa.concat_tables([self._joined(name, schema), *self._reused(name)])
-            place = [
-                order[key]
-                for key in zip(
-                    table["dataset"].to_pylist(), table["image_id"].to_pylist(), strict=True
-                )
-            ]
-            sequence = np.argsort(np.asarray(place, dtype=np.int64), kind="stable")
-            write_table(self.path / f"{name}.parquet", table.take(pa.array(sequence)))
+            parts = [*self._complete(name), *self._reused(name)]
+            join_parts(parts, ids_of, self.path / f"{name}.parquet", schema)
         write_table(
             self.path / "timing.parquet",
             pa.Table.from_pylist(list(timing), schema=timing_schema()),
         )
         shutil.rmtree(self.parts)
 
+    def rows(self, name: str, **values: str) -> Iterator[pa.Table]:
+        """Rows of a joined table that hold some values, without those columns, in pieces.
+
+        Parameters
+        ----------
+        name : str
+            ``faces`` or ``predictions``.
+        **values : str
+            By column.
+        """
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        table = ds.dataset(self.path / f"{name}.parquet")
+        wanted = [ds.field(column) == value for column, value in values.items()]
+        batches = table.to_batches(
+            columns=[column for column in table.schema.names if column not in values],
+            filter=functools.reduce(operator.and_, wanted),
+            batch_size=ROWS_AT_ONCE, batch_readahead=1, fragment_readahead=1, use_threads=False,
+        )  # fmt: skip
+        return (pa.Table.from_batches([batch]) for batch in batches if batch.num_rows)
+
     def is_finished(self) -> bool:
         """Whether the joined tables exist."""
         return (self.path / "timing.parquet").exists()
 
-    def _joined(self, name: str, schema: pa.Schema) -> pa.Table:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        complete = len(list(self.parts.glob("faces-*.parquet")))
-        tables = [pq.read_table(self.parts / f"{name}-{k:06d}.parquet") for k in range(complete)]
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+    def _complete(self, name: str) -> list[Path]:
+        """Parts whose rows are all there: those with a file of faces."""
+        count = len(list(self.parts.glob("faces-*.parquet")))
+        return [self.parts / f"{name}-{number:06d}.parquet" for number in range(count)]
 
 
 def faces_schema() -> pa.Schema:

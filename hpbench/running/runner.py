@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,14 +24,15 @@ from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, make_method
 from hpbench.running.environment import git_revision, hardware, versions
 from hpbench.running.evaluate import Cell, Progress, evaluate_dataset
+from hpbench.running.records import LazyRecords
 from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
 from hpbench.running.runfolder import SCHEMA, RunFolder, write_json
-from hpbench.running.store import AnswerStore, LazyRecords, content_digest, faces_key
+from hpbench.running.store import AnswerStore, content_digest, faces_key
 from hpbench.running.timing import TimingMode, TimingPass, TimingSettings, time_cells
 from hpbench.scoring.results import load_run, summarise
 from hpbench.spec import Spec, build_options, parse_specs, suggest
 
-__all__ = ["RunSpec", "open_dataset", "resolve_device", "run"]
+__all__ = ["RunSpec", "dataset_items", "open_dataset", "resolve_device", "run"]
 
 ANNOTATED = "annotated"
 
@@ -153,7 +154,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
         write_json(out / "timing.json", timed.summary)
         folder.finish(timed.rows, _order(cells, folder.reused_faces()))
         keep_run(store or AnswerStore(), reuse, cells, timed, folder)
-    tables = load_run(out)
+    tables = load_run(out, all_columns=False)
     write_json(
         out / "results.json",
         summarise(tables.faces, tables.predictions, tables.timing, tables.run),
@@ -183,7 +184,7 @@ def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
 
 def _timing_pass(cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse) -> TimingPass:
     if reuse.timing is not None:
-        return TimingPass(reuse.timing.table.to_pylist(), reuse.timing.about)
+        return TimingPass(reuse.timing.rows(), reuse.timing.about)
     return time_cells(cells, settings)
 
 
@@ -240,23 +241,32 @@ def open_dataset(
     return dataset, base.model_copy(update=update)
 
 
-def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
-    """Data sets with their protocols, by the name they have in the tables."""
+def dataset_items(spec: RunSpec) -> dict[str, Spec]:
+    """Data sets of a run as the user wrote them, by the name they have in the tables."""
     items = parse_specs(spec.datasets)
     names = [item.name for item in items]
-    known = set(names)
+    found: dict[str, Spec] = {}
+    for item in items:
+        key = item.name if names.count(item.name) == 1 else str(item)
+        if key == item.name and key in found:
+            key = f"{item.name}={item.path}"
+        found[key] = item
+    return found
+
+
+def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
+    """Data sets with their protocols, by the name they have in the tables."""
+    items = dataset_items(spec)
+    known = {item.name for item in items.values()}
     for name in spec.data:
         if name not in known:
             raise UsageError(
                 f"--data {name}=...: no such data set in this run; {suggest(name, known)}"
             )
     prepared: dict[str, tuple[Dataset, Protocol]] = {}
-    for item in items:
+    for key, item in items.items():
         kind = DATASETS.load(item.name, spec.plugins)
         root = Path(item.path) if item.path else spec.data.get(item.name)
-        key = item.name if names.count(item.name) == 1 else str(item)
-        if key == item.name and key in prepared:
-            key = f"{item.name}={item.path}"
         prepared[key] = open_dataset(kind, item, root, spec.protocol, boxes)
     return prepared
 
@@ -373,16 +383,12 @@ def _describe(
     }
 
 
-def _order(
-    cells: Sequence[Cell], reused: Mapping[str, Sequence[str]]
-) -> dict[tuple[str, str], int]:
-    """Place of every face; data sets whose faces are reused are not read for it."""
-    keys = [
-        (cell.key, image_id)
+def _order(cells: Sequence[Cell], reused: Mapping[str, Sequence[str]]) -> dict[str, Iterable[str]]:
+    """Ids of all faces in order; data sets whose faces are reused are not read for it."""
+    return {
+        cell.key: reused.get(cell.key) or (record.image_id for record in cell.records)
         for cell in cells
-        for image_id in reused.get(cell.key) or [record.image_id for record in cell.records]
-    ]
-    return {key: place for place, key in enumerate(keys)}
+    }
 
 
 def resolve_device(device: str) -> str:

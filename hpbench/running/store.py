@@ -15,16 +15,17 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from hpbench.dataset import Dataset, Record
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.protocol import Protocol
 from hpbench.running.environment import versions
+from hpbench.running.join import ROWS_AT_ONCE, write_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AnswerStore",
     "Kept",
-    "LazyRecords",
     "answers_key",
     "code_digest",
     "content_digest",
@@ -60,13 +60,26 @@ class Kept:
 
     Attributes
     ----------
-    table : pyarrow.Table
+    path : Path
     about : dict
         What was kept with it.
     """
 
-    table: pa.Table
+    path: Path
     about: dict[str, Any]
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Rows of the entry, some thousands at a time."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE):
+                yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, of a small entry."""
+        return [row for table in self.tables() for row in table.to_pylist()]
 
 
 class AnswerStore:
@@ -91,27 +104,27 @@ class AnswerStore:
         if not path.is_file():
             return None
         try:
-            table = pq.read_table(path)
-            about = json.loads(table.schema.metadata[_ABOUT])
+            about = json.loads(pq.read_schema(path).metadata[_ABOUT])
             os.utime(path)  # when it was last used
         except (OSError, ValueError, KeyError, TypeError):
             return None  # it is computed again, and then replaced
-        return Kept(table.replace_schema_metadata(None), about)
+        return Kept(path, about)
 
-    def keep(self, key: str, table: pa.Table, about: Mapping[str, Any]) -> None:
-        """Keep a table; a full or read-only disk is no reason to fail a finished run."""
-        import pyarrow.parquet as pq
-
-        labelled = table.replace_schema_metadata({_ABOUT: json.dumps(dict(about)).encode()})
+    def keep(
+        self, key: str, schema: pa.Schema, tables: Iterable[pa.Table], about: Mapping[str, Any]
+    ) -> None:
+        """Keep rows; a full or read-only disk is no reason to fail a finished run."""
+        labelled = schema.with_metadata({_ABOUT: json.dumps(dict(about)).encode()})
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".partial")
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".writing")
             os.close(handle)
             try:
-                pq.write_table(labelled, name, compression="zstd")
+                write_batches(Path(name), labelled, tables)
                 os.replace(name, self._path(key))  # noqa: PTH105 - atomic on one file system
             finally:
                 Path(name).unlink(missing_ok=True)
+                Path(name).with_name(f"{Path(name).name}.partial").unlink(missing_ok=True)
             self._prune()
 
     def _path(self, key: str) -> Path:
@@ -135,38 +148,6 @@ def store_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("hpbench")) / "answers"
-
-
-class LazyRecords(Sequence[Record]):
-    """Records of a data set that are read when the first one is asked for.
-
-    Parameters
-    ----------
-    load : callable
-        Gives the records; called once, or never where all answers are taken from the store.
-    """
-
-    def __init__(self, load: Callable[[], Sequence[Record]]) -> None:
-        self._load = load
-        self._records: Sequence[Record] | None = None
-
-    @overload
-    def __getitem__(self, place: int) -> Record: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Record]: ...
-    def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
-        return self._all()[place]
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self._all())
-
-    def _all(self) -> Sequence[Record]:
-        if self._records is None:
-            self._records = self._load()
-        return self._records
 
 
 def content_digest(dataset: Dataset, records: Sequence[Record]) -> str:
@@ -256,9 +237,11 @@ def _source_digest(module_name: str) -> str:
 
 
 def _folder_digest(root: Path) -> str:
-    """Hash over path, size and time of every file below a folder."""
-    lines = sorted(_files_below(root, "", set()))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """Hash over path, size and time of every file below a folder, in whatever order they come."""
+    total = 0
+    for line in _files_below(root, "", set()):
+        total += int.from_bytes(hashlib.sha256(line.encode(errors="surrogateescape")).digest())
+    return f"{total % 2**256:064x}"
 
 
 def _files_below(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -395,9 +395,9 @@ def _spread_faces(cell: Cell, count: int) -> Sequence[Face]:
     """Faces spread evenly over a data set; those that cannot be used are left out."""
     if count < 1 or not cell.methods:
         return []
-    usable = [record for record in cell.records if record.excluded is None]
+    usable = [place for place, record in enumerate(cell.records) if record.excluded is None]
     step = max(1, len(usable) // count)
-    ready = (read_face(cell, record) for record in usable[::step][:count])
+    ready = (read_face(cell, cell.records[place]) for place in usable[::step][:count])
     return [item.face for item in ready if item.face is not None]
 
 

@@ -49,7 +49,7 @@ _COLUMNS = {
 }
 _AUC_LIMITS_DEG = (15, 30)
 _ACCURACY_LIMITS_DEG = (5, 10, 15)
-_BLOCK_FACES = 8192
+_BLOCK_FACES = 2048
 
 
 @dataclass(frozen=True)

@@ -200,10 +200,10 @@ def test_damaged_entry_is_computed_again(here):
 def test_oldest_entries_make_room(tmp_path):
     table = pa.table({"x": list(range(1000))})
     store = AnswerStore(tmp_path)
-    store.keep("old", table, {})
+    store.keep("old", table.schema, [table], {})
     size = (tmp_path / "old.parquet").stat().st_size
     os.utime(tmp_path / "old.parquet", (1, 1))
     small = AnswerStore(tmp_path, limit_bytes=int(1.5 * size))
-    small.keep("new", table, {})
+    small.keep("new", table.schema, [table], {})
     assert small.find("old") is None
     assert small.find("new") is not None
