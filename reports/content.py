@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import DataError
 from hpbench.reports import words
-from hpbench.reports.explain import explain_table
+from hpbench.reports.explain import Again, answered_again, explain_table
 from hpbench.reports.literature import literature_table
 from hpbench.reports.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.style import MethodStyle, method_styles
@@ -163,7 +163,7 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     run = tables.run
     summary = summarise(tables.faces, tables.predictions, tables.timing, run)
     labels = words.short_labels(list(run["methods"]))
-    source = _Source(run, summary, labels, _timing(folder), tables.faces)
+    source = _Source(run, summary, labels, _timing(folder), tables.faces, answered_again(folder))
     scores = score_datasets(tables.faces, tables.predictions, run)
     answered = {one["dataset"] for one in summary["results"]}
     clean = [
@@ -199,6 +199,7 @@ class _Source:
     labels: dict[str, str]
     timing: Json
     faces: pd.DataFrame
+    again: dict[str, Again]
 
 
 def _section(
@@ -221,7 +222,7 @@ def _section(
         tables["cost"] = cost
     tables["unscored"] = unscored_table(results, labels)
     tables["worst"] = worst_table(scores, labels)
-    tables["explain"] = explain_table(scores, labels, siblings)
+    tables["explain"] = explain_table(scores, labels, siblings, source.again.get(scores.name))
     published = literature_table(
         about.get("name", scores.name), scores.protocol, len(scores.image_ids), results, labels
     )

@@ -1,24 +1,33 @@
 """The same stored answers under other rules: what the field trips over, in degrees.
 
 Every row of the table is computed from the same rotations; only the way of reading or counting
-them changes. The mistakes are those of published scripts, each named with its source.
+them changes. The mistakes are those of published scripts, each named with its source. Rows that
+need the methods again (other boxes, other faces) come from ``explain.json``, which
+``hpbench explain`` writes; they are only shown here.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.errors import DataError
 from hpbench.protocol import EulerReading
 from hpbench.reports.tables import Cell, Column, Table, number, text
+from hpbench.rotation import ANGLES
+from hpbench.running.runfolder import SCHEMA
 from hpbench.scoring import metrics
 from hpbench.scoring.results import DatasetScores, MethodScores
 
-__all__ = ["Reading", "explain_table", "readings"]
+__all__ = ["Again", "Reading", "answered_again", "explain_table", "readings"]
 
+Json = dict[str, Any]
 Array = npt.NDArray[np.float64]
 
 PROFILE_DEG = 60.0
@@ -31,17 +40,69 @@ class Reading:
 
     Attributes
     ----------
-    rule : str
-        In words.
+    method_spec, rule : str
+        The rule is in words.
     mae_deg : ndarray, shape (4,)
         Yaw, pitch, roll, mean; NaN where there is none.
     faces : int
         Scored faces.
     """
 
+    method_spec: str
     rule: str
     mae_deg: Array
     faces: int
+
+
+@dataclass(frozen=True)
+class Again:
+    """What ``hpbench explain`` found on one data set.
+
+    Attributes
+    ----------
+    readings : list of Reading
+    failed : list of str
+        In words, what could not be run.
+    """
+
+    readings: list[Reading]
+    failed: list[str]
+
+
+def answered_again(folder: Path) -> dict[str, Again]:
+    """What ``explain.json`` of a run folder holds, by data set; empty where there is none.
+
+    Raises
+    ------
+    DataError
+        If it is damaged or of another schema.
+    """
+    path = folder / "explain.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, Again] = {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["schema"] != SCHEMA:
+            raise ValueError(f"schema {stored['schema']}, this hpbench reads {SCHEMA}")
+        for row in stored["rows"]:
+            found.setdefault(row["dataset"], Again([], [])).readings.append(_reading_of(row))
+        for row in stored["failed"]:
+            text_ = f"{row['rule']}: {row['reason']}"
+            found.setdefault(row["dataset"], Again([], [])).failed.append(text_)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({error}); repeat 'hpbench explain'") from error
+    return found
+
+
+def _reading_of(row: Json) -> Reading:
+    mae = [row["mae_deg"][angle] for angle in (*ANGLES, "mean")]
+    return Reading(
+        row["method_spec"],
+        f"again with {row['rule']}",
+        np.array([np.nan if value is None else value for value in mae], dtype=np.float64),
+        int(row["images"]["scored"]),
+    )
 
 
 def readings(dataset: DatasetScores, method: MethodScores) -> list[Reading]:
@@ -93,7 +154,7 @@ def readings(dataset: DatasetScores, method: MethodScores) -> list[Reading]:
             )
         )
     return [
-        Reading(rule, metrics.mae_deg(differences), _faces(differences))
+        Reading(method.spec, rule, metrics.mae_deg(differences), _faces(differences))
         for rule, differences in rules
     ]
 
@@ -112,6 +173,7 @@ def explain_table(
     dataset: DatasetScores,
     labels: Mapping[str, str],
     siblings: Sequence[tuple[str, DatasetScores]] = (),
+    again: Again | None = None,
 ) -> Table:
     """Table of all readings of all methods.
 
@@ -123,6 +185,8 @@ def explain_table(
     siblings : sequence of (str, DatasetScores)
         The same data set under other settings in the same run, with the settings in words:
         other boxes, with the excluded faces, ...
+    again : Again or None
+        What ``hpbench explain`` added.
     """
     columns = [
         Column("Method", text=True),
@@ -131,27 +195,44 @@ def explain_table(
         Column("Change"),
         Column("Faces"),
     ]
+    others = [*_siblings_read(siblings), *(again.readings if again else [])]
     rows: list[list[Cell]] = []
     methods: list[str] = []
     for method in dataset.methods:
+        own = [reading for reading in others if reading.method_spec == method.spec]
         if not method.answered.any():
             continue
-        found = readings(dataset, method)
-        for words_, other in siblings:
-            for twin in other.methods:
-                if twin.spec == method.spec:
-                    mae = metrics.mae_deg(twin.differences_deg)
-                    found.append(Reading(words_, mae, _faces(twin.differences_deg)))
-        for reading in found:
-            rows.append(_row(labels[method.spec], reading, found[0]))
-            methods.append(method.spec)
+        found = [*readings(dataset, method), *own]
+        rows += [_row(labels[method.spec], reading, found[0]) for reading in found]
+        methods += [method.spec] * len(found)
+    return Table(
+        "explain", "What other rules make of the same run", columns, rows, _note(again), methods
+    )
+
+
+def _siblings_read(siblings: Sequence[tuple[str, DatasetScores]]) -> list[Reading]:
+    return [
+        Reading(
+            twin.spec, rule, metrics.mae_deg(twin.differences_deg), _faces(twin.differences_deg)
+        )
+        for rule, other in siblings
+        for twin in other.methods
+    ]
+
+
+def _note(again: Again | None) -> str:
     note = (
         "One row each: the same answers, read or counted by another rule. Change: against the "
         "first row of the method, in degrees of the mean."
     )
-    return Table(
-        "explain", "What other rules make of the same answers", columns, rows, note, methods
-    )
+    if again is None:
+        return note + (
+            " 'hpbench explain' with this run folder adds rows for which the methods answer "
+            "again: other boxes, other exclusions."
+        )
+    note += " Rows that begin with 'again' are new answers of the same methods to other boxes "
+    note += "or faces."
+    return " ".join([note, *(f"Not run: {failed}." for failed in again.failed)])
 
 
 def _row(label: str, reading: Reading, first: Reading) -> list[Cell]:

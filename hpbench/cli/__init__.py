@@ -14,6 +14,7 @@ import typer
 from hpbench import __version__
 from hpbench.cli.check import check
 from hpbench.cli.compare import compare
+from hpbench.cli.explain import explain
 from hpbench.cli.label import label
 from hpbench.cli.listing import list_plugins
 from hpbench.cli.new import new
@@ -62,6 +63,7 @@ app.command("list")(list_plugins)
 app.add_typer(weights, name="weights")
 app.command("check")(check)
 app.command("compare")(compare)
+app.command("explain")(explain)
 app.add_typer(new, name="new")
 app.command("predict")(predict)
 app.command("render")(render)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from hpbench.errors import DataError
+from hpbench.reports.content import gather
 from hpbench.reports.explain import readings
 from hpbench.reports.worst import worst_faces
 from hpbench.scoring.results import load_run, score_datasets
@@ -64,6 +68,49 @@ def test_silent_method_is_also_counted_as_frontal(scored) -> None:
     missing = ~dataset.methods[0].answered
     expected = np.abs(dataset.angles_deg[missing]).sum(axis=0) / len(missing)
     np.testing.assert_allclose(frontal[:3], expected)
+
+
+AGAIN = {
+    "schema": 1,
+    "rows": [
+        {
+            "dataset": "heads", "rule": "box = pt2d (in this run pt3d_68)", "method_spec": "near",
+            "mae_deg": {"yaw": 20.0, "pitch": 9.0, "roll": None, "mean": 12.5},
+            "images": {"total": 60, "excluded": 1, "scored": 40, "no_answer": 19},
+        }
+    ],
+    "failed": [{"dataset": "heads", "rule": "boxes found by dlib", "reason": "no memory"}],
+}  # fmt: skip
+
+
+def explained(folder):
+    """Shown rows and note of the table, of a run folder."""
+    table = gather(folder).sections[0].tables["explain"]
+    return [[cell.shown for cell in row] for row in table.rows], table.note
+
+
+def test_new_answers_stand_below_the_other_readings_of_their_method(make_run) -> None:
+    folder = make_run()
+    (folder / "explain.json").write_text(json.dumps(AGAIN))
+    rows, note = explained(folder)
+    near = [row for row in rows if row[0] == "near"]
+    assert near[-1] == [
+        "near", "again with box = pt2d (in this run pt3d_68)", "20.00", "9.00", "-", "12.50",
+        "+10.50", "40",
+    ]  # fmt: skip
+    assert "Not run: boxes found by dlib: no memory." in note
+
+
+def test_report_without_new_answers_says_how_to_get_them(make_run) -> None:
+    assert "'hpbench explain'" in explained(make_run())[1]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "rows": [], "failed": []}', "{}"])
+def test_damaged_new_answers_are_refused_with_the_mend(make_run, text) -> None:
+    folder = make_run()
+    (folder / "explain.json").write_text(text)
+    with pytest.raises(DataError, match=r"explain\.json: damaged .*; repeat 'hpbench explain'"):
+        gather(folder)
 
 
 def test_worst_faces_come_with_the_largest_errors_first(scored) -> None:

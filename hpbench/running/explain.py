@@ -1,0 +1,202 @@
+"""A finished run answered again under other settings: what boxes and exclusions do to figures.
+
+How stored answers are read (Euler order, wrap rule, faces left out) needs no method and is
+worked out by the report. What changes the picture of a face that a method sees, or which faces
+it sees at all, needs the method again; that is done here, and the report shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from hpbench.dataset import Dataset
+from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.protocol import Protocol
+from hpbench.registry import DATASETS
+from hpbench.running.evaluate import Progress
+from hpbench.running.runfolder import SCHEMA, write_json
+from hpbench.running.runner import ANNOTATED, RunSpec, dataset_items, open_dataset, run
+from hpbench.scoring.results import load_run, score_datasets
+from hpbench.spec import Spec, suggest
+
+__all__ = ["EXPLAIN_FILE", "Variant", "explain", "plan_variants"]
+
+EXPLAIN_FILE = "explain.json"
+FRONTAL_DETECTOR = "dlib"
+"""Finds frontal faces only, so that profile faces are left out as in many landmark baselines."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One data set of a run with one thing changed.
+
+    Attributes
+    ----------
+    dataset : str
+        Its name in the tables of the run.
+    rule : str
+        What is changed, in words.
+    spec : RunSpec
+        The run of this data set alone that shows it.
+    """
+
+    dataset: str
+    rule: str
+    spec: RunSpec
+
+
+def plan_variants(spec: RunSpec) -> list[Variant]:
+    """Everything that a run can be answered again under, one change at a time.
+
+    These are the other choices of each data set's options, the settings of its other named
+    protocols, and the detector in place of annotated boxes or the other way round.
+
+    Parameters
+    ----------
+    spec : RunSpec
+
+    Returns
+    -------
+    list of Variant
+    """
+    variants: list[Variant] = []
+    for key, item in dataset_items(spec).items():
+        kind = DATASETS.load(item.name, spec.plugins)
+        root = Path(item.path) if item.path else spec.data.get(item.name)
+        _, protocol = open_dataset(kind, item, root, spec.protocol)
+        changes: list[tuple[str, Spec, str]] = [
+            (
+                f"{name} = {_as_text(value)} (in this run {_as_text(protocol.settings[name])})",
+                Spec(item.name, {**item.options, name: _as_text(value)}),
+                spec.boxes,
+            )
+            for name, value in _other_settings(kind, protocol)
+        ]
+        if spec.boxes == ANNOTATED:
+            rule = f"boxes found by {FRONTAL_DETECTOR}; a face that it misses has no answer"
+            changes.append((rule, Spec(item.name, item.options), FRONTAL_DETECTOR))
+        else:
+            rule = f"annotated boxes, every face forced on every method (in this run {spec.boxes})"
+            changes.append((rule, Spec(item.name, item.options), ANNOTATED))
+        for rule, changed, boxes in changes:
+            update = {
+                "datasets": str(changed),
+                "data": {} if root is None else {item.name: root},
+                "boxes": boxes, "timing": "off", "corrupt": (), "fresh": False,
+            }  # fmt: skip
+            variants.append(Variant(key, rule, spec.model_copy(update=update)))
+    return variants
+
+
+def _other_settings(kind: type[Dataset], protocol: Protocol) -> Iterator[tuple[str, Any]]:
+    """Settings that differ from a protocol's in one option each."""
+    tried = set()
+    for name, field in kind.Options.model_fields.items():
+        if name not in protocol.settings:
+            continue
+        values = [known.settings.get(name, field.default) for known in kind.protocols]
+        for value in (*_choices(field.annotation), *values):
+            if value != protocol.settings[name] and (name, value) not in tried:
+                tried.add((name, value))
+                yield name, value
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """What an option may be, where that is a short list."""
+    if annotation is bool:
+        return (False, True)
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _as_text(value: Any) -> str:
+    """Value of an option as it is written in a spec."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = None) -> Path:
+    """Answer a finished run again under other settings and write ``explain.json`` into it.
+
+    Methods run again only where no stored answers of an earlier run fit.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder.
+    progress : Progress
+    data : mapping of str to Path, optional
+        Folders of data sets that have moved since the run.
+
+    Returns
+    -------
+    Path
+        The written file.
+
+    Raises
+    ------
+    DataError
+        If the folder is no finished run, or nothing of it can be run again.
+    UsageError
+        If `data` names a data set that is not in the run.
+    """
+    tables = load_run(folder)
+    score_datasets(tables.faces, tables.predictions, tables.run)  # refuses a half-written run
+    try:
+        spec = RunSpec.model_validate(tables.run.get("spec"))
+    except ValidationError as error:
+        raise DataError(f"{folder}/run.json: does not say what was run; repeat the run") from error
+    known = {item.name for item in dataset_items(spec).values()}
+    for name in data or {}:
+        if name not in known:
+            raise UsageError(
+                f"--data {name}=...: no such data set in the run; {suggest(name, known)}"
+            )
+    spec = spec.model_copy(update={"data": {**spec.data, **(data or {})}})
+    rows: list[Json] = []
+    failed: list[Json] = []
+    for variant in plan_variants(spec):
+        try:
+            rows += _answer(variant, progress)
+        except HpbenchError as error:
+            failed.append({"dataset": variant.dataset, "rule": variant.rule, "reason": str(error)})
+    if failed and not rows:
+        raise DataError(f"nothing could be run again; {failed[0]['rule']}: {failed[0]['reason']}")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    path = folder / EXPLAIN_FILE
+    write_json(
+        path,
+        {
+            "schema": SCHEMA, "created": created, "run_created": tables.run["created"],
+            "rows": rows, "failed": failed,
+        },
+    )  # fmt: skip
+    return path
+
+
+def _answer(variant: Variant, progress: Progress) -> list[Json]:
+    """Figures of every method under a variant; its tables are not kept."""
+    with TemporaryDirectory(prefix="hpbench-explain-") as scratch:
+        out = run(variant.spec, Path(scratch) / "run", progress)
+        results = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"]
+    return [
+        {
+            "dataset": variant.dataset,
+            "rule": variant.rule,
+            "method_spec": one["method_spec"],
+            "protocol": one["protocol"],
+            "boxes": one["boxes"],
+            "images": one["images"],
+            "mae_deg": one["mae_deg"],
+            "geodesic_deg": one["geodesic_deg"],
+        }
+        for one in results
+    ]

@@ -1,0 +1,169 @@
+"""A finished run answered again under other settings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpbench.errors import DataError, UsageError
+from hpbench.running.explain import explain, plan_variants
+from hpbench.running.runner import RunSpec, run
+
+PLUGIN = '''
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import field_validator
+
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.method import Method, MethodCard, Options
+from hpbench.protocol import Protocol
+from hpbench.rotation import rotation_from_angles
+
+class Wide(Method):
+    """Yaw is the width of the box."""
+    name = "wide"
+    summary = "for a test"
+    def card(self): return MethodCard(name=self.name, title=self.name)
+    def prepare(self, face): return face
+    def infer(self, batch): return batch
+    def decode(self, output):
+        boxes = [face.box_xyxy for face in output]
+        return [rotation_from_angles([box[2] - box[0], 0.0, 0.0]) for box in boxes]
+
+class HeadsOptions(Options):
+    box: Literal["narrow", "broad"] = "narrow"
+    tilted: bool = False
+    most_deg: float | None = 30.0
+
+    @field_validator("most_deg", mode="before")
+    @classmethod
+    def _none(cls, value):
+        return None if value == "none" else value
+
+class Heads(Dataset):
+    """Eight frontal faces, and one whose yaw is 60."""
+    name = "heads"
+    summary = "for a test"
+    Options = HeadsOptions
+    card = DatasetCard(name="heads", title="Heads")
+    protocols = (
+        Protocol(dataset="heads", settings=HeadsOptions().model_dump()),
+        Protocol(dataset="heads", name="all", settings=HeadsOptions(most_deg=None).model_dump()),
+    )
+    def records(self):
+        width = 10.0 if self.options.box == "narrow" else 25.0
+        return [self._record(number, width) for number in range(9)]
+    def _record(self, number, width):
+        yaw = 60.0 if number == 8 else 0.0
+        limit = self.options.most_deg
+        return Record(
+            image_id=f"head{number}", image_path=self.require_folder() / "grey.png",
+            label=Label.from_angles(yaw, 5.0 if self.options.tilted else 0.0, 0.0),
+            box_xyxy=np.array([20.0, 20.0, 20.0 + width, 40.0]),
+            excluded="turned too far" if limit is not None and yaw > limit else None,
+        )
+'''
+
+
+class NoBars:
+    def start(self, dataset, method, total, done):
+        pass
+
+    def advance(self, dataset, method, count):
+        pass
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory) -> RunSpec:
+    folder = tmp_path_factory.mktemp("heads")
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "grey.png")
+    plugin = folder / "plugin.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    return RunSpec(
+        methods="wide", datasets="heads", data={"heads": folder}, plugins=(plugin,), device="cpu",
+        timing="off", workers=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def explained(spec, tmp_path_factory) -> Path:
+    folder = run(spec, tmp_path_factory.mktemp("run") / "run", NoBars())
+    explain(folder, NoBars())
+    return folder
+
+
+def rows(folder: Path) -> dict[str, dict]:
+    stored = json.loads((folder / "explain.json").read_text(encoding="utf-8"))
+    return {row["rule"]: row for row in stored["rows"]}
+
+
+def test_every_option_is_changed_alone_and_the_detector_is_tried(spec) -> None:
+    planned = {variant.rule: variant.spec for variant in plan_variants(spec)}
+    assert {one.datasets for one in planned.values()} == {
+        "heads[box=broad]", "heads[tilted=true]", "heads[most_deg=none]", "heads",
+    }  # fmt: skip
+    assert [one.boxes for one in planned.values()].count("dlib") == 1
+
+
+def test_run_on_found_boxes_is_answered_again_on_annotated_ones(spec) -> None:
+    found = plan_variants(spec.model_copy(update={"boxes": "dlib"}))
+    assert found[-1].spec.boxes == "annotated"
+
+
+def test_damage_and_timing_are_not_repeated(spec) -> None:
+    damaged = spec.model_copy(update={"corrupt": ("blur=2",), "timing": "full"})
+    assert {(one.spec.corrupt, one.spec.timing) for one in plan_variants(damaged)} == {((), "off")}
+
+
+def test_method_sees_the_other_box(explained) -> None:
+    row = rows(explained)["box = broad (in this run narrow)"]
+    assert row["method_spec"] == "wide"
+    assert row["mae_deg"]["yaw"] == pytest.approx(25.0)
+
+
+def test_exclusion_is_lifted(explained) -> None:
+    row = rows(explained)["most_deg = none (in this run 30.0)"]
+    assert row["images"] == {"total": 9, "excluded": 0, "scored": 9, "no_answer": 0}
+    assert row["mae_deg"]["yaw"] == pytest.approx((8 * 10.0 + 50.0) / 9)
+
+
+def test_faces_that_the_detector_misses_have_no_answer(explained) -> None:
+    (row,) = [one for rule, one in rows(explained).items() if rule.startswith("boxes found")]
+    assert row["images"]["no_answer"] == 8
+
+
+def test_run_itself_is_left_as_it_is(explained) -> None:
+    results = json.loads((explained / "results.json").read_text(encoding="utf-8"))["results"]
+    assert results[0]["mae_deg"]["yaw"] == pytest.approx(10.0)
+    assert not list(explained.glob("parts"))
+
+
+def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
+    moved = tmp_path / "run"
+    shutil.copytree(explained, moved)
+    about = json.loads((moved / "run.json").read_text(encoding="utf-8"))
+    about["spec"]["data"]["heads"] = str(tmp_path / "gone")
+    (moved / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(DataError, match="gone: no such folder"):
+        explain(moved, NoBars())
+    explain(moved, NoBars(), {"heads": spec.data["heads"]})
+    assert len(rows(moved)) == 4
+
+
+def test_folder_of_an_unknown_data_set_is_refused(explained, tmp_path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'heads'"):
+        explain(explained, NoBars(), {"head": tmp_path})
+
+
+def test_half_finished_run_is_refused(explained, tmp_path) -> None:
+    shutil.copytree(explained, tmp_path / "run")
+    (tmp_path / "run" / "predictions.parquet").unlink()
+    with pytest.raises(DataError, match="not finished"):
+        explain(tmp_path / "run", NoBars())
