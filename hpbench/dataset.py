@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from hpbench.method import CONTRACT_VERSION, BaseOptions
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
-__all__ = ["Dataset", "DatasetCard", "Label", "Record", "refuse_unusable"]
+__all__ = ["Dataset", "DatasetCard", "Label", "Record", "each_usable", "refuse_unusable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,14 @@ class Dataset(ABC):
             beyond one face. One bad label among many is a record with `excluded` set.
         """
 
+    def iter_records(self) -> Iterator[Record]:
+        """The faces of :meth:`records` one by one, as a run reads them.
+
+        A data set with a label file per picture overrides it, so that the labels of a million
+        faces are never in memory together.
+        """
+        return iter(self.records())
+
     def protocol_settings(self) -> dict[str, Any]:
         """Settings that decide which faces are scored and where boxes come from, fully resolved.
 
@@ -210,12 +218,22 @@ def refuse_unusable(records: Sequence[Record], root: Path, wanted: str) -> Seque
     DataError
         If there is no record, or every one is excluded; then with the first one's reason.
     """
-    if not records:
+    return list(each_usable(records, root, wanted))
+
+
+def each_usable(records: Iterable[Record], root: Path, wanted: str) -> Iterator[Record]:
+    """What :func:`refuse_unusable` does, one record at a time; it raises after the last one."""
+    first: Record | None = None
+    count = scored = 0
+    for record in records:
+        first = first or record
+        count += 1
+        scored += record.excluded is None
+        yield record
+    if first is None:
         raise DataError(f"{root}: holds no {wanted}")
-    if all(record.excluded is not None for record in records):
-        first = records[0]
+    if not scored:
         raise DataError(
-            f"{root}: none of its {len(records)} faces can be scored; "
+            f"{root}: none of its {count} faces can be scored; "
             f"the first, {first.image_id}: {first.excluded}"
         )
-    return records

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
-from hpbench.dataset import Dataset, DatasetCard, Record, refuse_unusable
+from hpbench.dataset import Dataset, DatasetCard, Record, each_usable
 from hpbench.datasets.aflw2000._mat import (
     FittedOptions,
     face_pictures,
@@ -114,9 +114,13 @@ class Aflw2000(Dataset):
 
     def records(self) -> Sequence[Record]:
         """Index of all faces, sorted by name; see :meth:`hpbench.dataset.Dataset.records`."""
+        return list(self.iter_records())
+
+    def iter_records(self) -> Iterator[Record]:
+        """Index of all faces, one by one; see :meth:`hpbench.dataset.Dataset.iter_records`."""
         folder = self._folder()
-        records = [self._record(picture) for picture in face_pictures(folder)]
-        return refuse_unusable(records, folder, "picture with a .mat file of the same name")
+        records = (self._record(picture) for picture in face_pictures(folder))
+        yield from each_usable(records, folder, "picture with a .mat file of the same name")
 
     def _folder(self) -> Path:
         root = self.require_folder()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from hpbench.dataset import Dataset, DatasetCard, Record, refuse_unusable
+from hpbench.dataset import Dataset, DatasetCard, Record, each_usable
 from hpbench.datasets.aflw2000._mat import (
     BoxRule,
     FittedOptions,
@@ -74,12 +74,19 @@ class W300lp(Dataset):
 
     def records(self) -> Sequence[Record]:
         """Index of all faces, sorted by name; see :meth:`hpbench.dataset.Dataset.records`."""
+        return list(self.iter_records())
+
+    def iter_records(self) -> Iterator[Record]:
+        """Index of all faces, one by one; see :meth:`hpbench.dataset.Dataset.iter_records`."""
         root = self.require_folder().resolve()
-        records = []
-        for folder in [root, *sorted(path for path in root.iterdir() if path.is_dir())]:
-            if folder.name not in _NOT_FACES:
-                records += [self._record(picture) for picture in face_pictures(folder)]
-        return refuse_unusable(records, root, "picture with a .mat file in AFW, HELEN, ...")
+        folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+        records = (
+            self._record(picture)
+            for folder in folders
+            if folder.name not in _NOT_FACES
+            for picture in face_pictures(folder)
+        )
+        yield from each_usable(records, root, "picture with a .mat file in AFW, HELEN, ...")
 
     def _record(self, picture: Path) -> Record:
         # AFW_134212_1_0 .. _17 are versions of the photo AFW_134212_1, turned by rendering.

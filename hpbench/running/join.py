@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from hpbench.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ROWS_AT_ONCE", "join_parts", "write_batches"]
+__all__ = ["ROWS_AT_ONCE", "join_parts", "matching_rows", "write_batches"]
 
 ROWS_AT_ONCE = 2048
 """Rows in memory, and in one row group of a joined file."""
@@ -63,6 +63,31 @@ def write_batches(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> 
         for table in tables:
             writer.write_table(table, row_group_size=ROWS_AT_ONCE)
     os.replace(partial, path)  # noqa: PTH105 - atomic on one file system
+
+
+def matching_rows(path: Path, values: Mapping[str, str]) -> Iterator[pa.Table]:
+    """Rows of a Parquet file that hold some values, by column, without those columns; in pieces.
+
+    Pieces that cannot hold a value, by the lowest and highest that the file notes, are not read.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            noted = {name: group.column(names.index(name)).statistics for name in values}
+            if any(
+                note is not None and note.has_min_max and not note.min <= values[name] <= note.max
+                for name, note in noted.items()
+            ):
+                continue
+            table = file.read_row_group(number, use_threads=False)
+            for name, value in values.items():
+                table = table.filter(pc.equal(table[name], value))
+            if len(table):
+                yield table.drop_columns(list(values))
 
 
 def _places(

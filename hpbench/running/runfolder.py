@@ -7,10 +7,8 @@ Everything is Parquet or JSON; there is no pickle.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import operator
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, UsageError
-from hpbench.running.join import ROWS_AT_ONCE, join_parts, write_batches
+from hpbench.running.join import join_parts, matching_rows, write_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -239,17 +237,7 @@ class RunFolder:
         **values : str
             By column.
         """
-        import pyarrow as pa
-        import pyarrow.dataset as ds
-
-        table = ds.dataset(self.path / f"{name}.parquet")
-        wanted = [ds.field(column) == value for column, value in values.items()]
-        batches = table.to_batches(
-            columns=[column for column in table.schema.names if column not in values],
-            filter=functools.reduce(operator.and_, wanted),
-            batch_size=ROWS_AT_ONCE, batch_readahead=1, fragment_readahead=1, use_threads=False,
-        )  # fmt: skip
-        return (pa.Table.from_batches([batch]) for batch in batches if batch.num_rows)
+        return matching_rows(self.path / f"{name}.parquet", values)
 
     def is_finished(self) -> bool:
         """Whether the joined tables exist."""

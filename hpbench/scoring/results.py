@@ -234,13 +234,7 @@ def _each_dataset(
     for name, about in run["datasets"].items():
         if name not in rows_of:
             raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
-        own = faces.take(rows_of[name])
-        if own["excluded"].notna().all():
-            raise DataError(
-                f"none of the {len(own)} faces of data set '{name}' can be scored; the first, "
-                f"{own['image_id'].iloc[0]}: {own['excluded'].iloc[0]}"
-            )
-        dataset = _index_faces(name, about, own)
+        dataset = _index_faces(name, about, faces.take(rows_of[name]))
         for spec in run["methods"]:
             if spec in about.get("not_run", {}):
                 continue
@@ -249,12 +243,18 @@ def _each_dataset(
                     f"predictions.parquet has no row of '{spec}' on '{name}': the run is not "
                     "finished; repeat its command"
                 )
-            rows = predictions.take(answers_of[name, spec])
-            dataset.methods.append(_score_method(dataset, spec, rows))
+            answers = predictions.take(answers_of[name, spec])
+            dataset.methods.append(_score_method(dataset, spec, answers))
+            del answers
         yield dataset
 
 
 def _index_faces(name: str, about: Json, faces: pd.DataFrame) -> DatasetScores:
+    if faces["excluded"].notna().all():
+        raise DataError(
+            f"none of the {len(faces)} faces of data set '{name}' can be scored; the first, "
+            f"{faces['image_id'].iloc[0]}: {faces['excluded'].iloc[0]}"
+        )
     if not faces["image_id"].is_unique:
         twice = faces.loc[faces["image_id"].duplicated(), "image_id"].iloc[0]
         raise DataError(f"faces.parquet: image '{twice}' occurs twice in data set '{name}'")
@@ -292,9 +292,8 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
             f"predictions.parquet lacks {lacking} of {len(row_of_face)} faces of '{spec}' on "
             f"'{dataset.name}': the run is not finished; repeat its command"
         )
-    ordered = rows.iloc[row_of_face]
-    R_pred = ordered[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3).copy()
-    silent = (ordered["status"] != "ok").to_numpy()
+    R_pred = rows[_ROTATION].to_numpy(dtype=np.float64)[row_of_face].reshape(-1, 3, 3)
+    silent = (rows["status"] != "ok").to_numpy()[row_of_face]
     R_pred[silent] = np.nan
     damaged = ~silent & ~np.isfinite(R_pred).all(axis=(1, 2))
     if damaged.any():
@@ -307,7 +306,7 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
     return MethodScores(
         spec=spec,
         R_pred=R_pred,
-        no_answer=_count(ordered.loc[silent, "reason"].fillna("no reason given")),
+        no_answer=_count(rows["reason"].iloc[row_of_face[silent]].fillna("no reason given")),
         differences_deg=differences,
         geodesic_deg=geodesic,
         maev_deg=_in_blocks(maev_deg, R_pred, dataset.R_true),

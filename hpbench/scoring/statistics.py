@@ -34,7 +34,7 @@ SEED = 20180205
 FEWEST_UNITS = 6
 """With fewer independent units no interval is worth printing and no p-value can be below 5 %."""
 
-_MAX_UNITS = 10_000
+_MAX_UNITS = 4000
 _MAX_EXACT_UNITS = 14
 _CHUNK_CELLS = 1_000_000  # bounds every temporary matrix to 8 MB
 _RANKS_AT_ONCE = 16
@@ -187,9 +187,9 @@ def make_resampling(
 
     Notes
     -----
-    More than 10,000 images or groups are first put together into 10,000 units at random, and
-    these are drawn. For independent images that changes the variance of an interval's width by
-    less than a percent and keeps the work bounded.
+    More than 4,000 images or groups are first put together into 4,000 units at random, and
+    these are drawn. For independent images that changes the width of an interval by about a
+    percent, less than the 2,000 draws themselves do, and keeps work and memory bounded.
     """
     generator = np.random.default_rng(seed)
     if groups is not None:
