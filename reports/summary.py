@@ -83,34 +83,57 @@ def _between(intervals: Json | None, *path: str) -> str:
 
 
 def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
-    parts = []
+    """Errors at the largest turn of the head that was answered, beside those at the smallest."""
+    by_far: dict[str, list[str]] = {}
     for result in results:
         filled = [one for one in result["by_abs_yaw"] if one["mae_mean"] is not None]
         if len(filled) < 2:
             continue
-        first, last = filled[0], filled[-1]
-        parts.append(
-            f"{labels[result['method_spec']]} from {words.degrees(first['mae_mean'])} degrees at "
-            f"{first['from']:g}-{first['to']:g} of true yaw to "
-            f"{words.degrees(last['mae_mean'])} at {last['from']:g}-{last['to']:g}"
+        near, far = filled[0], filled[-1]
+        by_far.setdefault(_range(far), []).append(
+            f"{words.degrees(far['mae_mean'])} for {labels[result['method_spec']]} "
+            f"({words.degrees(near['mae_mean'])} at {_range(near)})"
         )
-    return f"As heads turn away, the mean error goes: {'; '.join(parts)}." if parts else None
+    parts = [
+        f"with the head turned by {far} degrees of true yaw, the mean error is {words.join(errors)}"
+        for far, errors in by_far.items()
+    ]
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if parts else None
+
+
+def _range(one: Json) -> str:
+    return f"{one['from']:g}-{one['to']:g}"
 
 
 def _coverage_and_time(results: Sequence[Json], labels: dict[str, str]) -> str:
-    silent = [result for result in results if result["images"]["no_answer"]]
-    if not silent:
-        coverage = "Every face that counts was answered"
-        coverage += " by every method" if len(results) > 1 else ""
-    elif len({result["coverage"] for result in results}) == 1:
-        coverage = f"Only {words.percent(silent[0]['coverage'])} of the faces that count were "
-        coverage += "answered"
-    else:
-        shares = [f"{labels[r['method_spec']]} {words.percent(r['coverage'])}" for r in silent]
-        coverage = f"Not all faces that count were answered: by {words.join(shares)}"
     times = [
-        f"{labels[r['method_spec']]} {words.milliseconds(r['runtime_ms']['total']['p50'])} ms"
+        f"{labels[r['method_spec']]} {_time(r['runtime_ms']['total'])}"
         for r in results
         if r["runtime_ms"]["total"]["p50"] is not None
     ]
+    if len(results) == 1 and times:
+        times = [_time(results[0]["runtime_ms"]["total"])]
+    coverage = _coverage(results, labels)
     return f"{coverage}; one face takes {words.join(times)}." if times else f"{coverage}."
+
+
+def _time(total: Json) -> str:
+    return f"{words.milliseconds(total['p50'], total['decimals'])} ms"
+
+
+def _coverage(results: Sequence[Json], labels: dict[str, str]) -> str:
+    silent = [result for result in results if result["images"]["no_answer"]]
+    if not silent:
+        return "Every face that counts was answered" + " by every method" * (len(results) > 1)
+    shares = [f"{labels[r['method_spec']]} answered {_share(r)}" for r in silent]
+    if len(results) == 1:
+        return f"{shares[0]} of the faces that count"
+    if len(silent) == len(results) and len({result["coverage"] for result in results}) == 1:
+        return f"Every method answered {_share(silent[0])} of the faces that count"
+    text = f"Of the faces that count, {words.join(shares)}"
+    return text + ", every other method all of them" * (len(silent) < len(results))
+
+
+def _share(result: Json) -> str:
+    return words.percent(result["coverage"]) if result["images"]["scored"] else "none"

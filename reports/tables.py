@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hpbench.reports import words
+from hpbench.rotation import ANGLES
 
 __all__ = [
     "Cell",
@@ -177,6 +178,7 @@ def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str
             (Column("Geodesic", "low"), lambda r: number(r["geodesic_deg"]["mean"])),
             (Column("Faces scored"), lambda r: _whole(r["images"]["scored"])),
             (Column("Coverage"), lambda r: number(r["coverage"], words.percent)),
+            *([_RANK] if same_faces else [_MISSING_AS_FRONTAL]),
         ],
         mark=same_faces,
     )  # fmt: skip
@@ -190,7 +192,7 @@ def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str
              lambda r: _interval(r, "common_images", "mae_deg", "mean")),
             (Column("Geodesic", "low"),
              lambda r: number(r["common_images"]["geodesic_deg"]["mean"])),
-            (Column("Rank"), lambda r: _whole(r["rank"])),
+            _RANK,
         ],
         mark=common_images > 0,
     )  # fmt: skip
@@ -202,6 +204,7 @@ def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str
             _other_metrics(results, labels),
             _silence_and_alignment(results, labels),
             _by_yaw(results, labels),
+            _all_intervals(results, labels),
         )
     }
 
@@ -217,14 +220,61 @@ def _mae_columns(read: Callable[[Json], Json]) -> list[tuple[Column, Reader]]:
 
 
 def _interval(result: Json, *path: str) -> Cell:
-    found = result["intervals_95"]
-    for key in path:
-        found = None if found is None else found[key]
+    found = _at(result["intervals_95"], path)
     return Cell(words.interval(found), None if found is None else words.interval(found))
 
 
 def _whole(value: int | None) -> Cell:
     return Cell(words.NOTHING if value is None else str(value), value)
+
+
+_RANK: tuple[Column, Reader] = (Column("Rank"), lambda r: _whole(r["rank"]))
+_MISSING_AS_FRONTAL: tuple[Column, Reader] = (
+    Column("Missing as frontal", "low"),
+    lambda r: number(r["missing_as_frontal"]["mae_deg"]["mean"]),
+)
+
+_FIGURES: tuple[tuple[str, tuple[str, ...], Callable[[float | None], str]], ...] = (
+    *((f"MAE {name}", ("mae_deg", name), words.degrees) for name in (*ANGLES, "mean")),
+    ("Geodesic mean", ("geodesic_deg", "mean"), words.degrees),
+    ("Geodesic median", ("geodesic_deg", "median"), words.degrees),
+    ("MAEV", ("maev_deg",), words.degrees),
+    ("Balanced MAE", ("balanced_mae_deg",), words.degrees),
+    ("MAE on common faces", ("common_images", "mae_deg", "mean"), words.degrees),
+    ("MAE, missing as frontal", ("missing_as_frontal", "mae_deg", "mean"), words.degrees),
+    *((f"AUC {limit}", ("ced", f"auc_{limit}"), words.share) for limit in (15, 30)),
+    *((f"Within {limit}", ("ced", f"accuracy_{limit}"), words.share) for limit in (5, 10, 15)),
+)
+"""Figures that have an interval: name, where they are in a result, how they are printed."""
+
+
+def _all_intervals(results: Sequence[Json], labels: dict[str, str]) -> Table:
+    """Every figure of every method with its interval, one row each."""
+    columns = [
+        Column("Method", text=True),
+        Column("Figure", text=True),
+        Column("Value"),
+        Column("From"),
+        Column("To"),
+    ]
+    rows: list[list[Cell]] = []
+    methods: list[str] = []
+    for result in results:
+        for name, path, form in _FIGURES:
+            value, limits = _at(result, path), _at(result["intervals_95"], path)
+            if value is None or limits is None:
+                continue
+            figures = [number(one, form) for one in (value, *limits)]
+            rows.append([text(labels[result["method_spec"]]), text(name), *figures])
+            methods.append(result["method_spec"])
+    return Table("intervals", "All figures with their 95 % intervals", columns, rows, "", methods)
+
+
+def _at(found: Any, path: Sequence[str]) -> Any:
+    """What stands at a path of keys; None where the path ends early."""
+    for key in path:
+        found = None if found is None else found[key]
+    return found
 
 
 def _other_metrics(results: Sequence[Json], labels: dict[str, str]) -> Table:
@@ -255,8 +305,7 @@ def _silence_and_alignment(results: Sequence[Json], labels: dict[str, str]) -> T
         "readings", "The mean error under other rules", results, labels,
         [
             (Column("As scored", "low"), lambda r: number(r["mae_deg"]["mean"])),
-            (Column("Missing as frontal", "low"),
-             lambda r: number(r["missing_as_frontal"]["mae_deg"]["mean"])),
+            _MISSING_AS_FRONTAL,
             (Column("Camera aligned", "low"), aligned("camera_side")),
             (Column("Head aligned", "low"), aligned("head_side")),
         ],
@@ -322,7 +371,10 @@ def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
                 text(finding),
             ]
         )
-    return Table("pairs", "Paired differences of the mean error", columns, rows)
+    exact = any(one["test"].endswith("exact") for one in comparisons)
+    drawn = "all ways to flip the signs" if exact else "9,999 random flips of the signs"
+    note = f"p is taken over {drawn}." if comparisons else ""
+    return Table("pairs", "Paired differences of the mean error", columns, rows, note)
 
 
 def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:

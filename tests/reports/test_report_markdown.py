@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -50,7 +52,7 @@ def test_the_best_method_is_named_first_in_the_summary(plain) -> None:
 def test_silent_method_is_compared_on_common_faces_and_its_coverage_is_shown(markdown) -> None:
     text = markdown(silent={"near": 2})
     assert "The same on the 30 faces that every method answered" in text
-    assert cells(text, "near")[1][-1] == "50.8 %"
+    assert cells(text, "near")[1][-2] == "50.8 %"
     assert "| near | no answer | nothing seen | 29 |" in text
 
 
@@ -69,6 +71,43 @@ def test_every_figure_of_the_report_exists_as_png_and_svg(plain, plain_run) -> N
 
 def test_the_command_can_be_copied(plain) -> None:
     assert "hpbench run --methods 'near,far[k=2]'" in plain
+
+
+REVIEWED = (
+    "95 % interval of the mean", "Geodesic", "Geodesic median", "Coverage", "Missing as frontal",
+    "Rank", "Balanced MAE", "MAEV", "AUC 15", "AUC 30", "Within 5", "Within 10", "Within 15",
+    "Camera aligned", "Head aligned", "A minus B, degrees", "p, corrected",
+)  # fmt: skip
+
+
+def test_columns_that_a_reviewer_asks_for_are_in_both_reports(make_run) -> None:
+    markdown_path, page = write_report(make_run(silent={"near": 7}))
+    heads = re.findall(r"[^|]+", markdown_path.read_text(encoding="utf-8"))
+    shown = {head.strip() for head in heads}
+    text = page.read_text(encoding="utf-8")
+    for name in REVIEWED:
+        assert name in shown, name
+        assert f">{name}</button>" in text, name
+
+
+def test_silence_costs_what_a_frontal_head_would(make_run) -> None:
+    folder = make_run(silent={"near": 2})
+    labels = pd.read_parquet(folder / "faces.parquet")[["yaw_deg", "pitch_deg", "roll_deg"]]
+    missing = labels.to_numpy()[2::2]  # the first face is excluded
+    expected = (30 * 2.0 + np.abs(missing).mean(axis=1).sum()) / 59
+    content = gather(folder)
+    text = render_markdown(content, {section.key: {} for section in content.sections})
+    assert cells(text, "near")[1][-1] == f"{expected:.2f}"
+
+
+def test_methods_that_cannot_be_told_apart_share_a_rank(markdown) -> None:
+    text = markdown(errors={"one": (1, 1, 1), "two": (-1, 1, 1), "worse": (5, 5, 5)})
+    assert [cells(text, name)[1][-1] for name in ("one", "two", "worse")] == ["1", "1", "3"]
+
+
+def test_aligned_errors_stand_after_the_raw_one(plain) -> None:
+    (heads,) = [line for line in plain.splitlines() if "Camera aligned" in line and "|" in line]
+    assert heads.split(" | ")[1] == "As scored"
 
 
 def test_missing_roll_is_a_gap_and_not_a_zero(markdown) -> None:

@@ -22,6 +22,17 @@ def test_csv_holds_unrounded_numbers_and_gaps(make_run) -> None:
     assert far["Method"] == "far"
 
 
+def test_csv_holds_the_interval_of_every_figure(make_run) -> None:
+    folder = make_run(errors={"near": (1.0, 2.0, 3.0), "far": (8.0, 0, 0)}, silent={"far": 2})
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "heads_intervals.csv").open(encoding="utf-8", newline="") as stream:
+        rows = {(row["Method"], row["Figure"]): row for row in csv.DictReader(stream)}
+    assert len(rows) == 2 * 15
+    coverage = rows["far", "Within 15"]
+    assert float(coverage["From"]) < float(coverage["Value"]) < float(coverage["To"])
+    assert float(rows["near", "MAE yaw"]["To"]) == pytest.approx(1.0)
+
+
 def test_csv_holds_all_published_rows(make_run) -> None:
     folder = make_run(datasets=("biwi",), errors={"hopenet": (1, 1, 1)})
     (tables,) = write_report(folder, ["csv"])

@@ -1,0 +1,81 @@
+"""The sentences at the top of a report, in full: they have to be true and readable."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpbench.reports.content import gather
+
+
+@pytest.fixture
+def sentences(make_run):
+    """Return ``sentences(**settings)``: the summary of such a run's first data set."""
+    return lambda **settings: gather(make_run(timed=False, **settings)).sections[0].sentences
+
+
+NEAR, FAR = {"near": (1.0, 2.0, 3.0)}, {"far": (-8.0, 4.0, 0.0)}
+
+
+def test_one_method(sentences) -> None:
+    assert sentences(errors=NEAR) == [
+        "On Heads, near errs by 2.00 degrees on average over 59 faces (95 % interval 2.00 to "
+        "2.00).",
+        "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 for near (2.00 "
+        "at 0-30).",
+        "Every face that counts was answered.",
+    ]
+
+
+def test_two_methods(sentences) -> None:
+    first, second, third = sentences(errors=NEAR | FAR)
+    assert first == (
+        "On Heads, near has the lowest mean error: 2.00 degrees over 59 faces (95 % interval 2.00 "
+        "to 2.00), before far with 4.00; the difference is beyond chance (p < 0.001)."
+    )
+    assert second == (
+        "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 for near (2.00 "
+        "at 0-30) and 4.00 for far (4.00 at 0-30)."
+    )
+    assert third == "Every face that counts was answered by every method."
+
+
+def test_two_methods_with_the_same_errors_are_told_apart_by_nothing(sentences) -> None:
+    first = sentences(errors={"one": (1, 1, 1), "two": (1, 1, 1)})[0]
+    assert "may be chance (p = 1.000)" in first
+
+
+def test_method_that_answers_half_of_the_faces(sentences) -> None:
+    first, *_, last = sentences(errors=NEAR | FAR, silent={"far": 2})
+    assert "over the 30 faces that every method answered" in first
+    assert last == ("Of the faces that count, far answered 50.8 %, every other method all of them.")
+
+
+def test_method_without_any_answer_is_not_ranked_but_named(sentences) -> None:
+    found = sentences(errors=NEAR | FAR, silent={"far": 1})
+    assert found[0].startswith("On Heads, near errs by 2.00 degrees on average over 59 faces")
+    assert found[-1] == (
+        "Of the faces that count, far answered none, every other method all of them."
+    )
+
+
+def test_nobody_answers(sentences) -> None:
+    found = sentences(errors=NEAR | FAR, silent={"near": 1, "far": 1})
+    assert found == ["On Heads no method answered a single face."]
+
+
+def test_silence_of_all_is_said_once(sentences) -> None:
+    found = sentences(errors=NEAR | FAR, silent={"near": 2, "far": 2})
+    assert found[-1] == "Every method answered 50.8 % of the faces that count."
+
+
+def test_single_silent_method(sentences) -> None:
+    assert sentences(errors=FAR, silent={"far": 2})[-1] == (
+        "far answered 50.8 % of the faces that count."
+    )
+
+
+def test_times_are_named_by_method_where_there_are_several(make_run) -> None:
+    (section,) = gather(make_run(errors=NEAR | FAR)).sections
+    assert section.sentences[-1].startswith(
+        "Every face that counts was answered by every method; one face takes near 4"
+    )
