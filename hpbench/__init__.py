@@ -7,9 +7,30 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _TYPE_CHECKING:
-    from hpbench.api import Results, load, run
+    from hpbench.api import (
+        Checks,
+        Comparison,
+        Predictions,
+        Results,
+        check,
+        compare,
+        load,
+        predict,
+        run,
+    )
 
-__all__ = ["Results", "__version__", "load", "run"]
+__all__ = [
+    "Checks",
+    "Comparison",
+    "Predictions",
+    "Results",
+    "__version__",
+    "check",
+    "compare",
+    "load",
+    "predict",
+    "run",
+]
 
 __version__ = "0.1.0"
 
@@ -22,7 +43,7 @@ if (_checkout / "pyproject.toml").is_file() and (_checkout / "methods").is_dir()
 
 def __getattr__(name: str) -> _Any:
     """Load the API on first use: `import hpbench` itself imports nothing heavy."""
-    if name in {"Results", "load", "run"}:
+    if name in __all__:
         from hpbench import api
 
         return getattr(api, name)

@@ -1,26 +1,52 @@
-"""The Python API: the words of the command line, with results as data frames.
+"""The Python API: the words of the command line, with results as data frames and figures.
 
 import hpbench
 
 results = hpbench.run(methods="hopenet,pnp")
 results.table()
+results.plot.by_yaw()
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from hpbench.run_plots import Plots
 from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Results", "fresh_run_folder", "load", "run"]
+    from hpbench.checking.conformance import CheckResult
+    from hpbench.predicting.predict import Summary
+    from hpbench.predicting.session import Draw
+    from hpbench.reports.compare import RunComparison
+
+__all__ = [
+    "Checks",
+    "Comparison",
+    "Predictions",
+    "Results",
+    "check",
+    "compare",
+    "fresh_run_folder",
+    "load",
+    "predict",
+    "run",
+]
+
+Words = str | Iterable[str]
+Files = Iterable[str | Path]
+
+
+# ---- runs --------------------------------------------------------------------------------------
 
 
 class Results:
@@ -30,6 +56,12 @@ class Results:
     ----------
     folder : Path
         A run folder.
+
+    Attributes
+    ----------
+    folder : Path
+    rows : list of dict
+        Entries of ``results.json``, one per data set and method; see docs/results-format.md.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,8 +87,32 @@ class Results:
 
         return pd.read_parquet(self.folder / "faces.parquet")
 
+    @cached_property
+    def plot(self) -> Plots:
+        """Figures: ``results.plot.accuracy()``, ``.errors()``, ``.ced()``, ``.by_yaw()``, ..."""
+        return Plots(self.folder)
+
+    def report(self, format: Words = ("md", "html"), embed_images: bool = False) -> list[Path]:
+        """Write the report into the run folder, as ``hpbench report`` does.
+
+        Parameters
+        ----------
+        format : str or iterable of str
+            Any of ``md``, ``html``, ``csv``, ``latex``.
+        embed_images : bool
+            Put small pictures of the faces into ``report.html``; mind the data set's terms.
+        """
+        from hpbench.reports import write_report
+
+        names = format.split(",") if isinstance(format, str) else list(format)
+        return write_report(self.folder, names, embed_images)
+
     def _repr_html_(self) -> str:
-        return str(self.table().to_html(index=False, float_format="{:.2f}".format))
+        return _html(self.table())
+
+
+def _html(table: pd.DataFrame) -> str:
+    return str(table.to_html(index=False, float_format="{:.2f}".format))
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,25 +139,62 @@ class _Silent:
 
 
 def run(
-    methods: str | Iterable[str],
-    datasets: str | Iterable[str] = "sample",
+    methods: Words,
+    datasets: Words = "sample",
+    *,
     data: Mapping[str, str | Path] | None = None,
+    protocol: str = "default",
+    boxes: str = "annotated",
+    device: str = "auto",
+    batch_size: int = 32,
+    limit: int | None = None,
     out: str | Path | None = None,
-    **options: Any,
+    plugin: Files = (),
+    timing_images: int = 32,
+    timing: Literal["quick", "full", "off"] = "quick",
+    fresh: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
+    corrupt: Words = (),
+    seed: int = 0,
+    workers: int | None = None,
 ) -> Results:
-    """Run methods over data sets, as ``hpbench run`` does.
+    """Run methods over data sets, as ``hpbench run`` does; the report is left to :class:`Results`.
 
     Parameters
     ----------
     methods, datasets : str or iterable of str
         ``"hopenet,pnp[model=mallick6]"`` or a list of such specs.
     data : mapping of str to path, optional
-        Folders of data sets by name.
+        Folders of data sets by name; else ``$HPBENCH_DATA/NAME``.
+    protocol : str
+        Named protocol, applied to every data set.
+    boxes : str
+        ``annotated``, ``dlib`` or ``yunet[model=FILE]``.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:1``, or ``auto``.
+    batch_size : int
+        Faces per network call.
+    limit : int, optional
+        Only the first so many faces of every data set.
     out : path, optional
         Run folder; a stopped run in it is taken up. Default: a new one below ``runs/``.
-    **options
-        Any other field of :class:`hpbench.running.runner.RunSpec`: ``protocol``, ``boxes``,
-        ``device``, ``batch_size``, ``limit``, ``plugins``, ...
+    plugin : iterable of path
+        Python files with further methods or data sets.
+    timing_images : int
+        Faces of the timing pass; 0 leaves it out.
+    timing : {'quick', 'full', 'off'}
+    fresh : bool
+        Compute everything; reuse no stored answers.
+    engine : {'local', 'ray'}
+    address : str, optional
+        Of a Ray cluster.
+    corrupt : str or iterable of str
+        ``"blur=1,2,4"``: run everything damaged, too.
+    seed : int
+        Of random corruptions.
+    workers : int, optional
+        Threads that read and prepare; default: all cores.
 
     Returns
     -------
@@ -111,15 +204,50 @@ def run(
     ------
     hpbench.errors.HpbenchError
         With one line that names what is wrong and the mend.
+
+    Examples
+    --------
+    ::
+
+        results = hpbench.run(methods="hopenet,pnp", limit=20)
+        results.table()
     """
+    asked = _joined(datasets)
     spec = RunSpec(
-        methods=methods if isinstance(methods, str) else ",".join(methods),
-        datasets=datasets if isinstance(datasets, str) else ",".join(datasets),
-        data={name: Path(folder) for name, folder in (data or {}).items()},
-        **options,
+        methods=_joined(methods),
+        datasets=asked,
+        data=_roots(data, asked),
+        protocol=protocol,
+        boxes=boxes,
+        device=device,
+        batch_size=batch_size,
+        limit=limit,
+        plugins=_paths(plugin),
+        timing_images=timing_images,
+        timing=timing,
+        fresh=fresh,
+        engine=engine,
+        address=address,
+        corrupt=(corrupt,) if isinstance(corrupt, str) else tuple(corrupt),
+        seed=seed,
+        workers=workers,
     )
     folder = Path(out) if out is not None else fresh_run_folder()
     return Results(_run(spec, folder, _Silent()))
+
+
+def _joined(specs: Words) -> str:
+    return specs if isinstance(specs, str) else ",".join(specs)
+
+
+def _paths(files: Files) -> tuple[Path, ...]:
+    return tuple(Path(file) for file in files)
+
+
+def _roots(data: Mapping[str, str | Path] | None, datasets: str) -> dict[str, Path]:
+    from hpbench.cli.paths import data_roots
+
+    return data_roots([f"{name}={folder}" for name, folder in (data or {}).items()], datasets)
 
 
 def load(folder: str | Path) -> Results:
@@ -144,3 +272,261 @@ def fresh_run_folder() -> Path:
         number += 1
         folder = stem.with_name(f"{stem.name}_{number}")
     return folder
+
+
+# ---- predictions -------------------------------------------------------------------------------
+
+
+class Predictions:
+    """Poses of all faces of a picture, a folder, a video or a camera.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per face and method, as ``hpbench predict`` writes them; see docs/predict.md.
+    summary : Summary
+        Counts over all frames.
+    written : list of Path
+        Files, where ``out`` was given.
+    """
+
+    def __init__(
+        self, rows: Sequence[dict[str, Any]], summary: Summary, written: Sequence[Path]
+    ) -> None:
+        self.rows = list(rows)
+        self.summary = summary
+        self.written = list(written)
+
+    def table(self) -> pd.DataFrame:
+        """One row per face and method: box, status, angles in degrees, rotation."""
+        import pandas as pd
+
+        from hpbench.predicting.predict import ROW_COLUMNS
+
+        return pd.DataFrame(self.rows, columns=list(ROW_COLUMNS))
+
+    def _repr_html_(self) -> str:
+        return _html(self.table().dropna(axis="columns", how="all"))
+
+
+def predict(
+    source: str | Path,
+    method: Words,
+    *,
+    draw: Draw = "axes",
+    boxes: str = "dlib",
+    out: str | Path | None = None,
+    format: Literal["csv", "json"] | None = None,
+    smooth: bool = False,
+    smooth_seconds: float = 0.15,
+    limit: int | None = None,
+    device: str = "auto",
+    plugin: Files = (),
+) -> Predictions:
+    """Head poses of all faces in pictures, a video or a camera, as ``hpbench predict`` does.
+
+    Parameters
+    ----------
+    source : str or path
+        Picture, folder, video, or camera (``"camera:0"``).
+    method : str or iterable of str
+        Methods with options.
+    draw : {'axes', 'cube', 'none'}
+        What is drawn into the pictures below `out`.
+    boxes : str
+        Face detector: ``dlib``, ``dlib[upsample=1]`` or ``yunet[model=FILE]``.
+    out : path, optional
+        Folder or file to write drawings and table to. Without it nothing is written.
+    format : {'csv', 'json'}, optional
+        Table in the folder; default csv.
+    smooth : bool
+        Smooth each face's rotation over time in a video.
+    smooth_seconds : float
+        Time constant of it.
+    limit : int, optional
+        Only the first so many pictures or frames.
+    device : str
+    plugin : iterable of path
+        Python files with further methods.
+
+    Returns
+    -------
+    Predictions
+        A picture without a face is a row with the status ``no_face``.
+
+    Raises
+    ------
+    hpbench.errors.HpbenchError
+        If the source, a method or the detector cannot be used.
+    """
+    from itertools import islice
+
+    from hpbench.predicting.prediction_files import RowList
+    from hpbench.predicting.session import open_session
+
+    session = open_session(
+        str(source),
+        [method] if isinstance(method, str) else list(method),
+        draw=draw,
+        boxes=boxes,
+        out=Path(out) if out is not None else None,
+        table_format=format,
+        smoothing_s=smooth_seconds if smooth else None,
+        device=device,
+        plugins=_paths(plugin),
+    )
+    collected = RowList(list(session.methods))
+    session.writers.append(collected)
+    summary = session.run(islice(session.source.frames(), limit))
+    return Predictions(collected.rows, summary, session.written)
+
+
+# ---- comparisons and checks --------------------------------------------------------------------
+
+
+class Comparison:
+    """Changes between two runs on the same faces.
+
+    Attributes
+    ----------
+    found : hpbench.reports.compare.RunComparison
+        All changes, and what only one run has.
+    failed : list of tuple
+        Condition, data set and method where a condition of `fail_if` holds.
+    """
+
+    def __init__(self, found: RunComparison, failed: Sequence[tuple[str, str, str]]) -> None:
+        self.found = found
+        self.failed = list(failed)
+
+    def table(self) -> pd.DataFrame:
+        """One row per data set and method: mean error of both runs, the change, its p-value."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "dataset": change.dataset,
+                    "method_a": change.method_a,
+                    "method_b": change.method_b,
+                    "faces": change.faces,
+                    "mae_a_deg": change.values_a["mae"],
+                    "mae_b_deg": change.values_b["mae"],
+                    "change_deg": change.change("mae"),
+                    "low_deg": change.interval_95_deg[0],
+                    "high_deg": change.interval_95_deg[1],
+                    "p_value": change.p_value,
+                }
+                for change in self.found.changes
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return _html(self.table())
+
+
+def compare(
+    run_a: str | Path | Results, run_b: str | Path | Results, fail_if: Words = ()
+) -> Comparison:
+    """Compare two runs on the same faces, as ``hpbench compare`` does.
+
+    Parameters
+    ----------
+    run_a, run_b : path or Results
+        The run to compare with, and the one that may be better or worse.
+    fail_if : str or iterable of str
+        Conditions such as ``"mae>+0.2"``; where they hold is in :attr:`Comparison.failed`.
+
+    Raises
+    ------
+    hpbench.errors.HpbenchError
+        If the runs cannot be compared: other protocol hashes, no common face.
+    """
+    from hpbench.reports.compare import compare_runs, parse_condition
+
+    texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
+    conditions = [parse_condition(text) for text in texts]
+    found = compare_runs(_folder(run_a), _folder(run_b))
+    failed = [
+        (condition.text, change.dataset, change.method_b)
+        for condition in conditions
+        for change in found.changes
+        if condition.holds(change)
+    ]
+    return Comparison(found, failed)
+
+
+def _folder(run: str | Path | Results) -> Path:
+    return run.folder if isinstance(run, Results) else Path(run)
+
+
+class Checks:
+    """Outcome of all checks of a method.
+
+    Attributes
+    ----------
+    results : list of CheckResult
+    """
+
+    def __init__(self, results: Sequence[CheckResult]) -> None:
+        self.results = list(results)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(result.status != "failed" for result in self.results)
+
+    def table(self) -> pd.DataFrame:
+        """One row per check: name, what it looks at, status, reason."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(result) for result in self.results])
+
+    def _repr_html_(self) -> str:
+        return _html(self.table())
+
+
+def check(
+    method: str,
+    dataset: str = "sample",
+    *,
+    data: Mapping[str, str | Path] | None = None,
+    device: str = "cpu",
+    faces: int = 48,
+    plugin: Files = (),
+) -> Checks:
+    """Check that a method keeps the contract and the conventions, as ``hpbench check`` does.
+
+    Parameters
+    ----------
+    method : str
+        Method with options, or a card.
+    dataset : str
+        Data set whose faces and labels are used.
+    data : mapping of str to path, optional
+        Folder of the data set by its name.
+    device : str
+    faces : int
+        Largest number of faces, at least 12.
+    plugin : iterable of path
+
+    Returns
+    -------
+    Checks
+
+    Raises
+    ------
+    hpbench.errors.HpbenchError
+        If the method cannot be made or loaded at all.
+    """
+    from hpbench.checking.conformance import check_method
+    from hpbench.registry import make_dataset, make_method
+    from hpbench.spec import parse_spec
+
+    files = _paths(plugin)
+    root = _roots(data, dataset).get(parse_spec(dataset).name)
+    return Checks(
+        check_method(
+            lambda: make_method(method, device, files), make_dataset(dataset, root, files), faces
+        )
+    )

@@ -94,7 +94,9 @@ def sweep_curves(dataset: DatasetScores, faces: pd.DataFrame) -> list[Curve]:
         The data set's rows of ``faces.parquet``; their ``factors`` name the factor as ``sweep``
         and its value as ``sweep_value``.
     """
-    factors = [json.loads(text) if text else {} for text in faces["factors"].iloc[dataset.rows]]
+    # without factors the text is null, which pandas reads as NaN beside a data set that has some
+    texts = faces["factors"].iloc[dataset.rows].fillna("")
+    factors = [json.loads(text) if text else {} for text in texts]
     swept = [one.get("sweep") if "sweep_value" in one else None for one in factors]
     curves = []
     for name in sorted({str(one) for one in swept if one is not None}):

@@ -55,11 +55,26 @@ def test_the_core_imports_no_room():
     guilty = {
         str(path.relative_to(ROOT)): rooms
         for path in modules_of(CORE)
-        if "cli" not in path.parts
-        and path.name != "__main__.py"
-        and (rooms := rooms_imported_by(path))
+        if not above_the_rooms(path) and (rooms := rooms_imported_by(path))
     }
     assert guilty == {}
+
+
+def above_the_rooms(path: Path) -> bool:
+    """Whether a module is the command line or the Python API, which put the rooms together."""
+    return "cli" in path.parts or path.name in {"__main__.py", "api.py", "run_plots.py"}
+
+
+def test_only_the_package_itself_and_the_command_line_import_the_python_api():
+    guilty = [
+        str(path.relative_to(ROOT))
+        for folder in (CORE, *ROOMS)
+        for path in modules_of(folder)
+        if not above_the_rooms(path)
+        and path != ROOT / CORE / "__init__.py"
+        and imported_names(path) & {"hpbench.api", "hpbench.run_plots"}
+    ]
+    assert guilty == []
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
+from os.path import commonpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from hpbench.predicting.predict import Summary
-    from hpbench.predicting.prediction_files import TableKind
     from hpbench.predicting.sources import Frame, Source
 
-__all__ = ["Draw", "TableFormat", "predict"]
+__all__ = ["predict"]
 
 MOST_PATHS = 10
 """Of more files only the folder is printed."""
-
-
-class Draw(StrEnum):
-    """What is drawn."""
-
-    AXES = "axes"
-    CUBE = "cube"
-    NONE = "none"
-
-
-class TableFormat(StrEnum):
-    """How the poses are written down."""
-
-    CSV = "csv"
-    JSON = "json"
 
 
 def predict(
@@ -52,9 +36,10 @@ def predict(
             metavar="NAME[KEY=VALUE,...]",
         ),
     ],
-    draw: Annotated[Draw, typer.Option(help="What to draw; none writes the table only.")] = (
-        Draw.AXES
-    ),
+    draw: Annotated[
+        Literal["axes", "cube", "none"],
+        typer.Option(help="What to draw; none writes the table only."),
+    ] = "axes",
     boxes: Annotated[
         str, typer.Option(help="Face detector: dlib, dlib[upsample=1] or yunet[model=FILE].")
     ] = "dlib",
@@ -66,7 +51,8 @@ def predict(
         ),
     ] = None,
     table_format: Annotated[
-        TableFormat | None, typer.Option("--format", help="Table in the folder. Default: csv.")
+        Literal["csv", "json"] | None,
+        typer.Option("--format", help="Table in the folder. Default: csv."),
     ] = None,
     smooth: Annotated[
         bool, typer.Option(help="Smooth each face's rotation over time in a video.")
@@ -88,38 +74,30 @@ def predict(
 
     Finds the faces and asks the same methods that 'hpbench run' compares.
     """
-    from hpbench.detectors import make_detector
-    from hpbench.predicting.predict import predict_source
-    from hpbench.predicting.prediction_files import plan_output
-    from hpbench.predicting.sources import open_source
-    from hpbench.registry import make_method
-    from hpbench.running.runner import resolve_device
-    from hpbench.spec import parse_specs
+    from hpbench.predicting.session import open_session
 
-    opened = open_source(source)
-    kinds: dict[TableFormat | None, TableKind] = {TableFormat.CSV: "csv", TableFormat.JSON: "json"}
-    plan = plan_output(
-        out or _fresh_folder(), opened, draw is not Draw.NONE, kinds.get(table_format)
+    session = open_session(
+        source,
+        method,
+        draw=draw,
+        boxes=boxes,
+        out=out or _fresh_folder(),
+        table_format=table_format,
+        smoothing_s=smooth_seconds if smooth else None,
+        device=device,
+        plugins=plugin or (),
     )
-    files, place = tuple(plugin or ()), resolve_device(device)
-    methods = {str(item): make_method(item, place, files) for item in parse_specs(method)}
-    detector = make_detector(boxes)
-    for one in methods.values():
-        one.load()
-    detector.load()
-    smoothing = smooth_seconds if smooth else None
-    about = {"source": opened.name, "boxes": boxes, "smoothing_s": smoothing}
-    writers = plan.open(opened, list(methods), "cube" if draw is Draw.CUBE else "axes", about)
-    frames = _with_bar(opened, limit)
-    summary = predict_source(frames, methods, detector, writers, smoothing)
-    for line in [*summary.lines(list(methods), _word(opened)), *opened.notes]:
+    opened = session.source
+    summary = session.run(_with_bar(opened, limit))
+    for line in [*summary.lines(list(session.methods), _word(opened)), *opened.notes]:
         typer.echo(line)
     if opened.total == 1:
         _print_angles(summary)
-    for writer in writers:
-        for path in writer.written if len(writer.written) <= MOST_PATHS else [plan.pictures]:
+    for writer in session.writers:
+        many = len(writer.written) > MOST_PATHS
+        for path in [Path(commonpath(writer.written))] if many else writer.written:
             typer.echo(str(path))
-    _refuse_nothing(summary, opened, boxes)
+    summary.require_faces(opened.name, boxes)
     if summary.stopped and not opened.live:
         raise KeyboardInterrupt
 
@@ -170,17 +148,3 @@ def _print_angles(summary: Summary) -> None:
             else:
                 words = angles_in_words(answer)
             typer.echo(f"face {number}, {name}: {words}")
-
-
-def _refuse_nothing(summary: Summary, source: Source, boxes: str) -> None:
-    """End with an error where there was no face at all."""
-    from hpbench.errors import DataError, ImageError
-
-    if summary.faces or summary.stopped:
-        return
-    if summary.frames and summary.unreadable == summary.frames:
-        raise ImageError(f"{source.name}: no picture in it can be read: {summary.first_problem}")
-    raise DataError(
-        f"{source.name}: no face found by {boxes}; try --boxes dlib[upsample=1] for small faces "
-        "or --boxes yunet[model=FILE] for profiles"
-    )

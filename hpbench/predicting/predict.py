@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from hpbench import drawing
 from hpbench.detectors import Detector
-from hpbench.errors import HpbenchError
+from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Face
 from hpbench.method import Method, NoAnswer, Pose
 from hpbench.predicting.sources import Frame
@@ -459,6 +459,25 @@ class Summary:
                     self.reasons[name, answer.reason] += 1
                 else:
                     self.answered[name] += 1
+
+    def require_faces(self, source: str, boxes: str) -> None:
+        """Refuse a source in which there was no face at all.
+
+        Raises
+        ------
+        ImageError
+            If nothing in it can be read.
+        DataError
+            If the detector found nothing.
+        """
+        if self.faces or self.stopped:
+            return
+        if self.frames and self.unreadable == self.frames:
+            raise ImageError(f"{source}: no picture in it can be read: {self.first_problem}")
+        raise DataError(
+            f"{source}: no face found by {boxes}; try --boxes dlib[upsample=1] for small faces "
+            "or --boxes yunet[model=FILE] for profiles"
+        )
 
     def lines(self, methods: Sequence[str], word: str) -> list[str]:
         """The counts in words.

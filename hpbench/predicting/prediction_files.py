@@ -37,6 +37,7 @@ __all__ = [
     "PictureFiles",
     "PoseTable",
     "PredictionWriter",
+    "RowList",
     "VideoFile",
     "plan_output",
 ]
@@ -136,6 +137,24 @@ class PoseTable(PredictionWriter):
             self.written.append(self.path)
         else:
             self._partial.unlink()
+
+
+class RowList(PredictionWriter):
+    """All poses in memory: the rows of the table, for the Python API.
+
+    Parameters
+    ----------
+    methods : sequence of str
+    """
+
+    def __init__(self, methods: Sequence[str]) -> None:
+        super().__init__()
+        self.methods = methods
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, prediction: Prediction) -> None:
+        """Append the rows of one frame."""
+        self.rows += prediction_rows(prediction, self.methods)
 
 
 class PictureFiles(PredictionWriter):

@@ -1,0 +1,201 @@
+"""The Python API: the same words and figures as the command line."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer.main
+from matplotlib.figure import Figure
+
+import hpbench
+from hpbench.cli import app
+from hpbench.errors import DataError, UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "datasets" / "sample" / "images"
+FIGURES = ("accuracy", "errors", "ced", "by_yaw", "heat_map", "runtime", "tradeoff")
+
+
+TURNED = """
+from hpbench.method import Options
+from hpbench.methods.constant import Constant
+from hpbench.rotation import rotation_from_angles
+
+
+class Turned(Constant):
+    name = "turned"
+
+    class Options(Options):
+        yaw_deg: float = 10.0
+
+    def decode(self, output):
+        R_cam = rotation_from_angles([self.options.yaw_deg, 0.0, 0.0])
+        return [R_cam for _ in range(output)]
+"""
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """A plugin that answers the same yaw for every face."""
+    file = tmp_path_factory.mktemp("plugin") / "turned.py"
+    file.write_text(TURNED)
+    return [file]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, turned):
+    out = tmp_path_factory.mktemp("api") / "run"
+    return hpbench.run("constant,turned", limit=40, timing_images=4, out=out, plugin=turned)
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    out = tmp_path_factory.mktemp("api") / "damaged"
+    return hpbench.run("constant", limit=20, timing="off", corrupt="blur=1,2", out=out)
+
+
+@pytest.mark.parametrize("name", ["run", "predict", "compare", "check"])
+def test_function_takes_the_words_of_its_command(name):
+    command = typer.main.get_command(app).get_command(None, name)
+    words = {
+        max(parameter.opts, key=len).lstrip("-").replace("-", "_") for parameter in command.params
+    }
+    words -= {"help", "embed_images"}  # the API writes no report unless it is asked to
+    assert set(inspect.signature(getattr(hpbench, name)).parameters) == words
+
+
+@pytest.mark.parametrize("name", ["run", "check"])
+def test_defaults_are_those_of_the_command(name):
+    command = typer.main.get_command(app).get_command(None, name)
+    own = inspect.signature(getattr(hpbench, name)).parameters
+    for parameter in command.params:
+        if parameter.name in own and parameter.default:
+            assert own[parameter.name].default == parameter.default, parameter.name
+
+
+def test_table_holds_the_figures_of_results_json(results):
+    stored = json.loads((results.folder / "results.json").read_text())["results"]
+    table = results.table()
+    assert table["method"].tolist() == ["constant", "turned"]
+    assert table["mae_mean_deg"].tolist() == [row["mae_deg"]["mean"] for row in stored]
+    assert table["scored"].tolist() == [40, 40]
+
+
+def test_error_of_frontal_answers_is_the_mean_of_the_true_angles(results):
+    truth = results.faces()[["yaw_deg", "pitch_deg", "roll_deg"]].abs().mean()
+    row = results.table().iloc[0]
+    for angle in ("yaw", "pitch", "roll"):
+        assert row[f"mae_{angle}_deg"] == pytest.approx(truth[f"{angle}_deg"], abs=1e-3)
+
+
+def test_finished_run_can_be_loaded_and_a_missing_one_is_refused(results, tmp_path):
+    assert hpbench.load(results.folder).table().equals(results.table())
+    with pytest.raises(DataError):
+        hpbench.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_matplotlibs_and_shows_itself_in_a_notebook(results, name, tmp_path):
+    figure = getattr(results.plot, name)()
+    assert isinstance(figure, Figure)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    figure.savefig(tmp_path / "one.svg")
+    assert (tmp_path / "one.svg").stat().st_size > 1000
+
+
+def test_bars_of_the_accuracy_figure_are_the_mean_errors(results):
+    (axes,) = results.plot.accuracy().axes
+    drawn = [bar.get_width() for bar in axes.patches]
+    np.testing.assert_allclose(drawn, results.table()["mae_mean_deg"])
+
+
+def test_robustness_is_drawn_where_pictures_were_damaged(results, damaged):
+    (axes,) = (axes for axes in damaged.plot.robustness().axes if axes.get_visible())
+    assert [label.get_text() for label in axes.get_xticklabels()][-2:] == ["1", "2"]
+    with pytest.raises(DataError, match="this figure needs a run with corrupt"):
+        results.plot.robustness()
+
+
+def test_figure_without_what_it_needs_is_refused(damaged):
+    with pytest.raises(DataError, match="needs a timing pass"):
+        damaged.plot.runtime()
+    with pytest.raises(UsageError, match="no data set 'sampel' in this run; did you mean 'sample'"):
+        damaged.plot.ced("sampel")
+
+
+def test_data_set_has_to_be_named_where_there_are_several(tmp_path):
+    pictures = "".join(f"{SAMPLE}/sample_{k:03d}.jpg,{k},0,0,60,60,200,200\n" for k in range(12))
+    (tmp_path / "mine.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\n" + pictures)
+    two = hpbench.run(
+        "constant", ["sample", f"table={tmp_path / 'mine.csv'}"], limit=12, timing="off",
+        out=tmp_path / "two",
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="several data sets; name one of sample, table"):
+        two.plot.ced()
+    assert isinstance(two.plot.ced("sample"), Figure)
+
+
+def test_report_is_written_on_request(results):
+    paths = results.report(format="md,csv")
+    assert [path.name for path in paths] == ["report.md", "tables"]
+
+
+def test_comparison_finds_what_the_change_of_the_answer_did(results, turned, tmp_path):
+    """Of a yaw of 80 instead of 10 degrees, worked out from the labels."""
+    spec = "turned[yaw_deg=80.0]"
+    other = hpbench.run(spec, limit=40, timing="off", out=tmp_path / "other", plugin=turned)
+    change = hpbench.compare(results, other, fail_if=["mae>+90", "mae<90"])
+    assert change.failed == [("mae<90", "sample", spec)]
+    row = change.table().iloc[0]
+    yaw = results.faces()["yaw_deg"]
+    expected = ((yaw - 80.0).abs() - (yaw - 10.0).abs()).mean() / 3.0
+    assert row["change_deg"] == pytest.approx(expected, abs=1e-3)
+    assert row["faces"] == 40
+
+
+def test_prediction_is_a_table_and_writes_only_what_it_is_told_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = hpbench.predict(SAMPLE / "sample_051.jpg", ["constant", "pnp"])
+    assert found.table()["method"].tolist() == ["constant", "pnp"]
+    assert found.table().iloc[0][["yaw_deg", "pitch_deg", "roll_deg"]].tolist() == [0, 0, 0]
+    assert (found.written, list(tmp_path.iterdir())) == ([], [])
+    drawn = hpbench.predict(SAMPLE / "sample_051.jpg", "constant", out="one.png", draw="cube")
+    assert drawn.written == [Path("one.png")]
+
+
+def test_picture_without_a_face_is_a_row_and_no_error():
+    (row,) = hpbench.predict(SAMPLE / "sample_000.jpg", "constant").rows
+    assert row["status"] == "no_face"
+
+
+def test_check_says_what_failed(tmp_path):
+    plugin = tmp_path / "wrong.py"
+    plugin.write_text(
+        "from hpbench.methods.constant import Constant\n"
+        "class Wrong(Constant):\n"
+        "    name = 'wrong'\n"
+        "    def decode(self, output):\n"
+        "        return [2.0 * R for R in super().decode(output)]\n"
+    )
+    checks = hpbench.check("wrong", faces=12, plugin=[plugin])
+    assert not checks.passed
+    table = checks.table().set_index("name")
+    assert table.loc["rotations", "status"] == "failed"
+    assert hpbench.check("constant", faces=12).passed
+
+
+def test_blocks_of_the_documentation_run_in_order(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "python-api.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "no method 'hopnet'; did you mean 'hopenet'" in printed
+    assert (tmp_path / "by_yaw.svg").is_file()
+    assert (tmp_path / "drawn" / "sample_051_pose.jpg").is_file()
