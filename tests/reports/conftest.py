@@ -41,7 +41,7 @@ class RunMaker:
     timed: bool = True
     damaged: dict[str, tuple[str, float, str, float]] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
-    factors: dict[str, Any] = field(default_factory=dict)
+    factors: dict[str, Any] | None = field(default_factory=dict)
 
     def write(self) -> Path:
         """Write the folder and return it."""
@@ -89,16 +89,17 @@ class RunMaker:
             "yaw_deg": shown[0], "pitch_deg": shown[1], "roll_deg": shown[2],
             **rotation_cells(rotation_from_angles(angles) if complete else None),
             "x0": 10.0, "y0": 10.0, "x1": 90.0, "y1": 90.0,
-            "box_status": "annotated", "factors": json.dumps(self._factors(number)),
+            "box_status": "annotated", "factors": self._factors(number),
         }  # fmt: skip
 
-    def _factors(self, number: int) -> dict[str, Any]:
+    def _factors(self, number: int) -> str | None:
         if not self.sweep:
-            return self.factors
+            return None if self.factors is None else json.dumps(self.factors)
         names = list(self.sweep)
         name = names[number % len(names)]
         values = self.sweep[name]
-        return {"sweep": name, "sweep_value": values[number // len(names) % len(values)]}
+        value = values[number // len(names) % len(values)]
+        return json.dumps({"sweep": name, "sweep_value": value})
 
     def _answer(
         self, dataset: str, method: str, name: str, number: int, angles: np.ndarray

@@ -80,6 +80,10 @@ def test_renders_without_a_sweep_have_no_curve(section) -> None:
     assert section(factors={"sweep": "none", "light": "sun"}).swept == []
 
 
+def test_faces_of_which_nothing_else_is_known_have_no_curve(section) -> None:
+    assert section(factors=None).swept == []
+
+
 def test_both_are_shown_with_a_figure_and_a_table(make_run) -> None:
     content = gather(make_run(**DAMAGED, sweep={"yaw": ["-30.0", "30.0"]}))
     pictures = {section.key: draw_figures(content, section) for section in content.sections}
