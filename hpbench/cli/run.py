@@ -96,6 +96,14 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Threads that read and prepare; default: all cores.", min=1)
     ] = None,
+    embed_images: Annotated[
+        bool,
+        typer.Option(
+            "--embed-images",
+            help="Put small pictures of the faces into report.html; mind the data set's terms. "
+            "The embedded sample's are always in.",
+        ),
+    ] = False,
 ) -> None:
     """Run methods over data sets, print the result table and write a report."""
     from hpbench.api import fresh_run_folder
@@ -120,10 +128,10 @@ def run(
         seed=seed,
         corrupt=tuple(corrupt or ()),
     )
-    _run_and_report(spec, out or fresh_run_folder())
+    _run_and_report(spec, out or fresh_run_folder(), embed_images)
 
 
-def _run_and_report(spec: RunSpec, out: Path) -> None:
+def _run_and_report(spec: RunSpec, out: Path, embed_images: bool) -> None:
     import hpbench.running.runner as engine
     from hpbench.cli.progress import Bars, print_results, print_reused
     from hpbench.reports import write_report
@@ -136,7 +144,7 @@ def _run_and_report(spec: RunSpec, out: Path) -> None:
         if (out / "run.json").exists():
             typer.echo(f"\nStopped. The same command with --out {out} goes on from here.", err=True)
         raise
-    written = write_report(out)
+    written = write_report(out, embed_images=embed_images)
     print_results(out)
     print_reused(out)
     typer.echo(str(written[0]))

@@ -1,0 +1,39 @@
+"""``hpbench run`` from its words to the report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hpbench.cli import app
+
+SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "images"
+PICTURE = re.compile(r"data:image/jpeg;base64")
+
+
+@pytest.fixture
+def own_photos(tmp_path, monkeypatch):
+    """A table of twelve pictures of the user's own."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{SAMPLE}/sample_{k:03d}.jpg,{k},0,0,60,60,200,200\n" for k in range(12))
+    Path("mine.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\n" + rows)
+
+
+@pytest.mark.usefixtures("own_photos")
+def test_own_photos_go_into_the_report_only_when_asked():
+    words = ["run", "--methods", "constant", "--datasets", "table=mine.csv", "--timing", "off"]
+    for out, further in (("without", []), ("with", ["--embed-images"])):
+        done = CliRunner().invoke(app, [*words, "--out", out, *further])
+        assert done.exit_code == 0, done.output
+    without, embedded = (Path(out, "report.html").read_text() for out in ("without", "with"))
+    assert not PICTURE.search(without)
+    assert len(PICTURE.findall(embedded)) >= 12
+
+
+def test_help_says_what_embedding_means():
+    shown = " ".join(CliRunner().invoke(app, ["run", "--help"], terminal_width=200).output.split())
+    assert "--embed-images" in shown
+    assert "mind the data set's terms" in shown
