@@ -1,6 +1,6 @@
 """Face detectors: where boxes come from when a data set has none, or is not to be believed.
 
-``--boxes dlib`` or ``--boxes yunet[model=FILE]``. A detector finds boxes and nothing else; what
+``--boxes dlib`` or ``--boxes yunet``. A detector finds boxes and nothing else; what
 margin a method puts around them is the method's business.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +20,9 @@ from pydantic import Field
 from hpbench.errors import DataError, MissingDependencyError, UsageError
 from hpbench.face import iou
 from hpbench.method import Options as AnyOptions
+from hpbench.method import WeightsInfo
 from hpbench.spec import Spec, build_options, parse_spec, suggest
+from hpbench.weights_store import cached_file
 
 __all__ = [
     "DETECTORS",
@@ -38,6 +40,18 @@ _YUNET_SOURCE = (
     "ShiqiYu/libfacedetection.train"
 )
 
+_YUNET = WeightsInfo(
+    name="face_detection_yunet_2023mar",
+    summary="YuNet face detector of OpenCV's model zoo, for --boxes yunet",
+    licence="MIT",
+    trained_on=("wider_face",),
+    size_bytes=232589,
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    source="https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet",
+    file="face_detection_yunet_2023mar.onnx",
+    url="https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/"
+    "face_detection_yunet_2023mar.onnx",
+)
 
 _YUNET_MERGE_IOU = 0.3
 
@@ -69,6 +83,11 @@ class Detector(ABC):
     def identity(self) -> str:
         """Text that changes whenever the boxes may change; the same on every machine."""
         return str(Spec(self.name, {key: str(value) for key, value in self.options}))
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """Weights that ``hpbench weights`` knows; those on this machine carry their path."""
+        return ()
 
     @abstractmethod
     def load(self) -> None:
@@ -136,7 +155,11 @@ class DlibDetector(Detector):
 class YunetOptions(AnyOptions):
     """Options of the detector `yunet`."""
 
-    model: Path | None = Field(None, description=f"The network's file: {_YUNET_SOURCE}")
+    model: Path | None = Field(
+        None,
+        description=f"The network's file: {_YUNET_SOURCE}; default: the former, once "
+        "'hpbench weights fetch yunet' has stored it",
+    )
     size: int = Field(
         640,
         ge=32,
@@ -159,11 +182,18 @@ class YunetDetector(Detector):
 
     def __init__(self, options: AnyOptions | None = None) -> None:
         super().__init__(options)
-        if self.options.model is None:
+        path = self.options.model or cached_file(_YUNET.file)
+        if path is None:
             raise UsageError(
-                f"boxes 'yunet' need the network's file: yunet[model=FILE], with {_YUNET_SOURCE}"
+                "boxes 'yunet' need the network's file: 'hpbench weights fetch yunet', or "
+                f"yunet[model=FILE] with {_YUNET_SOURCE}"
             )
-        self._path: Path = self.options.model.expanduser()
+        self._path: Path = path.expanduser()
+
+    @classmethod
+    def named_weights(cls) -> Sequence[WeightsInfo]:
+        """See :meth:`Detector.named_weights`."""
+        return (_YUNET.model_copy(update={"path": cached_file(_YUNET.file)}),)
 
     def identity(self) -> str:
         """See :meth:`Detector.identity`; the file is named by the start of its SHA-256."""
@@ -218,7 +248,7 @@ def make_detector(spec_text: str | Spec) -> Detector:
     Raises
     ------
     UsageError
-        For an unknown detector, option or value, or if ``yunet`` is given no file.
+        For an unknown detector, option or value, or if ``yunet`` has no file.
 
     Examples
     --------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from hpbench.detectors import make_detector, match_box
+from hpbench.detectors import YunetDetector, make_detector, match_box
 from hpbench.errors import DataError, UsageError
 from hpbench.face import box_from_points, iou
 from hpbench.images import read_rgb
@@ -93,8 +93,22 @@ def test_yunet_reduces_large_pictures_and_answers_in_their_pixels(frontal_face, 
 
 
 def test_yunet_without_a_file_says_where_to_get_one():
-    with pytest.raises(UsageError, match=r"yunet\[model=FILE\].*opencv_zoo"):
+    with pytest.raises(UsageError, match=r"weights fetch yunet.*yunet\[model=FILE\].*opencv_zoo"):
         make_detector("yunet")
+
+
+def test_yunet_finds_the_file_that_the_weights_store_keeps(
+    frontal_face, shared_path, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path))
+    network = shared_path("weights/yunet_n_640_640.onnx")
+    (info,) = YunetDetector.named_weights()
+    assert info.path is None
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / info.file).write_bytes(network.read_bytes())
+    stored, named = make_detector("yunet"), make_detector(f"yunet[model={network}]")
+    np.testing.assert_array_equal(stored.detect(frontal_face)[0], named.detect(frontal_face)[0])
+    assert stored.identity() == named.identity()
 
 
 def test_a_missing_network_is_named(tmp_path):

@@ -23,7 +23,7 @@ def predict(
     source: Annotated[
         str,
         typer.Argument(
-            help="Picture, folder of pictures, video, or camera: 0 or camera:0.",
+            help="Picture, folder of pictures, video, or camera: 0, camera:0 or /dev/video0.",
             metavar="IMAGE|FOLDER|VIDEO|CAMERA",
             show_default=False,
         ),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["weights"]
 
-weights = typer.Typer(help="Weights that methods know by name: list, fetch, add, verify.")
+weights = typer.Typer(help="Weights of methods and detectors by name: list, fetch, add, verify.")
 
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file with further methods.")
@@ -110,7 +110,8 @@ def verify(plugin: Plugins = None) -> None:
 
 
 def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
-    """Named weights of all methods; a broken plugin is named and passed over."""
+    """Named weights of all methods and detectors; a broken plugin is named and passed over."""
+    from hpbench.detectors import DETECTORS
     from hpbench.errors import HpbenchError
     from hpbench.registry import METHODS
 
@@ -121,4 +122,7 @@ def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
             known[method] = list(METHODS.load(method, files).named_weights())
         except HpbenchError as error:
             typer.echo(f"{method}: cannot be used: {error}", err=True)
+    for name, detector in DETECTORS.items():
+        if detector.named_weights():
+            known[name] = list(detector.named_weights())
     return known

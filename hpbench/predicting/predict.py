@@ -476,7 +476,7 @@ class Summary:
             raise ImageError(f"{source}: no picture in it can be read: {self.first_problem}")
         raise DataError(
             f"{source}: no face found by {boxes}; try --boxes dlib[upsample=1] for small faces "
-            "or --boxes yunet[model=FILE] for profiles"
+            "or --boxes yunet for profiles"
         )
 
     def lines(self, methods: Sequence[str], word: str) -> list[str]:

@@ -397,5 +397,5 @@ def _plan_folder(out: Path, source: Source, draws: bool, table_kind: TableKind) 
         return OutputPlan(table=table, table_kind=table_kind)
     if source.fps is None:
         return OutputPlan(table=table, table_kind=table_kind, pictures=out)
-    stem = source.name.replace(":", "") if source.live else Path(source.name).stem
+    stem = "camera" if source.live else Path(source.name).stem
     return OutputPlan(table=table, table_kind=table_kind, video=out / f"{stem}_pose.mp4")

@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".m
 DEFAULT_FPS = 25.0
 """Frames per second where a video or camera does not say."""
 
-_CAMERA = re.compile(r"(?:camera:)?(\d+)")
+_CAMERA = re.compile(r"(?:camera:)?(\d+|/dev/\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ class LiveCamera(Source):
 
     Parameters
     ----------
-    index : int
-        As the system counts them, from 0.
+    place : int or str
+        As the system counts cameras, from 0; or a device such as ``/dev/video2``.
 
     Raises
     ------
@@ -157,23 +157,32 @@ class LiveCamera(Source):
 
     live = True
 
-    def __init__(self, index: int) -> None:
-        super().__init__(f"camera:{index}", None)
-        self.index = index
-        with _opened(index) as capture:
+    def __init__(self, place: int | str) -> None:
+        super().__init__(f"camera:{place}", None)
+        self.place = place
+        with _opened(place) as capture:
             if not capture.isOpened() or not capture.read()[0]:
                 raise DataError(
-                    f"camera {index}: cannot be opened; is it plugged in, free and readable? "
-                    "Cameras count from 0"
+                    f"camera {place}: cannot be opened; is it plugged in, free and readable? "
+                    f"{_cameras_in_words()}"
                 )
             self.fps = _rate(capture)
 
     def frames(self) -> Iterator[Frame]:
         """Frames as they come, without end."""
-        with _opened(self.index) as capture:
+        with _opened(self.place) as capture:
             start = time.perf_counter()
             for number, image in enumerate(_images(capture)):
                 yield Frame(self.name, image, number=number, time_s=time.perf_counter() - start)
+
+
+def _cameras_in_words() -> str:
+    devices = sorted(str(path) for path in Path("/dev").glob("video*"))
+    if devices:
+        return f"This machine has {', '.join(devices)}"
+    return (
+        "This machine shows no camera below /dev" if Path("/dev").is_dir() else "They count from 0"
+    )
 
 
 def open_source(text: str) -> Source:
@@ -182,8 +191,8 @@ def open_source(text: str) -> Source:
     Parameters
     ----------
     text : str
-        A picture, a folder, a video, or a camera as ``0`` or ``camera:0``. What exists as a
-        file is a file.
+        A picture, a folder, a video, or a camera as ``0``, ``camera:0`` or ``/dev/video0``.
+        What exists as a file is a file.
 
     Returns
     -------
@@ -198,8 +207,8 @@ def open_source(text: str) -> Source:
     """
     path = Path(text).expanduser()
     camera = _CAMERA.fullmatch(text.strip())
-    if camera and not path.exists():
-        return LiveCamera(int(camera[1]))
+    if camera and (not path.exists() or path.is_char_device()):
+        return LiveCamera(int(camera[1]) if camera[1].isdecimal() else camera[1])
     if not path.exists():
         raise DataError(f"{text}: no such picture, folder or video")
     if path.is_dir():

@@ -313,10 +313,17 @@ def test_what_is_no_source_is_refused(tmp_path, name, message, kind):
 
 
 @pytest.mark.skipif(any(Path("/dev").glob("video*")), reason="this machine has a camera")
-@pytest.mark.parametrize("text", ["0", "camera:0"])
-def test_camera_that_is_not_there_is_refused(text):
-    with pytest.raises(DataError, match="camera 0: cannot be opened"):
+@pytest.mark.parametrize(
+    ("text", "place"), [("0", "0"), ("camera:0", "0"), ("/dev/video7", "/dev/video7")]
+)
+def test_camera_that_is_not_there_is_refused(text, place):
+    with pytest.raises(DataError, match=f"camera {place}: cannot be opened.*no camera below /dev"):
         open_source(text)
+
+
+def test_device_that_is_no_camera_is_refused():
+    with pytest.raises(DataError, match="camera /dev/null: cannot be opened"):
+        open_source("/dev/null")
 
 
 @pytest.mark.skipif(any(Path("/dev").glob("video*")), reason="this machine has a camera")
