@@ -107,7 +107,8 @@ def test_yunet_finds_the_file_that_the_weights_store_keeps(
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / info.file).write_bytes(network.read_bytes())
     stored, named = make_detector("yunet"), make_detector(f"yunet[model={network}]")
-    np.testing.assert_array_equal(stored.detect(frontal_face)[0], named.detect(frontal_face)[0])
+    image, _ = frontal_face
+    np.testing.assert_array_equal(stored.detect(image)[0], named.detect(image)[0])
     assert stored.identity() == named.identity()
 
 

@@ -180,9 +180,7 @@ def _cameras_in_words() -> str:
     devices = sorted(str(path) for path in Path("/dev").glob("video*"))
     if devices:
         return f"This machine has {', '.join(devices)}"
-    return (
-        "This machine shows no camera below /dev" if Path("/dev").is_dir() else "They count from 0"
-    )
+    return "Cameras count from 0; this machine shows none below /dev"
 
 
 def open_source(text: str) -> Source:

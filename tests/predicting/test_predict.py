@@ -317,7 +317,7 @@ def test_what_is_no_source_is_refused(tmp_path, name, message, kind):
     ("text", "place"), [("0", "0"), ("camera:0", "0"), ("/dev/video7", "/dev/video7")]
 )
 def test_camera_that_is_not_there_is_refused(text, place):
-    with pytest.raises(DataError, match=f"camera {place}: cannot be opened.*no camera below /dev"):
+    with pytest.raises(DataError, match=f"camera {place}: cannot be opened.*shows none below /dev"):
         open_source(text)
 
 
