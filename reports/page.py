@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hpbench.errors import HpbenchError
-from hpbench.reports import plots
 from hpbench.reports.content import Content, Section
+from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.faces import embedded_faces
 from hpbench.reports.series import pareto_points
 from hpbench.reports.worst import worst_faces
@@ -40,9 +37,7 @@ def write_page(content: Content) -> Path:
         "labels": content.labels,
         "angles": ["Yaw", "Pitch", "Roll", "Mean", "Geodesic"],
         "plots": {
-            f"{key}-{name}": json.loads(figure.to_json())
-            for key, figures in drawn.items()
-            for name, figure in figures.items()
+            f"{key}-{name}": plot for key, plots in drawn.items() for name, plot in plots.items()
         },
         "sections": {
             section.key: {
@@ -103,28 +98,43 @@ def _json_in_html(data: Json) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def section_plots(content: Content, section: Section) -> dict[str, go.Figure]:
-    """Interactive figures of a data set, by name."""
+def section_plots(content: Content, section: Section) -> dict[str, Json]:
+    """Interactive figures of a data set for Plotly in the browser, by name."""
     dataset, styles = section.scores, content.styles
-    drawings: dict[str, Callable[[], go.Figure]] = {}
+    drawings: dict[str, Drawing] = {}
     if any(result["images"]["scored"] for result in section.results):
-        drawings["histogram"] = partial(plots.histogram_plot, dataset, styles)
-        drawings["ced"] = partial(plots.ced_plot, dataset, styles)
+        drawings["histogram"] = _plot("histogram_plot", dataset, styles)
+        drawings["ced"] = _plot("ced_plot", dataset, styles)
         yaw_known = np.isfinite(dataset.angles_deg[:, 0])
         if yaw_known.any():
-            drawings["yaw"] = partial(plots.yaw_plot, dataset, styles)
-            drawings["scatter"] = partial(plots.scatter_plot, dataset, styles)
+            drawings["yaw"] = _plot("yaw_plot", dataset, styles)
+            drawings["scatter"] = _plot("scatter_plot", dataset, styles)
         if (yaw_known & np.isfinite(dataset.angles_deg[:, 1])).any():
-            drawings["map"] = partial(plots.map_plot, dataset, styles)
+            drawings["map"] = _plot("map_plot", dataset, styles)
     if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
-        drawings["runtime"] = partial(plots.runtime_plot, section.results, styles)
+        drawings["runtime"] = _plot("runtime_plot", section.results, styles)
     if len(pareto_points(section.results)) > 1:
-        drawings["pareto"] = partial(plots.pareto_plot, section.results, styles)
+        drawings["pareto"] = _plot("pareto_plot", section.results, styles)
     if section.curves:
-        drawings["robustness"] = partial(plots.level_plot, section.curves, styles)
+        drawings["robustness"] = _plot("level_plot", section.curves, styles)
     if section.swept:
-        drawings["sweep"] = partial(plots.level_plot, section.swept, styles)
-    return {name: draw() for name, draw in drawings.items()}
+        drawings["sweep"] = _plot("level_plot", section.swept, styles)
+    return {name: _plotted(drawing) for name, drawing in drawings.items()}
+
+
+def _plot(function: str, *arguments: Any) -> Drawing:
+    return Drawing("hpbench.reports.plots", function, arguments)
+
+
+def _plotted(drawing: Drawing) -> Json:
+    """A figure made now, or by an earlier report from the same numbers."""
+    key = drawing.key()
+    content = kept(key, ".json")
+    if content is None:
+        content = drawing().to_json().encode()
+        keep(key, ".json", content)
+    plot: Json = json.loads(content)
+    return plot
 
 
 def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> Json:

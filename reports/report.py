@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from hpbench.errors import DataError, UsageError
-from hpbench.reports import figures, latex, markdown
+from hpbench.reports import latex, markdown
 from hpbench.reports.content import Content, Section, gather
+from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.page import write_page
 from hpbench.reports.series import pareto_points
 from hpbench.reports.tables import head
@@ -105,31 +105,58 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     written = {}
     for name, draw in section_figures(content, section).items():
-        png = figures.save(draw, folder / f"{section.key}_{name}")
+        png = _write_figure(draw, folder / f"{section.key}_{name}")
         written[name] = png.relative_to(content.folder).as_posix()
     return written
 
 
-def section_figures(content: Content, section: Section) -> dict[str, Callable[[], Figure]]:
+def _write_figure(drawing: Drawing, stem: Path) -> Path:
+    """Write ``stem.png`` and ``stem.svg``, drawn now or by an earlier report from the same numbers.
+
+    Returns
+    -------
+    Path
+        The PNG.
+    """
+    key = drawing.key()
+    paths = {suffix: stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")}
+    found = {suffix: kept(key, suffix) for suffix in paths}
+    if any(content is None for content in found.values()):
+        from hpbench.reports.figures import save
+
+        save(drawing, stem)
+        for suffix, path in paths.items():
+            keep(key, suffix, path.read_bytes())
+    else:
+        for suffix, path in paths.items():
+            path.write_bytes(found[suffix] or b"")
+    return paths[".png"]
+
+
+def section_figures(content: Content, section: Section) -> dict[str, Drawing]:
     """Still figures of a data set that its results are enough for, by name; not drawn yet."""
-    drawings: dict[str, Callable[[], Figure]] = {}
+    drawings: dict[str, Drawing] = {}
     if any(result["images"]["scored"] for result in section.results):
         dataset, styles = section.scores, content.styles
-        drawings["histogram"] = partial(figures.histogram_figure, dataset, styles)
-        drawings["ced"] = partial(figures.ced_figure, dataset, styles)
+        drawings["histogram"] = _figure("histogram_figure", dataset, styles)
+        drawings["ced"] = _figure("ced_figure", dataset, styles)
         if any(one["mae_mean"] is not None for r in section.results for one in r["by_abs_yaw"]):
-            drawings["yaw"] = partial(figures.error_by_yaw_figure, dataset, styles)
+            drawings["yaw"] = _figure("error_by_yaw_figure", dataset, styles)
         if np.isfinite(dataset.angles_deg[:, :2]).all(axis=1).any():
-            drawings["map"] = partial(figures.heat_map_figure, dataset, styles)
+            drawings["map"] = _figure("heat_map_figure", dataset, styles)
     if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
-        drawings["runtime"] = partial(figures.runtime_figure, section.results, content.styles)
+        drawings["runtime"] = _figure("runtime_figure", section.results, content.styles)
     if len(pareto_points(section.results)) > 1:
-        drawings["pareto"] = partial(figures.pareto_figure, section.results, content.styles)
+        drawings["pareto"] = _figure("pareto_figure", section.results, content.styles)
     if section.curves:
-        drawings["robustness"] = partial(figures.level_figure, section.curves, content.styles)
+        drawings["robustness"] = _figure("level_figure", section.curves, content.styles)
     if section.swept:
-        drawings["sweep"] = partial(figures.level_figure, section.swept, content.styles)
+        drawings["sweep"] = _figure("level_figure", section.swept, content.styles)
     return drawings
+
+
+def _figure(function: str, *arguments: Any) -> Drawing:
+    return Drawing("hpbench.reports.figures", function, arguments)
 
 
 def write_csv(content: Content) -> Path:
