@@ -215,17 +215,28 @@ def _train(
     sources = [_source(item, settings, settings.out_of_range, plugins) for item in data]
     checks = [_source(item, settings, "drop", plugins) for item in validate]
     names = [part.strip() for part in words["trained_on"].split(",") if part.strip()]
-    domains = {source.dataset.card.domain for source in sources} - {"unknown"}
     card = WeightsCard(
         name=words["name"] or out.name,
         summary=words["summary"],
         licence=words["licence"],
         backbone=settings.backbone,
         trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
-        trained_domains=tuple(sorted(domains)),
+        trained_domains=_domains(sources, names, plugins),
     )
     weights = run_training(sources, checks, settings, augmentation, card, out, resume, typer.echo)
     typer.echo(f'{weights}  use it with: hpbench run --methods "{_spec(settings, weights)}"')
+
+
+def _domains(
+    sources: Sequence[Source], names: Sequence[str], plugins: Sequence[Path]
+) -> tuple[str, ...]:
+    """Photos or renders: what the data sets are, and those whose pictures a table holds."""
+    from hpbench.registry import DATASETS
+
+    known = DATASETS.plugins(plugins)
+    cards = [source.dataset.card for source in sources]
+    cards += [DATASETS.load(name, plugins).card for name in names if name in known]
+    return tuple(sorted({card.domain for card in cards} - {"unknown"}))
 
 
 def _source(

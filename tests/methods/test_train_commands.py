@@ -55,6 +55,18 @@ def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
     assert method.card().trained_on == ("table",)
 
 
+def test_card_has_the_domains_of_the_data_sets_whose_pictures_a_table_holds(table, tmp_path):
+    out = tmp_path / "out"
+    invoke(
+        "train", "hopenet", "--data", f"table={table}", "--out", out, *TINY,
+        "--trained-on", "synthetic,pointing04,my-own",
+    )  # fmt: skip
+    method = make_method(f"hopenet[weights={out / 'hopenet.safetensors'}]")
+    method.load()
+    assert method.card().trained_on == ("synthetic", "pointing04", "my-own")
+    assert method.card().trained_domains == ("photo", "render")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
