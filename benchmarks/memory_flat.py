@@ -1,4 +1,4 @@
-"""Peak memory of a whole run over 2,000 and over 20,000 images.
+"""Peak memory of a whole ``hpbench run``, report included, over 2,000 and over 20,000 images.
 
 python benchmarks/memory_flat.py AFLW2000_DIR [--methods constant] [--images 2000 20000]
 """
@@ -18,9 +18,11 @@ from repeat import repeat_aflw2000
 MEASURED = """
 import sys
 from pathlib import Path
-from hpbench.api import run
-methods, folder, out = sys.argv[1:]
-run(methods, "aflw2000", {"aflw2000": folder}, out, device="cpu", timing="off", fresh=True)
+from hpbench.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
 status = Path("/proc/self/status").read_text()
 print([line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")][0])
 """
@@ -34,15 +36,17 @@ def main() -> None:
     arguments = parser.parse_args()
     peaks: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
+        os.environ["HPBENCH_CACHE"] = f"{temporary}/cache"
         for images in arguments.images:
             folder = Path(temporary) / f"data-{images}"
             repeat_aflw2000(arguments.folder, folder, images)
-            out = Path(temporary) / f"run-{images}"
+            command = [
+                sys.executable, "-c", MEASURED, "run", "--methods", arguments.methods,
+                "--datasets", "aflw2000", "--data", f"aflw2000={folder}", "--device", "cpu",
+                "--timing", "off", "--fresh", "--out", f"{temporary}/run-{images}",
+            ]  # fmt: skip
             start = perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-c", MEASURED, arguments.methods, str(folder), str(out)],
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
             seconds = perf_counter() - start
             peaks.append(int(done.stdout.split()[-1]) / 1024)
             print(

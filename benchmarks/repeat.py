@@ -1,10 +1,12 @@
-"""A big AFLW2000 folder made of links to a small one, for runs that need many images."""
+"""Big data sets made of links to small ones, for runs that need many images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["repeat_aflw2000"]
+import pandas as pd
+
+__all__ = ["repeat_aflw2000", "repeat_renders"]
 
 
 def repeat_aflw2000(source: Path, target: Path, images: int) -> None:
@@ -17,3 +19,17 @@ def repeat_aflw2000(source: Path, target: Path, images: int) -> None:
             link = target / f"image{number:06d}{suffix}"
             if not link.is_symlink():
                 link.symlink_to(picture.with_suffix(suffix))
+
+
+def repeat_renders(source: Path, target: Path, images: int) -> None:
+    """Fill `target` with `images` links to pictures that ``hpbench render`` wrote to `source`."""
+    labels = pd.read_parquet(source / "labels.parquet")
+    rounds = -(-images // len(labels))
+    repeated = pd.concat([labels] * rounds, ignore_index=True)[:images]
+    (target / "images").mkdir(parents=True, exist_ok=True)
+    names = [
+        f"images/{number:07d}{Path(name).suffix}" for number, name in enumerate(repeated["image"])
+    ]
+    for name, picture in zip(names, repeated["image"], strict=True):
+        (target / name).symlink_to((source / picture).resolve())
+    repeated.assign(image=names).to_parquet(target / "labels.parquet", index=False)

@@ -1,0 +1,83 @@
+"""Records that wait on disk are the records, and do not fill the memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpbench.dataset import Label, Record
+from hpbench.running.records import CHUNK_RECORDS, ChosenRecords, LazyRecords
+
+
+def records(count: int):
+    for number in range(count):
+        yield Record(
+            f"face {number}",
+            Path("pictures.zip"),  # pathlib keeps a table of the names of all files
+            Label.from_angles(number % 90, 0.5, float("nan")),
+            box_xyxy=np.array([0.0, 0.0, number, 1.0]),
+            landmarks_xy=np.random.default_rng(number).random((68, 2)),
+            factors={"light": "lamp"},
+        )
+
+
+def test_records_come_back_as_they_were():
+    count = 2 * CHUNK_RECORDS + 3
+    lazy = LazyRecords(lambda: records(count))
+    assert len(lazy) == count
+    for one, expected in zip(lazy, records(count), strict=True):
+        assert (one.image_id, one.image_path) == (expected.image_id, expected.image_path)
+        np.testing.assert_array_equal(one.landmarks_xy, expected.landmarks_xy)
+        np.testing.assert_array_equal(one.label.angles_deg, expected.label.angles_deg)
+        assert one.label.R_cam is None and one.factors == expected.factors
+
+
+def test_records_are_found_by_place():
+    lazy = LazyRecords(lambda: records(600))
+    assert [lazy[k].image_id for k in (599, 0, 255, 256, -1)] == [
+        "face 599", "face 0", "face 255", "face 256", "face 599",
+    ]  # fmt: skip
+    assert [one.image_id for one in lazy[254:258]] == [f"face {k}" for k in range(254, 258)]
+    with pytest.raises(IndexError):
+        lazy[600]
+
+
+def test_records_are_read_once_and_only_when_asked_for():
+    calls = []
+
+    def load():
+        calls.append("load")
+        return records(3)
+
+    lazy = LazyRecords(load)
+    assert not calls
+    assert [len(lazy), len(list(lazy)), len(list(lazy))] == [3, 3, 3]
+    assert calls == ["load"]
+
+
+def test_chosen_records_are_those_at_the_places():
+    chosen = ChosenRecords(LazyRecords(lambda: records(500)), np.array([2, 3, 400]))
+    assert [one.image_id for one in chosen] == ["face 2", "face 3", "face 400"]
+    assert [one.image_id for one in chosen[1:]] == ["face 3", "face 400"]
+    assert len(chosen) == 3 and chosen[-1].image_id == "face 400"
+
+
+def peak_bytes(count: int) -> int:
+    """Most memory that Python holds while all records are gone through twice."""
+    lazy = LazyRecords(lambda: records(count))
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            for _ in lazy:
+                pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_three_times_the_records_need_no_more_memory():
+    few = 5 * CHUNK_RECORDS  # more than what waits in memory
+    assert peak_bytes(3 * few) < 1.1 * peak_bytes(few)
