@@ -333,10 +333,14 @@ def read_card(path: Path) -> NetworkCard:
 
 def _first_error(error: ValidationError) -> str:
     """One line on the first thing that is wrong, with the nearest known key for a misspelt one."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # a misspelt key is also reported as a missing one, which does not show what to mend
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     # pydantic puts the kind of the output between 'output' and its key
     parts = [str(part) for part in first["loc"] if part not in _OUTPUTS]
     where = ".".join(parts) or "card"
+    if first["type"] == "union_tag_invalid":
+        return f"'{where}.kind' is unknown; {suggest(first['ctx']['tag'], map(str, _OUTPUTS))}"
     if first["type"] == "missing":
         return f"'{where}' is missing"
     if first["type"] == "extra_forbidden":

@@ -231,12 +231,14 @@ def test_short_form_and_long_form_are_the_same_method(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("licence = ", "license = ", "'licence' is missing"),
-        ("width = 8", "widht = 8\nwidth = 8", "'input.widht' is not known; did you mean 'width'"),
+        ('licence = "MIT"', "", "'licence' is missing"),
+        ("licence = ", "license = ", "'license' is not known; did you mean 'licence'"),
+        ("width = 8", "widht = 8", "'input.widht' is not known; did you mean 'width'"),
         ('unit = "deg"', 'units = "deg"\nunit = "deg"', "did you mean 'unit'"),
         ('unit = "deg"', 'unit = "grad"', "'output.unit'.*'deg' or 'rad'"),
         ('"pitch", ', '"yaw", ', "yaw, pitch and roll once each"),
-        ('"angles"', '"quaternion"', "'output'"),
+        ('"angles"', '"angels"', "'output.kind' is unknown; did you mean 'angles'"),
+        ('"angles"', '"quaternion"', "'output.kind' is unknown; known: 6d, angles"),
         ('rule = "box"', 'rule = "margin"', "rule 'margin' needs k"),
         ("std = 1.0", "std = [1.0, 0.0, 1.0]", "std has to be above 0"),
         ('file = "probe.onnx"', 'url = "https://x/y.onnx"', "needs its sha256"),
