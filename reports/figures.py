@@ -222,13 +222,18 @@ def runtime_figure(results: list[Json], styles: Styles) -> Figure:
             f"{shown} ms", (max(total["p95"], start[place]), place), xytext=(6, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.set_yticks(places, [styles[result["method_spec"]].label for result in timed])
+    axes.set_yticks(places, [_lines(styles[result["method_spec"]].label) for result in timed])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("milliseconds per face, one at a time (number: median of the total)")
     axes.set_xlim(0.0, 1.15 * max([*slowest, *start]))
     _legend_below(figure, axes, 4)
     return figure
+
+
+def _lines(label: str) -> str:
+    """Name of a method where it has little room."""
+    return "\n".join(words.wrapped(label, 26))
 
 
 def _legend_below(figure: Figure, axes: Axes, entries: int) -> None:
@@ -252,7 +257,7 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.pcolormesh(
             one.yaw_edges, one.pitch_edges, one.mean_deg, cmap="viridis", vmin=0.0, vmax=highest
         )
-        panel.set_title(styles[method.spec].label, fontsize=9)
+        panel.set_title(_lines(styles[method.spec].label), fontsize=9)
         panel.grid(visible=False)
         panel.set_facecolor("#f0f0f0")
         panel.set_xlabel("true yaw")
@@ -296,7 +301,7 @@ def pareto_figure(results: list[Json], styles: Styles) -> Figure:
             markeredgecolor=style.colour, markeredgewidth=1.8,
             color=style.colour if point.coverage == 1.0 else "white",
         )  # fmt: skip
-        shown = style.label
+        shown = _lines(style.label)
         if point.coverage < 1.0:
             shown += f" ({words.percent(point.coverage)} answered)"
         axes.annotate(

@@ -182,7 +182,7 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     rows = -(-len(methods) // columns)
     figure = make_subplots(
         rows, columns, shared_xaxes=True, shared_yaxes=True,
-        subplot_titles=[html.escape(styles[method.spec].label) for method in methods],
+        subplot_titles=[_lines(styles[method.spec].label) for method in methods],
     )  # fmt: skip
     for place, method in enumerate(methods):
         one = error_map(dataset, method)
@@ -201,13 +201,15 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     )
     figure.update_xaxes(title_text="true yaw", row=rows)
     figure.update_yaxes(title_text="true pitch", col=1)
-    return _finish(figure, 100 + 260 * rows)
+    lines = max(_lines(styles[method.spec].label).count("<br>") for method in methods)
+    _finish(figure, 100 + 260 * rows + 18 * lines)
+    return figure.update_layout(margin_t=40 + 18 * lines)
 
 
 def runtime_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
     """Median time per face by stage."""
     timed = [one for one in results if one["runtime_ms"]["total"]["p50"] is not None]
-    names = [html.escape(styles[one["method_spec"]].label) for one in timed]
+    names = [_lines(styles[one["method_spec"]].label) for one in timed]
     figure = go.Figure()
     for stage, colour in STAGE_COLOURS.items():
         medians = [one["runtime_ms"][stage]["p50"] for one in timed]
@@ -305,6 +307,11 @@ def _line(style: MethodStyle, first: bool = True) -> Json:
 def _list(values: npt.NDArray[Any]) -> list[float | None]:
     """Numbers for JSON, to a thousandth; NaN is a gap."""
     return [round(float(v), 3) if np.isfinite(v) else None for v in values]
+
+
+def _lines(label: str) -> str:
+    """Name of a method where it has little room, as Plotly's kind of HTML."""
+    return "<br>".join(html.escape(line) for line in words.wrapped(label, 20))
 
 
 def _finish(figure: go.Figure, height: int) -> go.Figure:

@@ -24,6 +24,7 @@ __all__ = [
     "share",
     "short_labels",
     "slug",
+    "wrapped",
 ]
 
 NOTHING = "-"
@@ -116,6 +117,27 @@ def join(words: Iterable[str]) -> str:
 def slug(text: str) -> str:
     """Form of a name that is safe in a file name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of a long name, broken after brackets, commas and the like.
+
+    Examples
+    --------
+    >>> wrapped("hopenet[weights=lite,runtime=onnx]", 18)
+    ['hopenet[weights=', 'lite,runtime=onnx]']
+    """
+    pieces = [
+        piece[start : start + width]
+        for piece in re.findall(r"[^\s\[,=_/-]*[\s\[,=_/-]?", text)
+        for start in range(0, len(piece), width)
+    ]
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines
 
 
 def short_labels(specs: Sequence[str]) -> dict[str, str]:

@@ -132,13 +132,44 @@
     });
   }
 
+  // On a touch screen a drag has to scroll the page, and buttons would lie on the titles.
+  const touch = matchMedia("(pointer: coarse), (max-width: 40rem)").matches;
+
+  // Room for the legend below: Plotly sets its entries in columns as wide as the widest.
+  function layoutOf(name, traces, width) {
+    const base = data.plots[name].layout;
+    const named = traces.filter((one) => one.name && one.showlegend !== false && one.visible !== false);
+    const entries = [...new Set(named.map((one) => one.name))];
+    const widest = Math.max(1, ...entries.map((entry) => 50 + 7 * entry.length));
+    const rows = Math.ceil(entries.length / Math.max(1, Math.floor(width / widest)));
+    const below = 20 * Math.max(0, rows - 1);
+    const margin = { ...base.margin, b: base.margin.b + below };
+    const layout = { ...base, margin, height: base.height + below };
+    if (touch) layout.dragmode = false;
+    return layout;
+  }
+
   function draw(place, methods) {
     const name = place.dataset.plot;
     const buttons = [["zoom2d", "pan2d", "resetScale2d", "toImage"]];
     const settings = { responsive: true, displaylogo: false, modeBarButtons: buttons };
+    if (touch) settings.displayModeBar = false;
     const first = !place.classList.contains("js-plotly-plot");
-    Plotly.react(place, filteredTraces(name, methods), { ...data.plots[name].layout }, settings);
+    const traces = filteredTraces(name, methods);
+    Plotly.react(place, traces, layoutOf(name, traces, place.clientWidth), settings);
     if (first && name.endsWith("-scatter")) watch(place, name.slice(0, -"-scatter".length));
+  }
+
+  function fitToPaper() {
+    for (const place of document.querySelectorAll(".js-plotly-plot")) {
+      Plotly.relayout(place, { width: 980 });
+    }
+  }
+
+  function fitToScreen() {
+    for (const place of document.querySelectorAll(".js-plotly-plot")) {
+      Plotly.relayout(place, { width: null, autosize: true });
+    }
   }
 
   // --- faces --------------------------------------------------------------------------------
@@ -209,6 +240,8 @@
 
   makeSortable(document);
   fillGalleries();
+  addEventListener("beforeprint", fitToPaper);
+  addEventListener("afterprint", fitToScreen);
   filters.addEventListener("input", update);
   filters.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("input", (event) => {

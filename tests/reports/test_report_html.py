@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hpbench.api import _Silent
 from hpbench.reports import write_report
+from hpbench.running.runner import RunSpec
+from hpbench.running.runner import run as _run
 
 EVIL = "m[k=<img src=x onerror=alert(1)>]"
 
@@ -101,30 +104,44 @@ return found;
 """
 
 
-@pytest.fixture(scope="module")
-def browsed(page, tmp_path_factory) -> dict:
-    """What a script finds in the page on a narrow screen, and the browser's log."""
-    folder = tmp_path_factory.mktemp("browser")
+OUTER = """<!DOCTYPE html><html><body><iframe src="{name}" width="{width}" height="900"></iframe>
+<script>addEventListener("message", ({{ data }}) => {{
+  const out = document.createElement("pre"); out.id = "probe"; out.textContent = data;
+  document.body.append(out);
+}});</script></body></html>"""
+
+
+def browse(page: Path, folder: Path, probe: str, width_px: int) -> dict:
+    """What a script finds in the page on a screen of some width, and the browser's log.
+
+    The page is shown in a frame, because a window has no width below 500 pixels.
+    """
     script = (
-        "<script>addEventListener('load', () => setTimeout(() => {"
-        "const out = document.createElement('pre'); out.id = 'probe';"
-        f"try {{ out.textContent = JSON.stringify((() => {{ {PROBE} }})()); }}"
-        "catch (error) { out.textContent = JSON.stringify({ error: String(error) }); }"
-        "document.body.append(out); }, 500));</script></body>"
+        "<script>addEventListener('load', () => setTimeout(() => { let found;"
+        f"try {{ found = (() => {{ {probe} }})(); }}"
+        "catch (error) { found = { error: `${error}` }; }"
+        "Promise.resolve(found).then((one) => parent.postMessage(JSON.stringify(one), '*'));"
+        " }, 500));</script></body>"
     )
-    probed = folder / "probed.html"
     text = page.read_text(encoding="utf-8")
-    probed.write_text(text.replace("</body>\n</html>", f"{script}</html>"), encoding="utf-8")
+    inner, outer = folder / "inner.html", folder / "outer.html"
+    inner.write_text(text.replace("</body>\n</html>", f"{script}</html>"), encoding="utf-8")
+    outer.write_text(OUTER.format(name=inner.name, width=width_px), encoding="utf-8")
     done = subprocess.run(
         [
-            CHROMIUM, *OPTIONS, "--enable-logging=stderr", "--window-size=500,900",
-            f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{probed}",
+            CHROMIUM, *OPTIONS, "--enable-logging=stderr", "--window-size=1200,1000",
+            f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{outer}",
         ],
         capture_output=True, text=True, timeout=180, check=True,
     )  # fmt: skip
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found is not None, done.stdout[-2000:]
+    assert found is not None, done.stdout[-2000:] + done.stderr[-2000:]
     return json.loads(html.unescape(found[1])) | {"log": done.stderr}
+
+
+@pytest.fixture(scope="module")
+def browsed(page, tmp_path_factory) -> dict:
+    return browse(page, tmp_path_factory.mktemp("browser"), PROBE, 1000)
 
 
 @in_browser
@@ -154,9 +171,75 @@ def test_yaw_filter_narrows_the_errors_and_the_points(browsed) -> None:
     assert browsed["widestYaw"] <= 30
 
 
+LONG = "frontal_by_a_name_that_is_much_longer_than_the_screen_of_any_phone_is_wide"
+FRONTAL = f"""
+import numpy as np
+from hpbench.method import Method, MethodCard
+
+class Frontal(Method):
+    name = "{LONG}"
+    summary = "for a test"
+    def card(self): return MethodCard(name=self.name, title="frontal")
+    def prepare(self, face): return face
+    def infer(self, batch): return batch
+    def decode(self, output): return [np.eye(3) for _ in output]
+"""
+
+POINTER = """
+const found = {};
+found.width = [document.documentElement.scrollWidth, innerWidth];
+found.gallery = document.querySelectorAll(".gallery .face image").length;
+const scatter = document.querySelector("[data-plot=sample-scatter]");
+const { xaxis, yaxis } = scatter._fullLayout;
+const surface = scatter.querySelector(".nsewdrag");
+const { left, top } = surface.getBoundingClientRect();
+const pointer = {
+  clientX: left + xaxis.l2p(scatter.data[0].x[0]), clientY: top + yaxis.l2p(scatter.data[0].y[0]),
+  bubbles: true,
+};
+surface.dispatchEvent(new MouseEvent("mousemove", pointer));
+return new Promise((show) => setTimeout(() => {
+  const hovered = document.querySelector("[data-hovered=sample]");
+  found.image = scatter.data[0].customdata[0];
+  found.words = hovered.textContent;
+  found.picture = hovered.querySelector("image")?.getAttribute("href").slice(0, 22);
+  found.ends = [...hovered.querySelectorAll("line")].map((line) =>
+    [Number(line.getAttribute("x2")), Number(line.getAttribute("y2"))]);
+  show(found);
+}, 1000));
+"""
+
+
+@pytest.fixture(scope="module")
+def pointed(tmp_path_factory) -> dict:
+    """What the pointer shows on a report of the embedded sample, on a phone."""
+    folder = tmp_path_factory.mktemp("sample")
+    plugin = folder / "plugin.py"
+    plugin.write_text(FRONTAL, encoding="utf-8")
+    spec = RunSpec(methods=LONG, plugins=(plugin,), limit=8, timing="off", device="cpu", workers=1)
+    run = _run(spec, folder / "run", _Silent())
+    (page,) = write_report(run, ["html"])
+    return browse(page, folder, POINTER, 390)
+
+
 @in_browser
-def test_page_is_no_wider_than_a_narrow_screen(browsed) -> None:
-    content, window = browsed["width"]
+def test_pointer_shows_the_face_with_true_and_answered_axes(pointed) -> None:
+    assert pointed["picture"] == "data:image/jpeg;base64"
+    assert pointed["words"].startswith(pointed["image"])
+    true, answered = pointed["ends"][:3], pointed["ends"][3:]
+    assert answered == [[80, 50], [50, 80], [50, 50]]  # of a frontal head
+    assert true != answered
+
+
+@in_browser
+def test_worst_faces_are_shown(pointed) -> None:
+    assert pointed["gallery"] == 8
+
+
+@in_browser
+def test_page_is_no_wider_than_a_phone(pointed) -> None:
+    content, window = pointed["width"]
+    assert window == 390
     assert content <= window
 
 
