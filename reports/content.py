@@ -24,7 +24,7 @@ from hpbench.reports.tables import (
     unscored_table,
 )
 from hpbench.reports.worst import worst_table
-from hpbench.scoring.results import DatasetScores, load_run, score_datasets, summarise
+from hpbench.scoring.results import DatasetScores, load_run, score_datasets, summary_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     """
     tables = load_run(folder)
     run = tables.run
-    summary = summarise(tables.faces, tables.predictions, tables.timing, run)
+    summary = summary_of(tables)
     labels = words.short_labels(list(run["methods"]))
     source = _Source(run, summary, labels, _timing(folder), tables.faces, answered_again(folder))
     scores = score_datasets(tables.faces, tables.predictions, run)

@@ -30,7 +30,7 @@ from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
 from hpbench.running.runfolder import SCHEMA, RunFolder, write_json
 from hpbench.running.store import AnswerStore, content_digest, faces_key
 from hpbench.running.timing import TimingMode, TimingPass, TimingSettings, time_cells
-from hpbench.scoring.results import load_run, summarise
+from hpbench.scoring.results import load_run, summary_of
 from hpbench.spec import Spec, build_options, parse_specs, suggest
 
 __all__ = ["RunSpec", "dataset_items", "open_dataset", "resolve_device", "run"]
@@ -156,11 +156,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
         write_json(out / "timing.json", timed.summary)
         folder.finish(timed.rows, _order(cells, folder.reused_faces()))
         keep_run(store or AnswerStore(), reuse, cells, timed, folder)
-    tables = load_run(out, all_columns=False)
-    write_json(
-        out / "results.json",
-        summarise(tables.faces, tables.predictions, tables.timing, tables.run),
-    )
+    write_json(out / "results.json", summary_of(load_run(out, all_columns=False)))
     return out
 
 

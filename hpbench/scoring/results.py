@@ -5,10 +5,13 @@ Only stored rotations are read; no method runs and no picture is opened here.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,7 @@ __all__ = [
     "load_run",
     "score_datasets",
     "summarise",
+    "summary_of",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -316,6 +320,44 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
 def _count(reasons: pd.Series) -> dict[str, int]:
     """Reasons with their number, the commonest first."""
     return dict(Counter(reasons.astype(str)).most_common())
+
+
+def summary_of(tables: RunTables) -> Json:
+    """Content of ``results.json``: as it is stored if nothing it was made from has changed.
+
+    Parameters
+    ----------
+    tables : RunTables
+        As :func:`load_run` read them.
+
+    Returns
+    -------
+    dict
+        What :func:`summarise` returns, and ``made_from``.
+    """
+    made_from = _made_from(tables.folder)
+    try:
+        stored = json.loads((tables.folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = {}
+    if isinstance(stored, dict) and stored.get("made_from") == made_from:
+        return stored
+    summary = summarise(tables.faces, tables.predictions, tables.timing, tables.run)
+    return {**summary, "made_from": made_from}
+
+
+def _made_from(folder: Path) -> str:
+    """Hash over the files of a run, the code that scores them, and what that counts with."""
+    scoring = sorted(Path(__file__).parent.glob("*.py"))
+    core = Path(__file__).parents[1]
+    digest = hashlib.sha256(f"{np.__version__} {version('scipy')}".encode())
+    for file in (
+        *(folder / name for name in ("run.json", *(f"{name}.parquet" for name in _COLUMNS))),
+        *scoring, core / "rotation.py", core / "protocol.py",
+    ):  # fmt: skip
+        digest.update(file.read_bytes() if file.is_file() else b"")
+        digest.update(b"\n")
+    return digest.hexdigest()
 
 
 def summarise(

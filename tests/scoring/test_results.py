@@ -12,7 +12,7 @@ from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
 from hpbench.running.runfolder import ROTATION_COLUMNS, rotation_cells
-from hpbench.scoring.results import load_run, score_datasets, summarise
+from hpbench.scoring.results import load_run, score_datasets, summarise, summary_of
 
 NAN = float("nan")
 
@@ -312,3 +312,34 @@ def test_more_faces_than_one_block_have_the_errors_of_the_whole_array(monkeypatc
     whole = summary(faces, answers, run_json(["a"]))
     monkeypatch.setattr(hpbench.scoring.results, "_BLOCK_FACES", 3)
     assert summary(faces, answers, run_json(["a"])) == whole
+
+
+@pytest.fixture
+def stored_run(tmp_path, two_methods):
+    """A run folder with its results, as a run leaves it."""
+    from hpbench.running.runfolder import write_json
+
+    folder = write_folder(tmp_path / "run", *two_methods)
+    write_json(folder / "results.json", summary_of(load_run(folder)))
+    return folder
+
+
+def test_stored_results_are_taken_while_the_run_is_unchanged(stored_run, monkeypatch) -> None:
+    import hpbench.scoring.results
+
+    stored = json.loads((stored_run / "results.json").read_text())
+    monkeypatch.delattr(hpbench.scoring.results, "summarise")
+    assert summary_of(load_run(stored_run)) == stored
+
+
+@pytest.mark.parametrize("changed", ["answers", "results"])
+def test_results_are_computed_again_from_a_changed_run(stored_run, changed) -> None:
+    before = summary_of(load_run(stored_run))
+    if changed == "answers":
+        answers = pd.read_parquet(stored_run / "predictions.parquet")
+        answers.loc[answers["method"] == "b", list(ROTATION_COLUMNS)] = np.eye(3).ravel()
+        answers.to_parquet(stored_run / "predictions.parquet")
+        assert summary_of(load_run(stored_run))["results"] != before["results"]
+    else:
+        (stored_run / "results.json").write_text("{}")
+        assert summary_of(load_run(stored_run)) == before
