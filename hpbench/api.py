@@ -392,7 +392,7 @@ class Comparison:
     found : hpbench.reports.compare.RunComparison
         All changes, and what only one run has.
     failed : list of tuple
-        Condition, data set and method where a condition of `fail_if` holds.
+        Condition, data set and method where a condition of `fail_if` holds or cannot be judged.
     """
 
     def __init__(self, found: RunComparison, failed: Sequence[tuple[str, str, str]]) -> None:
@@ -435,7 +435,8 @@ def compare(
     run_a, run_b : path or Results
         The run to compare with, and the one that may be better or worse.
     fail_if : str or iterable of str
-        Conditions such as ``"mae>+0.2"``; where they hold is in :attr:`Comparison.failed`.
+        Conditions such as ``"mae>+0.2"``; where they hold or cannot be
+        judged is in :attr:`Comparison.failed`.
 
     Raises
     ------
@@ -451,7 +452,7 @@ def compare(
         (condition.text, change.dataset, change.method_b)
         for condition in conditions
         for change in found.changes
-        if condition.holds(change)
+        if condition.fails(change)
     ]
     return Comparison(found, failed)
 

@@ -18,7 +18,14 @@ from hpbench.scoring import metrics, statistics
 from hpbench.scoring.results import DatasetScores, MethodScores, RunTables, load_run, score_datasets
 from hpbench.spec import suggest
 
-__all__ = ["Change", "Condition", "RunComparison", "compare_runs", "parse_condition"]
+__all__ = [
+    "Change",
+    "Condition",
+    "RunComparison",
+    "compare_runs",
+    "failures",
+    "parse_condition",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -104,14 +111,51 @@ class Condition:
     value: float
     of: str
 
+    def figure(self, change: Change) -> float:
+        """What is compared with `value`; NaN where a run has no such figure."""
+        if self.of == "value":
+            return change.values_b[self.metric]
+        found = change.change(self.metric)
+        if self.of == "percent":
+            first = change.values_a[self.metric]
+            return 100.0 * found / first if first else float("nan")
+        return found
+
     def holds(self, change: Change) -> bool:
         """Whether it is true of a change; a figure that does not exist makes nothing true."""
-        found = change.values_b[self.metric]
-        if self.of != "value":
-            found = change.change(self.metric)
-        if self.of == "percent":
-            found = 100.0 * found / change.values_a[self.metric]
-        return bool(_COMPARE[self.sign](found, self.value))
+        return bool(_COMPARE[self.sign](self.figure(change), self.value))
+
+    def fails(self, change: Change) -> bool:
+        """Whether it holds, or cannot be judged because a figure is lacking."""
+        return self.holds(change) or bool(np.isnan(self.figure(change)))
+
+
+def failures(conditions: Sequence[Condition], found: RunComparison) -> list[str]:
+    """Why a comparison counts as failed, in words; nothing if it does not.
+
+    A condition also fails where it cannot be judged: a method must not pass because it fell
+    silent, was not timed, or is not in the second run any more.
+    """
+    sentences = []
+    for condition in conditions:
+        for change in found.changes:
+            if not condition.fails(change):
+                continue
+            place = f"{condition.text} on {change.dataset} for {change.method_b}"
+            if not condition.holds(change):
+                place += f" cannot be judged: {_lacking(condition, change)}"
+            sentences.append(place)
+    if conditions:
+        sentences += [one for one in found.unmatched if one.endswith("only in the first run")]
+    return sentences
+
+
+def _lacking(condition: Condition, change: Change) -> str:
+    if condition.metric == "time":
+        return "no time was measured in one of the runs"
+    if not change.faces:
+        return "no face was answered in both runs"
+    return "the first run's figure is zero or there is none"
 
 
 def parse_condition(text: str) -> Condition:

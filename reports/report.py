@@ -47,10 +47,12 @@ def write_report(
     Raises
     ------
     UsageError
-        For an unknown format.
+        For an unknown format, or none.
     DataError
         If the folder is missing, half-written, of another schema, or cannot be written.
     """
+    if not formats:
+        raise UsageError(f"no report format is named; known: {', '.join(sorted(FORMATS))}")
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 WORSE = 3
-"""Exit code when a condition of --fail-if holds."""
+"""Exit code when a condition of --fail-if holds, or cannot be judged."""
 
 
 def compare(
@@ -24,14 +24,14 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="CONDITION",
-            help="Exit with 3 if it holds for any method: mae>+0.2 (a change), time>+10% (in "
-            "percent), mae>6.16 (the second run's own). Of mae, yaw, pitch, roll, geodesic, "
-            "no_answer, time. Repeatable.",
+            help="Exit with 3 if it holds for any method or cannot be judged: mae>+0.2 (a "
+            "change), time>+10% (in percent), mae>6.16 (the second run's own). Of mae, yaw, "
+            "pitch, roll, geodesic, no_answer, time. Repeatable.",
         ),
     ] = None,
 ) -> None:
     """Compare two runs on the same faces: paired differences, with intervals and p-values."""
-    from hpbench.reports.compare import compare_runs, parse_condition
+    from hpbench.reports.compare import compare_runs, failures, parse_condition
 
     conditions = [parse_condition(text) for text in fail_if or []]
     found = compare_runs(run_a, run_b)
@@ -39,14 +39,9 @@ def compare(
         _print_change(change)
     for sentence in found.unmatched:
         typer.echo(f"not compared: {sentence}")
-    failed = [
-        (condition, change)
-        for condition in conditions
-        for change in found.changes
-        if condition.holds(change)
-    ]
-    for condition, change in failed:
-        typer.echo(f"failed: {condition.text} on {change.dataset} for {change.method_b}", err=True)
+    failed = failures(conditions, found)
+    for sentence in failed:
+        typer.echo(f"failed: {sentence}", err=True)
     if failed:
         raise typer.Exit(WORSE)
 

@@ -122,10 +122,16 @@ class RunFolder:
         except FileNotFoundError as error:
             raise DataError(f"{self.path}: no run folder (it has no run.json)") from error
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: damaged ({error})") from error
+            raise DataError(f"{path}: damaged ({error}); repeat the run") from error
         if not isinstance(run, dict) or run.get("schema") != SCHEMA:
             found = run.get("schema") if isinstance(run, dict) else None
-            raise DataError(f"{path}: schema {found}, this hpbench reads {SCHEMA}")
+            raise DataError(
+                f"{path}: schema {found}, this hpbench reads {SCHEMA}; use the hpbench that wrote "
+                "it, or repeat the run"
+            )
+        for key in ("methods", "datasets"):
+            if not isinstance(run.get(key), dict):
+                raise DataError(f"{path}: damaged (it has no '{key}'); repeat the run")
         return run
 
     def append(self, faces: Sequence[Row], predictions: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hpbench.errors import DataError, UsageError
-from hpbench.reports.compare import compare_runs, parse_condition
+from hpbench.reports.compare import compare_runs, failures, parse_condition
 
 NEAR = {"near": (1.0, 2.0, 3.0)}
 WORSE = {"near": (1.0, 2.0, 6.0)}
@@ -122,3 +122,23 @@ def test_command_exits_with_3_when_a_condition_holds(make_run) -> None:
     fine = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+2"])
     assert (worse.exit_code, fine.exit_code) == (3, 0)
     assert "mae               2.00      3.00     +1.00" in fine.output
+
+
+def test_method_does_not_pass_by_falling_silent(make_run) -> None:
+    found = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=NEAR, silent={"near": 1}))
+    assert failures([parse_condition("mae>+0.2")], found) == [
+        "mae>+0.2 on heads for near cannot be judged: no face was answered in both runs"
+    ]
+
+
+def test_time_that_was_not_measured_does_not_pass(make_run) -> None:
+    found = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=NEAR, timed=False))
+    (failed,) = failures([parse_condition("time>+10%")], found)
+    assert failed.endswith("cannot be judged: no time was measured in one of the runs")
+
+
+def test_method_that_is_gone_does_not_pass(make_run) -> None:
+    found = compare_runs(make_run("a"), make_run("b", errors=NEAR))
+    condition = parse_condition("mae>+0.2")
+    assert failures([condition], found) == ["on heads, method 'far[k=2]' is only in the first run"]
+    assert failures([], found) == []

@@ -168,6 +168,27 @@ def test_unknown_format_is_refused_with_the_known_ones(make_run) -> None:
         write_report(make_run(), ["pdf"])
 
 
+def test_no_format_at_all_is_refused(make_run) -> None:
+    with pytest.raises(UsageError, match="no report format is named"):
+        write_report(make_run(), [])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"schema": 2}', "schema 2, this hpbench reads 1; use the hpbench that wrote it"),
+        ('{"schema": 1}', "it has no 'methods'.*repeat the run"),
+        ('{"schema": 1, "methods"', "damaged .*repeat the run"),
+        ("[]", "schema None"),
+    ],
+)
+def test_run_that_cannot_be_read_is_refused_with_the_mend(make_run, content, complaint) -> None:
+    folder = make_run()
+    (folder / "run.json").write_text(content)
+    with pytest.raises(DataError, match=complaint):
+        write_report(folder)
+
+
 def test_half_written_run_is_refused(make_run) -> None:
     folder = make_run()
     (folder / "faces.parquet").unlink()
