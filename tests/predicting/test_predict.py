@@ -326,6 +326,19 @@ def test_device_that_is_no_camera_is_refused():
         open_source("/dev/null")
 
 
+def test_frames_of_a_camera_carry_the_time_they_came_at(tmp_path):
+    """OpenCV opens a file by its path as it opens a device by its path."""
+    camera = LiveCamera(str(write_video(tmp_path / "clip.mp4", [squares(10)] * 6)))
+    frames = list(camera.frames())
+    assert (camera.live, camera.total) == (True, None)
+    assert [frame.number for frame in frames] == list(range(6))
+    times = [frame.time_s for frame in frames]
+    assert times == sorted(times)
+    _, written = run_source(camera, tmp_path / "out")
+    assert [path.name for path in written] == ["poses.csv", "camera_pose.mp4"]
+    assert len(list(Video(written[1]).frames())) >= 6  # repeated where answers took longer
+
+
 @pytest.mark.skipif(any(Path("/dev").glob("video*")), reason="this machine has a camera")
 def test_no_camera_is_said_in_one_line(capfd):
     with pytest.raises(DataError):
