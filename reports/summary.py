@@ -90,8 +90,10 @@ def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
         if len(filled) < 2:
             continue
         near, far = filled[0], filled[-1]
-        by_far.setdefault(_range(far), []).append(
-            f"{words.degrees(far['mae_mean'])} for {labels[result['method_spec']]} "
+        errors = by_far.setdefault(_range(far), [])
+        unit = "" if errors else " degrees"
+        errors.append(
+            f"{words.degrees(far['mae_mean'])}{unit} for {labels[result['method_spec']]} "
             f"({words.degrees(near['mae_mean'])} at {_range(near)})"
         )
     parts = [

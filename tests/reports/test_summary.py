@@ -20,8 +20,8 @@ def test_one_method(sentences) -> None:
     assert sentences(errors=NEAR) == [
         "On Heads, near errs by 2.00 degrees on average over 59 faces (95 % interval 2.00 to "
         "2.00).",
-        "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 for near (2.00 "
-        "at 0-30).",
+        "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 degrees for "
+        "near (2.00 at 0-30).",
         "Every face that counts was answered.",
     ]
 
@@ -33,8 +33,8 @@ def test_two_methods(sentences) -> None:
         "to 2.00), before far with 4.00; the difference is beyond chance (p < 0.001)."
     )
     assert second == (
-        "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 for near (2.00 "
-        "at 0-30) and 4.00 for far (4.00 at 0-30)."
+        "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 degrees for "
+        "near (2.00 at 0-30) and 4.00 for far (4.00 at 0-30)."
     )
     assert third == "Every face that counts was answered by every method."
 
