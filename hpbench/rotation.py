@@ -117,12 +117,15 @@ def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3)
         Yaw, pitch, roll in degrees with the signs of this project.
     """
-    from scipy.spatial.transform import Rotation
-
     R = np.asarray(R_cam, dtype=np.float64)
-    xyz = Rotation.from_matrix(R.reshape(-1, 3, 3)).as_euler("xyz", degrees=True)
-    minus_pitch, yaw, roll = np.moveaxis(np.asarray(xyz), -1, 0)
-    return np.stack([yaw, -minus_pitch, roll], axis=-1).reshape(*R.shape[:-2], 3)
+    cosine = np.hypot(R[..., 0, 0], R[..., 1, 0])
+    yaw = np.arctan2(-R[..., 2, 0], cosine)
+    pitch = -np.arctan2(R[..., 2, 1], R[..., 2, 2])
+    roll = np.arctan2(R[..., 1, 0], R[..., 0, 0])
+    locked = cosine < 1e-7  # pitch and roll turn about one axis: roll takes it all
+    pitch = np.where(locked, 0.0, pitch)
+    roll = np.where(locked, np.arctan2(-R[..., 0, 1], R[..., 1, 1]), roll)
+    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
 
 
 def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:

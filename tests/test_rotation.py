@@ -140,3 +140,16 @@ def test_matrix_with_three_digits_is_mended_to_the_nearest_rotation():
     mended = nearest_rotation(R.round(3))
     assert is_rotation(mended, tolerance=1e-12).all()
     assert geodesic_deg(mended, R).max() < 0.1
+
+
+def test_rq_angles_are_those_of_scipy_and_give_the_rotation_back_at_the_gimbal_lock():
+    from scipy.spatial.transform import Rotation
+
+    free = Rotation.random(200, random_state=0)
+    minus_pitch, yaw, roll = free.as_euler("xyz", degrees=True).T
+    found = rq_angles_from_rotation(free.as_matrix())
+    np.testing.assert_allclose(found, np.stack([yaw, -minus_pitch, roll], axis=-1), atol=1e-9)
+    locked = Rotation.from_euler("xyz", [[20, 90, 50], [-30, -90, 10]], degrees=True).as_matrix()
+    yaw, pitch, roll = rq_angles_from_rotation(locked).T
+    again = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
+    np.testing.assert_allclose(again.as_matrix(), locked, atol=1e-9)
