@@ -44,7 +44,7 @@ def environment_background(
     column = (np.arctan2(rays[..., 0], -rays[..., 2]) / (2 * np.pi) + 0.5) * width - 0.5
     row = np.arccos(np.clip(rays[..., 1], -1, 1)) / np.pi * height - 0.5
     view = cv2.remap(
-        np.minimum(environment.panorama, 20.0 * environment.panorama.mean() + 1.0),
+        environment.view_panorama,
         column.astype(np.float32),
         row.astype(np.float32),
         cv2.INTER_LINEAR,
@@ -75,7 +75,8 @@ def procedural_background(kind: BackgroundKind, seed: int, size: int) -> Floats:
         coarse = rng.normal(0.0, rng.uniform(0.0, 0.06), (cells, cells, 1))
         coarse = coarse + rng.normal(0.0, rng.uniform(0.0, 0.012), (cells, cells, 3))
         noise = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
-        image = image * (1 + noise)
+        noise += 1
+        image *= noise
     return np.maximum(image, 0.0).astype(np.float32)
 
 

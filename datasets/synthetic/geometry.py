@@ -28,7 +28,7 @@ class NormalOperator:
     """
 
     def __init__(self, faces: Ints, vertex_count: int) -> None:
-        self._faces = faces
+        self._corners = [np.ascontiguousarray(faces[:, k]) for k in range(3)]
         ones = np.ones(faces.size, np.float32)
         columns = np.repeat(np.arange(len(faces)), 3)
         self._gather = sparse.csr_matrix(
@@ -37,11 +37,20 @@ class NormalOperator:
 
     def __call__(self, vertices: Floats) -> Floats:
         """Unit normals (V, 3), each the mean of its faces' normals weighted by area."""
-        a, b, c = (vertices[self._faces[:, k]] for k in range(3))
-        normals = np.asarray(self._gather @ np.cross(b - a, c - a), np.float32)
+        a, b, c = (vertices.take(corner, axis=0) for corner in self._corners)
+        normals = np.asarray(self._gather @ _cross(b - a, c - a), np.float32)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
-        unit: Floats = np.where(length > 1e-12, normals / np.maximum(length, 1e-12), (0, 0, 1))
-        return unit.astype(np.float32)
+        unit: Floats = normals / np.maximum(length, np.float32(1e-12))
+        unit[length[:, 0] <= 1e-12] = (0, 0, 1)
+        return unit
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Cross products (N, 3) of rows; NumPy's own takes three times as long on many rows."""
+    product = np.empty_like(a)
+    for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
+        product[:, k] = a[:, i] * b[:, j] - a[:, j] * b[:, i]
+    return product
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpbench.datasets.synthetic.assets import Floats, Ints, Mesh
 from hpbench.errors import DataError, MissingDependencyError
@@ -48,21 +50,30 @@ def create_context() -> moderngl.Context:
 
 
 def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
-    """All shader programs by name: one per material, and ``DEPTH`` for shadow maps."""
+    """All shader programs by name.
+
+    One per material; ``SHADOW`` and ``SHADOW_TEXTURED`` for shadow maps of whole surfaces and
+    of those with holes in their texture; ``DEPTH`` for what the camera has in front.
+    """
     pose, fringe = _source("pose.glsl"), _source("fringe.glsl")
-    fragment = fringe + _source("surface_fragment.glsl")
+    surface_vertex = _VERSION + pose + _source("surface_vertex.glsl")
+    surface_fragment = fringe + _source("surface_fragment.glsl")
     numbers = "".join(f"#define {name} {i}\n" for i, name in enumerate(MATERIALS))
     built = {
         name: context.program(
-            vertex_shader=_VERSION + pose + _source("surface_vertex.glsl"),
-            fragment_shader=f"{_VERSION}{numbers}#define MATERIAL {name}\n{fragment}",
+            vertex_shader=surface_vertex,
+            fragment_shader=f"{_VERSION}{numbers}#define MATERIAL {name}\n{surface_fragment}",
         )
         for name in MATERIALS
     }
     built["DEPTH"] = context.program(
-        vertex_shader=_VERSION + pose + _source("depth_vertex.glsl"),
-        fragment_shader=_VERSION + fringe + _source("depth_fragment.glsl"),
+        vertex_shader=surface_vertex, fragment_shader=_VERSION + "void main() {}\n"
     )
+    for name, defined in (("SHADOW", ""), ("SHADOW_TEXTURED", "#define TEXTURED\n")):
+        built[name] = context.program(
+            vertex_shader=_VERSION + pose + _source("depth_vertex.glsl"),
+            fragment_shader=_VERSION + defined + fringe + _source("depth_fragment.glsl"),
+        )
     return built
 
 
@@ -112,6 +123,7 @@ class GpuMesh:
         self._context = context
         self._shaders = shaders
         self._arrays: dict[str, moderngl.VertexArray] = {}
+        self._hidden: Ints | None = None
 
     def update(self, vertices: Floats, normals: Floats) -> None:
         """Upload rest-pose positions and normals, both (V, 3)."""
@@ -120,6 +132,9 @@ class GpuMesh:
 
     def hide(self, vertices: Ints) -> None:
         """Leave out all faces that touch these vertices, until the next call."""
+        if vertices is self._hidden:
+            return
+        self._hidden = vertices
         hidden = np.zeros(int(self._mesh_faces.max()) + 1, bool)
         hidden[vertices[vertices < len(hidden)]] = True
         kept = self._corner_faces[~hidden[self._mesh_faces].any(axis=1)]
@@ -140,11 +155,18 @@ class GpuMesh:
 
 @dataclass(frozen=True)
 class LoadedTexture:
-    """A texture on the device, and the mean linear luminance of its opaque part."""
+    """A texture on the device, and its pixels (H, W, 4), RGBA with the lowest row first."""
 
     texture: moderngl.Texture
-    mean_luminance: float
-    pixels: Any
+    pixels: NDArray[np.uint8]
+
+    @cached_property
+    def mean_luminance(self) -> float:
+        """Mean linear luminance of the opaque part."""
+        linear = (self.pixels[..., :3].astype(np.float32) / 255) ** 2.2
+        luminance = linear @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+        opaque = self.pixels[..., 3] > 127
+        return max(float(luminance[opaque].mean()) if opaque.any() else 1.0, 1e-3)
 
 
 def load_texture(
@@ -179,11 +201,7 @@ def load_texture(
     texture = context.texture((pixels.shape[1], pixels.shape[0]), 4, pixels.tobytes())
     texture.build_mipmaps()
     texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-    linear = (pixels[..., :3].astype(np.float32) / 255) ** 2.2
-    luminance = linear @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    opaque = pixels[..., 3] > 127
-    mean = float(luminance[opaque].mean()) if opaque.any() else 1.0
-    return LoadedTexture(texture, max(mean, 1e-3), pixels)
+    return LoadedTexture(texture, pixels.astype(np.uint8, copy=False))
 
 
 def _source(name: str) -> str:

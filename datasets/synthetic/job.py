@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,9 +189,10 @@ def scenes(
 ) -> Iterator[tuple[int, Scene, float | str | None]]:
     """Pictures ``start`` to ``stop``: number, scene, and the value of the swept factor."""
     names = available("environment", environments, spec.split) if environments else []
+    person_of = cache(lambda index: identity_for(spec.seed, index, library, spec.split))
     for number in range(start, stop):
         scene_index, step = divmod(number, spec.values_per_scene)
-        identity = identity_for(spec.seed, scene_index // spec.per_identity, library, spec.split)
+        identity = person_of(scene_index // spec.per_identity)
         scene = draw_scene(
             spec.seed,
             scene_index,

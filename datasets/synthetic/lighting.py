@@ -99,12 +99,14 @@ class LightRig:
 class Environment:
     """An HDR panorama, with its brightest spots set apart as a key light.
 
-    ``panorama`` (H, W, 3) is linear; ``sh`` (9, 3) are plain projection coefficients of what
+    ``panorama`` (H, W, 3) is linear, ``view_panorama`` the same without extreme highlights, to
+    be seen behind a head; ``sh`` (9, 3) are plain projection coefficients of what
     is left without the key light; ``key_direction`` (3,) and ``key_rgb`` (3,) describe it.
     """
 
     name: str
     panorama: Floats
+    view_panorama: Floats
     small_panorama: Floats
     soft_directions: Floats
     soft_radiance: Floats
@@ -276,6 +278,7 @@ def _analyse(name: str, pixels: Floats) -> Environment:
     return Environment(
         name=name,
         panorama=pixels,
+        view_panorama=np.minimum(pixels, 20.0 * pixels.mean() + 1.0),
         small_panorama=np.minimum(_shrink(pixels, 4), 60.0),
         soft_directions=small_directions.reshape(-1, 3).astype(np.float32),
         soft_radiance=(soft_small * small_angle[..., None]).reshape(-1, 3).astype(np.float32),

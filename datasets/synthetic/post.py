@@ -38,16 +38,23 @@ def develop(linear: Floats, post: PostProcess) -> NDArray[np.uint8]:
 
     image = cv2.GaussianBlur(linear, (0, 0), post.blur_px)
     image = np.asarray(image, np.float32) * _vignette(linear.shape[0], post.vignette)[..., None]
-    rng = np.random.default_rng(post.seed)
-    noise = rng.standard_normal(image.shape, np.float32)
-    sigma = np.sqrt(post.shot_noise**2 * np.maximum(image, 0.0) + post.read_noise**2)
+    noise = np.random.default_rng(post.seed).standard_normal(image.shape, np.float32)
+    # In place from here on: the arrays are large, and fresh memory costs more than the sums.
+    sigma = np.maximum(image, 0.0)
+    sigma *= post.shot_noise**2
+    sigma += post.read_noise**2
+    noise *= np.sqrt(sigma, out=sigma)
     # Demosaicking smooths noise over neighbouring pixels.
-    image = image + np.asarray(cv2.GaussianBlur(noise * sigma, (0, 0), 0.6), np.float32)
-    image = np.maximum(image * np.array(post.white_balance, np.float32), 0.0)
-    display = tone_curve(image)
-    grey = display @ np.array([0.299, 0.587, 0.114], np.float32)
-    display = grey[..., None] + np.float32(post.saturation) * (display - grey[..., None])
-    return np.clip(display * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    image += np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float32)
+    image *= np.array(post.white_balance, np.float32)
+    display = tone_curve(np.maximum(image, 0.0, out=image))
+    grey = (display @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+    display -= grey
+    display *= np.float32(post.saturation)
+    display += grey
+    display *= 255.0
+    display += 0.5
+    return np.clip(display, 0, 255, out=display).astype(np.uint8)
 
 
 def tone_curve(linear: Floats) -> Floats:
@@ -56,8 +63,12 @@ def tone_curve(linear: Floats) -> Floats:
     Up to `_SHOULDER` light is kept as it is, beyond it approaches 1 exponentially with the
     same slope, so bright skin keeps its drawing instead of burning out.
     """
-    position = np.sqrt(np.minimum(linear, _CURVE_END) / _CURVE_END) * (len(_CURVE) - 1)
-    return _CURVE[(position + 0.5).astype(np.int32)]
+    position = np.minimum(linear, _CURVE_END)
+    position /= _CURVE_END
+    np.sqrt(position, out=position)
+    position *= len(_CURVE) - 1
+    position += 0.5
+    return _CURVE.take(position.astype(np.int32))
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:

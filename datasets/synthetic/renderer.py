@@ -240,12 +240,11 @@ class HeadRenderer:
 
     def _prepare_eyes(self, scene: Scene, vertices: Floats) -> list[_DrawCall]:
         eyes = self.library.eyes
-        layer = self.builder.part_layer(eyes, vertices)
         centres = (
             self.library.joint(vertices, "eye.L____head"),
             self.library.joint(vertices, "eye.R____head"),
         )
-        turned = rotate_eyes(layer.vertices, centres, scene.gaze_deg)
+        turned = rotate_eyes(eyes.fit(vertices), centres, scene.gaze_deg)
         self._upload(self.builder.part_layer_from(eyes, turned), eyes.mesh, eyes)
         texture = self._texture(self.library.eye_colours[scene.identity.eye])
         return [
@@ -428,7 +427,7 @@ class HeadRenderer:
         self._panorama = context.texture((128, 64), 3, dtype="f2")
         self._panorama.repeat_y = False
         white = context.texture((1, 1), 4, b"\xff\xff\xff\xff")
-        self._white = LoadedTexture(white, 1.0, None)
+        self._white = LoadedTexture(white, np.full((1, 1, 4), 255, np.uint8))
 
     def _set_uniforms(
         self, scene: Scene, pose: NeckPose, view: PinholeView, rig: LightRig, fringe: FringeBox
@@ -471,10 +470,32 @@ class HeadRenderer:
         self._shadow_target.use()
         self._shadow_target.clear(depth=1.0)
         for call in calls:
-            if call.casts_shadow:
-                self._programs["DEPTH"]["alpha_min"] = call.alpha[0]
+            if not call.casts_shadow:
+                continue
+            if call.alpha[0] > 0.0:
+                self._programs["SHADOW_TEXTURED"]["alpha_min"] = call.alpha[0]
                 (call.texture or self._white).texture.use(0)
-                self._meshes[call.layer].draw("DEPTH")
+                self._meshes[call.layer].draw("SHADOW_TEXTURED")
+            else:
+                self._meshes[call.layer].draw("SHADOW")
+
+    def _draw_skin_depth(self) -> None:
+        """Depth of the skin that faces the camera, so that skin behind it need not be shaded.
+
+        It stands back by the slope of a pixel and more: which surface is seen is decided by
+        the pass that shades, to the last bit as if there had been no first pass.
+        """
+        import moderngl
+
+        context, target = self._context, self._surface_target
+        context.disable(moderngl.BLEND)
+        context.enable(moderngl.CULL_FACE)
+        context.polygon_offset = 1.0, 64.0
+        target.color_mask = False, False, False, False
+        self._meshes["body"].draw("DEPTH")
+        target.color_mask = True, True, True, True
+        context.polygon_offset = 0.0, 0.0
+        context.disable(moderngl.CULL_FACE)
 
     def _draw_surfaces(self, calls: list[_DrawCall]) -> None:
         import moderngl
@@ -482,6 +503,7 @@ class HeadRenderer:
         context = self._context
         self._surface_target.use()
         self._surface_target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+        self._draw_skin_depth()
         self._shadow_map.use(1)
         context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA  # premultiplied
         for call in sorted(calls, key=lambda call: call.alpha[1] < 2.0):
@@ -495,7 +517,8 @@ class HeadRenderer:
             _set(program, "shine", np.float32(call.shine))
             _set(program, "alpha_min", np.float32(call.alpha[0]))
             _set(program, "alpha_max", np.float32(call.alpha[1]))
-            _set(program, "texture_mean", np.float32(texture.mean_luminance))
+            if call.material == "HAIR":
+                _set(program, "texture_mean", np.float32(texture.mean_luminance))
             texture.texture.use(0)
             self._meshes[call.layer].draw(call.material)
         self._surface_target.depth_mask = True
@@ -509,7 +532,8 @@ class HeadRenderer:
         depth = np.frombuffer(self._surface_depth.read(), np.float32).reshape(extent, extent)
         image = colour.reshape(extent, extent, 4)[::-1].astype(np.float32)
         # A degenerate triangle can yield one NaN fragment, which averaging would spread.
-        image = np.nan_to_num(image, copy=False, nan=0.0, posinf=60.0, neginf=0.0)
+        if not np.isfinite(image.sum()):
+            image = np.nan_to_num(image, copy=False, nan=0.0, posinf=60.0, neginf=0.0)
         averaged = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         nearest = depth[::-1][_SUPERSAMPLING // 2 :: _SUPERSAMPLING, ::_SUPERSAMPLING]
         return np.asarray(averaged, np.float32), nearest
@@ -556,12 +580,9 @@ class HeadRenderer:
         }
         sums = {name: np.zeros(len(layer.vertices)) for name, layer in targets.items()}
         weights = {name: np.full(len(layer.vertices), 1e-6) for name, layer in targets.items()}
-        depth_program = self._programs["DEPTH"]
+        depth_program = self._programs["SHADOW"]
         _set_pose(depth_program, pose)
         _set(depth_program, "fringe_box", np.zeros(4))
-        depth_program["albedo_map"] = 0
-        depth_program["alpha_min"] = 0.0
-        self._white.texture.use(0)
         self._context.enable(moderngl.DEPTH_TEST)
         self._context.disable(moderngl.BLEND)
         for towards in _sphere(96):
@@ -569,7 +590,7 @@ class HeadRenderer:
             _set_matrix(depth_program, "light_matrix", matrix)
             self._shadow_target.use()
             self._shadow_target.clear(depth=1.0)
-            self._meshes["body"].draw("DEPTH")
+            self._meshes["body"].draw("SHADOW")
             depth = np.frombuffer(self._shadow_map.read(), np.float32)
             depth = depth.reshape(_SHADOW_SIZE, _SHADOW_SIZE)
             for name, layer in targets.items():
