@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
+from hpbench.cli.explain import explain as explain_command
 from hpbench.errors import DataError, UsageError
 from hpbench.running.explain import explain, plan_variants
 from hpbench.running.runner import RunSpec, run
@@ -167,3 +170,13 @@ def test_half_finished_run_is_refused(explained, tmp_path) -> None:
     (tmp_path / "run" / "predictions.parquet").unlink()
     with pytest.raises(DataError, match="not finished"):
         explain(tmp_path / "run", NoBars())
+
+
+def test_command_prints_the_rows_and_writes_them_into_the_report(explained) -> None:
+    app = typer.Typer()
+    app.command()(explain_command)
+    done = CliRunner().invoke(app, [str(explained)])
+    assert done.exit_code == 0, done.output
+    assert "again with box = broad" in " ".join(done.output.split())
+    report = (explained / "report.md").read_text(encoding="utf-8")
+    assert "again with box = broad (in this run narrow) | 25.00" in report
