@@ -265,8 +265,14 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
     """Error against what was changed, one panel per curve, with 95 % intervals as bars."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    titles = [html.escape(curve.title) for curve in curves]
-    figure = make_subplots(rows, columns, shared_yaxes=True, subplot_titles=titles)
+    titles = [
+        html.escape(curve.name) + (f"<br>({html.escape(curve.unit)})" if curve.unit else "")
+        for curve in curves
+    ]
+    figure = make_subplots(
+        rows, columns, shared_yaxes=True, subplot_titles=titles, vertical_spacing=0.25 / rows
+    )
+    figure.update_annotations(font_size=13)
     for place, curve in enumerate(curves):
         for spec, points in curve.points.items():
             trace = _line(styles[spec], first=place == 0)
@@ -287,7 +293,8 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
             )
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title_text="mean error, degrees", col=1)
-    return _finish(figure, 110 + 280 * rows)
+    _finish(figure, 140 + 260 * rows)
+    return figure.update_layout(margin_t=70)
 
 
 def _gap(low: float | None, high: float | None) -> float | None:

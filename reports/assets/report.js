@@ -146,6 +146,9 @@
     const margin = { ...base.margin, b: base.margin.b + below };
     const layout = { ...base, margin, height: base.height + below };
     if (touch) layout.dragmode = false;
+    if (width < 600 && base.annotations) {
+      layout.annotations = base.annotations.map((one) => ({ ...one, font: { ...one.font, size: 9 } }));
+    }
     return layout;
   }
 
