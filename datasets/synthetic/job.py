@@ -1,9 +1,9 @@
 """Renders a whole data set into a folder: pictures and one label table.
 
-Work is cut into shards. A shard's pictures are written into a temporary folder that is
-renamed when it is complete, and its labels after that; the label table of the data set is
-written last. So a run that was killed goes on where it was, and nothing unfinished can be
-taken for whole. Picture ``i`` depends on the seed and ``i`` only.
+Pictures lie in folders of `RenderSpec.shard`; the work is handed out in smaller pieces. The
+labels of a piece are written after its pictures, and the label table of the data set last of
+all. So a run that was killed goes on where it was, and nothing unfinished can be taken for
+whole. Picture ``i`` depends on the seed and ``i`` only.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ RENDERER_VERSION = "1"
 """Raised whenever the same spec would give other pictures or labels."""
 
 _PARTS = "parts"
+_PIECE = 24  # pictures: seconds of work, so that no process waits long for another at the end
 Progress = Callable[[int], None]
 
 
@@ -75,7 +76,7 @@ class RenderSpec:
         Pictures for people to look at: every fringe is kept off the eyes, nothing is held
         before the face, and the background is the environment that lights the head.
     shard
-        Pictures per folder; the unit in which an interrupted run goes on.
+        Pictures per folder.
     """
 
     count: int
@@ -137,7 +138,7 @@ def render_dataset(
     workers
         Processes, each with an OpenGL context of its own. It changes nothing but the time.
     on_progress
-        Called with the number of pictures that each finished shard added.
+        Called with the number of pictures that each finished piece added.
 
     Returns
     -------
@@ -158,16 +159,16 @@ def render_dataset(
         _report(on_progress, spec.total)
         return out / LABELS_NAME
     missing = []
-    for start in range(0, spec.total, spec.shard):
-        if _part_path(out, start).is_file():
-            _report(on_progress, _shard_size(spec, start))
+    for piece in _pieces(spec):
+        if _part_path(out, piece).is_file():
+            _report(on_progress, len(piece))
         else:
-            missing.append(start)
-    jobs = [(out, spec, assets_folder, environments, start) for start in missing]
+            missing.append(piece)
+    jobs = [(out, spec, assets_folder, environments, piece) for piece in missing]
     try:
         if workers <= 1 or len(jobs) <= 1:
             for job in jobs:
-                _report(on_progress, _render_shard(*job))
+                _report(on_progress, _render_piece(*job))
         else:
             _render_in_processes(jobs, workers, on_progress)
         return _join_parts(out, spec)
@@ -331,7 +332,7 @@ def _render_in_processes(
     # Spawned, not forked: an OpenGL context does not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"),
                              initializer=_limit_threads, initargs=(workers,)) as pool:  # fmt: skip
-        futures = [pool.submit(_render_shard, *job) for job in jobs]
+        futures = [pool.submit(_render_piece, *job) for job in jobs]
         try:
             for future in as_completed(futures):
                 _report(on_progress, future.result())
@@ -352,7 +353,7 @@ _renderer: tuple[tuple[Any, ...], HeadRenderer] | None = None
 
 
 def _renderer_for(assets: Path, environments: Path | None, size: int) -> HeadRenderer:
-    """The renderer of this process, kept from shard to shard: it takes seconds to build."""
+    """The renderer of this process, kept from piece to piece: it takes seconds to build."""
     global _renderer
     from hpbench.datasets.synthetic.renderer import HeadRenderer
 
@@ -366,40 +367,43 @@ def _renderer_for(assets: Path, environments: Path | None, size: int) -> HeadRen
     return _renderer[1]
 
 
-def _render_shard(
-    out: Path, spec: RenderSpec, assets: Path, environments: Path | None, start: int
+def _render_piece(
+    out: Path, spec: RenderSpec, assets: Path, environments: Path | None, piece: range
 ) -> int:
-    """Render one shard and put it in place; returns its number of pictures."""
+    """Render one piece, pictures before labels; returns its number of pictures."""
     import pandas as pd
 
     from hpbench.datasets.synthetic.post import encode_jpeg
 
     renderer = _renderer_for(assets, environments, spec.size)
     names = sorted(find_environments(environments))
-    stop = start + _shard_size(spec, start)
-    folder = out / "images" / f"{start:07d}"
-    unfinished = folder.with_suffix(".tmp")
-    for leftover in (unfinished, folder):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    unfinished.mkdir(parents=True)
+    folder = out / "images" / f"{piece.start // spec.shard * spec.shard:07d}"
+    folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, scene, swept in scenes(spec, renderer.library, names, start, stop):
+    for number, scene, swept in scenes(spec, renderer.library, names, piece.start, piece.stop):
         rendering = renderer.render(scene)
         name = f"{number:07d}.jpg"
         jpeg = encode_jpeg(rendering.image, scene.post.jpeg_quality)
-        (unfinished / name).write_bytes(jpeg)
+        (folder / name).write_bytes(jpeg)
         rows.append(label_row(f"images/{folder.name}/{name}", scene, rendering, swept, spec))
-    unfinished.rename(folder)
-    _write_table(pd.DataFrame(rows), _part_path(out, start))
+    _write_table(pd.DataFrame(rows), _part_path(out, piece))
     return len(rows)
 
 
+def _pieces(spec: RenderSpec) -> list[range]:
+    """Numbers of the pictures that are rendered in one go; no piece lies in two folders."""
+    return [
+        range(start, min(start + _PIECE, folder + spec.shard, spec.total))
+        for folder in range(0, spec.total, spec.shard)
+        for start in range(folder, min(folder + spec.shard, spec.total), _PIECE)
+    ]
+
+
 def _join_parts(out: Path, spec: RenderSpec) -> Path:
-    """Write the label table of the whole data set from its shards', then remove those."""
+    """Write the label table of the whole data set from its pieces', then remove those."""
     import pandas as pd
 
-    paths = [_part_path(out, start) for start in range(0, spec.total, spec.shard)]
+    paths = [_part_path(out, piece) for piece in _pieces(spec)]
     table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     _write_table(table, out / LABELS_NAME)
     shutil.rmtree(out / _PARTS)
@@ -418,12 +422,8 @@ def _write_atomically(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def _part_path(out: Path, start: int) -> Path:
-    return out / _PARTS / f"{start:07d}.parquet"
-
-
-def _shard_size(spec: RenderSpec, start: int) -> int:
-    return min(spec.shard, spec.total - start)
+def _part_path(out: Path, piece: range) -> Path:
+    return out / _PARTS / f"{piece.start:07d}-{piece.stop:07d}.parquet"
 
 
 def _coprime_stride(count: int) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +62,16 @@ def source(path: Path, out_of_range: str = "drop") -> Source:
     return gather("table", make_dataset("table", path), 1.0, BINS, out_of_range)
 
 
-def run(table: Path, out: Path, settings: TrainSettings = TINY, resume: bool = False) -> list[str]:
+def run(
+    table: Path,
+    out: Path,
+    settings: TrainSettings = TINY,
+    resume: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> list[str]:
     lines: list[str] = []
     card = WeightsCard(backbone=settings.backbone)
-    train([source(table)], [], settings, Augmentation(), card, out, resume, lines.append)
+    train([source(table)], [], settings, Augmentation(), card, out, resume, note or lines.append)
     return lines
 
 
@@ -257,22 +266,16 @@ def test_training_learns_and_writes_weights_that_the_method_runs(table, tmp_path
     assert (tmp_path / "out" / "curves.png").stat().st_size > 1000
 
 
-def test_a_stopped_run_resumes_to_the_same_figures_and_weights(table, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_figures_and_weights(table, tmp_path):
     run(table, tmp_path / "whole")
 
-    import hpbench.methods.hopenet.training as training
+    def interrupt_after_second(line: str) -> None:
+        if line.startswith("epoch 2/"):
+            os.kill(os.getpid(), signal.SIGINT)
 
-    write = training._Run._write_history
-
-    def stop_after_second(self):
-        write(self)
-        if self.epoch == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training._Run, "_write_history", stop_after_second)
     with pytest.raises(KeyboardInterrupt):
-        run(table, tmp_path / "stopped")
-    monkeypatch.undo()
+        run(table, tmp_path / "stopped", note=interrupt_after_second)
+    assert not (tmp_path / "stopped" / "hopenet.safetensors").exists()
     run(table, tmp_path / "stopped", resume=True)
 
     def history(name: str) -> list[dict]:
@@ -326,21 +329,49 @@ def test_a_damaged_checkpoint_is_named(table, tmp_path):
         run(table, tmp_path / "out", resume=True)
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint(table, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_last_good_checkpoint_to_go_on_from(table, tmp_path):
+    """/dev/full answers every write as a full disk does."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
     out = tmp_path / "out"
-    run(table, out, TINY.model_copy(update={"epochs": 1}))
-    before = (out / CHECKPOINT).read_bytes()
+    run(table, tmp_path / "whole")
 
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
+    def fill_the_disk(line: str) -> None:
+        if line.startswith("epoch 1/"):
+            (out / f"{CHECKPOINT}.part").symlink_to("/dev/full")
 
-    monkeypatch.setattr(torch, "save", full)
-    settings = TINY.model_copy(update={"epochs": 1})
-    (out / CHECKPOINT).rename(tmp_path / "kept")
-    with pytest.raises(DataError, match="No space left on device"):
-        run(table, out, settings)
-    assert (tmp_path / "kept").read_bytes() == before
+    with pytest.raises(DataError, match=r"last good checkpoint is kept.*--resume") as caught:
+        run(table, out, note=fill_the_disk)
+    assert "\n" not in str(caught.value)
     assert not list(out.glob("*.part"))
+    assert torch.load(out / CHECKPOINT, weights_only=True)["epoch"] == 1
+    run(table, out, resume=True)
+    whole, resumed = (
+        json.loads((folder / "history.json").read_text()) for folder in (tmp_path / "whole", out)
+    )
+    assert [row["loss"] for row in whole] == [row["loss"] for row in resumed]
+
+
+def test_figures_and_curves_are_written_after_each_epoch(table, tmp_path):
+    seen: list[tuple[int, bool]] = []
+
+    def look(line: str) -> None:
+        if line.startswith("epoch "):
+            rows = json.loads((tmp_path / "out" / "history.json").read_text())
+            assert rows[-1]["validation"]["table held out"]["mean"] > 0.0
+            seen.append((len(rows), (tmp_path / "out" / "curves.png").is_file()))
+
+    run(table, tmp_path / "out", note=look)
+    assert seen == [(1, True), (2, True), (3, True)]
+
+
+def test_a_table_without_a_usable_face_is_one_line(table):
+    rows = pd.read_csv(table)
+    rows["x1"] = rows["x0"]
+    rows.to_csv(table, index=False)
+    with pytest.raises(DataError, match=r"no face to train on.*24 left out") as caught:
+        source(table)
+    assert "\n" not in str(caught.value)
 
 
 def test_init_takes_own_weights_with_another_number_of_bins(table, tmp_path):
