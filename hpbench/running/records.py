@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import IO, overload
+from pathlib import Path
+from typing import IO, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.dataset import Record
+from hpbench.dataset import Label, Record
+from hpbench.face import Camera
 
 __all__ = ["ChosenRecords", "LazyRecords"]
 
@@ -65,11 +67,10 @@ class LazyRecords(Sequence[Record]):
     def _read_all(self) -> None:
         if self._file is not None:
             return
-        # a file of this process alone, so that pickle is safe
         file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, prefix="hpbench-")  # noqa: SIM115
         records = iter(self._load())
         while chunk := list(islice(records, CHUNK_RECORDS)):
-            file.write(zlib.compress(pickle.dumps(chunk, pickle.HIGHEST_PROTOCOL), 1))
+            file.write(_pack(chunk))
             self._chunk_ends.append(file.tell())
             self._count += len(chunk)
         self._file = file
@@ -80,7 +81,7 @@ class LazyRecords(Sequence[Record]):
             start = self._chunk_ends[number - 1] if number else 0
             self._file.seek(start)
             packed = self._file.read(self._chunk_ends[number] - start)
-            self._held, self._held_number = pickle.loads(zlib.decompress(packed)), number
+            self._held, self._held_number = _unpack(packed), number
         return self._held
 
 
@@ -111,3 +112,61 @@ class ChosenRecords(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         return (self._records[k] for k in self._places.tolist())
+
+
+def _pack(records: Sequence[Record]) -> bytes:
+    """Records as compressed JSON, which keeps every digit of a float."""
+    rows = [
+        {
+            "image_id": one.image_id,
+            "image_path": str(one.image_path),
+            "angles_deg": None if one.label is None else one.label.angles_deg.tolist(),
+            "R_cam": None if one.label is None else _listed(one.label.R_cam),
+            "box_xyxy": _listed(one.box_xyxy),
+            "excluded": one.excluded,
+            "group": one.group,
+            "camera_matrix": None if one.camera is None else one.camera.matrix.tolist(),
+            "distortion": None if one.camera is None else one.camera.distortion.tolist(),
+            "landmarks_xy": _listed(one.landmarks_xy),
+            "factors": dict(one.factors),
+        }
+        for one in records
+    ]
+    return zlib.compress(json.dumps(rows, default=_plain).encode(), 1)
+
+
+def _unpack(packed: bytes) -> list[Record]:
+    return [
+        Record(
+            image_id=row["image_id"],
+            image_path=Path(row["image_path"]),
+            label=None
+            if row["angles_deg"] is None
+            else Label(np.array(row["angles_deg"], dtype=np.float64), _array(row["R_cam"])),
+            box_xyxy=_array(row["box_xyxy"]),
+            excluded=row["excluded"],
+            group=row["group"],
+            camera=None
+            if row["camera_matrix"] is None
+            else Camera(
+                np.array(row["camera_matrix"], dtype=np.float64),
+                np.array(row["distortion"], dtype=np.float64),
+            ),
+            landmarks_xy=_array(row["landmarks_xy"]),
+            factors=row["factors"],
+        )
+        for row in json.loads(zlib.decompress(packed))
+    ]
+
+
+def _listed(array: npt.NDArray[np.float64] | None) -> list[Any] | None:
+    return None if array is None else np.asarray(array, dtype=np.float64).tolist()
+
+
+def _array(values: list[Any] | None) -> npt.NDArray[np.float64] | None:
+    return None if values is None else np.array(values, dtype=np.float64)
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as Python's own; a factor may be one."""
+    return value.item()

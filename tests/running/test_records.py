@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hpbench.dataset import Label, Record
+from hpbench.face import Camera
 from hpbench.running.records import CHUNK_RECORDS, ChosenRecords, LazyRecords
 
 
@@ -33,6 +34,25 @@ def test_records_come_back_as_they_were():
         np.testing.assert_array_equal(one.landmarks_xy, expected.landmarks_xy)
         np.testing.assert_array_equal(one.label.angles_deg, expected.label.angles_deg)
         assert one.label.R_cam is None and one.factors == expected.factors
+
+
+def test_every_field_of_a_record_comes_back():
+    camera = Camera(np.array([[1e3 / 3, 0, 64], [0, 1e3 / 7, 64], [0, 0, 1]]), np.arange(5.0) / 3)
+    label = Label.from_angles(10.1, -20.2, 30.3)
+    full = Record(
+        "a", Path("a.png"), label, np.arange(4) / 3, None, "one", camera,
+        np.arange(136).reshape(68, 2) / 7, {"light": "lamp", "fov_deg": np.float64(0.1)},
+    )  # fmt: skip
+    bare = Record("b", Path("b.png"), None, excluded="no label")
+    first, second = LazyRecords(lambda: [full, bare])
+    for name in ("image_id", "image_path", "excluded", "group", "factors"):
+        assert getattr(first, name) == getattr(full, name)
+    for name in ("box_xyxy", "landmarks_xy"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(full, name))
+    np.testing.assert_array_equal(first.label.R_cam, label.R_cam)
+    np.testing.assert_array_equal(first.camera.matrix, camera.matrix)
+    np.testing.assert_array_equal(first.camera.distortion, camera.distortion)
+    assert second == bare
 
 
 def test_records_are_found_by_place():
