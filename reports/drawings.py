@@ -100,7 +100,7 @@ def _feed(update: Callable[[bytes], None], value: Any) -> None:
     update(f"{type(value).__name__}(".encode())
     if isinstance(value, np.ndarray) and value.dtype != object:
         update(f"{value.dtype}{value.shape}".encode())
-        update(np.ascontiguousarray(value).data)
+        update(value.tobytes())
     elif isinstance(value, np.ndarray):
         update(json.dumps(value.tolist()).encode())
     elif isinstance(value, BaseModel):

@@ -238,7 +238,7 @@ def _each_dataset(
     for name, about in run["datasets"].items():
         if name not in rows_of:
             raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
-        dataset = _index_faces(name, about, faces.take(rows_of[name]))
+        dataset = _index_faces(name, about, faces.take(np.asarray(rows_of[name])))
         for spec in run["methods"]:
             if spec in about.get("not_run", {}):
                 continue
@@ -247,7 +247,7 @@ def _each_dataset(
                     f"predictions.parquet has no row of '{spec}' on '{name}': the run is not "
                     "finished; repeat its command"
                 )
-            answers = predictions.take(answers_of[name, spec])
+            answers = predictions.take(np.asarray(answers_of[name, spec]))
             dataset.methods.append(_score_method(dataset, spec, answers))
             del answers
         yield dataset

@@ -150,11 +150,13 @@ class Resampling:
             drawn = weights @ below
             some = drawn[:, -1:] > 0
             reached += ((2.0 * drawn[:, :-1] >= drawn[:, -1:]) & some).sum(axis=0)
-            filled += np.count_nonzero(some)
+            filled += int(some.sum())
         return reached / filled
 
     def _unit_sum(self, column: npt.ArrayLike) -> Array:
-        return np.bincount(self.unit_of_face, np.asarray(column), minlength=self.units)
+        weights = np.asarray(column, dtype=np.float64)
+        sums = np.bincount(self.unit_of_face, weights, minlength=self.units)
+        return sums.astype(np.float64, copy=False)
 
     def _blocks(self, dtype: np.dtype) -> Iterator[tuple[slice, npt.NDArray]]:
         """The counts as numbers to calculate with, some draws at a time."""
