@@ -3,15 +3,20 @@
 A few threads read pictures, find faces and prepare network inputs ahead of the main thread,
 which runs the methods batch by batch and stores each finished batch. Methods that hold
 Python's lock are solved face by face in processes of their own (:mod:`hpbench.running.workers`).
+Where all methods are of that kind, these processes read the pictures, too, for handing a picture
+to another process costs about as much as finding its landmarks.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +34,7 @@ from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Face, check_box
 from hpbench.method import Method, NoAnswer, Pose
 from hpbench.protocol import Protocol as EvaluationProtocol
+from hpbench.registry import DATASETS, make_method
 from hpbench.rotation import is_rotation
 from hpbench.running.records import ChosenRecords
 from hpbench.running.runfolder import RunFolder, rotation_cells
@@ -39,11 +45,13 @@ from hpbench.running.workers import (
     failure,
     result_of,
     solve_face,
+    worker_died,
 )
 
 __all__ = [
     "STORE_EVERY_FACES",
     "Cell",
+    "CellRecipe",
     "Part",
     "Progress",
     "ReadyFace",
@@ -117,6 +125,80 @@ class Cell:
         return {name: m for name, m in self.methods.items() if m.workers == workers}
 
 
+@dataclass(frozen=True)
+class CellRecipe:
+    """All that another process needs to make its own copy of a cell, without its records.
+
+    Attributes
+    ----------
+    key : str
+    dataset : tuple
+        Name, root and options (as a dict) of the data set.
+    protocol : hpbench.protocol.Protocol
+    methods : tuple of str
+        Canonical specs.
+    device : str
+    plugins : tuple of Path
+    detector : Detector or None
+    corruption : Corruption or None
+    """
+
+    key: str
+    dataset: tuple[str, Path | None, Mapping[str, Any]]
+    protocol: EvaluationProtocol
+    methods: tuple[str, ...]
+    device: str
+    plugins: tuple[Path, ...]
+    detector: Detector | None
+    corruption: Corruption | None
+
+    @classmethod
+    def of(cls, cell: Cell) -> CellRecipe:
+        """The recipe of a cell; its paths are absolute."""
+        root = cell.dataset.root
+        return cls(
+            key=cell.key,
+            dataset=(
+                cell.dataset.name,
+                None if root is None else root.absolute(),
+                cell.dataset.options.model_dump(),
+            ),
+            protocol=cell.protocol,
+            methods=tuple(cell.methods),
+            device=next(iter(cell.methods.values())).device,
+            plugins=tuple(path.resolve() for path in cell.plugins),
+            detector=cell.detector,
+            corruption=cell.corruption,
+        )
+
+    def make(self) -> Cell:
+        """The cell with loaded methods.
+
+        Raises
+        ------
+        HpbenchError
+            If a plugin, a weights file or the detector's model is missing here.
+        """
+        name, root, options = self.dataset
+        kind = DATASETS.load(name, self.plugins)
+        dataset = kind(root, kind.Options.model_validate(options))
+        methods = {spec: make_method(spec, self.device, self.plugins) for spec in self.methods}
+        for method in methods.values():
+            method.load()
+        if self.detector is not None:
+            self.detector.load()
+        return Cell(
+            key=self.key,
+            dataset=dataset,
+            protocol=self.protocol,
+            records=(),
+            methods=methods,
+            detector=self.detector,
+            plugins=self.plugins,
+            corruption=self.corruption,
+        )
+
+
 @dataclass
 class ReadyFace:
     """A face on its way through the pass."""
@@ -182,9 +264,13 @@ def answer_records(
 ) -> Generator[Part, None, None]:
     """Answer faces on this machine, batch after batch; the parameters are as above."""
     count = workers or os.cpu_count() or 1
+    enough = count > 1 and len(records) >= POOL_FROM_FACES
+    if enough and len(cell.methods_in("processes")) == len(cell.methods):
+        yield from _answer_in_processes(cell, records, batch_size, count)
+        return
     proven: set[str] = set()
     with ExitStack() as stack:
-        solvers = stack.enter_context(_solver_pool(cell, len(records), count))
+        solvers = stack.enter_context(_solver_pool(cell, count) if enough else nullcontext())
         pool = stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix="hpbench-read"))
         ready = prefetch(pool, partial(read_and_prepare, cell, solvers), records, 2 * batch_size)
         for batch in batched(ready, batch_size):
@@ -213,18 +299,51 @@ def store_parts(cell: Cell, parts: Iterable[Part], folder: RunFolder, progress: 
         folder.append(faces, predictions)
 
 
-def _solver_pool(
-    cell: Cell, faces: int, processes: int
-) -> AbstractContextManager[SolverPool | None]:
+def _answer_in_processes(
+    cell: Cell, records: Sequence[Record], batch_size: int, processes: int
+) -> Iterator[Part]:
+    """Parts in order, from processes that read the pictures themselves."""
+    with ProcessPoolExecutor(
+        processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(CellRecipe.of(cell),),
+    ) as pool:
+        shards = batched(records, batch_size)
+        try:
+            yield from prefetch(pool, _answer_in_worker, shards, 2 * processes)
+        except BrokenProcessPool as error:
+            raise worker_died(", ".join(cell.methods)) from error
+
+
+_worker_cell: Cell | None = None
+
+
+def _start_worker(recipe: CellRecipe) -> None:
+    global _worker_cell
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers in order
+    _worker_cell = recipe.make()
+
+
+def _answer_in_worker(records: Sequence[Record]) -> Part:
+    assert _worker_cell is not None
+    parts = list(answer_records(_worker_cell, records, len(records), workers=1))
+    return Part(
+        [row for part in parts for row in part.faces],
+        [row for part in parts for row in part.predictions],
+    )
+
+
+def _solver_pool(cell: Cell, processes: int) -> AbstractContextManager[SolverPool | None]:
     specs = list(cell.methods_in("processes"))
-    if not specs or processes < 2 or faces < POOL_FROM_FACES:
+    if not specs:
         return nullcontext()
     device = cell.methods[specs[0]].device
     return SolverPool(specs, processes, device, cell.plugins)
 
 
 def prefetch(
-    pool: ThreadPoolExecutor, work: Callable[[In], Out], items: Iterable[In], ahead: int
+    pool: Executor, work: Callable[[In], Out], items: Iterable[In], ahead: int
 ) -> Iterator[Out]:
     """Results of `work` in order, at most `ahead` items computed before they are asked for."""
     waiting: deque[Future[Out]] = deque()

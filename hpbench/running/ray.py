@@ -12,21 +12,17 @@ import socket
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from hpbench.corruptions import Corruption
 from hpbench.dataset import Record
-from hpbench.detectors import Detector
 from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
-from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS, make_method
 from hpbench.running.environment import versions
 from hpbench.running.evaluate import (
     STORE_EVERY_FACES,
     Cell,
+    CellRecipe,
     Part,
     Progress,
     answer_records,
@@ -50,20 +46,11 @@ START_S = 300.0
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """All that a worker needs to make its own copy of a :class:`hpbench.running.evaluate.Cell`.
+    """All that a worker needs to start.
 
     Attributes
     ----------
-    key : str
-    dataset : tuple
-        Name, root and options (as a dict) of the data set.
-    protocol : hpbench.protocol.Protocol
-    methods : tuple of str
-        Canonical specs.
-    device : str
-    plugins : tuple of Path
-    detector : Detector or None
-    corruption : Corruption or None
+    recipe : CellRecipe
     batch_size : int
     example : Record
         A face of the data set, to see whether its picture can be reached.
@@ -71,14 +58,7 @@ class WorkerJob:
         Of the driver.
     """
 
-    key: str
-    dataset: tuple[str, Path | None, Mapping[str, Any]]
-    protocol: Protocol
-    methods: tuple[str, ...]
-    device: str
-    plugins: tuple[Path, ...]
-    detector: Detector | None
-    corruption: Corruption | None
+    recipe: CellRecipe
     batch_size: int
     example: Record
     versions: Mapping[str, str]
@@ -127,34 +107,17 @@ class Worker:
                     f"has {package} {here.get(package, 'not installed')}, the driver has {wanted}; "
                     "install the same versions everywhere"
                 )
-        name, root, _ = self._job.dataset
+        name, root, _ = self._job.recipe.dataset
         if root is not None and not root.exists():
             raise DataError(
                 f"{root}: no such folder; data set '{name}' has to be at the same path everywhere"
             )
 
     def _make_cell(self) -> Cell:
-        job = self._job
-        name, root, options = job.dataset
-        kind = DATASETS.load(name, job.plugins)
-        dataset = kind(root, kind.Options.model_validate(options))
-        methods = {spec: make_method(spec, job.device, job.plugins) for spec in job.methods}
-        for method in methods.values():
-            method.load()
-        if job.detector is not None:
-            job.detector.load()
-        if job.example.excluded is None:
-            dataset.read_image(job.example)
-        return Cell(
-            key=job.key,
-            dataset=dataset,
-            protocol=job.protocol,
-            records=(),
-            methods=methods,
-            detector=job.detector,
-            plugins=job.plugins,
-            corruption=job.corruption,
-        )
+        cell = self._job.recipe.make()
+        if self._job.example.excluded is None:
+            cell.dataset.read_image(self._job.example)
+        return cell
 
 
 class RayCluster:
@@ -226,20 +189,8 @@ class RayCluster:
         pending = pending_records(cell, folder, progress)
         if not pending:
             return
-        device = next(iter(cell.methods.values())).device
         job = WorkerJob(
-            key=cell.key,
-            dataset=(
-                cell.dataset.name,
-                _absolute(cell.dataset.root),
-                cell.dataset.options.model_dump(),
-            ),
-            protocol=cell.protocol,
-            methods=tuple(cell.methods),
-            device=device,
-            plugins=tuple(path.resolve() for path in cell.plugins),
-            detector=cell.detector,
-            corruption=cell.corruption,
+            recipe=CellRecipe.of(cell),
             batch_size=batch_size,
             example=_anywhere(next((r for r in pending if r.excluded is None), pending[0])),
             versions=versions(),
@@ -252,7 +203,7 @@ class RayCluster:
         shards = range(0, len(pending), SHARD_FACES)
         waiting = deque(range(len(shards)))
         tries = [0] * len(shards)
-        idle = self._start_workers(job, min(self._worker_count(job.device), len(shards)))
+        idle = self._start_workers(job, min(self._worker_count(job.recipe.device), len(shards)))
         busy: dict[Any, tuple[Any, int]] = {}
         try:
             while waiting or busy:
@@ -290,9 +241,9 @@ class RayCluster:
     def _start_workers(self, job: WorkerJob, count: int) -> list[Any]:
         """Workers that have loaded the methods; the first problem of any of them is raised."""
         ray = self._ray
-        gpus = 1 if job.device.startswith("cuda") else 0
+        gpus = 1 if job.recipe.device.startswith("cuda") else 0
         # on a cluster each worker sees the one GPU that Ray gives it
-        job = replace(job, device="cuda") if gpus else job
+        job = replace(job, recipe=replace(job.recipe, device="cuda")) if gpus else job
         actors = [
             ray.remote(Worker).options(num_cpus=1, num_gpus=gpus).remote(job) for _ in range(count)
         ]
@@ -320,10 +271,6 @@ class RayCluster:
 def _anywhere(record: Record) -> Record:
     """The record for a worker, which starts in another folder."""
     return replace(record, image_path=record.image_path.absolute())
-
-
-def _absolute(root: Path | None) -> Path | None:
-    return None if root is None else root.absolute()
 
 
 def _refuse_unreachable(address: str | None) -> None:

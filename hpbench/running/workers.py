@@ -23,7 +23,16 @@ from hpbench.face import Face
 from hpbench.method import Method, NoAnswer, Pose
 from hpbench.registry import make_method
 
-__all__ = ["POOL_FROM_FACES", "Solved", "SolverPool", "failure", "is_failure", "solve_face"]
+__all__ = [
+    "POOL_FROM_FACES",
+    "Solved",
+    "SolverPool",
+    "failure",
+    "is_failure",
+    "result_of",
+    "solve_face",
+    "worker_died",
+]
 
 POOL_FROM_FACES = 1000
 """From how many faces on the start of worker processes (about two seconds) pays."""
@@ -127,9 +136,12 @@ def result_of(future: Future[Solved], spec: str) -> Solved:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise HpbenchError(
-            f"a worker process of '{spec}' died (out of memory?); run with --workers 1"
-        ) from error
+        raise worker_died(spec) from error
+
+
+def worker_died(spec: str) -> HpbenchError:
+    """The one line for a worker process that is gone."""
+    return HpbenchError(f"a worker process of '{spec}' died (out of memory?); run with --workers 1")
 
 
 _loaded: Mapping[str, Method] = {}
