@@ -6,7 +6,7 @@ import json
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, overload
 
@@ -19,13 +19,14 @@ from hpbench.face import Camera
 __all__ = ["ChosenRecords", "LazyRecords"]
 
 CHUNK_RECORDS = 256
-_MEMORY_BYTES = 2**20  # a small data set never touches the disk
+MEMORY_RECORDS = 2048
+"""Up to so many records wait in memory as they are."""
 
 
 class LazyRecords(Sequence[Record]):
     """Records of a data set that are read when the first one is asked for.
 
-    They are kept in a temporary file of this process and come back in chunks; the last chunk
+    Many are kept in a temporary file of this process and come back in chunks; the last chunk
     stays in memory, so going through them in order is fast.
 
     Parameters
@@ -36,6 +37,7 @@ class LazyRecords(Sequence[Record]):
 
     def __init__(self, load: Callable[[], Iterable[Record]]) -> None:
         self._load = load
+        self._few: list[Record] | None = None
         self._file: IO[bytes] | None = None
         self._chunk_ends: list[int] = []
         self._count = 0
@@ -48,6 +50,8 @@ class LazyRecords(Sequence[Record]):
     def __getitem__(self, place: slice) -> Sequence[Record]: ...
     def __getitem__(self, place: int | slice) -> Record | Sequence[Record]:
         count = len(self)
+        if self._few is not None:
+            return self._few[place]
         if isinstance(place, slice):
             return [self[k] for k in range(*place.indices(count))]
         if not -count <= place < count:
@@ -61,14 +65,21 @@ class LazyRecords(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         self._read_all()
+        if self._few is not None:
+            yield from self._few
         for number in range(len(self._chunk_ends)):
             yield from self._chunk(number)
 
     def _read_all(self) -> None:
-        if self._file is not None:
+        if self._file is not None or self._few is not None:
             return
-        file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES, prefix="hpbench-")  # noqa: SIM115
         records = iter(self._load())
+        few = list(islice(records, MEMORY_RECORDS + 1))
+        if len(few) <= MEMORY_RECORDS:
+            self._few, self._count = few, len(few)
+            return
+        records = chain(few, records)
+        file = tempfile.TemporaryFile(prefix="hpbench-")  # noqa: SIM115
         while chunk := list(islice(records, CHUNK_RECORDS)):
             file.write(_pack(chunk))
             self._chunk_ends.append(file.tell())
@@ -115,19 +126,19 @@ class ChosenRecords(Sequence[Record]):
 
 
 def _pack(records: Sequence[Record]) -> bytes:
-    """Records as compressed JSON, which keeps every digit of a float."""
+    """Records as compressed JSON; arrays are the hexadecimal bytes of their float64 numbers."""
     rows = [
         {
             "image_id": one.image_id,
             "image_path": str(one.image_path),
-            "angles_deg": None if one.label is None else one.label.angles_deg.tolist(),
-            "R_cam": None if one.label is None else _listed(one.label.R_cam),
-            "box_xyxy": _listed(one.box_xyxy),
+            "angles_deg": None if one.label is None else _text(one.label.angles_deg),
+            "R_cam": None if one.label is None else _text(one.label.R_cam),
+            "box_xyxy": _text(one.box_xyxy),
             "excluded": one.excluded,
             "group": one.group,
-            "camera_matrix": None if one.camera is None else one.camera.matrix.tolist(),
-            "distortion": None if one.camera is None else one.camera.distortion.tolist(),
-            "landmarks_xy": _listed(one.landmarks_xy),
+            "camera_matrix": None if one.camera is None else _text(one.camera.matrix),
+            "distortion": None if one.camera is None else _text(one.camera.distortion),
+            "landmarks_xy": _text(one.landmarks_xy),
             "factors": dict(one.factors),
         }
         for one in records
@@ -136,35 +147,34 @@ def _pack(records: Sequence[Record]) -> bytes:
 
 
 def _unpack(packed: bytes) -> list[Record]:
-    return [
-        Record(
-            image_id=row["image_id"],
-            image_path=Path(row["image_path"]),
-            label=None
-            if row["angles_deg"] is None
-            else Label(np.array(row["angles_deg"], dtype=np.float64), _array(row["R_cam"])),
-            box_xyxy=_array(row["box_xyxy"]),
-            excluded=row["excluded"],
-            group=row["group"],
-            camera=None
-            if row["camera_matrix"] is None
-            else Camera(
-                np.array(row["camera_matrix"], dtype=np.float64),
-                np.array(row["distortion"], dtype=np.float64),
-            ),
-            landmarks_xy=_array(row["landmarks_xy"]),
-            factors=row["factors"],
-        )
-        for row in json.loads(zlib.decompress(packed))
-    ]
+    return [_record(row) for row in json.loads(zlib.decompress(packed))]
 
 
-def _listed(array: npt.NDArray[np.float64] | None) -> list[Any] | None:
-    return None if array is None else np.asarray(array, dtype=np.float64).tolist()
+def _record(row: dict[str, Any]) -> Record:
+    angles_deg = _array(row["angles_deg"], 3)
+    matrix, distortion = _array(row["camera_matrix"], 3, 3), _array(row["distortion"], 5)
+    return Record(
+        image_id=row["image_id"],
+        image_path=Path(row["image_path"]),
+        label=None if angles_deg is None else Label(angles_deg, _array(row["R_cam"], 3, 3)),
+        box_xyxy=_array(row["box_xyxy"], 4),
+        excluded=row["excluded"],
+        group=row["group"],
+        camera=None if matrix is None or distortion is None else Camera(matrix, distortion),
+        landmarks_xy=_array(row["landmarks_xy"], -1, 2),
+        factors=row["factors"],
+    )
 
 
-def _array(values: list[Any] | None) -> npt.NDArray[np.float64] | None:
-    return None if values is None else np.array(values, dtype=np.float64)
+def _text(array: npt.NDArray[np.float64] | None) -> str | None:
+    return None if array is None else np.asarray(array, dtype=np.float64).tobytes().hex()
+
+
+def _array(text: str | None, *shape: int) -> npt.NDArray[np.float64] | None:
+    if text is None:
+        return None
+    # a copy, for an array over the bytes themselves could not be written to
+    return np.frombuffer(bytes.fromhex(text), dtype=np.float64).reshape(shape).copy()
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hpbench.running.records
 from hpbench.dataset import Label, Record
 from hpbench.face import Camera
 from hpbench.running.records import CHUNK_RECORDS, ChosenRecords, LazyRecords
+
+
+@pytest.fixture(autouse=True)
+def few_wait_in_memory(monkeypatch):
+    monkeypatch.setattr(hpbench.running.records, "MEMORY_RECORDS", 1)
 
 
 def records(count: int):
@@ -63,6 +69,14 @@ def test_records_are_found_by_place():
     assert [one.image_id for one in lazy[254:258]] == [f"face {k}" for k in range(254, 258)]
     with pytest.raises(IndexError):
         lazy[600]
+
+
+def test_few_records_are_those_that_were_read(monkeypatch):
+    monkeypatch.setattr(hpbench.running.records, "MEMORY_RECORDS", 600)
+    read = list(records(600))
+    lazy = LazyRecords(lambda: read)
+    assert all(one is other for one, other in zip(lazy, read, strict=True))
+    assert lazy[-1] is read[-1] and lazy[5:7] == read[5:7] and len(lazy) == 600
 
 
 def test_records_are_read_once_and_only_when_asked_for():
