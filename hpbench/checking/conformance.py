@@ -30,7 +30,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.checking.mistakes import Diagnosis, clearly_smaller, diagnose
+from hpbench.checking.mistakes import MIN_FACES, Diagnosis, diagnose
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Camera, Face, check_box
@@ -68,9 +68,15 @@ TURN_DEG = 15.0
 TURN_TOLERANCE_DEG = 6.0
 """How far pictures are turned, and by how much the median turn of the answers may differ."""
 
-SATURATION = 4.0
+SATURATIONS = (1.0, 2.0, 4.0)
 """Colours are exaggerated so much before red and blue are exchanged: networks learn to bear
-odd colours, and on plain pictures an exchange may even help."""
+odd colours, and on plain pictures an exchange may even help. How much shows it best differs."""
+
+MIN_COLOUR_GAIN = 0.10
+"""By which share of the error an exchange of colours has to lower it to count."""
+
+MAX_COLOUR_P = 1e-3
+"""Of Wilcoxon's signed-rank test; a mean would be ruled by the few faces that fail outright."""
 
 UNRELATED_DEG = 75.0
 """From this mean error on answers have nothing to do with the faces."""
@@ -139,9 +145,9 @@ class Colours:
     Attributes
     ----------
     answered, answered_exchanged : int
-        Faces with an answer.
+        Faces with an answer at every saturation.
     error_deg, error_exchanged_deg : float
-        Mean geodesic error of those with both answers.
+        Mean geodesic error of those with both answers, over all saturations.
     largest_change_deg : float
         Largest difference that the exchange makes.
     exchange_helps : bool
@@ -606,7 +612,7 @@ def _comparable(probe: Probe) -> tuple[list[Face], Array]:
     if not probe.sees_pictures and float(geodesic_deg(answers, answers[:1]).max()) <= SAME_DEG:
         raise NotApplicableError("by its card the method does not look at the picture")
     if len(faces) < 3:
-        raise NotApplicableError(f"only {len(faces)} faces have an answer")
+        raise NotApplicableError(f"three answered faces are needed, there are {len(faces)}")
     nearest = np.argsort(geodesic_deg(truth, np.eye(3)), kind="stable")[:24]
     return [faces[place] for place in nearest], answers[nearest]
 
@@ -750,46 +756,88 @@ def check_colour_order(probe: Probe) -> None:
         return
     if colours.exchange_helps:
         raise ConformanceError(
-            f"it looks like BGR for RGB: with red and blue exchanged (and exaggerated) the mean "
-            f"error falls from {colours.error_deg:.1f} to {colours.error_exchanged_deg:.1f} "
-            f"degrees, and {colours.answered_exchanged} instead of {colours.answered} faces are "
-            "answered; face.image is RGB"
+            f"it looks like BGR for RGB: with red and blue exchanged (and exaggerated) "
+            f"{_colour_gain(colours)}; face.image is RGB"
         )
+
+
+def _colour_gain(colours: Colours) -> str:
+    """What an exchange of colours brings, in words."""
+    gains = []
+    if colours.error_exchanged_deg < colours.error_deg:
+        gains.append(
+            f"the mean error falls from {colours.error_deg:.1f} to "
+            f"{colours.error_exchanged_deg:.1f} degrees"
+        )
+    if colours.answered_exchanged != colours.answered:
+        gains.append(
+            f"{colours.answered_exchanged} instead of {colours.answered} faces are answered"
+        )
+    return " and ".join(gains)
 
 
 def _compare_colours(probe: Probe) -> Colours:
     faces, _, truth = probe.answered()
     if not faces:  # an exchange of colours may be the very reason why nothing is answered
         faces, truth = list(probe.faces), probe.truth
-    first = probe.method.predict([replace(face, image=_vivid(face.image)) for face in faces])
-    second = probe.method.predict([replace(face, image=_vivid(face.image, True)) for face in faces])
-    pairs = [
-        (a, b, R_cam)
-        for a, b, R_cam in zip(first, second, truth, strict=True)
-        if not isinstance(a, NoAnswer) and not isinstance(b, NoAnswer)
-    ]
-    as_it_is, exchanged, true = (
-        np.array([pair[place] for pair in pairs], dtype=np.float64).reshape(-1, 3, 3)
-        for place in range(3)
-    )
-    answered = sum(not isinstance(answer, NoAnswer) for answer in first)
-    answered_exchanged = sum(not isinstance(answer, NoAnswer) for answer in second)
-    error, error_exchanged = geodesic_deg(as_it_is, true), geodesic_deg(exchanged, true)
+    as_it_is, exchanged = (_answers_in_colours(probe, faces, swap) for swap in (False, True))
+    answered, answered_exchanged = _always_answered(as_it_is), _always_answered(exchanged)
+    both = answered & answered_exchanged
+    first, second = _stacked(as_it_is, both), _stacked(exchanged, both)
+    error = geodesic_deg(first, truth[both]).mean(axis=0)
+    error_exchanged = geodesic_deg(second, truth[both]).mean(axis=0)
     return Colours(
-        answered=answered,
-        answered_exchanged=answered_exchanged,
-        error_deg=float(error.mean()) if pairs else float("nan"),
-        error_exchanged_deg=float(error_exchanged.mean()) if pairs else float("nan"),
-        largest_change_deg=float(geodesic_deg(as_it_is, exchanged).max()) if pairs else 0.0,
-        exchange_helps=clearly_smaller(error_exchanged, error) or answered < answered_exchanged / 2,
+        answered=int(answered.sum()),
+        answered_exchanged=int(answered_exchanged.sum()),
+        error_deg=float(error.mean()) if both.any() else float("nan"),
+        error_exchanged_deg=float(error_exchanged.mean()) if both.any() else float("nan"),
+        largest_change_deg=float(geodesic_deg(first, second).max()) if both.any() else 0.0,
+        exchange_helps=_exchange_helps(error, error_exchanged)
+        or answered.sum() < answered_exchanged.sum() / 2,
     )
 
 
-def _vivid(image: npt.NDArray[np.uint8], exchange: bool = False) -> npt.NDArray[np.uint8]:
+def _answers_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list[list[Answer]]:
+    """Answers at each saturation, to all faces."""
+    return [
+        list(
+            probe.method.predict(
+                [replace(face, image=_vivid(face.image, saturation, swap)) for face in faces]
+            )
+        )
+        for saturation in SATURATIONS
+    ]
+
+
+def _always_answered(answers: Sequence[Sequence[Answer]]) -> npt.NDArray[np.bool_]:
+    """Which faces have an answer at every saturation."""
+    return np.array([[not isinstance(one, NoAnswer) for one in row] for row in answers]).all(axis=0)
+
+
+def _stacked(answers: Sequence[Sequence[Answer]], which: npt.NDArray[np.bool_]) -> Array:
+    """Answers to some faces, shape (saturations, faces, 3, 3)."""
+    places = np.flatnonzero(which)
+    rows = [[np.asarray(row[place], dtype=np.float64) for place in places] for row in answers]
+    return np.array(rows, dtype=np.float64).reshape(len(answers), len(places), 3, 3)
+
+
+def _exchange_helps(error: Array, error_exchanged: Array) -> bool:
+    """Whether an exchange of colours lowers the errors of faces, shape (n,), clearly."""
+    from scipy.stats import wilcoxon
+
+    gain = error - error_exchanged
+    if len(gain) < MIN_FACES or gain.mean() <= MIN_COLOUR_GAIN * error.mean():
+        return False
+    return bool(wilcoxon(gain, alternative="greater").pvalue < MAX_COLOUR_P)
+
+
+def _vivid(
+    image: npt.NDArray[np.uint8], saturation: float, exchange: bool
+) -> npt.NDArray[np.uint8]:
     """The picture in exaggerated colours, with red and blue exchanged if wanted."""
     grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    strong = grey[..., None] + SATURATION * (image - grey[..., None])
-    pixels = np.clip(strong, 0.0, 255.0).astype(np.uint8)
+    strong = grey[..., None] + saturation * (image - grey[..., None])
+    pixels = np.clip(np.rint(strong), 0.0, 255.0).astype(np.uint8)
     return np.ascontiguousarray(pixels[..., ::-1]) if exchange else pixels
 
 

@@ -22,7 +22,7 @@ from hpbench.rotation import (
     rotation_from_rotvec,
 )
 
-__all__ = ["MISTAKES", "Diagnosis", "Mistake", "clearly_smaller", "diagnose"]
+__all__ = ["MIN_FACES", "MISTAKES", "Diagnosis", "Mistake", "diagnose"]
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["sign", "order", "unit"]
@@ -98,12 +98,12 @@ def diagnose(answers: Array, truth: Array) -> Diagnosis:
     best, best_error = None, min(as_they_are, MAX_MENDED_DEG)
     for mistake in MISTAKES:
         mended = geodesic_deg(mistake.mend(answers), truth)
-        if clearly_smaller(mended, errors) and mended.mean() < best_error:
+        if _clearly_smaller(mended, errors) and mended.mean() < best_error:
             best, best_error = mistake, float(mended.mean())
     return Diagnosis(len(errors), as_they_are, best, best_error if best else as_they_are)
 
 
-def clearly_smaller(errors: Array, than: Array) -> bool:
+def _clearly_smaller(errors: Array, than: Array) -> bool:
     """Whether paired errors, shape (n,), are smaller by more than chance and a trifle."""
     gain = than - errors
     if len(gain) < MIN_FACES or gain.mean() <= MIN_GAIN * than.mean():
@@ -135,6 +135,20 @@ def _from_order(axes: WrongOrder) -> Callable[[Array], Array]:
     return mend
 
 
+def _to_order(axes: WrongOrder) -> Callable[[Array], Array]:
+    """Read the angles as they were put together, and put them together in the order they are of."""
+
+    def mend(R: Array) -> Array:
+        from scipy.spatial.transform import Rotation
+
+        yaw, pitch, roll = angles_from_rotation(R).T
+        about_axes = {"X": -pitch, "Y": yaw, "Z": roll}
+        angles_deg = np.stack([about_axes[axis] for axis in axes], axis=1)
+        return np.asarray(Rotation.from_euler(axes, angles_deg, degrees=True).as_matrix())
+
+    return mend
+
+
 def _rotvec_of_angles(R: Array) -> Array:
     yaw, pitch, roll = np.radians(angles_from_rotation(R)).T
     return rotation_from_rotvec(np.stack([-pitch, yaw, roll], axis=1))
@@ -159,15 +173,23 @@ def _sign_mistakes() -> list[Mistake]:
 
 def _order_mistakes() -> list[Mistake]:
     turns = {"X": "Rx(-pitch)", "Y": "Ry(yaw)", "Z": "Rz(roll)"}
-    euler = [
-        Mistake(
-            f"the Euler angles are put together as {' '.join(turns[axis] for axis in order)} "
-            "instead of Rx(-pitch) Ry(yaw) Rz(roll)",
-            "order",
-            _from_order(order),
-        )
-        for order in get_args(WrongOrder)
-    ]
+    right = "Rx(-pitch) Ry(yaw) Rz(roll)"
+    euler = []
+    for order in get_args(WrongOrder):
+        wrong = " ".join(turns[axis] for axis in order)
+        source = ", as cv2.RQDecomp3x3 gives them," if order == "ZYX" else ""
+        euler += [
+            Mistake(
+                f"the Euler angles are put together as {wrong} instead of {right}",
+                "order",
+                _from_order(order),
+            ),
+            Mistake(
+                f"angles of the order {wrong}{source} are put together as {right}",
+                "order",
+                _to_order(order),
+            ),
+        ]
     names = [
         (f"{ANGLES[a]} and {ANGLES[b]} are exchanged", tuple(places))
         for a, b, places in ((0, 1, (1, 0, 2)), (0, 2, (2, 1, 0)), (1, 2, (0, 2, 1)))

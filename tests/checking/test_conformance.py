@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,6 +182,16 @@ class RqOrder(Changed):
         return Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
 
 
+class RqDecomp(Changed):
+    """Reads the angles of the right matrix by OpenCV and takes them for this project's."""
+
+    def change(self, R):
+        import cv2
+
+        x, y, z = np.array([cv2.RQDecomp3x3(one)[0] for one in R]).T
+        return rotation_from_angles(np.stack([y, -x, z], axis=1))
+
+
 class Transposed(Changed):
     def change(self, R):
         return np.swapaxes(R, 1, 2)
@@ -225,6 +236,7 @@ class TurnedHead(Changed):
         (RollSign, {"signs", "in_plane_rotation"}, "sign of roll is swapped"),
         (UpwardFrame, {"signs", "in_plane_rotation"}, "sign of yaw and roll is swapped"),
         (RqOrder, {"euler_order"}, r"Rz\(roll\) Ry\(yaw\) Rx\(-pitch\) instead of"),
+        (RqDecomp, {"euler_order"}, r"cv2\.RQDecomp3x3"),
         (Transposed, {"euler_order", "in_plane_rotation"}, "inverted"),
         (PitchForYaw, {"euler_order", "mirror"}, "yaw and pitch are exchanged"),
         (RadiansForDegrees, {"angle_unit", "in_plane_rotation"}, "radians are read as degrees"),
@@ -505,6 +517,15 @@ def test_wrong_line_in_a_real_networks_card_is_found(tmp_path, shared_path, old,
     assert set(failures_on_the_sample(f"onnx[card={card},weights={folder}]", CONVENTIONS)) == {
         failed
     }
+
+
+def test_wrong_colours_are_found_in_a_network_that_bears_them_well():
+    class Blue(METHODS.load("hopenet")):
+        def prepare(self, face):
+            return super().prepare(replace(face, image=np.ascontiguousarray(face.image[..., ::-1])))
+
+    results = check_method(lambda: Blue(Blue.Options()), make_dataset("sample"), 48, CONVENTIONS)
+    assert [result.name for result in results if result.status == "failed"] == ["colour_order"]
 
 
 def test_command_names_the_failed_check_and_exits_with_one(tmp_path):
