@@ -55,6 +55,9 @@ _AUC_LIMITS_DEG = (15, 30)
 _ACCURACY_LIMITS_DEG = (5, 10, 15)
 _BLOCK_FACES = 2048
 
+FEWEST_FACES_PER_TURN = 20
+"""With fewer faces per group on average one turn of the camera is taken out for all groups."""
+
 
 @dataclass(frozen=True)
 class RunTables:
@@ -182,8 +185,20 @@ class DatasetScores:
 
     @property
     def unit_groups(self) -> npt.NDArray[np.object_] | None:
-        """Groups to draw or align by; None where every image stands alone."""
+        """Groups to draw; None where every image stands alone."""
         return self.groups if self.resample_groups else None
+
+    @property
+    def camera_groups(self) -> npt.NDArray[np.object_] | None:
+        """Groups whose camera is aligned on its own; None where one turn is for all.
+
+        A turn has three free numbers. Learnt on the two renders of one identity it would take
+        out error that is no offset; a sequence of BIWI has hundreds of frames.
+        """
+        groups = self.unit_groups
+        if groups is None or len(groups) < FEWEST_FACES_PER_TURN * len(set(groups)):
+            return None
+        return groups
 
     @property
     def has_rotations(self) -> bool:
@@ -518,10 +533,11 @@ def _in_blocks(errors: Callable[[Array, Array], Array], R_pred: Array, true: Arr
 
 def _aligned(dataset: DatasetScores, method: MethodScores) -> Json:
     """Errors after taking out one turn of the camera, or of the neutral head."""
-    camera_side = partial(metrics.align_camera_side, groups=dataset.unit_groups)
+    groups = dataset.camera_groups
+    camera_side = partial(metrics.align_camera_side, groups=groups)
     aligned: Json = {}
     for side, align, per in (
-        ("camera_side", camera_side, "group" if dataset.resample_groups else "all"),
+        ("camera_side", camera_side, "all" if groups is None else "group"),
         ("head_side", metrics.align_head_side, "all"),
     ):
         differences, geodesic = _errors(dataset, align(method.R_pred, dataset.R_true))
@@ -545,27 +561,36 @@ def _intervals(
     bins = metrics.yaw_bin_masks(dataset.angles_deg[:, 0])
     bin_names = [f"{start:g}-{end:g}" for start, end, _ in bins]
     names: list[str] = []
+    enough: list[bool] = []
 
     def columns() -> Iterator[Array]:
         for name, column in _interval_columns(dataset, method, frontal_differences_deg):
             names.append(name)
+            enough.append(resampling.filled_units(column) >= statistics.FEWEST_UNITS)
             yield column
         for name, (_, _, mask) in zip(bin_names, bins, strict=True):
+            column = np.where(mask, method.face_mae_deg, np.nan)
             names.append(name)
-            yield np.where(mask, method.face_mae_deg, np.nan)
+            enough.append(resampling.filled_units(column) >= statistics.FEWEST_UNITS)
+            yield column
 
     drawn = resampling.column_means(columns())
+    # A figure over two or three answered faces would get a narrow interval that means nothing.
+    drawn[:, ~np.array(enough)] = np.nan
     draws = dict(zip(names, drawn.T, strict=True))
     filled = [draws[name] for name, (_, _, mask) in zip(bin_names, bins, strict=True) if mask.any()]
     draws["balanced"] = np.mean(filled, axis=0) if filled else np.empty(0)
     limits = {name: _pair(statistics.percentile_interval(draw)) for name, draw in draws.items()}
+    median = None
+    if limits["geodesic"] is not None:
+        median = _pair(resampling.median_interval(method.geodesic_deg))
     return {
         "draws": "group" if dataset.resample_groups else "image",
         "units": resampling.units,
         "mae_deg": {name: limits[name] for name in (*ANGLES, "mean")},
         "geodesic_deg": {
             "mean": limits["geodesic"],
-            "median": _pair(resampling.median_interval(method.geodesic_deg)),
+            "median": median,
         },
         "maev_deg": limits["maev"],
         "ced": {name: limits[name] for name in limits if name.startswith(("auc", "accuracy"))},
@@ -616,6 +641,9 @@ def _compare(
             images = int(np.count_nonzero(np.isfinite(column)))
             if not images:
                 continue
+            limits = _pair(statistics.percentile_interval(draws[:, place]))
+            if resampling.filled_units(column) < statistics.FEWEST_UNITS:
+                limits = None
             mean = _column_means(column[:, None])[0]
             differences[a, b], differences[b, a] = mean, -mean
             p_values[a, b] = p_values[b, a] = adjusted[place]
@@ -626,7 +654,7 @@ def _compare(
                     "method_spec_b": dataset.methods[b].spec,
                     "images": images,
                     "difference_deg": _number(mean),
-                    "interval_95": _pair(statistics.percentile_interval(draws[:, place])),
+                    "interval_95": limits,
                     "p_value": _number(raw[place]),
                     "p_holm": _number(adjusted[place]),
                     "test": "sign flip, exact" if exact else "sign flip, 9999 random",

@@ -153,6 +153,11 @@ class Resampling:
             filled += int(some.sum())
         return reached / filled
 
+    def filled_units(self, column: npt.ArrayLike) -> int:
+        """How many units hold at least one number of a column, shape (n,)."""
+        present = np.isfinite(np.asarray(column, dtype=np.float64))
+        return int(np.count_nonzero(self._unit_sum(present)))
+
     def _unit_sum(self, column: npt.ArrayLike) -> Array:
         weights = np.asarray(column, dtype=np.float64)
         sums = np.bincount(self.unit_of_face, weights, minlength=self.units)

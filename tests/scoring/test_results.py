@@ -343,3 +343,42 @@ def test_results_are_computed_again_from_a_changed_run(stored_run, changed) -> N
     else:
         (stored_run / "results.json").write_text("{}")
         assert summary_of(load_run(stored_run)) == before
+
+
+def grouped(faces_per_group: int) -> dict:
+    """Result of a method that sees each of three groups through a camera turned otherwise."""
+    faces, answers = [], []
+    for k in range(3 * faces_per_group):
+        group = k % 3
+        faces.append(face(str(k), [k % 40, 0, 0], group=f"video {group}"))
+        answers.append(answer("a", str(k), [k % 40 + 5 * group, 0, 0]))
+    (found,) = summary(faces, answers, run_json(["a"], resample="group"))["results"]
+    return found
+
+
+def test_camera_is_aligned_per_sequence() -> None:
+    aligned = grouped(20)["aligned"]["camera_side"]
+    assert aligned["per"] == "group"
+    assert aligned["mae_deg"]["mean"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_turns_are_not_learnt_on_a_handful_of_faces() -> None:
+    found = grouped(2)
+    assert found["aligned"]["camera_side"]["per"] == "all"
+    # errors of 0, 5, 10 degrees of yaw less their mean turn of 5
+    assert found["aligned"]["camera_side"]["mae_deg"]["yaw"] == pytest.approx(10 / 3, abs=1e-5)
+
+
+def test_few_answered_faces_have_no_interval() -> None:
+    yaws = [0] * 10 + [70] * 10
+    faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    answers = [
+        answer("a", str(k), [yaw + 1 + 0.1 * k, 0, 0] if yaw == 0 or k < 15 else None)
+        for k, yaw in enumerate(yaws)
+    ]
+    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    frontal, _, profile = found["intervals_95"]["by_abs_yaw"]
+    assert frontal is not None
+    assert profile is None  # over 5 faces
+    assert found["intervals_95"]["balanced_mae_deg"] is None
+    assert found["intervals_95"]["mae_deg"]["mean"] is not None
