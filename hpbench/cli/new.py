@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,4 +42,5 @@ def _write(kind: Kind, name: str, parent: Path) -> None:
     package, *files = write_package(kind, name, parent, taken=registry.plugins())
     for file in files:
         typer.echo(str(file))
-    typer.echo(f"next: pip install -e {package} && pytest {package}")
+    there = quote(str(package))
+    typer.echo(f"next: pip install -e {there} pytest && pytest {there}")

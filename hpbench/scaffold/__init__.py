@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import Literal
@@ -40,7 +41,7 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
     Raises
     ------
     UsageError
-        If the name is malformed or taken, or the folder exists.
+        If the name is malformed or taken, or the folder exists or cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{name}': use small letters, digits and underscores, such as my_net")
@@ -48,13 +49,13 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
         raise UsageError(f"the name '{name}' is taken; 'hpbench list' shows all")
     dashed = name.replace("_", "-")
     folder = parent / f"hpbench-{dashed}"
-    if folder.exists():
+    if _exists(folder):
         raise UsageError(f"{folder}: exists already; choose another name or --folder")
     words = {
         "name": name,
         "dashed": dashed,
         "package": f"hpbench_{name}",
-        "class_name": "".join(word.capitalize() for word in name.split("_")),
+        "class_name": _class_name(kind, name),
         "version": __version__,
     }
     targets = {
@@ -65,9 +66,35 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
     }
     files = []
     for template, target in targets.items():
-        text = (_TEMPLATES / kind / f"{template}.template").read_text(encoding="utf-8")
-        path = folder / target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Template(text).substitute(words), encoding="utf-8")
-        files.append(path)
+        text = Template(_template(kind, template)).substitute(words)
+        files.append(_write(folder / target, text))
     return [folder, *files]
+
+
+def _exists(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except OSError as error:  # a file where a folder should be, or no permission to look
+        raise UsageError(f"{folder}: {error.strerror}; choose another --folder") from error
+
+
+def _template(kind: Kind, name: str) -> str:
+    return (_TEMPLATES / kind / f"{name}.template").read_text(encoding="utf-8")
+
+
+def _class_name(kind: Kind, name: str) -> str:
+    """A class name that hides neither a word of Python nor one that the generated file uses."""
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    used = re.findall(r"\b[A-Z]\w*\b", _template(kind, "plugin.py"))
+    if iskeyword(class_name) or {class_name, f"{class_name}Options"} & set(used):
+        return f"{class_name}{kind.capitalize()}"
+    return class_name
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); see --folder") from error
+    return path

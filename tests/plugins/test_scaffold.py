@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -76,6 +77,25 @@ def test_long_and_short_names_give_valid_classes(tmp_path):
         folder, *_ = write_package("method", name, tmp_path)
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         assert project["entry-points"]["hpbench.methods"] == {name: f"hpbench_{name}:{class_name}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("method", "none"), ("method", "pose"), ("dataset", "record"), ("dataset", "true")],
+)
+def test_names_that_mean_something_in_python_or_hpbench_give_working_classes(kind, name, tmp_path):
+    folder, *_ = write_package(kind, name, tmp_path)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    (entry,) = project["entry-points"][f"hpbench.{kind}s"].values()
+    words = runpy.run_path(str(folder / "src" / f"hpbench_{name}" / "__init__.py"))
+    assert words[entry.partition(":")[2]].name == name
+
+
+def test_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for below in ("file", "file/deeper"):
+        with pytest.raises(UsageError, match=r"file.*--folder"):
+            write_package("method", "mine", tmp_path / below)
 
 
 @pytest.mark.parametrize("name", ["My_Net", "9net", "my-net", "_net", "net_", "a b", "../x", ""])
