@@ -17,6 +17,7 @@ from hpbench.reports.robustness import Curve
 from hpbench.reports.series import (
     ErrorMap,
     error_map,
+    highest_shown,
     histogram_limit,
     pareto_points,
     yaw_curve,
@@ -251,8 +252,7 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     rows = -(-len(methods) // columns)
     figure = ShownFigure(figsize=(9.0, 0.8 + 2.5 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    means = np.concatenate([one.mean_deg[np.isfinite(one.mean_deg)] for one in maps])
-    highest = max(5.0, float(np.percentile(means, 90)) if means.size else 5.0)
+    highest = highest_shown(maps)
     for panel, method, one in zip(panels, methods, maps, strict=False):
         panel.pcolormesh(
             one.yaw_edges, one.pitch_edges, one.mean_deg, cmap="viridis", vmin=0.0, vmax=highest
@@ -260,13 +260,17 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.set_title(_lines(styles[method.spec].label), fontsize=9)
         panel.grid(visible=False)
         panel.set_facecolor("#f0f0f0")
-        panel.set_xlabel("true yaw")
+        panel.set_xlabel("true yaw, degrees")
         panel.set_xlim(*_shown_range(maps, "yaw"))
         panel.set_ylim(*_shown_range(maps, "pitch"))
     for panel in panels[::columns]:
-        panel.set_ylabel("true pitch")
+        panel.set_ylabel("true pitch, degrees")
     for panel in panels[len(methods) :]:
         panel.set_visible(False)
+    for panel in panels[: len(methods)][-columns:]:  # the lowest of each column
+        panel.tick_params(labelbottom=True)
+    for panel in panels[: len(methods)][:-columns]:
+        panel.set_xlabel("")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, highest), "viridis")
     bar = figure.colorbar(scale, ax=list(panels), extend="max")
     bar.set_label("mean error, degrees")

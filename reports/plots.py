@@ -16,7 +16,13 @@ from plotly.subplots import make_subplots
 
 from hpbench.reports import words
 from hpbench.reports.robustness import Curve
-from hpbench.reports.series import error_map, histogram_limit, pareto_points, yaw_curve
+from hpbench.reports.series import (
+    error_map,
+    highest_shown,
+    histogram_limit,
+    pareto_points,
+    yaw_curve,
+)
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
 from hpbench.rotation import ANGLES, angles_from_rotation
 from hpbench.scoring import metrics
@@ -79,9 +85,14 @@ def yaw_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     for spec, line in curve.lines.items():
         style = styles[spec]
         if line.low_deg is not None and line.high_deg is not None:
+            # A step without an interval closes the band on the mean, as a gap would cut it off.
+            low, high = (
+                np.where(np.isfinite(limit), limit, line.mean_deg)
+                for limit in (line.low_deg, line.high_deg)
+            )
             band = go.Scatter(
                 x=_list(np.append(line.yaw_deg, line.yaw_deg[::-1])),
-                y=_list(np.append(line.high_deg, line.low_deg[::-1])),
+                y=_list(np.append(high, low[::-1])), mode="lines",
                 fill="toself", fillcolor=style.colour, opacity=0.15, line={"width": 0},
                 hoverinfo="skip", showlegend=False, legendgroup=spec, meta=spec,
             )  # fmt: skip
@@ -115,10 +126,14 @@ def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
             hovertemplate="within %{x:.1f} degrees: %{y:.1f} %",
         )  # fmt: skip
         figure.add_trace(go.Scatter(**trace))
-    kind = "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
-    figure.update_xaxes(title_text=f"{kind}, degrees", range=[0, 30])
+    figure.update_xaxes(title_text=f"{_kind(dataset)}, degrees", range=[0, 30])
     figure.update_yaxes(title_text="faces solved within it, %", range=[0, 101])
     return _finish(figure, 420)
+
+
+def _kind(dataset: DatasetScores) -> str:
+    """Which error of a face is drawn."""
+    return "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
 
 
 def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
@@ -142,7 +157,7 @@ def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
             )
         )  # fmt: skip
     figure.update_xaxes(title_text="true yaw, degrees")
-    figure.update_yaxes(title_text="error, degrees", rangemode="tozero")
+    figure.update_yaxes(title_text=f"{_kind(dataset)}, degrees", rangemode="tozero")
     figure.update_layout(hovermode="closest")
     return _finish(figure, 460)
 
@@ -178,14 +193,14 @@ def _triple(angles_deg: npt.NDArray[np.float64]) -> str:
 def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     """Mean error over true yaw and pitch, one panel per method."""
     methods = [method for method in dataset.methods if method.answered.any()]
-    columns = min(3, len(methods))
+    columns = min(2, len(methods))  # three are too narrow to read on a phone
     rows = -(-len(methods) // columns)
     figure = make_subplots(
         rows, columns, shared_xaxes=True, shared_yaxes=True,
         subplot_titles=[_lines(styles[method.spec].label) for method in methods],
     )  # fmt: skip
-    for place, method in enumerate(methods):
-        one = error_map(dataset, method)
+    maps = [error_map(dataset, method) for method in methods]
+    for place, (method, one) in enumerate(zip(methods, maps, strict=True)):
         heat = go.Heatmap(
             x=_list((one.yaw_edges[:-1] + one.yaw_edges[1:]) / 2),
             y=_list((one.pitch_edges[:-1] + one.pitch_edges[1:]) / 2),
@@ -197,10 +212,15 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
         )  # fmt: skip
         figure.add_trace(heat, row=1 + place // columns, col=1 + place % columns)
     figure.update_layout(
-        coloraxis={"colorscale": "Viridis", "cmin": 0, "colorbar_title": "degrees"}
-    )
-    figure.update_xaxes(title_text="true yaw", row=rows)
-    figure.update_yaxes(title_text="true pitch", col=1)
+        coloraxis={
+            "colorscale": "Viridis", "cmin": 0, "cmax": highest_shown(maps),
+            "colorbar": {"title": "degrees", "thickness": 14},
+        }
+    )  # fmt: skip
+    for place in range(len(methods) - columns, len(methods)):  # the lowest of each column
+        row, col = 1 + place // columns, 1 + place % columns
+        figure.update_xaxes(title_text="true yaw, degrees", showticklabels=True, row=row, col=col)
+    figure.update_yaxes(title_text="true pitch, degrees", col=1)
     lines = max(_lines(styles[method.spec].label).count("<br>") for method in methods)
     _finish(figure, 100 + 260 * rows + 18 * lines)
     return figure.update_layout(margin_t=40 + 18 * lines)
@@ -256,9 +276,22 @@ def pareto_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
                 f"{words.percent(point.coverage)} answered",
             )
         )  # fmt: skip
-    figure.update_xaxes(title_text="milliseconds per face, one at a time", type="log")
+    figure.update_xaxes(
+        title_text="milliseconds per face, one at a time", type="log",
+        tickvals=_decades([point.total_ms for point in points]),
+    )  # fmt: skip
     figure.update_yaxes(title_text="mean error on common faces, degrees", rangemode="tozero")
     return _finish(figure, 420)
+
+
+def _decades(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 of every power of ten that values lie in; Plotly writes 2 and 5 without it."""
+    low, high = (int(np.floor(np.log10(limit))) for limit in (min(values), max(values)))
+    return [
+        float(f"{digit}e{power}")
+        for power in range(low, high + 1)
+        for digit in ((1, 2, 5) if high - low < 2 else (1,))
+    ]
 
 
 def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:

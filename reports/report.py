@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hpbench.reports.content import Content, Section, gather
 from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.page import write_page
 from hpbench.reports.series import pareto_points
-from hpbench.reports.tables import head
+from hpbench.reports.tables import Cell, Column, head
 from hpbench.spec import suggest
 
 __all__ = ["FORMATS", "section_figures", "write_report"]
@@ -170,9 +171,20 @@ def write_csv(content: Content) -> Path:
             path = folder / f"{section.key}_{key}.csv"
             with path.open("w", encoding="utf-8", newline="") as stream:
                 writer = csv.writer(stream)
-                writer.writerow(column.title for column in table.columns)
-                writer.writerows([cell.value for cell in row] for row in table.rows)
+                writer.writerow(chain.from_iterable(map(_csv_titles, table.columns)))
+                for row in table.rows:
+                    cells = map(_csv_values, table.columns, row)
+                    writer.writerow(chain.from_iterable(cells))
     return folder
+
+
+def _csv_titles(column: Column) -> list[str]:
+    ends = (", from", ", to") if column.interval else ("",)
+    return [column.title + end for end in ends]
+
+
+def _csv_values(column: Column, cell: Cell) -> Sequence[float | str | None]:
+    return (cell.limits or (None, None)) if column.interval else (cell.value,)
 
 
 LATEX_TABLES = ("accuracy", "common", "metrics", "yaw", "runtime", "pairs")
@@ -189,7 +201,7 @@ def write_latex(content: Content) -> Path:
         )
         for section in content.sections
         for key in LATEX_TABLES
-        if section.tables[key].rows
+        if section.tables[key].rows and not (key == "common" and section.complete)
     ]
     path = content.folder / "tables.tex"
     path.write_text(latex.document(tables), encoding="utf-8")

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.corruptions import LevelError, error_by_level
-from hpbench.reports import words
-from hpbench.reports.tables import Cell, Column, Table, number, text
+from hpbench.reports.tables import Cell, Column, Table, interval, number, text
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.results import DatasetScores, MethodScores
 
@@ -178,7 +177,7 @@ def level_table(key: str, title: str, curves: Sequence[Curve], labels: Mapping[s
         Column("Level"),
         Column("Method", text=True),
         Column("Mean"),
-        Column("95 % interval"),
+        Column("95 % interval", interval=True),
         Column("No answer"),
         Column("Missing as frontal"),
     ]
@@ -194,7 +193,7 @@ def level_table(key: str, title: str, curves: Sequence[Curve], labels: Mapping[s
                         text(level),
                         text(labels[spec]),
                         number(point.mae_deg),
-                        text(words.interval(point.interval_95_deg)),
+                        interval(point.interval_95_deg),
                         Cell(str(point.no_answer), point.no_answer),
                         number(point.mae_missing_as_frontal_deg),
                     ]

@@ -18,6 +18,7 @@ __all__ = [
     "YawCurve",
     "YawLine",
     "error_map",
+    "highest_shown",
     "histogram_limit",
     "pareto_points",
     "yaw_curve",
@@ -53,7 +54,7 @@ class YawLine:
         Middles of the steps that have enough answered faces.
     mean_deg : ndarray, shape (steps,)
     low_deg, high_deg : ndarray, shape (steps,), or None
-        95 % interval; None with too few independent faces.
+        95 % interval; NaN in a step, and None altogether, with too few independent faces.
     """
 
     yaw_deg: npt.NDArray[np.float64]
@@ -89,6 +90,8 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
         low = high = None
         if resampling.units >= statistics.FEWEST_UNITS:
             low, high = np.nanquantile(resampling.means(columns), [0.025, 0.975], axis=0)
+            few = [resampling.filled_units(one) < statistics.FEWEST_UNITS for one in columns.T]
+            low[few] = high[few] = np.nan
         mean = np.nanmean(columns, axis=0)
         lines[method.spec] = YawLine(starts[drawn] + 5.0, mean, low, high)
     return YawCurve(last, starts + 5.0, masks.sum(axis=0), lines)
@@ -125,6 +128,15 @@ def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
     enough = faces >= _FEWEST_CELL_FACES
     mean = np.divide(sums, faces, out=np.full(sums.shape, np.nan), where=enough)
     return ErrorMap(yaw_edges, pitch_edges, mean, faces)
+
+
+def highest_shown(maps: Sequence[ErrorMap]) -> float:
+    """End of the colour scale that panels share: a tenth of the cells lies above it.
+
+    A single bad cell of one method would otherwise leave all others in one colour.
+    """
+    means = np.concatenate([one.mean_deg[np.isfinite(one.mean_deg)] for one in maps])
+    return max(5.0, float(np.percentile(means, 90))) if means.size else 5.0
 
 
 def _cell_edges(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpbench.reports import words
+from hpbench.scoring.statistics import FEWEST_UNITS
 
 __all__ = ["summary_sentences"]
 
@@ -47,7 +48,8 @@ def _accuracy(
         return (
             f"On {title}, {labels[only['method_spec']]} errs by "
             f"{words.degrees(only['mae_deg']['mean'])} degrees on average over "
-            f"{only['images']['scored']} faces{_between(only['intervals_95'], 'mae_deg')}."
+            f"{only['images']['scored']} faces{_between(only['intervals_95'], 'mae_deg')}"
+            f"{_seen(only, labels)}."
         )
     complete = all(result["images"]["no_answer"] == 0 for result in results)
     best, second = _best(results, 2)
@@ -67,7 +69,20 @@ def _accuracy(
         if {one["method_spec_a"], one["method_spec_b"]} == pair:
             beyond = "is beyond chance" if one["p_holm"] < 0.05 else "may be chance"
             sentence += f"; the difference {beyond} (p {_relation(one['p_holm'])})"
-    return sentence + "."
+            break
+    else:
+        sentence += "; too few independent faces, subjects or sequences to say if that is chance"
+    return f"{sentence}{_seen(best, labels)}."
+
+
+def _seen(result: Json, labels: dict[str, str]) -> str:
+    """What a reader must know of the training before believing a low error."""
+    name = labels[result["method_spec"]]
+    if result["trained_on_this"]:
+        return f"; {name} was trained on this data set, which is an advantage"
+    if result["trained_on_renders"]:
+        return f"; {name} was trained on rendered heads like these, which is an advantage"
+    return ""
 
 
 def _relation(value: float) -> str:
@@ -83,10 +98,13 @@ def _between(intervals: Json | None, *path: str) -> str:
 
 
 def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
-    """Errors at the largest turn of the head that was answered, beside those at the smallest."""
+    """Errors at the largest turn of the head that was answered, beside those at the smallest.
+
+    Ranges with a handful of answers are no finding, and a share of the faces is named as such.
+    """
     by_far: dict[str, list[str]] = {}
     for result in results:
-        filled = [one for one in result["by_abs_yaw"] if one["mae_mean"] is not None]
+        filled = [one for one in result["by_abs_yaw"] if one["images"] >= FEWEST_UNITS]
         if len(filled) < 2:
             continue
         near, far = filled[0], filled[-1]
@@ -94,7 +112,7 @@ def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
         unit = "" if errors else " degrees"
         errors.append(
             f"{words.degrees(far['mae_mean'])}{unit} for {labels[result['method_spec']]} "
-            f"({words.degrees(near['mae_mean'])} at {_range(near)})"
+            f"({words.degrees(near['mae_mean'])} at {_range(near)}{_part(far)})"
         )
     parts = [
         f"with the head turned by {far} degrees of true yaw, the mean error is {words.join(errors)}"
@@ -102,6 +120,12 @@ def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
     ]
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if parts else None
+
+
+def _part(one: Json) -> str:
+    """How many faces of a range were answered, where some were not."""
+    faces = one["images"] + one["no_answer"]
+    return f"; {one['images']} of {faces} faces answered" if one["no_answer"] else ""
 
 
 def _range(one: Json) -> str:

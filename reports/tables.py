@@ -39,11 +39,14 @@ class Column:
         Which end is good, where the best cell may be marked.
     text : bool
         Whether the column holds words, set to the left.
+    interval : bool
+        Whether its cells have two ends.
     """
 
     title: str
     better: Literal["low", "high"] | None = None
     text: bool = False
+    interval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Cell:
     value: float | str | None = None
     place: Literal[1, 2] | None = None
     """1 for the best of its column, 2 for the second best."""
+    limits: tuple[float, float] | None = None
+    """Ends of an interval, unrounded; a CSV file has a column for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,14 @@ Reader = Callable[[Json], Cell]
 def number(value: float | None, form: Callable[[float | None], str] = words.degrees) -> Cell:
     """Cell of a number."""
     return Cell(form(value), value)
+
+
+def interval(limits: Sequence[float] | None) -> Cell:
+    """Cell of an interval, sorted by its lower end."""
+    if limits is None:
+        return Cell(words.NOTHING)
+    low, high = limits
+    return Cell(words.interval(limits), low, limits=(low, high))
 
 
 def text(value: str) -> Cell:
@@ -174,7 +187,8 @@ def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str
         "accuracy", "Mean absolute error in degrees", results, labels,
         [
             *_mae_columns(lambda r: r["mae_deg"]),
-            (Column("95 % interval of the mean"), lambda r: _interval(r, "mae_deg", "mean")),
+            (Column("95 % interval of the mean", interval=True),
+             lambda r: _interval(r, "mae_deg", "mean")),
             (Column("Geodesic", "low"), lambda r: number(r["geodesic_deg"]["mean"])),
             (Column("Faces scored"), lambda r: _whole(r["images"]["scored"])),
             (Column("Coverage"), lambda r: number(r["coverage"], words.percent)),
@@ -188,7 +202,7 @@ def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str
         results, labels,
         [
             *_mae_columns(lambda r: r["common_images"]["mae_deg"]),
-            (Column("95 % interval of the mean"),
+            (Column("95 % interval of the mean", interval=True),
              lambda r: _interval(r, "common_images", "mae_deg", "mean")),
             (Column("Geodesic", "low"),
              lambda r: number(r["common_images"]["geodesic_deg"]["mean"])),
@@ -220,8 +234,7 @@ def _mae_columns(read: Callable[[Json], Json]) -> list[tuple[Column, Reader]]:
 
 
 def _interval(result: Json, *path: str) -> Cell:
-    found = _at(result["intervals_95"], path)
-    return Cell(words.interval(found), None if found is None else words.interval(found))
+    return interval(_at(result["intervals_95"], path))
 
 
 def _whole(value: int | None) -> Cell:
@@ -348,7 +361,7 @@ def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
         Column("Method A", text=True),
         Column("Method B", text=True),
         Column("A minus B, degrees"),
-        Column("95 % interval"),
+        Column("95 % interval", interval=True),
         Column("Faces"),
         Column("p"),
         Column("p, corrected"),
@@ -364,7 +377,7 @@ def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
                 text(label_a),
                 text(label_b),
                 Cell(f"{one['difference_deg']:+.2f}", one["difference_deg"]),
-                text(words.interval(one["interval_95"])),
+                interval(one["interval_95"]),
                 _whole(one["images"]),
                 number(one["p_value"], words.p_value),
                 number(one["p_holm"], words.p_value),

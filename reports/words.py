@@ -197,7 +197,8 @@ def protocol_sentences(protocol: Protocol) -> list[str]:
     settings = ", ".join(f"{key} = {value}" for key, value in sorted(protocol.settings.items()))
     sentences = [boxes, _EULER[protocol.euler], _WRAP[protocol.wrap]]
     if protocol.summary:
-        sentences.insert(0, protocol.summary.rstrip(".") + ".")
+        summary = protocol.summary.rstrip(".")
+        sentences.insert(0, f"{summary[0].upper()}{summary[1:]}.")
     if settings:
         sentences.append(f"Settings of the data set: {settings}.")
     return sentences

@@ -51,11 +51,13 @@ def _print_change(change: Change) -> None:
     if change.method_a != change.method_b:
         method = f"{change.method_a} -> {change.method_b}"
     typer.echo(f"{change.dataset}, {method}")
-    typer.echo(f"  {'':<12}{'first':>10}{'second':>10}{'change':>10}")
+    typer.echo(f"  {'':<14}{'first':>10}{'second':>10}{'change':>10}")
     for metric, value in change.values_a.items():
         other = change.values_b[metric]
         if math.isfinite(value) or math.isfinite(other):
-            typer.echo(f"  {metric:<12}{value:>10.2f}{other:>10.2f}{change.change(metric):>+10.2f}")
+            shown = [_figure(metric, value), _figure(metric, other)]
+            shown.append(_figure(metric, change.change(metric), sign="+"))
+            typer.echo(f"  {_TITLES[metric]:<14}" + "".join(f"{one:>10}" for one in shown))
     typer.echo(f"  over {change.faces} faces that both answered{_left_out(change)}")
     if math.isfinite(change.p_value):
         low, high = change.interval_95_deg
@@ -66,6 +68,19 @@ def _print_change(change: Change) -> None:
         )
     else:
         typer.echo("  too few independent faces for an interval or a test")
+
+
+_TITLES = {
+    **{name: f"{name}, deg" for name in ("mae", "yaw", "pitch", "roll", "geodesic")},
+    "no_answer": "no_answer", "time": "time, ms",
+}  # fmt: skip
+
+
+def _figure(metric: str, value: float, sign: str = "") -> str:
+    """Figure as it is printed; a dash where there is none."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:{sign}.{0 if metric == 'no_answer' else 2}f}"
 
 
 def _left_out(change: Change) -> str:

@@ -22,6 +22,13 @@ def explain(
             metavar="NAME=DIR",
         ),
     ] = None,
+    embed_images: Annotated[
+        bool,
+        typer.Option(
+            "--embed-images",
+            help="Put small pictures of the faces into report.html; mind the data set's terms.",
+        ),
+    ] = False,
 ) -> None:
     """Show what other rules make of a run: boxes, exclusions, Euler order, profile faces.
 
@@ -39,8 +46,13 @@ def explain(
         run_again(rundir, bars, data_roots(data or [], "sample"))
     for section in gather(rundir).sections:
         _print(section.title, section.tables["explain"])
-    for path in write_report(rundir):
+    for path in write_report(rundir, _formats(rundir), embed_images):
         typer.echo(str(path))
+
+
+def _formats(rundir: Path) -> list[str]:
+    """The usual documents, and the tables if there are any, which would be out of date else."""
+    return ["md", "html", *(["csv"] if (rundir / "tables").is_dir() else [])]
 
 
 def _print(title: str, table: Table) -> None:

@@ -164,12 +164,20 @@
   }
 
   function fitToPaper() {
+    for (const one of document.querySelectorAll("details:not([open])")) {
+      one.open = true;
+      one.dataset.closed = "";
+    }
     for (const place of document.querySelectorAll(".js-plotly-plot")) {
       Plotly.relayout(place, { width: 980 });
     }
   }
 
   function fitToScreen() {
+    for (const one of document.querySelectorAll("details[data-closed]")) {
+      one.open = false;
+      delete one.dataset.closed;
+    }
     for (const place of document.querySelectorAll(".js-plotly-plot")) {
       Plotly.relayout(place, { width: null, autosize: true });
     }

@@ -121,7 +121,21 @@ def test_command_exits_with_3_when_a_condition_holds(make_run) -> None:
     worse = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+0.2"])
     fine = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+2"])
     assert (worse.exit_code, fine.exit_code) == (3, 0)
-    assert "mae               2.00      3.00     +1.00" in fine.output
+    assert "mae, deg            2.00      3.00     +1.00" in fine.output
+
+
+def test_command_shows_a_dash_where_no_time_was_measured(make_run) -> None:
+    import typer
+
+    from hpbench.cli.compare import compare
+
+    app = typer.Typer()
+    app.command()(compare)
+    folders = [str(make_run("a", errors=NEAR)), str(make_run("b", errors=NEAR, timed=False))]
+    (line,) = (
+        one for one in CliRunner().invoke(app, folders).output.splitlines() if "time, ms" in one
+    )
+    assert line.split()[-2:] == ["-", "-"]
 
 
 def test_method_does_not_pass_by_falling_silent(make_run) -> None:

@@ -33,6 +33,15 @@ def test_csv_holds_the_interval_of_every_figure(make_run) -> None:
     assert float(rows["near", "MAE yaw"]["To"]) == pytest.approx(1.0)
 
 
+def test_csv_holds_both_ends_of_an_interval_as_numbers(make_run) -> None:
+    folder = make_run(errors={"near": (1.0, 2.0, 3.25), "far": (8.0, 0, 0)}, silent={"far": 2})
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "heads_accuracy.csv").open(encoding="utf-8", newline="") as stream:
+        near, _ = csv.DictReader(stream)
+    ends = [float(near[f"95 % interval of the mean, {end}"]) for end in ("from", "to")]
+    assert ends == pytest.approx([6.25 / 3, 6.25 / 3], abs=1e-6)
+
+
 def test_csv_holds_all_published_rows(make_run) -> None:
     folder = make_run(datasets=("biwi",), errors={"hopenet": (1, 1, 1)})
     (tables,) = write_report(folder, ["csv"])

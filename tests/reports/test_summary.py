@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 from hpbench.reports.content import gather
@@ -37,6 +40,35 @@ def test_two_methods(sentences) -> None:
         "near (2.00 at 0-30) and 4.00 for far (4.00 at 0-30)."
     )
     assert third == "Every face that counts was answered by every method."
+
+
+def test_too_few_faces_for_a_test_are_named(sentences) -> None:
+    first = sentences(errors=NEAR | FAR, faces=5)[0]
+    assert first.endswith(
+        "before far with 4.00; too few independent faces, subjects or sequences to say if that is "
+        "chance."
+    )
+
+
+def test_range_with_a_handful_of_answers_is_no_finding(sentences) -> None:
+    found = sentences(errors=NEAR, faces=16)
+    assert len(found) == 2  # of 15 faces no two ranges of yaw have six
+
+
+def test_share_of_a_range_that_was_answered_is_named(sentences) -> None:
+    second = sentences(errors=NEAR | FAR, silent={"far": 2})[1]
+    assert re.search(r"4\.00 for far \(4\.00 at 0-30; \d+ of \d+ faces answered\)", second)
+
+
+def test_training_on_the_data_set_is_named_beside_the_lowest_error(make_run) -> None:
+    folder = make_run(errors=NEAR | FAR)
+    run = json.loads((folder / "run.json").read_text())
+    run["methods"]["near"]["card"]["trained_on"] = ["heads"]
+    (folder / "run.json").write_text(json.dumps(run))
+    (section,) = gather(folder).sections
+    assert section.sentences[0].endswith(
+        "near was trained on this data set, which is an advantage."
+    )
 
 
 def test_two_methods_with_the_same_errors_are_told_apart_by_nothing(sentences) -> None:
