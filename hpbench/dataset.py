@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, plugin_errors
 from hpbench.face import Camera
 from hpbench.images import read_rgb
 from hpbench.method import CONTRACT_VERSION, BaseOptions
@@ -150,7 +150,8 @@ class Dataset(ABC):
         A data set with a label file per picture overrides it, so that the labels of a million
         faces are never in memory together.
         """
-        return iter(self.records())
+        with plugin_errors(f"data set '{self.name}' cannot be read"):
+            return iter(self.records())
 
     def protocol_settings(self) -> dict[str, Any]:
         """Settings that decide which faces are scored and where boxes come from, fully resolved.

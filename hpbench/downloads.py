@@ -124,7 +124,7 @@ def _network_errors(url: str, path: Path | None, then: str) -> Iterator[None]:
         ) from error
     except exceptions.RequestException as error:
         line = str(error).splitlines()[0]
-        raise WeightsError(f"{url}: cannot be fetched ({line}); {by_hand}") from error
+        raise WeightsError(f"{url}: cannot be fetched ({line}); try later, {by_hand}") from error
     except OSError as error:
         raise WeightsError(
             f"{path}: cannot be written ({error.strerror}); make room, or name another folder "

@@ -6,6 +6,11 @@ the command line prints it without a traceback and exits with `exit_code`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
+
 __all__ = [
     "DataError",
     "HpbenchError",
@@ -13,6 +18,7 @@ __all__ = [
     "MissingDependencyError",
     "UsageError",
     "WeightsError",
+    "plugin_errors",
 ]
 
 
@@ -42,3 +48,28 @@ class WeightsError(DataError):
 
 class MissingDependencyError(HpbenchError):
     """An optional package or system library is needed and not installed."""
+
+
+@contextmanager
+def plugin_errors(what: str) -> Iterator[None]:
+    """Let whatever a plugin's own code raises become one line that says where.
+
+    Parameters
+    ----------
+    what : str
+        What cannot be done, such as ``method 'my_net' cannot be loaded``.
+
+    Raises
+    ------
+    HpbenchError
+        For any error that is not one already.
+    """
+    try:
+        yield
+    except HpbenchError:
+        raise
+    except Exception as error:
+        line = (str(error) or "no message").splitlines()[0]
+        frame = extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        raise HpbenchError(f"{what}: {type(error).__name__}: {line} ({place})") from error

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from hpbench.dataset import Dataset
-from hpbench.errors import HpbenchError, UsageError
+from hpbench.errors import HpbenchError, UsageError, plugin_errors
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.spec import Spec, build_options, parse_spec, suggest
 
@@ -28,6 +28,7 @@ __all__ = [
     "METHODS",
     "Plugin",
     "Registry",
+    "load_method",
     "make_dataset",
     "make_method",
 ]
@@ -110,7 +111,7 @@ class Registry(Generic[T]):
         if isinstance(plugin.source, EntryPoint):
             try:
                 found = plugin.source.load()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise HpbenchError(
                     f"{where} is broken: {type(error).__name__}: {error}; "
                     "mend or uninstall that package"
@@ -119,11 +120,23 @@ class Registry(Generic[T]):
             found = plugin.source
         if not (inspect.isclass(found) and issubclass(found, self.base)):
             raise HpbenchError(f"{where} is not a subclass of hpbench's {self.base.__name__}")
+        if not isinstance(found.contract, int):
+            raise HpbenchError(
+                f"{where} says contract = {found.contract!r}; write the whole number of the "
+                f"plugin contract that it was written for, now {CONTRACT_VERSION}"
+            )
         if found.contract > CONTRACT_VERSION:
             raise HpbenchError(
                 f"{where} was written for plugin contract {found.contract}, this hpbench has "
                 f"{CONTRACT_VERSION}; update hpbench"
             )
+        lacking = [
+            name
+            for name, kind in self.base.__annotations__.items()
+            if str(kind).startswith("ClassVar") and not hasattr(found, name)
+        ]
+        if lacking:
+            raise HpbenchError(f"{where} has no {', '.join(lacking)}; give its class one")
         return found
 
     def _classes_in(self, file: Path) -> Iterator[type[T]]:
@@ -132,9 +145,10 @@ class Registry(Generic[T]):
             if (
                 inspect.isclass(found)
                 and issubclass(found, self.base)
-                and not inspect.isabstract(found)
                 and found.__module__ == module.__name__
                 and hasattr(found, "name")
+                # an unfinished class that has a name is offered, so that making it says what lacks
+                and ("name" in vars(found) or not inspect.isabstract(found))
             ):
                 yield found
 
@@ -153,7 +167,7 @@ def _import_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise HpbenchError(
             f"{file}: plugin cannot be imported: {type(error).__name__}: {error}"
@@ -194,7 +208,21 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
     if name.lower().endswith(".toml"):
         name, options = DECLARED, {"card": name, **options}
     kind = METHODS.load(name, plugins)
-    return kind(build_options(kind.Options, options, f"method '{spec.name}'"), device)
+    built = build_options(kind.Options, options, f"method '{spec.name}'")
+    with plugin_errors(f"method '{spec.name}' cannot be made"):
+        return kind(built, device)
+
+
+def load_method(method: Method) -> None:
+    """Let a method read its weights.
+
+    Raises
+    ------
+    HpbenchError
+        Whatever its own code raises, with its name.
+    """
+    with plugin_errors(f"method '{method.name}' cannot be loaded"):
+        method.load()
 
 
 def make_dataset(
@@ -218,4 +246,5 @@ def make_dataset(
     spec = parse_spec(spec) if isinstance(spec, str) else spec
     kind = DATASETS.load(spec.name, plugins)
     options = build_options(kind.Options, spec.options, f"data set '{spec.name}'")
-    return kind(Path(spec.path) if spec.path else root, options)
+    with plugin_errors(f"data set '{spec.name}' cannot be made"):
+        return kind(Path(spec.path) if spec.path else root, options)

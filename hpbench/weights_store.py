@@ -272,7 +272,10 @@ def fetch_file(
             temporary.write_bytes(b"")
             download(temporary)
         elif wrong:
-            raise WeightsError(f"{url}: {wrong}; nothing was stored")
+            raise WeightsError(
+                f"{url}: {wrong}; nothing was stored; try again, or fetch it elsewhere and "
+                f"{by_hand or _add_it(name)}"
+            )
 
     _put(path, download)
     return path
@@ -311,12 +314,12 @@ def add_weights(info: WeightsInfo, file: Path) -> Path:
         kept in the cache.
     """
     if not file.is_file():
-        raise WeightsError(f"{file}: no such file")
+        raise WeightsError(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
     if not info.file:
         raise WeightsError(f"weights '{info.name}' are not kept in the cache: {info.source}")
     wrong = _difference(file, info.sha256, info.git_blob)
     if wrong:
-        raise WeightsError(f"{file}: not the weights '{info.name}': {wrong}")
+        raise WeightsError(f"{file}: not the weights '{info.name}', or {wrong}")
     path = cache_folder() / info.file
     _put(path, lambda temporary: _copy(file, temporary))
     return path

@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from hpbench.cli import app
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.registry import DATASETS, METHODS, make_method
+from hpbench.registry import DATASETS, METHODS, load_method, make_dataset, make_method
 
 PLUGIN = """
 from hpbench.method import Method, MethodCard
@@ -64,6 +66,66 @@ def test_plugin_for_a_newer_contract_is_refused(tmp_path):
     file = write_plugin(tmp_path / "mine.py", contract=99)
     with pytest.raises(HpbenchError, match="contract 99"):
         make_method("mine", plugins=[file])
+
+
+FAULTS = {
+    "contract": ("contract = None", "contract = None"),
+    "summary": ("", "no summary"),
+    "made": (
+        "def __init__(self, *_): raise ValueError('oops')",
+        "cannot be made: ValueError: oops",
+    ),
+    "unfinished": ("decode = Method.decode", "cannot be made: TypeError.*decode"),
+    "loaded": (
+        "def load(self): raise ImportError('no libx')",
+        r"loaded: ImportError: no libx \(mi",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_in_a_plugins_own_code_is_told_with_its_name(tmp_path, fault):
+    line, said = FAULTS[fault]
+    file = write_plugin(tmp_path / "mine.py")
+    text = file.read_text()
+    file.write_text(text.replace('summary = "test"', "") if fault == "summary" else text)
+    with file.open("a") as more:
+        more.write(f"    {line}\n")
+    with pytest.raises(HpbenchError, match=f"mine.*{said}"):
+        load_method(make_method("mine", plugins=[file]))
+
+
+def test_plugin_that_ends_the_program_when_imported_is_refused(tmp_path):
+    file = tmp_path / "quits.py"
+    file.write_text("raise SystemExit(3)")
+    with pytest.raises(HpbenchError, match=r"quits\.py.*SystemExit: 3"):
+        METHODS.load("constant", [file])
+
+
+@pytest.mark.parametrize(
+    ("words", "step"), [(["list"], "missing"), (["weights", "list"], "named_weights")]
+)
+def test_listing_goes_on_after_a_plugin_that_fails_to_describe_itself(tmp_path, words, step):
+    file = write_plugin(tmp_path / "mine.py")
+    with file.open("a") as more:
+        more.write(f"    @classmethod\n    def {step}(cls): raise KeyError('oops')\n")
+    done = CliRunner().invoke(app, [*words, "--plugin", str(file)])
+    assert done.exit_code == 0
+    assert f"cannot be used: its {step}() fails: KeyError: 'oops' (mine.py" in done.output
+    assert "hopenet" in done.output
+
+
+def test_data_set_that_fails_to_read_is_named(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from hpbench.dataset import Dataset, DatasetCard\n"
+        "class Mine(Dataset):\n"
+        "    name, summary, protocols = 'mine', 'test', ()\n"
+        "    card = DatasetCard(name='mine', title='test', domain='photo')\n"
+        "    def records(self): return [self.nothing]\n"
+    )
+    with pytest.raises(HpbenchError, match=r"data set 'mine' cannot be read: AttributeError.*line"):
+        make_dataset("mine", plugins=[file]).iter_records()
 
 
 def test_file_that_does_not_import_is_named_with_its_error(tmp_path):

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from traceback import extract_tb
 from typing import Literal
 
 import numpy as np
@@ -32,10 +33,11 @@ import numpy.typing as npt
 
 from hpbench.checking.mistakes import MIN_FACES, Diagnosis, diagnose
 from hpbench.dataset import Dataset
-from hpbench.errors import DataError, HpbenchError, ImageError
+from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.face import Camera, Face, check_box
 from hpbench.images import read_rgb
 from hpbench.method import Method, MethodCard, NoAnswer, Pose
+from hpbench.registry import load_method
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
@@ -230,7 +232,7 @@ class Probe:
     def method(self) -> Method:
         """The method, loaded."""
         method = self.make()
-        method.load()
+        load_method(method)
         return method
 
     @cached_property
@@ -293,7 +295,11 @@ def check_method(
     ------
     HpbenchError
         If the method cannot be made or loaded at all: weights that are not there.
+    UsageError
+        If `limit` is below 12: with fewer faces no mistake of conventions is found.
     """
+    if limit < MIN_FACES:
+        raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
     probe = Probe.of(make, dataset, limit)
     probe.method  # noqa: B018 - what is missing on this machine is no fault of the method
     return [_run_check(check, probe) for check in (CHECKS if checks is None else checks)]
@@ -310,8 +316,16 @@ def _run_check(check: Check, probe: Probe) -> CheckResult:
         return CheckResult(name, summary, "failed", str(failed))
     except Exception as error:  # whatever a method raises is its own failure
         line = (str(error) or "no message").splitlines()[0]
-        return CheckResult(name, summary, "failed", f"raised {type(error).__name__}: {line}")
+        text = f"raised {type(error).__name__}: {line}{_place_of(error, probe.method)}"
+        return CheckResult(name, summary, "failed", text)
     return CheckResult(name, summary, "passed")
+
+
+def _place_of(error: Exception, method: Method) -> str:
+    """Where the method's own file was when it raised, for its author."""
+    file = getattr(sys.modules.get(type(method).__module__), "__file__", None)
+    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 # ---- what the method says of itself ------------------------------------------------------------

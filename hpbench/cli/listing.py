@@ -39,14 +39,15 @@ def list_plugins(
 def _describe(
     registry: Registry[Any], name: str, files: Sequence[Path], options: bool
 ) -> list[str]:
-    from hpbench.errors import HpbenchError
+    from hpbench.errors import HpbenchError, plugin_errors
 
     try:
         kind = registry.load(name, files)
+        with plugin_errors("its missing() fails"):
+            missing = _missing(kind)
     except HpbenchError as error:
         return [f"{name:<11} cannot be used: {error}"]
     lines = [f"{name:<11} {kind.summary}"]
-    missing = _missing(kind)
     if missing:
         lines.append(f"{'':<11} missing: {missing}")
     for protocol in getattr(kind, "protocols", ()):

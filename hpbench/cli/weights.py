@@ -112,14 +112,16 @@ def verify(plugin: Plugins = None) -> None:
 def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
     """Named weights of all methods and detectors; a broken plugin is named and passed over."""
     from hpbench.detectors import DETECTORS
-    from hpbench.errors import HpbenchError
+    from hpbench.errors import HpbenchError, plugin_errors
     from hpbench.registry import METHODS
 
     files = tuple(plugin or ())
     known: dict[str, list[WeightsInfo]] = {}
     for method in METHODS.plugins(files):
         try:
-            known[method] = list(METHODS.load(method, files).named_weights())
+            kind = METHODS.load(method, files)
+            with plugin_errors("its named_weights() fails"):
+                known[method] = list(kind.named_weights())
         except HpbenchError as error:
             typer.echo(f"{method}: cannot be used: {error}", err=True)
     for name, detector in DETECTORS.items():

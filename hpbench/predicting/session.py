@@ -12,7 +12,7 @@ from hpbench.method import Method
 from hpbench.predicting.predict import Summary, predict_source
 from hpbench.predicting.prediction_files import PredictionWriter, TableKind, plan_output
 from hpbench.predicting.sources import Frame, Source, open_source
-from hpbench.registry import make_method
+from hpbench.registry import load_method, make_method
 from hpbench.running.runner import resolve_device
 from hpbench.spec import parse_specs
 
@@ -97,7 +97,7 @@ def open_session(
     }
     detector = make_detector(boxes)
     for one in methods.values():
-        one.load()
+        load_method(one)
     detector.load()
     about = {"source": opened.name, "boxes": boxes, "smoothing_s": smoothing_s}
     style: Literal["axes", "cube"] = "cube" if draw == "cube" else "axes"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hpbench.dataset import Record
+from hpbench.errors import plugin_errors
 from hpbench.method import Method
 from hpbench.running.evaluate import Cell
 from hpbench.running.join import ROWS_AT_ONCE
@@ -74,7 +75,10 @@ class Reuse:
 
     def card(self, name: str, method: Method) -> dict[str, Any]:
         """Card of a method, from the method itself where it is loaded."""
-        return self.cards[name] if name in self.cards else method.card().model_dump(mode="json")
+        if name in self.cards:
+            return self.cards[name]
+        with plugin_errors(f"method '{name}' cannot say what it is, its card() fails"):
+            return method.card().model_dump(mode="json")
 
     def fill(self, folder: RunFolder) -> None:
         """Put what is taken from the store into the run folder."""

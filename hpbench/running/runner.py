@@ -22,7 +22,7 @@ from hpbench.detectors import Detector, make_detector
 from hpbench.errors import DataError, UsageError
 from hpbench.method import Method
 from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS, make_method
+from hpbench.registry import DATASETS, load_method, make_method
 from hpbench.running.environment import git_revision, hardware, versions
 from hpbench.running.evaluate import Cell, Progress, evaluate_dataset
 from hpbench.running.records import LazyRecords
@@ -141,7 +141,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
         _refuse_old_answers(RunFolder(out))
     with _open_engine(spec, any(reuse.open_methods(cell) for cell in cells)) as evaluate:
         for name in reuse.must_load(cells, list(methods)):
-            methods[name].load()
+            load_method(methods[name])
         if detector is not None and not reuse.covers(cells):
             detector.load()
         folder = RunFolder.create(out, _describe(spec, machine, methods, cells, reuse, command))
