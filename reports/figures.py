@@ -58,6 +58,7 @@ _LOOK: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.hashsalt": "hpbench",  # the same run gives the same file
+    "text.parse_math": False,  # a file name with dollar signs is no formula
 }
 _MOST_PANELS = 6
 
@@ -103,7 +104,8 @@ def accuracy_figure(results: list[Json], styles: Styles) -> Figure:
     for place, one in zip(places, scored, strict=True):
         mean, style = one["mae_deg"]["mean"], styles[one["method_spec"]]
         axes.barh(place, mean, height=0.62, color=style.colour, alpha=0.75)
-        low, high = (one["intervals_95"] or {"mae_deg": {"mean": (mean, mean)}})["mae_deg"]["mean"]
+        intervals = one["intervals_95"] or {"mae_deg": {"mean": None}}
+        low, high = intervals["mae_deg"]["mean"] or (mean, mean)
         if high > low:
             axes.plot([low, high], [place, place], color="black", linewidth=1.4)
         shown = f"{mean:.2f}"

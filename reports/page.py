@@ -16,7 +16,7 @@ from hpbench.errors import HpbenchError
 from hpbench.reports.content import Content, Section
 from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.faces import embedded_faces
-from hpbench.reports.series import pareto_points
+from hpbench.reports.series import has_error_map, has_yaw_line, pareto_points
 from hpbench.reports.worst import worst_faces
 from hpbench.scoring.results import DatasetScores, MethodScores
 
@@ -105,11 +105,11 @@ def section_plots(content: Content, section: Section) -> dict[str, Json]:
     if any(result["images"]["scored"] for result in section.results):
         drawings["histogram"] = _plot("histogram_plot", dataset, styles)
         drawings["ced"] = _plot("ced_plot", dataset, styles)
-        yaw_known = np.isfinite(dataset.angles_deg[:, 0])
-        if yaw_known.any():
+        if has_yaw_line(dataset):
             drawings["yaw"] = _plot("yaw_plot", dataset, styles)
+        if np.isfinite(dataset.angles_deg[:, 0]).any():
             drawings["scatter"] = _plot("scatter_plot", dataset, styles)
-        if (yaw_known & np.isfinite(dataset.angles_deg[:, 1])).any():
+        if has_error_map(dataset):
             drawings["map"] = _plot("map_plot", dataset, styles)
     if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
         drawings["runtime"] = _plot("runtime_plot", section.results, styles)

@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpbench.errors import DataError, UsageError
@@ -17,7 +16,7 @@ from hpbench.reports import latex, markdown
 from hpbench.reports.content import Content, Section, gather
 from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.page import write_page
-from hpbench.reports.series import pareto_points
+from hpbench.reports.series import has_error_map, has_yaw_line, pareto_points
 from hpbench.reports.tables import Cell, Column, head
 from hpbench.spec import suggest
 
@@ -143,9 +142,9 @@ def section_figures(content: Content, section: Section) -> dict[str, Drawing]:
         dataset, styles = section.scores, content.styles
         drawings["histogram"] = _figure("histogram_figure", dataset, styles)
         drawings["ced"] = _figure("ced_figure", dataset, styles)
-        if any(one["mae_mean"] is not None for r in section.results for one in r["by_abs_yaw"]):
+        if has_yaw_line(dataset):
             drawings["yaw"] = _figure("error_by_yaw_figure", dataset, styles)
-        if np.isfinite(dataset.angles_deg[:, :2]).all(axis=1).any():
+        if has_error_map(dataset):
             drawings["map"] = _figure("heat_map_figure", dataset, styles)
     if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
         drawings["runtime"] = _figure("runtime_figure", section.results, content.styles)

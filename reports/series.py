@@ -18,6 +18,8 @@ __all__ = [
     "YawCurve",
     "YawLine",
     "error_map",
+    "has_error_map",
+    "has_yaw_line",
     "highest_shown",
     "histogram_limit",
     "pareto_points",
@@ -73,17 +75,36 @@ class YawCurve:
     lines: dict[str, YawLine]
 
 
+def has_yaw_line(dataset: DatasetScores) -> bool:
+    """Whether any method has a step of yaw with enough answered faces to be drawn."""
+    _, masks = _yaw_steps(dataset)
+    return any(_drawn(masks & method.answered[:, None]).any() for method in dataset.methods)
+
+
+def has_error_map(dataset: DatasetScores) -> bool:
+    """Whether any method has a cell of yaw and pitch with enough answered faces to be shown."""
+    return any(np.isfinite(error_map(dataset, one).mean_deg).any() for one in dataset.methods)
+
+
+def _yaw_steps(dataset: DatasetScores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """First yaw of each step, shape (steps,), and which faces are in it, shape (faces, steps)."""
+    yaw = np.abs(dataset.angles_deg[:, 0])
+    starts = np.arange(0.0, 180.0 if (yaw > 99.0).any() else 100.0, 10.0)
+    return starts, (yaw[:, None] >= starts) & (yaw[:, None] < starts + 10.0)
+
+
+def _drawn(answered: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return np.asarray(answered.sum(axis=0) >= _FEWEST_FACES)
+
+
 def yaw_curve(dataset: DatasetScores) -> YawCurve:
     """Mean error of every method against the true turn of the head."""
-    yaw = np.abs(dataset.angles_deg[:, 0])
-    last = 180.0 if (yaw > 99.0).any() else 100.0
-    starts = np.arange(0.0, last, 10.0)
-    masks = np.stack([(yaw >= start) & (yaw < start + 10.0) for start in starts], axis=-1)
-    resampling = statistics.make_resampling(len(yaw), dataset.unit_groups, resamples=500)
+    starts, masks = _yaw_steps(dataset)
+    resampling = statistics.make_resampling(len(masks), dataset.unit_groups, resamples=500)
     lines = {}
     for method in dataset.methods:
         columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
-        drawn = np.isfinite(columns).sum(axis=0) >= _FEWEST_FACES
+        drawn = _drawn(np.isfinite(columns))
         if not drawn.any():
             continue
         columns = columns[:, drawn]
@@ -94,7 +115,7 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
             low[few] = high[few] = np.nan
         mean = np.nanmean(columns, axis=0)
         lines[method.spec] = YawLine(starts[drawn] + 5.0, mean, low, high)
-    return YawCurve(last, starts + 5.0, masks.sum(axis=0), lines)
+    return YawCurve(float(starts[-1]) + 10.0, starts + 5.0, masks.sum(axis=0), lines)
 
 
 @dataclass(frozen=True)

@@ -198,3 +198,20 @@ def test_half_written_run_is_refused(make_run) -> None:
 
 def test_wrong_reading_of_the_angles_is_said_in_words(markdown) -> None:
     assert "Angles are read in the RQ order" in markdown(protocol={"euler": "rq"})
+
+
+def test_figure_that_would_be_empty_is_left_out_and_its_table_is_not(make_run) -> None:
+    folder = make_run(faces=6)  # too few for any step of yaw or any cell
+    (path,) = write_report(folder, ["md"])
+    assert not list((folder / "figures").glob("heads_yaw.*"))
+    assert not list((folder / "figures").glob("heads_map.*"))
+    text = path.read_text(encoding="utf-8")
+    assert "### Error against the turn of the head" in text
+    assert "\\|yaw\\| 60-90" in text
+    assert "figures/heads_yaw" not in text
+
+
+def test_name_with_dollar_signs_is_no_formula(make_run) -> None:
+    folder = make_run(errors={r"m[k=$\frac$]": (1, 1, 1), "far": (2, 2, 2)})
+    write_report(folder, ["md"])  # as a formula it could not be drawn
+    assert (folder / "figures" / "heads_yaw.png").is_file()
