@@ -1,4 +1,15 @@
-"""hpbench: benchmark and comparison toolkit for head-pose methods."""
+"""hpbench: benchmark and comparison toolkit for head-pose methods.
+
+`run`, `load`, `predict`, `compare` and `check` are the commands of the same names. They return
+:class:`Results`, :class:`Predictions`, :class:`Comparison` and :class:`Checks`, each with a
+``table()``::
+
+    import hpbench
+
+    results = hpbench.run(methods="hopenet,pnp")
+    results.table()
+    results.plot.by_yaw()
+"""
 
 from __future__ import annotations
 
@@ -48,3 +59,8 @@ def __getattr__(name: str) -> _Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'hpbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """Names of the API too, so that help and completion show them."""
+    return sorted({*globals(), *__all__})

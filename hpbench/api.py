@@ -17,6 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import ValidationError
+
+from hpbench.errors import DataError, UsageError
 from hpbench.run_plots import Plots
 from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
@@ -62,12 +65,24 @@ class Results:
     folder : Path
     rows : list of dict
         Entries of ``results.json``, one per data set and method; see docs/results-format.md.
+
+    Raises
+    ------
+    hpbench.errors.DataError
+        If the folder holds no results.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        text = (self.folder / "results.json").read_text(encoding="utf-8")
-        self.rows: list[dict[str, Any]] = json.loads(text)["results"]
+        file = self.folder / "results.json"
+        if not file.is_file():
+            raise DataError(f"{file}: no such results; `hpbench run` writes them")
+        self.rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["results"]
+
+    def __repr__(self) -> str:
+        methods = ", ".join(dict.fromkeys(row["method_spec"] for row in self.rows))
+        datasets = ", ".join(dict.fromkeys(row["dataset"] for row in self.rows))
+        return f"<Results of {methods} on {datasets} in {self.folder}>"
 
     def table(self) -> pd.DataFrame:
         """One row per data set and method: errors in degrees, counts, milliseconds per face."""
@@ -213,7 +228,7 @@ def run(
         results.table()
     """
     asked = _joined(datasets)
-    spec = RunSpec(
+    spec = _run_spec(
         methods=_joined(methods),
         datasets=asked,
         data=_roots(data, asked),
@@ -234,6 +249,16 @@ def run(
     )
     folder = Path(out) if out is not None else fresh_run_folder()
     return Results(_run(spec, folder, _Silent()))
+
+
+def _run_spec(**words: Any) -> RunSpec:
+    """Whatever has the wrong type or is none of the choices is told in one line."""
+    try:
+        return RunSpec(**words)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{name}={first['input']!r}: {first['msg']}") from error
 
 
 def _joined(specs: Words) -> str:
@@ -508,7 +533,7 @@ def check(
         Folder of the data set by its name.
     device : str
     faces : int
-        Largest number of faces, at least 12.
+        Largest number of faces, at least 12: with fewer no mistake is told from chance.
     plugin : iterable of path
 
     Returns

@@ -99,6 +99,32 @@ def test_finished_run_can_be_loaded_and_a_missing_one_is_refused(results, tmp_pa
         hpbench.load(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"engine": "spark"}, "engine='spark'"),
+        ({"timing": "fast"}, "timing='fast'"),
+        ({"batch_size": "many"}, "batch_size='many'"),
+    ],
+)
+def test_word_that_is_no_choice_is_a_usage_error(words, said):
+    with pytest.raises(UsageError, match=said):
+        hpbench.run("constant", **words)
+
+
+def test_folder_without_results_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"results\.json"):
+        hpbench.Results(tmp_path)
+
+
+def test_help_and_completion_show_the_functions():
+    assert {"run", "load", "predict", "compare", "check"} <= set(dir(hpbench))
+
+
+def test_results_say_what_they_are(results):
+    assert re.fullmatch(r"<Results of .*constant.* on sample in .*>", repr(results))
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_is_matplotlibs_and_shows_itself_in_a_notebook(results, name, tmp_path):
     figure = getattr(results.plot, name)()

@@ -825,12 +825,13 @@ def _answers_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list
 
 def _always_answered(answers: Sequence[Sequence[Answer]]) -> npt.NDArray[np.bool_]:
     """Which faces have an answer at every saturation."""
-    return np.array([[not isinstance(one, NoAnswer) for one in row] for row in answers]).all(axis=0)
+    answered = [[not isinstance(one, NoAnswer) for one in row] for row in answers]
+    return np.asarray(np.logical_and.reduce(answered, axis=0), dtype=np.bool_)
 
 
 def _stacked(answers: Sequence[Sequence[Answer]], which: npt.NDArray[np.bool_]) -> Array:
     """Answers to some faces, shape (saturations, faces, 3, 3)."""
-    places = np.flatnonzero(which)
+    places = np.flatnonzero(which).tolist()
     rows = [[np.asarray(row[place], dtype=np.float64) for place in places] for row in answers]
     return np.array(rows, dtype=np.float64).reshape(len(answers), len(places), 3, 3)
 
