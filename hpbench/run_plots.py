@@ -19,8 +19,8 @@ __all__ = ["Plots"]
 _NEEDS = {
     "histogram": "a face that was answered",
     "ced": "a face that was answered",
-    "yaw": "labelled yaw and answered faces",
-    "map": "labelled yaw and pitch",
+    "yaw": "five answered faces or more within 10 degrees of labelled yaw",
+    "map": "five answered faces or more of about the same labelled yaw and pitch",
     "runtime": "a timing pass",
     "pareto": "two methods with a timing pass",
     "robustness": "a run with corrupt=...",

@@ -48,6 +48,14 @@ def test_every_page_is_in_the_navigation():
     assert [page for page in pages if page not in navigation] == []
 
 
+def test_citation_names_the_version_of_the_package():
+    from hpbench import __version__
+
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f'version: "{__version__}"' in citation
+    assert f"version = {{{__version__}}}" in (ROOT / "docs" / "licences.md").read_text()
+
+
 def test_links_of_the_readme_exist():
     targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
     assert targets
