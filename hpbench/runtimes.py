@@ -2,6 +2,11 @@
 
 A runtime is an option of a method, ``hopenet[runtime=onnx]``. Each one is proved, when it is
 loaded, to give the same angles as the network itself; only then it is used and timed.
+
+On the CPU a single face is spread over the cores layer by layer, which is the shortest way to its
+answer; the faces of a batch are shared out over them (:mod:`hpbench.shares`), which is the
+shortest way to all of theirs. A compiled network is told the number of its threads once and for
+all, so it takes its batches whole.
 """
 
 from __future__ import annotations
@@ -12,9 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from hpbench.errors import HpbenchError, MissingDependencyError, UsageError
+from hpbench.shares import run_in_shares
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST_DIFFERENCE_DEG", "Runtime", "RuntimeName", "count_flops", "make_runtime"]
 
 RuntimeName = Literal["torch", "compile", "onnx"]
+Run = Callable[["Tensor"], "Tensor"]
 
 LARGEST_DIFFERENCE_DEG = 0.05
 """How far an angle may be from that of the network itself."""
@@ -39,13 +44,13 @@ class Runtime:
     ----------
     name : str
     run : callable
-        Images, shape (n, 3, height, width), to the network's outputs.
+        Pixels, shape (n, height, width, 3), uint8, RGB, to the network's outputs, one row each.
     difference_deg : float
         Largest difference of an angle from the network itself that the proof has seen.
     """
 
     name: str
-    run: Callable[[Tensor], Tensor]
+    run: Run
     difference_deg: float = 0.0
 
 
@@ -82,8 +87,9 @@ def make_runtime(
     UsageError
         If the network cannot be compiled or exported here.
     """
+    network = _from_pixels(network)
     if name == "torch":
-        return Runtime(name, network)
+        return Runtime(name, network if device != "cpu" else _shared(network, network))
     proofs = [_pictures(count, image_size, device) for count in _PROOF_BATCHES]
     run = (
         _compiled(network, proofs) if name == "compile" else _exported(network, proofs[-1], device)
@@ -106,41 +112,82 @@ def count_flops(network: nn.Module, image_size: int, device: str) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(_pictures(1, image_size, device))
+        _from_pixels(network)(_pictures(1, image_size, device))
     return int(counter.get_total_flops())
 
 
+def _from_pixels(network: nn.Module) -> nn.Module:
+    """The network with the change from stored pixels to its input put before it.
+
+    Within the network, so that a runtime does it where and how it does the rest, and a quarter of
+    the bytes is handed over.
+    """
+    from torch import nn
+
+    class FromPixels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            # stays channels-last in memory
+            outputs: Tensor = self.network(pixels.permute(0, 3, 1, 2).float())
+            return outputs
+
+    return FromPixels().eval()
+
+
+def _shared(alone: Run, share: Run) -> Run:
+    """Run single faces on all cores with `alone`, and each core's share of more with `share`."""
+    import torch
+
+    cores = torch.get_num_threads()
+
+    def run_share(pixels: Tensor) -> Tensor:
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)  # of this thread only
+        with torch.inference_mode():
+            return share(pixels)
+
+    def run(pixels: Tensor) -> Tensor:
+        if cores == 1 or len(pixels) == 1:
+            return alone(pixels)
+        return torch.cat(run_in_shares(run_share, pixels, cores))
+
+    return run
+
+
 def _pictures(count: int, size: int, device: str) -> Tensor:
-    """Smooth random pictures, pixel values 0 .. 255: closer to a face than white noise is."""
+    """Smooth random pictures, shape (n, size, size, 3), uint8: closer to a face than noise is."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand((count, 3, 7, 7), generator=generator) * 255.0
     smooth = torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")
-    return smooth.to(device).contiguous(memory_format=torch.channels_last)
+    return smooth.permute(0, 2, 3, 1).to(torch.uint8).contiguous().to(device)
 
 
 def _difference_deg(
     network: nn.Module,
-    run: Callable[[Tensor], Tensor],
-    images: Tensor,
+    run: Run,
+    pixels: Tensor,
     angles_deg: Callable[[Tensor], Tensor],
 ) -> float:
     import torch
 
     with torch.inference_mode():
-        difference = angles_deg(run(images)).double() - angles_deg(network(images)).double()
+        difference = angles_deg(run(pixels)).double() - angles_deg(network(pixels)).double()
     return float(difference.abs().max())
 
 
-def _compiled(network: nn.Module, proofs: list[Tensor]) -> Callable[[Tensor], Tensor]:
+def _compiled(network: nn.Module, proofs: list[Tensor]) -> Run:
     import torch
 
-    compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=True)
+    compiled: Run = torch.compile(network, dynamic=True)
     try:
         with torch.inference_mode():
-            for images in proofs:  # compiles, and finds out whether it can
-                compiled(images)
+            for pixels in proofs:  # compiles, and finds out whether it can
+                compiled(pixels)
     except Exception as error:  # inductor's errors have many classes
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
@@ -150,14 +197,22 @@ def _compiled(network: nn.Module, proofs: list[Tensor]) -> Callable[[Tensor], Te
     return compiled
 
 
-def _exported(network: nn.Module, example: Tensor, device: str) -> Callable[[Tensor], Tensor]:
+def _exported(network: nn.Module, example: Tensor, device: str) -> Run:
     import torch
 
-    session = _open_session(_to_onnx(network, example), device)
+    graph = _to_onnx(network, example)
+    alone = _session_run(graph, device, torch.get_num_threads())
+    return alone if device != "cpu" else _shared(alone, _session_run(graph, device, threads=1))
 
-    def run(images: Tensor) -> Tensor:
-        values = np.ascontiguousarray(images.cpu().numpy())
-        return torch.from_numpy(session.run(None, {"images": values})[0]).to(images.device)
+
+def _session_run(graph: bytes, device: str, threads: int) -> Run:
+    import torch
+
+    session = _open_session(graph, device, threads)
+
+    def run(pixels: Tensor) -> Tensor:
+        outputs = session.run(None, {"pixels": pixels.cpu().numpy()})
+        return torch.from_numpy(outputs[0]).to(pixels.device)
 
     return run
 
@@ -175,9 +230,9 @@ def _to_onnx(network: nn.Module, example: Tensor) -> bytes:
                 network,
                 (example,),
                 file,
-                input_names=["images"],
+                input_names=["pixels"],
                 output_names=["outputs"],
-                dynamic_axes={"images": {0: "n"}, "outputs": {0: "n"}},
+                dynamic_axes={"pixels": {0: "n"}, "outputs": {0: "n"}},
                 opset_version=_OPSET,
                 dynamo=False,
             )
@@ -190,14 +245,13 @@ def _to_onnx(network: nn.Module, example: Tensor) -> bytes:
     return graph
 
 
-def _open_session(graph: bytes, device: str) -> Any:
+def _open_session(graph: bytes, device: str, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
             "runtime=onnx needs onnxruntime: pip install 'hpbench[onnx]'"
         ) from error
-    import torch
 
     providers: list[Any] = ["CPUExecutionProvider"]
     if device != "cpu":
@@ -209,7 +263,7 @@ def _open_session(graph: bytes, device: str) -> Any:
         number = int(device.partition(":")[2] or 0)
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads
     # idle threads that spin would take the cores from the threads that read pictures
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=providers)

@@ -24,8 +24,18 @@ def small_network():
     torch.manual_seed(0)
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3, stride=2), torch.nn.ReLU(), torch.nn.Flatten(1),
-        torch.nn.LazyLinear(3),
+        torch.nn.Linear(4 * 7 * 7, 3),
     ).eval()  # fmt: skip
+
+
+def random_pixels(count):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, 16, 16, 3), dtype=torch.uint8, generator=generator)
+
+
+def outputs_of_whole_batch(network, pixels):
+    with torch.inference_mode():
+        return network(pixels.permute(0, 3, 1, 2).float())
 
 
 def test_exported_network_gives_the_same_poses_on_real_faces(aflw2000_dir, hopenet_lite_weights):
@@ -47,11 +57,35 @@ def test_exported_network_gives_the_same_poses_on_real_faces(aflw2000_dir, hopen
 )
 def test_compiled_network_gives_the_same_outputs():
     network = small_network()
-    images = 255 * torch.rand(3, 3, 16, 16)
-    network(images)
+    pixels = random_pixels(3)
+    expected = outputs_of_whole_batch(network, pixels)
     runtime = make_runtime("compile", network, 16, "cpu", _angles)
     with torch.inference_mode():
-        torch.testing.assert_close(runtime.run(images), network(images), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(runtime.run(pixels), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["torch", "onnx"])
+@pytest.mark.parametrize("count", [1, 2, 19])
+def test_shares_of_a_batch_come_back_in_the_order_of_its_faces(name, count):
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
+    network = small_network()
+    pixels = random_pixels(count)
+    expected = outputs_of_whole_batch(network, pixels)
+    runtime = make_runtime(name, network, 16, "cpu", _angles)
+    with torch.inference_mode():
+        torch.testing.assert_close(runtime.run(pixels), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_shares_leave_the_threads_of_the_caller_as_they_were():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runtime = make_runtime("torch", small_network(), 16, "cpu", _angles)
+        runtime.run(random_pixels(19))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_runtime_that_changes_the_angles_is_refused():

@@ -192,9 +192,8 @@ class Hopenet(Method):
         import torch
 
         pixels = torch.from_numpy(np.stack(batch)).to(self._torch_device)
-        images = pixels.permute(0, 3, 1, 2).float()  # stays channels-last in memory
         with torch.inference_mode():
-            return self._runtime.run(images)
+            return self._runtime.run(pixels)
 
     def decode(self, output: Tensor) -> list[Pose | NoAnswer]:
         """Expectation over the bins, as rotations."""

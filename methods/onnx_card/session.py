@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from hpbench.errors import MissingDependencyError, WeightsError
 from hpbench.methods.onnx_card.card import NetworkCard
+from hpbench.shares import run_in_shares, usable_cores
 from hpbench.spec import suggest
 
 __all__ = ["Network", "open_network"]
@@ -31,6 +33,9 @@ class Network:
     Attributes
     ----------
     session : onnxruntime.InferenceSession
+        For single faces; its layers are spread over all cores.
+    share_session : onnxruntime.InferenceSession
+        For each core's share of a batch, on one thread; the same as `session` off the CPU.
     input_name : str
     input_type : dtype
     output_names : list of str
@@ -41,6 +46,7 @@ class Network:
     """
 
     session: Any
+    share_session: Any
     input_name: str
     input_type: npt.DTypeLike
     output_names: Sequence[str]
@@ -50,8 +56,15 @@ class Network:
     def run(self, values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
         """Outputs, each with one row per input."""
         typed: npt.NDArray[Any] = values.astype(self.input_type, copy=False)
-        chunks = np.split(typed, len(typed)) if self.one_by_one else [typed]
-        runs = [self.session.run(self.output_names, {self.input_name: part}) for part in chunks]
+        cores = usable_cores() if self.on_cpu and len(typed) > 1 else 1
+        if cores == 1:
+            return self._run(self.session, typed)
+        shares = run_in_shares(partial(self._run, self.share_session), typed, cores)
+        return [np.concatenate(outputs) for outputs in zip(*shares, strict=True)]
+
+    def _run(self, session: Any, values: npt.NDArray[Any]) -> list[npt.NDArray[np.float64]]:
+        chunks = np.split(values, len(values)) if self.one_by_one else [values]
+        runs = [session.run(self.output_names, {self.input_name: part}) for part in chunks]
         return [
             np.concatenate([np.asarray(run[place], dtype=np.float64) for run in runs])
             for place in range(len(self.output_names))
@@ -76,7 +89,7 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
     WeightsError
         If the file is damaged, or does not fit the card.
     """
-    session = _open_session(path, device)
+    session = _open_session(path, device, usable_cores())
     graph_input = _pick(session.get_inputs(), (card.input.name,) if card.input.name else (), path)[
         0
     ]
@@ -86,17 +99,19 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
         raise WeightsError(f"{path}: input '{graph_input.name}' is a {graph_input.type}")
     outputs = _pick(session.get_outputs(), card.output.names, path)
     wanted = _outputs_wanted(card, len(outputs), path)
+    on_cpu = "CUDAExecutionProvider" not in session.get_providers()
     return Network(
         session=session,
+        share_session=_open_session(path, device, threads=1) if on_cpu else session,
         input_name=graph_input.name,
         input_type=_TYPES[graph_input.type],
         output_names=[output.name for output in outputs[:wanted]],
         one_by_one=shape[0] == 1,
-        on_cpu="CUDAExecutionProvider" not in session.get_providers(),
+        on_cpu=on_cpu,
     )
 
 
-def _open_session(path: Path, device: str) -> Any:
+def _open_session(path: Path, device: str, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -108,6 +123,7 @@ def _open_session(path: Path, device: str) -> Any:
         number = int(device.partition(":")[2] or 0)
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     # idle threads that spin would take the cores from the method that is timed next
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
