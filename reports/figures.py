@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hpbench.reports import words
-from hpbench.reports.robustness import Curve
+from hpbench.reports.robustness import Curve, leaves_faces_out
 from hpbench.reports.series import (
     ErrorMap,
     error_map,
@@ -322,7 +322,11 @@ def pareto_figure(results: list[Json], styles: Styles) -> Figure:
 
 
 def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
-    """Error against what was changed, one panel per curve, with 95 % intervals."""
+    """Error against what was changed, one panel per curve, with 95 % intervals.
+
+    Where a method left faces unanswered, a thin dotted line counts these as frontal heads: its
+    error on the easy faces that are left may well fall with the damage.
+    """
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     figure = ShownFigure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
@@ -340,11 +344,18 @@ def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
             limits = np.array([points[place].interval_95_deg or (np.nan,) * 2 for place in shown])
             if limits.size:
                 panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
+            if leaves_faces_out(points):
+                filled = [point.mae_missing_as_frontal_deg for point in points]
+                panel.plot(
+                    places, np.array(filled, dtype=np.float64), color=style.colour, lw=1.0,
+                    linestyle=":", marker=style.marker, markersize=3, fillstyle="none",
+                )  # fmt: skip
         if curve.positions is None:
             panel.set_xticks(places, curve.levels)
+            panel.set_xlim(-0.2, len(places) - 0.8)
         panel.set_title(curve.name)
         panel.set_xlabel(curve.unit)
-        panel.set_ylim(bottom=0.0)
+    panels[0].set_ylim(bottom=0.0)  # after all panels: it ends the search for the common top
     for panel in panels[::columns]:
         panel.set_ylabel("mean error, degrees")
     for panel in panels[len(curves) :]:

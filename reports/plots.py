@@ -14,8 +14,9 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from hpbench.corruptions import LevelError
 from hpbench.reports import words
-from hpbench.reports.robustness import Curve
+from hpbench.reports.robustness import Curve, leaves_faces_out
 from hpbench.reports.series import (
     error_map,
     highest_shown,
@@ -303,7 +304,7 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
         for curve in curves
     ]
     figure = make_subplots(
-        rows, columns, shared_yaxes=True, subplot_titles=titles, vertical_spacing=0.25 / rows
+        rows, columns, shared_yaxes="all", subplot_titles=titles, vertical_spacing=0.25 / rows
     )
     figure.update_annotations(font_size=13)
     for place, curve in enumerate(curves):
@@ -321,6 +322,8 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
             )  # fmt: skip
             row, column = 1 + place // columns, 1 + place % columns
             figure.add_trace(go.Scatter(**trace), row=row, col=column)
+            if leaves_faces_out(points):
+                figure.add_trace(_with_frontal(trace, points), row=row, col=column)
             figure.update_xaxes(
                 type="linear" if curve.positions else "category", row=row, col=column
             )
@@ -328,6 +331,18 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
     figure.update_yaxes(title_text="mean error, degrees", col=1)
     _finish(figure, 140 + 260 * rows)
     return figure.update_layout(margin_t=70)
+
+
+def _with_frontal(trace: Json, points: Sequence[LevelError]) -> go.Scatter:
+    """A thin dotted line beside that of the answered faces: the others count as frontal heads."""
+    return go.Scatter(
+        x=trace["x"], y=[point.mae_missing_as_frontal_deg for point in points],
+        name=trace["name"], meta=trace["meta"], legendgroup=trace["legendgroup"],
+        showlegend=False, mode="lines+markers",
+        line={"color": trace["line"]["color"], "dash": "dot", "width": 1},
+        marker={"symbol": f"{trace['marker']['symbol']}-open", "size": 5},
+        hovertemplate="%{x}: %{y:.2f} degrees, missing answers as frontal",
+    )  # fmt: skip
 
 
 def _gap(low: float | None, high: float | None) -> float | None:

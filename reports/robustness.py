@@ -18,7 +18,7 @@ from hpbench.scoring.results import DatasetScores, MethodScores
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Curve", "corruption_curves", "level_table", "sweep_curves"]
+__all__ = ["Curve", "corruption_curves", "leaves_faces_out", "level_table", "sweep_curves"]
 
 Json = dict[str, Any]
 
@@ -53,6 +53,11 @@ class Curve:
     def title(self) -> str:
         """Name with the unit, where there is one."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+def leaves_faces_out(points: Sequence[LevelError]) -> bool:
+    """Whether a method left faces without an answer at any level."""
+    return any(point.no_answer for point in points)
 
 
 def corruption_curves(

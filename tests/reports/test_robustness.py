@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from hpbench.reports.content import gather
+from hpbench.reports.figures import level_figure
 from hpbench.reports.report import draw_figures, render_markdown
+from hpbench.reports.style import method_styles
 
 
 @pytest.fixture
@@ -92,3 +95,29 @@ def test_both_are_shown_with_a_figure_and_a_table(make_run) -> None:
     assert "](figures/heads_sweep.png)" in text
     assert "| blur (sigma, % of face size) | 4 | near | 6.00 |" in text
     assert "| yaw (degrees) | -30 | near | 2.00 | 2.00 to 2.00 | 0 | 2.00 |" in text
+
+
+def panels(found):
+    """Panels of the still figure of a section's damages."""
+    specs = ["near", "far[k=2]"]
+    return level_figure(
+        found.curves, method_styles(dict(zip(specs, specs, strict=True)), specs)
+    ).axes
+
+
+def test_errors_of_a_later_panel_are_not_cut_off(section) -> None:
+    datasets = ("heads", "heads + blur=2", "heads + jpeg=10")
+    damaged = {
+        "heads + blur=2": ("blur", 2.0, "heads", 1.0),
+        "heads + jpeg=10": ("jpeg", 10.0, "heads", 9.0),
+    }
+    shown = panels(section(datasets=datasets, damaged=damaged))
+    assert shown[0].get_ylim()[1] >= max(line.get_ydata().max() for line in shown[1].lines) > 20
+
+
+def test_silence_is_drawn_as_a_curve_of_its_own(section) -> None:
+    found = section(**DAMAGED, silent={"near": 2})
+    near, frontal, far = (np.asarray(line.get_ydata()) for line in panels(found)[0].lines)
+    assert (near < frontal).all()
+    assert frontal[0] == found.curves[0].points["near"][0].mae_missing_as_frontal_deg
+    assert len(far) == len(near)
