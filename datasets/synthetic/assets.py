@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,8 +179,10 @@ def load_obj(path: Path, group: str | None = None) -> Mesh:
         )
     except (ValueError, IndexError) as error:
         raise _damaged(path, error) from error
-    if len(mesh.faces) == 0 or mesh.faces.max() >= len(mesh.vertices):
-        raise _damaged(path, "faces are missing or name vertices that do not exist")
+    if len(mesh.faces) == 0:
+        raise _damaged(path, "faces are missing")
+    if _beyond(mesh.faces, mesh.vertices) or _beyond(mesh.face_uv, mesh.uv):
+        raise _damaged(path, "faces name vertices or texture coordinates that do not exist")
     return mesh
 
 
@@ -280,7 +283,23 @@ class AssetLibrary:
             raise DataError(
                 f"{root} holds no macrodetails/*.target files ({WHERE_ASSETS_COME_FROM})"
             )
-        return {name: load_target(path) for name, path in paths.items()}
+        targets = {name: load_target(path) for name, path in paths.items()}
+        for name, target in targets.items():
+            self._refuse_unknown_vertices(paths[name], target.indices)
+        return targets
+
+    def target(self, name: str) -> Target:
+        """One of `targets`.
+
+        Raises
+        ------
+        DataError
+            If the folder does not hold it: without it the same seed would be another person.
+        """
+        if name not in self.targets:
+            file = self.folder / "targets" / f"{name.replace('macro/', 'macrodetails/')}.target"
+            raise DataError(f"{file} is missing ({WHERE_ASSETS_COME_FROM})")
+        return self.targets[name]
 
     @cached_property
     def head_share(self) -> Floats:
@@ -349,8 +368,19 @@ class AssetLibrary:
     def part(self, path: Path) -> Part:
         """The part in a ``.mhclo`` file, read once."""
         if path not in self._parts:
-            self._parts[path] = load_part(path, _diffuse_texture(path.parent))
+            self._parts[path] = self._load_part(path, _diffuse_texture(path.parent))
         return self._parts[path]
+
+    def _load_part(self, path: Path, texture: Path | None) -> Part:
+        part = load_part(path, texture)
+        scale = [vertex for _, first, second, _ in part.scale_rules for vertex in (first, second)]
+        self._refuse_unknown_vertices(path, np.append(part.base_indices, scale))
+        return part
+
+    def _refuse_unknown_vertices(self, path: Path, indices: NDArray[Any]) -> None:
+        """Refuse a file that names vertices which the base mesh does not have."""
+        if _beyond(indices, self.body.vertices):
+            raise _damaged(path, "it names vertices that base.obj does not have")
 
     @cached_property
     def eyes(self) -> Part:
@@ -362,7 +392,7 @@ class AssetLibrary:
         """The two rows of teeth."""
         path = self.folder / "teeth" / "teeth_base" / "teeth_base.mhclo"
         texture = self.folder / "teeth" / "materials" / "teeth.png"
-        return load_part(path, texture if texture.is_file() else None)
+        return self._load_part(path, texture if texture.is_file() else None)
 
     def joint(self, vertices: Floats, name: str) -> Floats:
         """Position (3,) of a joint on a morphed base mesh (B, 3)."""
@@ -421,6 +451,11 @@ def _parse_ranges(words: list[str]) -> list[int]:
             numbers.append(int(words[position]))
             position += 1
     return numbers
+
+
+def _beyond(indices: NDArray[Any], items: NDArray[Any]) -> bool:
+    """Whether one of ``indices`` is no row of ``items``."""
+    return bool(indices.size) and not 0 <= indices.min() <= indices.max() < len(items)
 
 
 def _read_text(path: Path) -> str:

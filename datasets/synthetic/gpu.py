@@ -184,8 +184,10 @@ def load_texture(
 
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except cv2.error:  # of an empty file
+        image = None
     if image is None:
         raise DataError(f"{path} is not an image; unpack the MakeHuman assets again")
     if image.ndim == 2:

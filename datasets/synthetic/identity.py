@@ -198,13 +198,18 @@ def draw_expression(
 
 
 def morph(library: AssetLibrary, weights: Weights, vertices: Floats | None = None) -> Floats:
-    """Vertices (B, 3) with morph targets added; without ``vertices``, to the base mesh."""
+    """Vertices (B, 3) with morph targets added; without ``vertices``, to the base mesh.
+
+    Raises
+    ------
+    DataError
+        If a target is missing.
+    """
     start = library.body.vertices if vertices is None else vertices
     morphed = start.copy()
     for name, weight in weights:
-        target = library.targets.get(name)
-        if target is not None:
-            morphed[target.indices] += np.float32(weight) * target.offsets
+        target = library.target(name)
+        morphed[target.indices] += np.float32(weight) * target.offsets
     return morphed
 
 

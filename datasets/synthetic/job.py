@@ -3,7 +3,8 @@
 Pictures lie in folders of `RenderSpec.shard`; the work is handed out in smaller pieces. The
 labels of a piece are written after its pictures, and the label table of the data set last of
 all. So a run that was killed goes on where it was, and nothing unfinished can be taken for
-whole. Picture ``i`` depends on the seed and ``i`` only.
+whole. A table or picture that was lost later is rendered again. Picture ``i`` depends on the seed
+and ``i`` only.
 """
 
 from __future__ import annotations
@@ -13,20 +14,22 @@ import errno
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from hpbench.datasets.synthetic.assets import AssetLibrary, find_assets
 from hpbench.datasets.synthetic.identity import Split, available
 from hpbench.datasets.synthetic.lighting import find_environments
 from hpbench.datasets.synthetic.pose_sampling import PoseRanges
-from hpbench.datasets.synthetic.scene import Scene, draw_scene, identity_for
+from hpbench.datasets.synthetic.scene import Scene, draw_scene, expressive, identity_for
 from hpbench.datasets.synthetic.sweep import Sweep, apply_factor
 from hpbench.errors import DataError, UsageError
 
@@ -39,8 +42,12 @@ __all__ = ["LABELS_NAME", "RENDERER_VERSION", "RenderSpec", "label_row", "render
 
 LABELS_NAME = "labels.parquet"
 SPEC_NAME = "render.json"
-RENDERER_VERSION = "1"
-"""Raised whenever the same spec would give other pictures or labels."""
+RENDERER_VERSION = "2"
+"""Raised whenever the same spec would give other pictures or labels.
+
+Without a sweep, 2 draws what 1 drew. In sweeps it takes the hat off where hair is moved, gives
+a neutral face an expression where that is moved, and names the background that is seen.
+"""
 
 _PARTS = "parts"
 _PIECE = 24  # pictures: seconds of work, so that no process waits long for another at the end
@@ -97,8 +104,8 @@ class RenderSpec:
             raise UsageError("--n and pictures per identity must be at least 1")
         if not 32 <= self.size <= 2048:
             raise UsageError(f"--size {self.size}: choose 32 to 2048 pixels")
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed}: must not be negative")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed {self.seed}: choose 0 to 2^63 - 1")
 
     @property
     def values_per_scene(self) -> int:
@@ -129,7 +136,8 @@ def render_dataset(
     Parameters
     ----------
     out
-        Folder to write. If it holds an unfinished run of the same spec, that goes on.
+        Folder to write. If it holds an unfinished run of the same spec, that goes on; what
+        was lost of a finished one is rendered again.
     spec
         What to render.
     assets, environments
@@ -155,23 +163,29 @@ def render_dataset(
     assets_folder = find_assets(assets).resolve()
     environment_files = find_environments(environments)
     _prepare_folder(out, spec, environment_files)
-    if (out / LABELS_NAME).is_file():
-        _report(on_progress, spec.total)
-        return out / LABELS_NAME
+    labelled = _rows(out / LABELS_NAME) == spec.total
     missing = []
     for piece in _pieces(spec):
-        if _part_path(out, piece).is_file():
+        if (labelled or _rows(_part_path(out, piece)) == len(piece)) and _has_pictures(
+            out, spec, piece
+        ):
             _report(on_progress, len(piece))
         else:
             missing.append(piece)
     jobs = [(out, spec, assets_folder, environments, piece) for piece in missing]
     try:
+        if not labelled:
+            (out / LABELS_NAME).unlink(missing_ok=True)
+        (out / _PARTS).mkdir(exist_ok=True)
         if workers <= 1 or len(jobs) <= 1:
             for job in jobs:
                 _report(on_progress, _render_piece(*job))
         else:
             _render_in_processes(jobs, workers, on_progress)
-        return _join_parts(out, spec)
+        if not labelled:
+            _join_parts(out, spec)
+        shutil.rmtree(out / _PARTS)
+        return out / LABELS_NAME
     except BrokenProcessPool as error:
         raise DataError(
             f"{out}: a worker was killed, perhaps for memory; run the same command again, "
@@ -215,6 +229,8 @@ def scenes(
             scene = _showcase(scene)
         value: float | str | None = None
         if spec.sweep:
+            if spec.sweep.factor == "expression":
+                scene = expressive(scene, spec.seed, scene_index, library, spec.split)
             value = spec.sweep.values[step]
             scene = apply_factor(scene, spec.sweep.factor, value)
         yield number, scene, value
@@ -301,10 +317,12 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
     marker = out / SPEC_NAME
     try:
         if marker.is_file():
-            if _read_spec(marker) != json.loads(json.dumps(wanted)):
+            found, asked = _read_spec(marker), json.loads(json.dumps(wanted))
+            other = sorted(key for key in asked if found.get(key) != asked[key])
+            if other:
                 raise DataError(
-                    f"{out} holds a data set of other settings ({SPEC_NAME}); "
-                    "name another folder, or delete it first"
+                    f"{out} holds a data set of other settings ({', '.join(other)} in "
+                    f"{SPEC_NAME}); name another folder, or delete it first"
                 )
             return
         if out.exists() and any(out.iterdir()):
@@ -330,23 +348,34 @@ def _render_in_processes(
     jobs: list[tuple[Any, ...]], workers: int, on_progress: Progress | None
 ) -> None:
     # Spawned, not forked: an OpenGL context does not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"),
-                             initializer=_limit_threads, initargs=(workers,)) as pool:  # fmt: skip
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start_worker, initargs=(workers,)
+    )
+    try:
         futures = [pool.submit(_render_piece, *job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                _report(on_progress, future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            _report(on_progress, future.result())
+    finally:
+        # Not by "with", which would render all that is left before it lets an error through.
+        pool.shutdown(cancel_futures=True)
 
 
-def _limit_threads(workers: int) -> None:
-    """Let processes share the cores instead of competing with threads for them."""
+def _start_worker(workers: int) -> None:
+    """Set up a worker: it shares the cores with the others, and ends with the main process."""
     share = max((os.cpu_count() or 1) // workers, 1)
     os.environ.setdefault("LP_NUM_THREADS", str(share) if share > 1 else "0")
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, str(share))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops the workers in order
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the main process was killed, which would otherwise leave workers behind."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 _renderer: tuple[tuple[Any, ...], HeadRenderer] | None = None
@@ -377,15 +406,13 @@ def _render_piece(
 
     renderer = _renderer_for(assets, environments, spec.size)
     names = sorted(find_environments(environments))
-    folder = out / "images" / f"{piece.start // spec.shard * spec.shard:07d}"
-    folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, scene, swept in scenes(spec, renderer.library, names, piece.start, piece.stop):
         rendering = renderer.render(scene)
-        name = f"{number:07d}.jpg"
-        jpeg = encode_jpeg(rendering.image, scene.post.jpeg_quality)
-        (folder / name).write_bytes(jpeg)
-        rows.append(label_row(f"images/{folder.name}/{name}", scene, rendering, swept, spec))
+        name = _picture_name(spec, number)
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(encode_jpeg(rendering.image, scene.post.jpeg_quality))
+        rows.append(label_row(name, scene, rendering, swept, spec))
     _write_table(pd.DataFrame(rows), _part_path(out, piece))
     return len(rows)
 
@@ -399,15 +426,33 @@ def _pieces(spec: RenderSpec) -> list[range]:
     ]
 
 
-def _join_parts(out: Path, spec: RenderSpec) -> Path:
-    """Write the label table of the whole data set from its pieces', then remove those."""
+def _join_parts(out: Path, spec: RenderSpec) -> None:
+    """Write the label table of the whole data set from its pieces'."""
     import pandas as pd
 
     paths = [_part_path(out, piece) for piece in _pieces(spec)]
     table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     _write_table(table, out / LABELS_NAME)
-    shutil.rmtree(out / _PARTS)
-    return out / LABELS_NAME
+
+
+def _picture_name(spec: RenderSpec, number: int) -> str:
+    return f"images/{number // spec.shard * spec.shard:07d}/{number:07d}.jpg"
+
+
+def _has_pictures(out: Path, spec: RenderSpec, piece: range) -> bool:
+    """Whether all pictures of a piece are there; one that a crash left empty is not."""
+    paths = [out / _picture_name(spec, number) for number in piece]
+    return all(path.is_file() and path.stat().st_size > 0 for path in paths)
+
+
+def _rows(path: Path) -> int:
+    """Rows of a Parquet file; 0 for one that is not there or cannot be read."""
+    from pyarrow import ArrowInvalid, parquet
+
+    try:
+        return int(parquet.read_metadata(path).num_rows)
+    except (OSError, ArrowInvalid):
+        return 0
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

@@ -37,6 +37,9 @@ Floats = NDArray[np.float32]
 
 ENVIRONMENTS_VARIABLE = "HPBENCH_ENVIRONMENTS"
 
+PANORAMA_SIZE = (512, 256)
+"""Width and height to which every panorama is brought: enough for light and blurred backgrounds."""
+
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 # Constants of the nine real spherical harmonics up to order two, and what a cosine lobe
@@ -137,14 +140,14 @@ def find_environments(folder: Path | None = None) -> dict[str, Path]:
 
 
 def load_environment(path: Path) -> Environment:
-    """Read an equirectangular EXR panorama.
+    """Read an equirectangular EXR panorama, and bring it to 512 x 256 pixels.
 
     Raises
     ------
     MissingDependencyError
         If the OpenEXR package is not installed.
     DataError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or the picture is not twice as wide as high.
     """
     try:
         import OpenEXR
@@ -164,7 +167,24 @@ def load_environment(path: Path) -> Environment:
             error
         )
     pixels = np.clip(np.nan_to_num(pixels, posinf=6e4), 0.0, 6e4)
-    return _analyse(path.stem, pixels)
+    return _analyse(path.stem, _resized(pixels, path))
+
+
+def _resized(pixels: Floats, path: Path) -> Floats:
+    """The panorama at `PANORAMA_SIZE`, so that what is seen and mirrored is alike for all."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    if width != 2 * height:
+        raise DataError(
+            f"{path} is {width} x {height} pixels; an equirectangular panorama is twice as wide "
+            "as high"
+        )
+    if (width, height) == PANORAMA_SIZE:
+        return pixels
+    shrinks = width > PANORAMA_SIZE[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # areas keep the light's sum
+    return np.asarray(cv2.resize(pixels, PANORAMA_SIZE, interpolation=method), np.float32)
 
 
 def environment_rotation(azimuth_deg: float, tilt_deg: float, mirrored: bool) -> Floats:

@@ -7,7 +7,7 @@ changes that one thing and nothing else. Sweeps and label tables are built on th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,13 +24,20 @@ from hpbench.datasets.synthetic.identity import (
 from hpbench.datasets.synthetic.lighting import Lamp, draw_lamps
 from hpbench.datasets.synthetic.pose_sampling import PoseRanges, draw_pose
 
-__all__ = ["OCCLUDERS", "PostProcess", "Scene", "draw_scene", "identity_for"]
+__all__ = [
+    "OCCLUDERS",
+    "PostProcess",
+    "Scene",
+    "draw_scene",
+    "expressive",
+    "identity_for",
+]
 
 Occluder = Literal["none", "glasses", "sunglasses", "hat", "patch"]
 OCCLUDERS: tuple[Occluder, ...] = ("none", "glasses", "sunglasses", "hat", "patch")
 
 # Streams of random numbers that must never be the same for one seed.
-_IDENTITY_STREAM, _SCENE_STREAM = 1, 2
+_IDENTITY_STREAM, _SCENE_STREAM, _EXPRESSION_STREAM = 1, 2, 3
 _SPLIT_STREAM = {"train": 1, "heldout": 2, "all": 3}
 
 
@@ -168,6 +175,14 @@ def draw_scene(
         patch_side=int(rng.integers(4)),
         post=_draw_post(rng),
     )
+
+
+def expressive(scene: Scene, seed: int, index: int, library: AssetLibrary, split: Split) -> Scene:
+    """The scene, with an expression drawn for it if it has none whose strength could be moved."""
+    rng = np.random.default_rng([seed, _EXPRESSION_STREAM, _SPLIT_STREAM[split], index])
+    while not scene.expression.weights:
+        scene = replace(scene, expression=draw_expression(rng, library, scene.identity))
+    return scene
 
 
 def _draw_post(rng: np.random.Generator) -> PostProcess:

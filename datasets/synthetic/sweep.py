@@ -76,11 +76,13 @@ def apply_factor(scene: Scene, factor: str, value: float | str) -> Scene:
 
     ``light_azimuth`` turns the whole environment, or the key lamp. ``light_elevation`` needs a
     lamp: a scene lit by an environment gets its three lamps instead. ``occlusion`` is the
-    share of the landmark box that a patch covers.
+    share of the landmark box that a patch covers. ``hair`` takes a hat off, which hides it.
     """
     if isinstance(value, str):
         if factor == "hair":
-            return replace(scene, identity=replace(scene.identity, hair=value))
+            occluder = "none" if scene.occluder == "hat" else scene.occluder
+            identity = replace(scene.identity, hair=value)
+            return replace(scene, identity=identity, occluder=occluder)
         return replace(scene, occluder=value)  # type: ignore[arg-type]
     if factor in ("yaw", "pitch", "roll", "fov"):
         return replace(scene, **{f"{factor}_deg": value})  # type: ignore[arg-type]
@@ -101,7 +103,9 @@ def _move_light(scene: Scene, factor: str, value_deg: float) -> Scene:
         moved = Lamp(value_deg, key.elevation_deg, key.rgb)
     else:
         moved = Lamp(key.azimuth_deg, value_deg, key.rgb)
-    return replace(scene, lamps=(moved, *others), environment=None)
+    # The environment is gone from behind the head too.
+    background = "clutter" if scene.background == "environment" else scene.background
+    return replace(scene, lamps=(moved, *others), environment=None, background=background)
 
 
 def _parse_numbers(factor: str, listed: str) -> tuple[float, ...]:

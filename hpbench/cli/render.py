@@ -86,14 +86,18 @@ def render(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as progress:
-        task = progress.add_task("rendering", total=spec.total)
-        table = render_dataset(
-            out,
-            spec,
-            assets,
-            environments,
-            workers,
-            on_progress=lambda count: progress.advance(task, count),
-        )
+    try:
+        with Progress(*columns) as progress:
+            task = progress.add_task("rendering", total=spec.total)
+            table = render_dataset(
+                out,
+                spec,
+                assets,
+                environments,
+                workers,
+                on_progress=lambda count: progress.advance(task, count),
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on from here.", err=True)
+        raise
     typer.echo(f"{spec.total} pictures and {table}")

@@ -13,14 +13,20 @@ from typer.testing import CliRunner
 from hpbench.cli import app
 from hpbench.cli.render import render
 from hpbench.datasets.synthetic import Synthetic
-from hpbench.datasets.synthetic.assets import find_assets, load_obj, load_part, load_target
+from hpbench.datasets.synthetic.assets import (
+    AssetLibrary,
+    find_assets,
+    load_obj,
+    load_part,
+    load_target,
+)
 from hpbench.datasets.synthetic.geometry import NeckPose, NormalOperator, PinholeView
 from hpbench.datasets.synthetic.head_frame import (
     HEAD_FRAME_PITCH_DEG,
     label_from_mesh,
     mesh_from_label,
 )
-from hpbench.datasets.synthetic.identity import HELD_OUT, available
+from hpbench.datasets.synthetic.identity import HELD_OUT, available, morph
 from hpbench.datasets.synthetic.job import RenderSpec
 from hpbench.datasets.synthetic.lighting import (
     Lamp,
@@ -97,6 +103,8 @@ def test_targets_are_vertex_numbers_and_offsets(tmp_path):
     [
         ("a.obj", "v 0 0\nv 1\nf 1 2 9", load_obj),
         ("a.obj", "", load_obj),
+        ("a.obj", QUAD.replace("4/2", "5/2"), load_obj),
+        ("a.obj", QUAD.replace("4/2", "4/3"), load_obj),
         ("a.target", "1 2 3", load_target),
         ("a.mhclo", "verts 0\n1 2 x", load_part),
         ("a.mhclo", "verts 0\n1", load_part),
@@ -107,6 +115,31 @@ def test_a_damaged_asset_is_named_in_one_line(tmp_path, name, content, read):
     with pytest.raises(DataError, match=name) as caught:
         read(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_an_asset_that_names_vertices_of_no_base_mesh_is_named(tmp_path):
+    (tmp_path / "3dobjs").mkdir()
+    (tmp_path / "3dobjs" / "base.obj").write_text(QUAD)
+    (tmp_path / "thing.obj").write_text(QUAD)
+    (tmp_path / "thing.mhclo").write_text(PART.replace("\n3\n", "\n4\n"))
+    macro = tmp_path / "targets" / "macrodetails"
+    macro.mkdir(parents=True)
+    (macro / "broad.target").write_text("3 0 0 1\n4 0 0 1\n")
+    library = AssetLibrary(tmp_path)
+    with pytest.raises(DataError, match=r"thing\.mhclo"):
+        library.part(tmp_path / "thing.mhclo")
+    with pytest.raises(DataError, match=r"broad\.target"):
+        library.target("macro/broad")
+
+
+def test_a_missing_target_is_named_instead_of_drawing_someone_else(tmp_path):
+    (tmp_path / "3dobjs").mkdir()
+    (tmp_path / "3dobjs" / "base.obj").write_text(QUAD)
+    macro = tmp_path / "targets" / "macrodetails"
+    macro.mkdir(parents=True)
+    (macro / "broad.target").write_text("3 0 0 1\n")
+    with pytest.raises(DataError, match=r"macrodetails/tall\.target is missing"):
+        morph(AssetLibrary(tmp_path), (("macro/tall", 0.5),))
 
 
 def test_missing_assets_say_where_they_come_from(tmp_path, monkeypatch):
@@ -126,6 +159,33 @@ def test_a_damaged_environment_is_named(tmp_path):
     (tmp_path / "bad.exr").write_bytes(b"no panorama")
     with pytest.raises(DataError, match=r"bad\.exr"):
         load_environment(tmp_path / "bad.exr")
+
+
+def write_panorama(path, pixels):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"RGB": np.ascontiguousarray(pixels, np.float32)}).write(str(path))
+
+
+@pytest.mark.parametrize("width", [64, 512, 2048])
+def test_a_panorama_of_any_size_gives_the_same_light(tmp_path, width):
+    """A white sky over black ground lights a surface that faces up with white, sideways half."""
+    pixels = np.zeros((width // 2, width, 3))
+    pixels[: width // 4] = 1.0
+    write_panorama(tmp_path / "sky.exr", pixels)
+    environment = load_environment(tmp_path / "sky.exr")
+    assert environment.panorama.shape == (256, 512, 3)
+    sent = environment.soft_radiance[:, 1] + 0.0
+    upwards = np.maximum(environment.soft_directions[:, 1], 0)
+    sideways = np.maximum(environment.soft_directions[:, 0], 0)
+    assert (sent * upwards).sum() / np.pi == pytest.approx(1.0, abs=0.03)
+    assert (sent * sideways).sum() / np.pi == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_picture_that_is_no_panorama_is_refused(tmp_path):
+    write_panorama(tmp_path / "square.exr", np.ones((64, 64, 3)))
+    with pytest.raises(DataError, match=r"square\.exr is 64 x 64 pixels"):
+        load_environment(tmp_path / "square.exr")
 
 
 def test_normals_of_a_square_point_to_its_front():
@@ -222,7 +282,9 @@ def test_a_sweep_is_rounded_down_to_whole_sweeps_but_never_to_none():
     assert RenderSpec(count=3, sweep=sweep).total == 10
 
 
-@pytest.mark.parametrize("change", [{"count": 0}, {"size": 8}, {"seed": -1}, {"per_identity": 0}])
+@pytest.mark.parametrize(
+    "change", [{"count": 0}, {"size": 8}, {"seed": -1}, {"seed": 2**63}, {"per_identity": 0}]
+)
 def test_an_impossible_spec_is_refused(change):
     with pytest.raises(UsageError):
         replace(RenderSpec(count=5), **change)

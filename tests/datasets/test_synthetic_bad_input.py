@@ -57,6 +57,10 @@ def one_line(result: subprocess.CompletedProcess) -> str:
     return " ".join(result.stderr.split())
 
 
+def interrupt(_: int) -> None:
+    raise KeyboardInterrupt
+
+
 def same_files(first: Path, second: Path) -> None:
     pictures = sorted(path.relative_to(first) for path in first.rglob("*.jpg"))
     assert pictures == sorted(path.relative_to(second) for path in second.rglob("*.jpg"))
@@ -120,19 +124,56 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(whole, assets, t
     same_files(whole, out)
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(whole, assets, tmp_path):
+def test_what_was_lost_of_a_finished_run_is_rendered_again(whole, assets, tmp_path):
+    for lost, left in (
+        ("images/0000002/0000003.jpg", None),
+        ("images/0000000/0000000.jpg", b""),
+        ("labels.parquet", b"half a table"),
+    ):
+        out = tmp_path / Path(lost).stem
+        shutil.copytree(whole, out)
+        (out / lost).unlink()
+        if left is not None:
+            (out / lost).write_bytes(left)
+        render_dataset(out, SPEC, assets)
+        same_files(whole, out)
+        assert not (out / "parts").exists()
+
+
+def test_a_damaged_table_of_a_piece_is_made_again(whole, assets, tmp_path):
     out = tmp_path / "out"
-    script = (
-        "import os, sys, signal; from pathlib import Path;"
-        "from hpbench.datasets.synthetic.job import RenderSpec, render_dataset;"
-        "render_dataset(Path(sys.argv[1]), RenderSpec(count=4, seed=5, size=64, shard=2),"
-        " Path(sys.argv[2]), on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))"
-    )
-    killed = subprocess.run([sys.executable, "-c", script, str(out), str(assets)], check=False)
-    assert killed.returncode == -9
-    assert not (out / "labels.parquet").exists()
+    with pytest.raises(KeyboardInterrupt):
+        render_dataset(out, SPEC, assets, on_progress=interrupt)
+    (part,) = (out / "parts").iterdir()
+    part.write_bytes(b"half a table")
     render_dataset(out, SPEC, assets)
     same_files(whole, out)
+
+
+def test_a_killed_run_takes_its_workers_along_and_goes_on_to_the_same_bytes(
+    whole, assets, tmp_path
+):
+    script = (
+        "import multiprocessing, os, signal, sys; from pathlib import Path\n"
+        "from hpbench.datasets.synthetic.job import RenderSpec, render_dataset\n"
+        "def stop(_):\n"
+        "    print(*(one.pid for one in multiprocessing.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if __name__ == '__main__':\n"
+        "    render_dataset(Path(sys.argv[1]), RenderSpec(count=4, seed=5, size=64, shard=2),\n"
+        "                   Path(sys.argv[2]), workers=2, on_progress=stop)\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    # The workers hold the pipe as well: it ends when the last of them does.
+    killed = subprocess.run(
+        [sys.executable, tmp_path / "script.py", tmp_path / "out", assets],
+        stdout=subprocess.PIPE, check=False, timeout=120,
+    )  # fmt: skip
+    assert killed.returncode == -9
+    assert len(killed.stdout.split()) == 2
+    assert not (tmp_path / "out" / "labels.parquet").exists()
+    render_dataset(tmp_path / "out", SPEC, assets)
+    same_files(whole, tmp_path / "out")
 
 
 def test_workers_change_nothing_but_the_time(whole, assets, tmp_path):

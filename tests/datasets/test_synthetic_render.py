@@ -14,9 +14,10 @@ import pytest
 
 from hpbench.datasets.synthetic import Synthetic
 from hpbench.datasets.synthetic.assets import AssetLibrary
+from hpbench.datasets.synthetic.identity import Expression
 from hpbench.datasets.synthetic.job import RenderSpec, render_dataset
 from hpbench.datasets.synthetic.pose_sampling import PoseRanges
-from hpbench.datasets.synthetic.scene import Scene, draw_scene, identity_for
+from hpbench.datasets.synthetic.scene import Scene, draw_scene, expressive, identity_for
 from hpbench.datasets.synthetic.sweep import Sweep, apply_factor
 from hpbench.errors import DataError, MissingDependencyError
 from hpbench.rotation import geodesic_deg
@@ -139,6 +140,29 @@ def test_a_patch_hides_the_landmarks_beneath_it(renderer, plain_scene):
     covered = renderer.render(apply_factor(plain_scene, "occlusion", 0.4))
     assert covered.landmarks_visible.sum() < free.landmarks_visible.sum()
     np.testing.assert_array_equal(free.landmarks_xy, covered.landmarks_xy)
+
+
+def test_a_sweep_of_hair_takes_off_the_hat_that_would_hide_it(renderer, library, plain_scene):
+    hatted = replace(plain_scene, occluder="hat")
+    styles = ("none", *sorted(library.hair)[:2])
+    pictures = [renderer.render(apply_factor(hatted, "hair", one)).image for one in styles]
+    assert (pictures[0] != pictures[1]).any() and (pictures[1] != pictures[2]).any()
+
+
+def test_a_sweep_of_expression_finds_one_for_a_neutral_face(library, plain_scene):
+    neutral = replace(plain_scene, expression=Expression("neutral", ()))
+    moved = expressive(neutral, 3, 1, library, "all")
+    assert moved.expression.weights
+    assert replace(moved, expression=neutral.expression) == neutral
+    assert expressive(neutral, 3, 1, library, "all") == moved
+    assert expressive(moved, 3, 1, library, "all") is moved
+
+
+def test_a_lamp_that_is_moved_leaves_no_environment_behind_the_head(plain_scene):
+    outdoors = replace(plain_scene, environment="park", background="environment")
+    lit = apply_factor(outdoors, "light_elevation", 30.0)
+    assert lit.environment is None
+    assert lit.background == "clutter"
 
 
 def test_fringes_are_kept_off_the_eyes(renderer, library, plain_scene):
