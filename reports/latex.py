@@ -17,6 +17,11 @@ _SPECIAL = {
 }  # fmt: skip
 _PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
 
+_FLAGS = {
+    "†": "† Trained on this data set.",
+    "‡": "‡ Trained on rendered heads and scored on such.",
+}
+
 _PREAMBLE = r"""% Made by hpbench. It compiles by itself; to copy the tables into a paper, put
 % \usepackage{booktabs,textcomp} and \usepackage[T1]{fontenc} into its preamble.
 \documentclass{article}
@@ -58,7 +63,9 @@ def table(content: Table) -> str:
 def _caption(content: Table) -> str:
     marked = any(cell.place for row in content.rows for cell in row)
     explained = ". Bold: best, underlined: second best." if marked else "."
-    return f"{content.title}{explained} {content.note}".strip()
+    shown = "".join(row[0].shown for row in content.rows)
+    flags = [said for flag, said in _FLAGS.items() if flag in shown]
+    return " ".join([f"{content.title}{explained}", *flags, content.note]).strip()
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -25,9 +25,10 @@ from hpbench.reports.series import (
     yaw_curve,
 )
 from hpbench.reports.style import STAGE_COLOURS, MethodStyle
-from hpbench.rotation import ANGLES, angles_from_rotation
+from hpbench.reports.worst import answered_angles
+from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
-from hpbench.scoring.results import DatasetScores, MethodScores
+from hpbench.scoring.results import DatasetScores
 
 __all__ = [
     "ced_plot",
@@ -152,7 +153,12 @@ def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
                     "color": style.colour, "symbol": _MARKERS[style.marker], "size": 6,
                     "opacity": 0.6,
                 },
-                text=[_face_text(dataset, method, place) for place in places],
+                text=[
+                    _face_text(dataset, place, answer)
+                    for place, answer in zip(
+                        places, answered_angles(dataset, method, places), strict=True
+                    )
+                ],
                 customdata=[str(dataset.image_ids[place]) for place in places],
                 hovertemplate="%{text}<br>off by %{y:.1f} degrees",
             )
@@ -174,8 +180,8 @@ def _some_faces(errors_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.sort(np.append(worst, chosen))
 
 
-def _face_text(dataset: DatasetScores, method: MethodScores, place: int) -> str:
-    truth, answer = dataset.angles_deg[place], angles_from_rotation(method.R_pred[place])
+def _face_text(dataset: DatasetScores, place: int, answer: npt.NDArray[np.float64]) -> str:
+    truth = dataset.angles_deg[place]
     return (
         f"<b>{html.escape(str(dataset.image_ids[place]))}</b><br>"
         f"true {_triple(truth)}<br>answered {_triple(answer)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from hpbench.reports import words
 from hpbench.reports.tables import Cell, Column, Table, number, text
-from hpbench.rotation import angles_from_rotation
+from hpbench.rotation import angles_from_rotation, nearest_angles, rq_angles_from_rotation
 from hpbench.scoring.results import DatasetScores, MethodScores
 
-__all__ = ["WorstFace", "worst_faces", "worst_table"]
+__all__ = ["WorstFace", "answered_angles", "worst_faces", "worst_table"]
 
 MOST = 12
 
@@ -47,7 +47,7 @@ def worst_faces(dataset: DatasetScores, method: MethodScores, most: int = MOST) 
     places = [int(place) for place in order if np.isfinite(errors[place])]
     if not places:
         return []
-    answers = angles_from_rotation(method.R_pred[places])
+    answers = answered_angles(dataset, method, places)
     return [
         WorstFace(
             method.spec,
@@ -59,6 +59,22 @@ def worst_faces(dataset: DatasetScores, method: MethodScores, most: int = MOST) 
         )
         for place, answer in zip(places, answers, strict=True)
     ]
+
+
+def answered_angles(
+    dataset: DatasetScores, method: MethodScores, places: Sequence[int] | npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Yaw, pitch, roll of answers as the protocol reads them, shape (places, 3), degrees.
+
+    Beyond 90 degrees of yaw the reading within -90..90 of a nearly perfect answer would look
+    like one that is upside down.
+    """
+    R, truth = method.R_pred[places], dataset.angles_deg[places]
+    if dataset.protocol.euler == "nearest":
+        return nearest_angles(R, truth)
+    if dataset.protocol.euler == "rq":
+        return rq_angles_from_rotation(R)
+    return angles_from_rotation(R)
 
 
 def worst_table(dataset: DatasetScores, labels: Mapping[str, str]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 
@@ -73,3 +74,24 @@ def test_latex_compiles(make_run) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
     assert path.with_suffix(".pdf").stat().st_size > 10_000
+
+
+def test_latex_says_what_a_flag_means(make_run) -> None:
+    folder = make_run()
+    run = json.loads((folder / "run.json").read_text())
+    run["methods"]["near"]["card"]["trained_on"] = ["heads"]
+    (folder / "run.json").write_text(json.dumps(run))
+    (path,) = write_report(folder, ["latex"])
+    assert r"\textdagger{} Trained on this data set." in path.read_text(encoding="utf-8")
+
+
+def test_answer_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> None:
+    folder = make_run(errors={"near": (12.0, 0.0, 0.0)})  # labels go up to 90 degrees of yaw
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "heads_worst.csv").open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            true, answered = (
+                [float(angle) for angle in row[name].split(",")]
+                for name in ("True yaw, pitch, roll", "Answered")
+            )
+            assert answered == pytest.approx([true[0] + 12.0, *true[1:]], abs=0.11)
