@@ -43,6 +43,7 @@ from hpbench.rotation import (
     geodesic_deg,
     is_rotation,
     mirror_rotation,
+    nearest_rotation,
 )
 
 __all__ = [
@@ -82,6 +83,9 @@ MAX_COLOUR_P = 1e-3
 
 UNRELATED_DEG = 75.0
 """From this mean error on answers have nothing to do with the faces."""
+
+COLLAPSED = 0.25
+"""Answers that spread by less than this share of what the true poses do are all but one pose."""
 
 MODERATE_DEG = (60.0, 45.0, 45.0)
 """Largest yaw, pitch and roll of the faces that are used: profile is where methods may fail."""
@@ -731,9 +735,17 @@ def check_euler_order(probe: Probe) -> None:
 
 
 def check_angle_unit(probe: Probe) -> None:
-    """Degrees are degrees: answers lie neither all near frontal nor anywhere."""
+    """Degrees are degrees: answers lie neither all near one pose nor anywhere."""
     _require_no_mistake(probe, "unit")
     diagnosis = _diagnosis(probe)
+    _, answers, truth = probe.answered()
+    spread, true_spread = _spread_deg(answers), _spread_deg(truth)
+    if diagnosis.mistake is None and spread < COLLAPSED * true_spread:
+        raise ConformanceError(
+            f"all faces get nearly the same answer (they lie {spread:.1f} degrees around their "
+            f"mean, the faces {true_spread:.1f}): it looks like wrong scaling of the input (white, "
+            "mean, std), or wrong weights"
+        )
     unrelated = diagnosis.mistake is None and diagnosis.error_deg > UNRELATED_DEG
     if unrelated and not probe.colours.exchange_helps:
         raise ConformanceError(
@@ -741,6 +753,11 @@ def check_angle_unit(probe: Probe) -> None:
             f"{diagnosis.error_deg:.0f} degrees): it looks like degrees read as radians, or "
             "wrong weights"
         )
+
+
+def _spread_deg(R: Array) -> float:
+    """Mean angle between rotations, shape (n, 3, 3), and the rotation nearest to their mean."""
+    return float(geodesic_deg(R, nearest_rotation(R.mean(axis=0))).mean())
 
 
 def _require_no_mistake(probe: Probe, kind: str) -> None:

@@ -221,6 +221,13 @@ class NoRoll(Changed):
         return rotation_from_angles(angles_from_rotation(R) * (1, 1, 0))
 
 
+class Collapsed(Changed):
+    """As a network whose input is scaled wrongly."""
+
+    def change(self, R):
+        return rotation_from_angles(0.1 * angles_from_rotation(R) + (15.0, 5.0, -8.0))
+
+
 class TurnedHead(Changed):
     """As from a crop that is not centred."""
 
@@ -246,6 +253,11 @@ class TurnedHead(Changed):
             "degrees read as radians",
         ),
         (Bgr, {"colour_order"}, "BGR for RGB"),
+        (
+            Collapsed,
+            {"angle_unit", "in_plane_rotation", "mirror"},
+            "wrong scaling of the input",
+        ),
         (NoRoll, {"in_plane_rotation"}, r"turns the pose by -?[01]\.\d"),
         (TurnedHead, {"mirror"}, r"yaw -2\d"),
     ],
