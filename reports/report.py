@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -18,6 +19,7 @@ from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.page import write_page
 from hpbench.reports.series import has_error_map, has_yaw_line, pareto_points
 from hpbench.reports.tables import Cell, Column, head
+from hpbench.running.runfolder import write_json
 from hpbench.spec import suggest
 
 __all__ = ["FORMATS", "section_figures", "write_report"]
@@ -58,9 +60,23 @@ def write_report(
             raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")
     content = gather(Path(run_folder), embed_images)
     try:
+        _store_summary(content)
         return [FORMATS[name](content) for name in formats]
     except OSError as error:
         raise DataError(f"{run_folder}: report cannot be written ({error.strerror})") from error
+
+
+def _store_summary(content: Content) -> None:
+    """Bring ``results.json`` to what the report shows, after an update of hpbench for example."""
+    path = content.folder / "results.json"
+    if not path.is_file():
+        return
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stored = None
+    if stored != content.summary:
+        write_json(path, content.summary)
 
 
 def write_markdown(content: Content) -> Path:

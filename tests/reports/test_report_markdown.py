@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -215,3 +216,11 @@ def test_name_with_dollar_signs_is_no_formula(make_run) -> None:
     folder = make_run(errors={r"m[k=$\frac$]": (1, 1, 1), "far": (2, 2, 2)})
     write_report(folder, ["md"])  # as a formula it could not be drawn
     assert (folder / "figures" / "heads_yaw.png").is_file()
+
+
+def test_results_that_an_older_version_counted_are_brought_up_to_date(make_run) -> None:
+    folder = make_run()
+    (folder / "results.json").write_text('{"results": [], "made_from": "older"}')
+    write_report(folder, ["md"])
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+    assert [one["mae_deg"]["mean"] for one in results] == pytest.approx([2.0, 4.0])
