@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hpbench.methods.hopenet.weights import load_weights
+from hpbench.running.evaluate import NoProgress
 from hpbench.running.runner import RunSpec, run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -61,16 +62,6 @@ class PlainAflw2000(Dataset):
         return self.transform(crop), np.array([yaw, pitch, roll])
 
 
-class Silent:
-    """No progress bars."""
-
-    def start(self, dataset: str, method: str, total: int, done: int) -> None:
-        pass
-
-    def advance(self, dataset: str, method: str, count: int) -> None:
-        pass
-
-
 @torch.inference_mode()
 def run_plain(folder: Path, weights: Path) -> float:
     """Mean absolute error by the plain script, over |angle| up to 99 degrees."""
@@ -97,7 +88,7 @@ def run_hpbench(folder: Path, weights: Path, runtime: str = "torch") -> float:
             timing="off",
             fresh=True,
         )
-        run(spec, Path(out) / "run", Silent())
+        run(spec, Path(out) / "run", NoProgress())
         results = json.loads((Path(out) / "run" / "results.json").read_text())["results"]
     return float(results[0]["mae_deg"]["mean"])
 

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from hpbench.errors import DataError, UsageError
 from hpbench.run_plots import Plots
+from hpbench.running.evaluate import NoProgress
 from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
@@ -143,16 +144,6 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class _Silent:
-    """No progress bars."""
-
-    def start(self, dataset: str, method: str, total: int, done: int) -> None:
-        """Nothing is shown."""
-
-    def advance(self, dataset: str, method: str, count: int) -> None:
-        """Nothing is shown."""
-
-
 def run(
     methods: Words,
     datasets: Words = "sample",
@@ -248,7 +239,7 @@ def run(
         workers=workers,
     )
     folder = Path(out) if out is not None else fresh_run_folder()
-    return Results(_run(spec, folder, _Silent()))
+    return Results(_run(spec, folder, NoProgress()))
 
 
 def _run_spec(**words: Any) -> RunSpec:

@@ -52,6 +52,7 @@ __all__ = [
     "STORE_EVERY_FACES",
     "Cell",
     "CellRecipe",
+    "NoProgress",
     "Part",
     "Progress",
     "ReadyFace",
@@ -72,13 +73,26 @@ STORE_EVERY_FACES = 256
 
 
 class Progress(Protocol):
-    """Told about the work under way; the command line draws bars from it."""
+    """Told about the work under way; the command line draws bars from it.
+
+    The timing pass reports its rounds in the same way, with words in the place of a method.
+    """
 
     def start(self, dataset: str, method: str, total: int, done: int) -> None:
         """`total` faces are to be answered, `done` of them are stored from before."""
 
     def advance(self, dataset: str, method: str, count: int) -> None:
         """`count` more faces are answered."""
+
+
+class NoProgress:
+    """Shows nothing (:class:`Progress`)."""
+
+    def start(self, dataset: str, method: str, total: int, done: int) -> None:
+        """Nothing is shown."""
+
+    def advance(self, dataset: str, method: str, count: int) -> None:
+        """Nothing is shown."""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
                 if missing:
                     evaluate(replace(cell, methods=missing), folder, progress, spec.batch_size)
     if not folder.is_finished():
-        timed = _timing_pass(clean, timing, reuse)
+        timed = _timing_pass(clean, timing, reuse, progress)
         write_json(out / "timing.json", timed.summary)
         folder.finish(timed.rows, _order(cells, folder.reused_faces()))
         keep_run(store or AnswerStore(), reuse, cells, timed, folder)
@@ -187,10 +187,12 @@ def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
         yield partial(evaluate_dataset, workers=spec.workers)
 
 
-def _timing_pass(cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse) -> TimingPass:
+def _timing_pass(
+    cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse, progress: Progress
+) -> TimingPass:
     if reuse.timing is not None:
         return TimingPass(reuse.timing.rows(), reuse.timing.about)
-    return time_cells(cells, settings)
+    return time_cells(cells, settings, progress)
 
 
 def open_dataset(

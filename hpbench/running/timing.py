@@ -14,7 +14,7 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ import numpy as np
 from hpbench.detectors import Detector
 from hpbench.face import Face
 from hpbench.method import Method, ModelSize, NoAnswer
-from hpbench.running.evaluate import Cell, read_face
+from hpbench.running.evaluate import Cell, NoProgress, Progress, read_face
 from hpbench.running.fresh_process import FreshRun, measure_fresh
 
 __all__ = [
@@ -105,7 +105,13 @@ class TimingPass:
     summary: Json
 
 
-def time_cells(cells: Sequence[Cell], settings: TimingSettings) -> TimingPass:
+_SERIAL, _BATCHES, _FRESH = "timing", "timing of batches", "timing of new processes"
+"""What stands in the place of a method while times are taken."""
+
+
+def time_cells(
+    cells: Sequence[Cell], settings: TimingSettings, progress: Progress | None = None
+) -> TimingPass:
     """Time all methods on all data sets of a run.
 
     Parameters
@@ -113,6 +119,8 @@ def time_cells(cells: Sequence[Cell], settings: TimingSettings) -> TimingPass:
     cells : sequence of Cell
         With loaded methods.
     settings : TimingSettings
+    progress : Progress or None
+        Told between the measurements, never inside one.
 
     Returns
     -------
@@ -126,9 +134,11 @@ def time_cells(cells: Sequence[Cell], settings: TimingSettings) -> TimingPass:
     if settings.mode != "off":
         for cell in cells:
             faces = _spread_faces(cell, settings.faces)
-            cell_rows = time_methods(cell, faces, settings.rounds)
+            cell_rows = time_methods(cell, faces, settings.rounds, progress)
             rows += cell_rows
-            described[cell.key] = _describe_methods(cell, faces, cell_rows, settings.mode)
+            described[cell.key] = _describe_methods(
+                cell, faces, cell_rows, settings.mode, progress or NoProgress()
+            )
     devices = {method.device for cell in cells for method in cell.methods.values()}
     summary = {
         "schema": 1,
@@ -144,7 +154,9 @@ def time_cells(cells: Sequence[Cell], settings: TimingSettings) -> TimingPass:
     return TimingPass(rows, summary)
 
 
-def time_methods(cell: Cell, faces: Sequence[Face], rounds: int = ROUNDS) -> list[Row]:
+def time_methods(
+    cell: Cell, faces: Sequence[Face], rounds: int = ROUNDS, progress: Progress | None = None
+) -> list[Row]:
     """Time the steps of all methods of a cell, face by face; the methods take turns.
 
     Parameters
@@ -152,12 +164,16 @@ def time_methods(cell: Cell, faces: Sequence[Face], rounds: int = ROUNDS) -> lis
     cell : Cell
     faces : sequence of Face
     rounds : int
+    progress : Progress or None
+        Told after each round.
 
     Returns
     -------
     list of dict
         Rows of ``timing.parquet``, all times in milliseconds per face.
     """
+    told = progress or NoProgress()
+    told.start(cell.key, _SERIAL, rounds, 0)
     for method in cell.methods.values():
         for face in faces[:WARM_UP_FACES]:
             _time_face(method, face, cell.detector)
@@ -173,6 +189,7 @@ def time_methods(cell: Cell, faces: Sequence[Face], rounds: int = ROUNDS) -> lis
                             "round": number, **times,
                         }
                     )  # fmt: skip
+        told.advance(cell.key, _SERIAL, 1)
     return rows
 
 
@@ -224,12 +241,12 @@ def _elapsed_ms(events: Sequence[Any]) -> float | None:
 
 
 def _describe_methods(
-    cell: Cell, faces: Sequence[Face], rows: Sequence[Row], mode: TimingMode
+    cell: Cell, faces: Sequence[Face], rows: Sequence[Row], mode: TimingMode, progress: Progress
 ) -> Json:
     """Figures of every method of a cell, for ``timing.json``."""
     full = mode == "full" and len(faces) > 0
-    throughput = measure_throughput(cell.methods, faces) if full else {}
-    fresh = _measure_fresh(cell, faces) if full else {}
+    throughput = _show_throughput(cell, faces, progress) if full else {}
+    fresh = _measure_fresh(cell, faces, progress) if full else {}
     return {
         name: {
             "stages_ms": _summarise_stages([row for row in rows if row["method"] == name]),
@@ -286,7 +303,26 @@ def _decimals(spread: float) -> int:
     return min(3, max(0, math.ceil(-math.log10(spread)))) if spread > 0 else 3
 
 
-def measure_throughput(methods: Mapping[str, Method], faces: Sequence[Face]) -> dict[str, Json]:
+def _show_throughput(cell: Cell, faces: Sequence[Face], progress: Progress) -> dict[str, Json]:
+    """Measure throughput with a bar of all batch sizes; those that are not needed pass at once."""
+    left = LARGEST_BATCH.bit_length()
+    progress.start(cell.key, _BATCHES, left, 0)
+
+    def after_size() -> None:
+        nonlocal left
+        left -= 1
+        progress.advance(cell.key, _BATCHES, 1)
+
+    found = measure_throughput(cell.methods, faces, after_size)
+    progress.advance(cell.key, _BATCHES, left)
+    return found
+
+
+def measure_throughput(
+    methods: Mapping[str, Method],
+    faces: Sequence[Face],
+    after_size: Callable[[], None] = lambda: None,
+) -> dict[str, Json]:
     """Faces per second of infer and decode over batch sizes 1, 2, 4, ...
 
     A method's batches are doubled until its throughput stops growing; the methods take turns at
@@ -296,6 +332,8 @@ def measure_throughput(methods: Mapping[str, Method], faces: Sequence[Face]) -> 
     ----------
     methods : mapping of str to Method
     faces : sequence of Face
+    after_size : callable
+        Called when a batch size has been measured.
 
     Returns
     -------
@@ -317,6 +355,7 @@ def measure_throughput(methods: Mapping[str, Method], faces: Sequence[Face]) -> 
             batches[name].append({"size": size, "faces_per_s": median, "low": low, "high": high})
         growing = [name for name in growing if _still_grows(batches[name])]
         size *= 2
+        after_size()
     return {
         name: {"batches": found, "best": max(found, key=lambda one: float(one["faces_per_s"]))}
         for name, found in batches.items()
@@ -348,8 +387,11 @@ def _faces_per_s(method: Method, inputs: Sequence[Any], size: int) -> float:
         return done / (perf_counter() - start)
 
 
-def _measure_fresh(cell: Cell, faces: Sequence[Face]) -> dict[str, dict[str, list[FreshRun]]]:
+def _measure_fresh(
+    cell: Cell, faces: Sequence[Face], progress: Progress
+) -> dict[str, dict[str, list[FreshRun]]]:
     """Fresh processes for every method, with all cores and with one, in turns."""
+    progress.start(cell.key, _FRESH, 2 * FRESH_ROUNDS * len(cell.methods), 0)
     found: dict[str, dict[str, list[FreshRun]]] = {
         name: {"all": [], "one": []} for name in cell.methods
     }
@@ -359,6 +401,7 @@ def _measure_fresh(cell: Cell, faces: Sequence[Face]) -> dict[str, dict[str, lis
                 found[name][cores].append(
                     measure_fresh(name, method.device, cell.plugins, faces, one_core=cores == "one")
                 )
+                progress.advance(cell.key, _FRESH, 1)
     return found
 
 

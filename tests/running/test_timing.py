@@ -14,18 +14,24 @@ from hpbench.detectors import make_detector
 from hpbench.face import Face
 from hpbench.method import Method, MethodCard, NoAnswer
 from hpbench.registry import make_dataset
-from hpbench.running.evaluate import Cell
+from hpbench.running.evaluate import Cell, NoProgress
 from hpbench.running.fresh_process import measure_fresh
 from hpbench.running.runner import RunSpec, run
 from hpbench.running.timing import measure_throughput, summarise_times, time_methods
 
 
-class NoBars:
+class Counting:
+    """Keeps what the progress was told."""
+
+    def __init__(self):
+        self.totals = {}
+        self.done = {}
+
     def start(self, dataset, method, total, done):
-        pass
+        self.totals[method], self.done[method] = total, done
 
     def advance(self, dataset, method, count):
-        pass
+        self.done[method] += count
 
 
 class Sleeping(Method):
@@ -62,7 +68,7 @@ def labels(tmp_path):
 def run_here(labels, **changes):
     options = {"methods": "constant", "device": "cpu", "fresh": True, "timing_images": 3} | changes
     out = labels.parent / "run"
-    run(RunSpec(datasets=f"table={labels}", **options), out, NoBars())
+    run(RunSpec(datasets=f"table={labels}", **options), out, NoProgress())
     return pd.read_parquet(out / "timing.parquet"), json.loads((out / "timing.json").read_text())
 
 
@@ -108,6 +114,15 @@ def test_methods_take_turns_on_every_face_in_every_round(labels):
     ]
     # what was slept is measured
     assert all(row["infer_ms"] >= 10.0 and row["prepare_ms"] >= 2.0 for row in rows)
+
+
+def test_timing_pass_shows_that_it_goes_on(labels):
+    dataset = make_dataset(f"table={labels}")
+    cell = Cell("table", dataset, dataset.protocols[0], (), {"sleeping": Sleeping()})
+    counted = Counting()
+    time_methods(cell, faces(2), rounds=2, progress=counted)
+    assert counted.totals == {"timing": 2}
+    assert counted.done == {"timing": 2}
 
 
 def test_total_is_the_sum_of_its_steps(labels):
