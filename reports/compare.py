@@ -15,7 +15,14 @@ import numpy.typing as npt
 from hpbench.errors import DataError, UsageError
 from hpbench.protocol import Protocol
 from hpbench.scoring import metrics, statistics
-from hpbench.scoring.results import DatasetScores, MethodScores, RunTables, load_run, score_datasets
+from hpbench.scoring.results import (
+    DatasetScores,
+    MethodScores,
+    RunTables,
+    load_run,
+    score_datasets,
+    training_flags,
+)
 from hpbench.spec import suggest
 
 __all__ = [
@@ -56,6 +63,8 @@ class Change:
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
         Of the same, corrected for the number of changes; NaN likewise.
+    advantages : tuple of str
+        In words, which of the two was trained on the data set, or on renders where these are.
     """
 
     dataset: str
@@ -68,6 +77,7 @@ class Change:
     values_b: dict[str, float]
     interval_95_deg: tuple[float, float]
     p_value: float
+    advantages: tuple[str, ...] = ()
 
     def change(self, metric: str) -> float:
         """Second run minus first."""
@@ -316,7 +326,24 @@ def _compare(
         values_b=_values(method_b, rows_b, places_b, tables[1], b.name),
         interval_95_deg=interval,
         p_value=p_value,
+        advantages=_advantages(
+            [(tables[0].run, a.name, method_a.spec), (tables[1].run, b.name, method_b.spec)]
+        ),
     )
+
+
+def _advantages(sides: Sequence[tuple[Any, str, str]]) -> tuple[str, ...]:
+    found: dict[str, list[str]] = {}
+    for which, (run, dataset, spec) in zip(("first", "second"), sides, strict=True):
+        card = run["methods"][spec].get("card", {})
+        flags = training_flags(dataset, run["datasets"][dataset], card)
+        if flags["trained_on_this"]:
+            found.setdefault("trained on this data set", []).append(which)
+        if flags["trained_on_renders"]:
+            found.setdefault(
+                "trained on rendered heads and scored on rendered heads, an advantage", []
+            ).append(which)
+    return tuple(f"{' and '.join(names)}: {said}" for said, names in found.items())
 
 
 def _refuse_other_labels(

@@ -19,6 +19,7 @@ from hpbench.reports.tables import (
     Table,
     accuracy_tables,
     cost_table,
+    flagged_labels,
     pairs_table,
     runtime_table,
     unscored_table,
@@ -214,25 +215,26 @@ def _section(
     results = [one for one in summary["results"] if one["dataset"] == scores.name]
     comparisons = [one for one in summary["comparisons"] if one["dataset"] == scores.name]
     curves = corruption_curves(scores.name, summary["results"], run["datasets"])
+    flagged = flagged_labels(results, labels)
     tables = accuracy_tables(results, labels)
-    tables["pairs"] = pairs_table(comparisons, labels)
+    tables["pairs"] = pairs_table(comparisons, flagged)
     tables["runtime"] = runtime_table(results, labels)
     cost = cost_table(source.timing.get(scores.name, {}), results, labels)
     if len(cost.columns) > 1:
         tables["cost"] = cost
     tables["unscored"] = unscored_table(results, labels)
-    tables["worst"] = worst_table(scores, labels)
-    tables["explain"] = explain_table(scores, labels, siblings, source.again.get(scores.name))
+    tables["worst"] = worst_table(scores, flagged)
+    tables["explain"] = explain_table(scores, flagged, siblings, source.again.get(scores.name))
     published = literature_table(
-        about.get("name", scores.name), scores.protocol, len(scores.image_ids), results, labels
+        about.get("name", scores.name), scores.protocol, len(scores.image_ids), results, flagged
     )
     if published is not None:
         tables["literature"] = published
     if curves:
-        tables["robustness"] = level_table("robustness", "Damaged pictures", curves, labels)
+        tables["robustness"] = level_table("robustness", "Damaged pictures", curves, flagged)
     swept = sweep_curves(scores, source.faces[source.faces["dataset"] == scores.name])
     if swept:
-        tables["sweep"] = level_table("sweep", "One factor moved", swept, labels)
+        tables["sweep"] = level_table("sweep", "One factor moved", swept, flagged)
     return Section(
         key=_unique(words.slug(scores.name), taken),
         title=title,

@@ -63,7 +63,7 @@ def table(content: Table) -> str:
 def _caption(content: Table) -> str:
     marked = any(cell.place for row in content.rows for cell in row)
     explained = ". Bold: best, underlined: second best." if marked else "."
-    shown = "".join(row[0].shown for row in content.rows)
+    shown = "".join(cell.shown for row in content.rows for cell in row)
     flags = [said for flag, said in _FLAGS.items() if flag in shown]
     return " ".join([f"{content.title}{explained}", *flags, content.note]).strip()
 

@@ -16,6 +16,7 @@ __all__ = [
     "Table",
     "accuracy_tables",
     "cost_table",
+    "flagged_labels",
     "head",
     "pairs_table",
     "runtime_table",
@@ -148,6 +149,11 @@ def method_table(
     return Table(key, title, heads, rows, note, [result["method_spec"] for result in results])
 
 
+def flagged_labels(results: Sequence[Json], labels: dict[str, str]) -> dict[str, str]:
+    """Shown names with † or ‡ where the data set is one that the method was trained on or like."""
+    return labels | {result["method_spec"]: _label(result, labels) for result in results}
+
+
 def _label(result: Json, labels: dict[str, str]) -> str:
     flags = "†" * result["trained_on_this"] + "‡" * result["trained_on_renders"]
     return labels[result["method_spec"]] + flags
@@ -278,7 +284,7 @@ def _all_intervals(results: Sequence[Json], labels: dict[str, str]) -> Table:
             if value is None or limits is None:
                 continue
             figures = [number(one, form) for one in (value, *limits)]
-            rows.append([text(labels[result["method_spec"]]), text(name), *figures])
+            rows.append([text(_label(result, labels)), text(name), *figures])
             methods.append(result["method_spec"])
     return Table("intervals", "All figures with their 95 % intervals", columns, rows, "", methods)
 

@@ -58,6 +58,8 @@ def _print_change(change: Change) -> None:
             shown = [_figure(metric, value), _figure(metric, other)]
             shown.append(_figure(metric, change.change(metric), sign="+"))
             typer.echo(f"  {_TITLES[metric]:<14}" + "".join(f"{one:>10}" for one in shown))
+    for said in change.advantages:
+        typer.echo(f"  {said}")
     typer.echo(f"  over {change.faces} faces that both answered{_left_out(change)}")
     if math.isfinite(change.p_value):
         low, high = change.interval_95_deg

@@ -37,6 +37,7 @@ __all__ = [
     "score_datasets",
     "summarise",
     "summary_of",
+    "training_flags",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -432,7 +433,6 @@ def _identity(dataset: DatasetScores, method: MethodScores, about: Json, data: J
     excluded = sum(dataset.excluded.values())
     scored = int(np.count_nonzero(method.answered))
     faces = len(dataset.image_ids)
-    data_card = data.get("card", {})
     return {
         "dataset": dataset.name,
         "method": about["name"],
@@ -454,8 +454,31 @@ def _identity(dataset: DatasetScores, method: MethodScores, about: Json, data: J
         "no_answer_reasons": method.no_answer,
         "weights_sha256": card.get("weights_sha256"),
         "trained_on": list(card.get("trained_on", ())),
-        "trained_on_this": data.get("name", dataset.name) in card.get("trained_on", ()),
-        "trained_on_renders": data_card.get("domain") == "render"
+        **training_flags(dataset.name, data, card),
+    }
+
+
+def training_flags(dataset: str, data: Json, card: Json) -> dict[str, bool]:
+    """Whether a method has an advantage on a data set, by the cards of ``run.json``.
+
+    Parameters
+    ----------
+    dataset : str
+        The run's name of the data set.
+    data : dict
+        What ``run.json`` says of it.
+    card : dict
+        Of the method.
+
+    Returns
+    -------
+    dict
+        ``trained_on_this``: it was trained on the data set. ``trained_on_renders``: it was
+        trained on renders, and these are renders.
+    """
+    return {
+        "trained_on_this": data.get("name", dataset) in card.get("trained_on", ()),
+        "trained_on_renders": data.get("card", {}).get("domain") == "render"
         and "render" in card.get("trained_domains", ()),
     }
 

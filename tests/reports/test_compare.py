@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
 from hpbench.reports.compare import compare_runs, failures, parse_condition
 
@@ -156,3 +158,16 @@ def test_method_that_is_gone_does_not_pass(make_run) -> None:
     condition = parse_condition("mae>+0.2")
     assert failures([condition], found) == ["on heads, method 'far[k=2]' is only in the first run"]
     assert failures([], found) == []
+
+
+def test_run_that_was_trained_on_its_data_is_named(make_run) -> None:
+    """Only the second run's method has seen renders, and renders are what both are scored on."""
+    a, b = make_run("a", errors=NEAR), make_run("b", errors=WORSE)
+    for folder, domains in ((a, ["photo"]), (b, ["photo", "render"])):
+        run = json.loads((folder / "run.json").read_text())
+        run["methods"]["near"]["card"]["trained_domains"] = domains
+        run["datasets"]["heads"]["card"]["domain"] = "render"
+        (folder / "run.json").write_text(json.dumps(run))
+    said = CliRunner().invoke(app, ["compare", str(a), str(b)]).output
+    assert "second: trained on rendered heads and scored on rendered heads" in said
+    assert "first" not in said.partition("second: trained")[2]

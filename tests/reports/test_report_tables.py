@@ -95,3 +95,26 @@ def test_answer_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> None
                 for name in ("True yaw, pitch, roll", "Answered")
             )
             assert answered == pytest.approx([true[0] + 12.0, *true[1:]], abs=0.11)
+
+
+def test_every_table_of_errors_flags_a_method_that_knows_renders(make_run) -> None:
+    folder = make_run()
+    run = json.loads((folder / "run.json").read_text())
+    run["methods"]["near"]["card"]["trained_domains"] = ["photo", "render"]
+    run["datasets"]["heads"]["card"]["domain"] = "render"
+    (folder / "run.json").write_text(json.dumps(run))
+    (tables,) = write_report(folder, ["csv"])
+    for name in (
+        "accuracy",
+        "metrics",
+        "yaw",
+        "readings",
+        "intervals",
+        "pairs",
+        "worst",
+        "explain",
+    ):
+        with (tables / f"heads_{name}.csv").open(encoding="utf-8", newline="") as stream:
+            shown = {row[0] for row in csv.reader(stream)}
+        assert "near‡" in shown, name
+        assert "near" not in shown, name
