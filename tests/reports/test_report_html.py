@@ -100,6 +100,13 @@ found.narrowed = [...document.querySelectorAll("[data-range=heads] tbody td")]
 const points = document.querySelector("[data-plot=heads-scatter]").data;
 found.hiddenPoints = points.map((trace) => trace.visible === false);
 found.widestYaw = Math.max(...points[1].x.map(Math.abs));
+
+const closed = () => document.querySelectorAll("details:not([open])").length;
+found.closed = [closed()];
+for (const moment of ["beforeprint", "afterprint"]) {
+  dispatchEvent(new Event(moment));
+  found.closed.push(closed());
+}
 return found;
 """
 
@@ -169,6 +176,13 @@ def test_yaw_filter_narrows_the_errors_and_the_points(browsed) -> None:
     assert method == EVIL
     assert errors[:4] == ["8.00", "4.00", "0.00", "4.00"]
     assert browsed["widestYaw"] <= 30
+
+
+@in_browser
+def test_paper_shows_what_a_click_would_open(browsed) -> None:
+    on_screen, on_paper, afterwards = browsed["closed"]
+    assert on_paper == 0
+    assert on_screen == afterwards == 2  # the cards of both methods
 
 
 LONG = "frontal_by_a_name_that_is_much_longer_than_the_screen_of_any_phone_is_wide"
