@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hpbench.api import _Silent
 from hpbench.reports import write_report
+from hpbench.running.evaluate import NoProgress
 from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
@@ -231,7 +231,7 @@ def pointed(tmp_path_factory) -> dict:
     plugin = folder / "plugin.py"
     plugin.write_text(FRONTAL, encoding="utf-8")
     spec = RunSpec(methods=LONG, plugins=(plugin,), limit=8, timing="off", device="cpu", workers=1)
-    run = _run(spec, folder / "run", _Silent())
+    run = _run(spec, folder / "run", NoProgress())
     (page,) = write_report(run, ["html"])
     return browse(page, folder, POINTER, 390)
 
