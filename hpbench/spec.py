@@ -53,6 +53,8 @@ def parse_spec(text: str) -> Spec:
     --------
     >>> str(parse_spec("pnp[model=mallick6,focal=1.0]"))
     'pnp[focal=1.0,model=mallick6]'
+    >>> parse_spec("nets/my_net.toml[weights=/w]").name
+    'nets/my_net.toml'
     """
     text = text.strip()
     if text.endswith((".toml", ".TOML")) and "[" not in text:
@@ -60,7 +62,8 @@ def parse_spec(text: str) -> Spec:
     name, bracket, inner = text.partition("[")
     name, equals, path = name.partition("=")
     name = name.strip()
-    if not _NAME.fullmatch(name):
+    is_card = name.lower().endswith(".toml") and not equals  # it may lie in a folder
+    if not (_NAME.fullmatch(name) or is_card):
         raise UsageError(f"'{text}' is not of the form name or name[key=value,...]")
     if not bracket:
         return Spec(name, {}, path.strip() or None)

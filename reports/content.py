@@ -109,7 +109,10 @@ class Content:
     @property
     def title(self) -> str:
         """What was compared on what."""
-        names = dict.fromkeys(about["name"] for about in self.run["methods"].values())
+        names = dict.fromkeys(
+            about.get("card", {}).get("name") or about["name"]
+            for about in self.run["methods"].values()
+        )
         return f"{words.join(names)} on {words.join(section.title for section in self.sections)}"
 
     @property

@@ -174,7 +174,9 @@ def _parts(spec: str) -> tuple[str, dict[str, str]]:
         parsed = parse_spec(spec)
     except UsageError:
         return spec, {}
-    return parsed.name, parsed.options
+    # a declared method is named by its card's file: nets/my_net.toml
+    name = PurePath(parsed.name).stem if parsed.name.endswith(".toml") else parsed.name
+    return name, parsed.options
 
 
 def _is_path(value: str) -> bool:

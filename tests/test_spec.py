@@ -70,3 +70,8 @@ def test_unknown_key_is_refused_with_the_nearest_match():
 def test_value_that_does_not_fit_is_shown_with_its_key():
     with pytest.raises(UsageError, match="method 'pnp': model=seven"):
         build_options(Choices, {"model": "seven"}, "method 'pnp'")
+
+
+def test_card_in_a_folder_takes_options():
+    spec = parse_spec("my nets/deep.toml[weights=/w]")
+    assert (spec.name, spec.options) == ("my nets/deep.toml", {"weights": "/w"})

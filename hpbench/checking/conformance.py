@@ -316,7 +316,7 @@ def _run_check(check: Check, probe: Probe) -> CheckResult:
         check(probe)
     except NotApplicableError as skipped:
         return CheckResult(name, summary, "skipped", str(skipped))
-    except ConformanceError as failed:
+    except HpbenchError as failed:  # what does not conform, and what a method itself explains
         return CheckResult(name, summary, "failed", str(failed))
     except Exception as error:  # whatever a method raises is its own failure
         line = (str(error) or "no message").splitlines()[0]

@@ -181,7 +181,10 @@ class DeclaredMethod(Method):
 
     def decode(self, output: list[list[npt.NDArray[np.float64]]]) -> list[Pose | NoAnswer]:
         """Rotations by the card's output rule."""
-        rotations = decode_networks(output, self.network_card().output)
+        try:
+            rotations = decode_networks(output, self.network_card().output)
+        except WeightsError as error:
+            raise WeightsError(f"{self.card_path()}: {error}; see [output]") from error
         return [
             R_cam
             if np.isfinite(R_cam).all() and is_rotation(R_cam)
@@ -223,7 +226,7 @@ class Onnx(DeclaredMethod):
         return Path(self.options.card).expanduser()
 
     def _by_hand(self) -> str:
-        return f"put it into {self.card_path().parent}"
+        return f"put it into {self.card_path().resolve().parent}"
 
 
 class FsaNet(DeclaredMethod):

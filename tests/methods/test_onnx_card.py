@@ -271,8 +271,18 @@ def test_output_of_another_kind_than_the_card_says_is_refused(tmp_path):
     write_colour_probe(tmp_path)
     output = CARD[CARD.index("[output]") :]
     card = write_card(tmp_path, (output, '[output]\nkind = "6d"\nframe = "camera"\n'))
-    with pytest.raises(WeightsError, match="3 numbers per face where the card's '6d' has 6"):
+    with pytest.raises(
+        WeightsError, match=rf"{card.name}: .*3 numbers per face where the card's '6d' has 6"
+    ):
         answer_of(card)
+
+
+def test_reports_name_a_declared_method_by_its_card():
+    from hpbench.reports.words import short_labels
+
+    specs = ["nets/my_net.toml", "other/my_net.toml", "nets/deep.toml[weights=/w]"]
+    assert short_labels([specs[0], specs[2]]) == {specs[0]: "my_net", specs[2]: "deep"}
+    assert len(set(short_labels(specs).values())) == 3
 
 
 def test_missing_and_damaged_weights_are_named(tmp_path):
