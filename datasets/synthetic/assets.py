@@ -363,6 +363,11 @@ class AssetLibrary:
     def hats(self) -> dict[str, Path]:
         """Hats by name; they need no texture."""
         files = sorted((self.folder / "clothes").glob("fedora*/fedora.mhclo"))
+        if not files:
+            raise DataError(
+                f"{self.folder / 'clothes'} holds no fedora*/fedora.mhclo file "
+                f"({WHERE_ASSETS_COME_FROM})"
+            )
         return {path.parent.name: path for path in files}
 
     def part(self, path: Path) -> Part:

@@ -293,7 +293,7 @@ class HeadRenderer:
         return solid + soft
 
     def _prepare_occluder(self, scene: Scene, vertices: Floats) -> list[_DrawCall]:
-        if scene.occluder == "hat" and self.library.hats:
+        if scene.occluder == "hat":
             hat = self.library.part(next(iter(self.library.hats.values())))
             self._upload_worn(hat, scene.identity)
             return [_DrawCall(hat.name, "CLOTH", None, scene.occluder_rgb, 0.2)]

@@ -142,6 +142,13 @@ def test_a_missing_target_is_named_instead_of_drawing_someone_else(tmp_path):
         morph(AssetLibrary(tmp_path), (("macro/tall", 0.5),))
 
 
+def test_a_missing_hat_is_named_instead_of_left_off(tmp_path):
+    (tmp_path / "3dobjs").mkdir()
+    (tmp_path / "3dobjs" / "base.obj").write_text(QUAD)
+    with pytest.raises(DataError, match=r"fedora\.mhclo"):
+        _ = AssetLibrary(tmp_path).hats
+
+
 def test_missing_assets_say_where_they_come_from(tmp_path, monkeypatch):
     monkeypatch.delenv("HPBENCH_ASSETS", raising=False)
     for folder in (None, tmp_path):
