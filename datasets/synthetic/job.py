@@ -316,7 +316,7 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
     wanted = spec.to_json() | {"environments": sorted(environments)}
     marker = out / SPEC_NAME
     try:
-        if marker.is_file():
+        if marker.is_file() and not _is_blank(out):
             found, asked = _read_spec(marker), json.loads(json.dumps(wanted))
             other = sorted(key for key in asked if found.get(key) != asked[key])
             if other:
@@ -325,13 +325,21 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
                     f"{SPEC_NAME}); name another folder, or delete it first"
                 )
             return
-        if out.exists() and any(out.iterdir()):
+        if out.exists() and any(out.iterdir()) and not marker.is_file():
             raise DataError(f"{out} is not empty and holds no rendered data set; name another")
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)
         _write_atomically(marker, json.dumps(wanted, indent=1).encode())
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _is_blank(out: Path) -> bool:
+    """Whether a run left before its first picture, so that settings may still change."""
+    ours = {SPEC_NAME, "images", _PARTS}
+    return {path.name for path in out.iterdir()} <= ours and not any(
+        path.is_file() for name in ("images", _PARTS) for path in (out / name).rglob("*")
+    )
 
 
 def _read_spec(marker: Path) -> dict[str, Any]:

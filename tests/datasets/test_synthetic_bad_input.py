@@ -77,6 +77,8 @@ def test_without_an_egl_driver_the_packages_are_named(whole, assets, tmp_path):
     said = one_line(command(out, assets, __EGL_VENDOR_LIBRARY_DIRS=str(drivers)))
     assert "EGL driver" in said and "libegl1" in said
     assert not (out / "labels.parquet").exists()
+    render_dataset(out, SPEC, assets)  # other settings: nothing was rendered that they could mix
+    same_files(whole, out)
 
 
 def test_a_damaged_environment_stops_the_command_and_is_named(whole, assets, tmp_path):
