@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from hpbench.errors import DataError, UsageError
 from hpbench.run_plots import Plots
 from hpbench.running.evaluate import NoProgress
-from hpbench.running.runner import RunSpec
+from hpbench.running.runner import RunSpec, resolve_device
 from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:
@@ -541,9 +541,10 @@ def check(
     from hpbench.spec import parse_spec
 
     files = _paths(plugin)
+    place = resolve_device(device)
     root = _roots(data, dataset).get(parse_spec(dataset).name)
     return Checks(
         check_method(
-            lambda: make_method(method, device, files), make_dataset(dataset, root, files), faces
+            lambda: make_method(method, place, files), make_dataset(dataset, root, files), faces
         )
     )

@@ -23,7 +23,7 @@ def check(
         list[str] | None,
         typer.Option(help="Folder of the data set. Or $HPBENCH_DATA/NAME.", metavar="NAME=DIR"),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = "cpu",
     faces: Annotated[int, typer.Option(help="Largest number of faces.", min=12)] = 48,
     plugin: Annotated[
         list[Path] | None,
@@ -34,12 +34,14 @@ def check(
     from hpbench.checking.conformance import check_method
     from hpbench.cli.paths import data_roots
     from hpbench.registry import make_dataset, make_method
+    from hpbench.running.runner import resolve_device
     from hpbench.spec import parse_spec
 
     plugins = tuple(plugin or ())
+    place = resolve_device(device)
     root = data_roots(data or [], dataset).get(parse_spec(dataset).name)
     results = check_method(
-        lambda: make_method(method, device, plugins), make_dataset(dataset, root, plugins), faces
+        lambda: make_method(method, place, plugins), make_dataset(dataset, root, plugins), faces
     )
     for result in results:
         typer.echo(f"{_MARKS[result.status]} {result.name:<26} {result.summary}")

@@ -30,7 +30,7 @@ from hpbench.checking.conformance import (
 from hpbench.checking.mistakes import diagnose
 from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera, Face, box_from_points
 from hpbench.method import Method, MethodCard, NoAnswer
 from hpbench.methods.onnx_card import FsaNet
@@ -556,6 +556,11 @@ def test_command_names_the_failed_check_and_exits_with_one(tmp_path):
     assert lines[place].split()[1] == "card"
     assert lines[place + 1].strip() == "the card states no licence"
     assert "1 failed" in lines[-1]
+
+
+def test_device_that_is_not_there_is_refused():
+    done = CliRunner().invoke(app, ["check", "constant", "--device", "tpu"])
+    assert isinstance(done.exception, UsageError)
 
 
 # ---- parts ------------------------------------------------------------------------------------
