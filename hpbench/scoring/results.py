@@ -509,7 +509,7 @@ def _accuracy(
         "balanced_mae_deg": _number(metrics.balanced_mae_deg(bins)),
         "bias_deg": _named(_column_means(method.differences_deg)),
         "maev_deg": _number(_column_means(method.maev_deg[:, None])[0]),
-        "failures": metrics.failure_count(method.geodesic_deg),
+        "failures": _failures(method),
         "ced": {
             "error": "geodesic" if dataset.has_rotations else "mean_angle",
             **{
@@ -552,6 +552,13 @@ def _in_blocks(errors: Callable[[Array, Array], Array], R_pred: Array, true: Arr
     starts = range(0, max(len(R_pred), 1), _BLOCK_FACES)
     blocks = (slice(start, start + _BLOCK_FACES) for start in starts)
     return np.concatenate([errors(R_pred[block], true[block]) for block in blocks])
+
+
+def _failures(method: MethodScores) -> int | None:
+    """Answers that point the other way; None where labels are too incomplete to tell."""
+    if not np.isfinite(method.geodesic_deg).any():
+        return None
+    return metrics.failure_count(method.geodesic_deg)
 
 
 def _aligned(dataset: DatasetScores, method: MethodScores) -> Json:

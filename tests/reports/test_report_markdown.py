@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 
@@ -224,3 +225,11 @@ def test_results_that_an_older_version_counted_are_brought_up_to_date(make_run) 
     write_report(folder, ["md"])
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
     assert [one["mae_deg"]["mean"] for one in results] == pytest.approx([2.0, 4.0])
+
+
+@pytest.mark.parametrize("labelled", [(True, True, True), (True, True, False)])
+def test_every_table_and_heading_stands_after_a_blank_line(markdown, labelled) -> None:
+    lines = markdown(labelled=labelled).splitlines()
+    for before, line in itertools.pairwise(lines):
+        if line.startswith("#") or (line.startswith("|") and not before.startswith("|")):
+            assert before == "", line

@@ -382,3 +382,10 @@ def test_few_answered_faces_have_no_interval() -> None:
     assert profile is None  # over 5 faces
     assert found["intervals_95"]["balanced_mae_deg"] is None
     assert found["intervals_95"]["mae_deg"]["mean"] is not None
+
+
+def test_turned_away_answers_are_unknown_and_not_none_without_complete_labels() -> None:
+    faces = [face(str(k), [5 * k, 0, np.nan]) for k in range(8)]
+    answers = [answer("a", str(k), [5 * k + 100, 0, 0]) for k in range(8)]
+    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    assert found["failures"] is None
