@@ -188,7 +188,10 @@ def load_obj(path: Path, group: str | None = None) -> Mesh:
 
 def load_target(path: Path) -> Target:
     """Read a MakeHuman ``.target`` file (lines of vertex id, dx, dy, dz)."""
-    lines = [line for line in _read_text(path).splitlines() if line and line[0] != "#"]
+    content = _read_text(path)
+    if not content.strip():
+        raise _damaged(path, "it is empty")  # those that move nothing hold a comment
+    lines = [line for line in content.splitlines() if line and line[0] != "#"]
     try:
         table = np.array(" ".join(lines).split(), np.float32).reshape(-1, 4)
     except ValueError as error:

@@ -106,6 +106,7 @@ def test_targets_are_vertex_numbers_and_offsets(tmp_path):
         ("a.obj", QUAD.replace("4/2", "5/2"), load_obj),
         ("a.obj", QUAD.replace("4/2", "4/3"), load_obj),
         ("a.target", "1 2 3", load_target),
+        ("a.target", "", load_target),
         ("a.mhclo", "verts 0\n1 2 x", load_part),
         ("a.mhclo", "verts 0\n1", load_part),
     ],
