@@ -25,7 +25,7 @@ _DATA_HELP = (
 def train(
     method: Annotated[str, typer.Argument(help="What to train: hopenet.")],
     data: Annotated[
-        list[str], typer.Option(help=_DATA_HELP, metavar="NAME[KEY=VALUE,...]=DIR[:SHARE]")
+        list[str], typer.Option(help=_DATA_HELP, metavar="NAME[KEY=VALUE,...][=DIR][:SHARE]")
     ],
     validate: Annotated[
         list[str] | None,
@@ -123,7 +123,7 @@ def train(
 
 
 def parse_source(text: str) -> tuple[str, str, float]:
-    """Split ``NAME[KEY=VALUE,...]=DIR[:SHARE]``.
+    """Split ``NAME[KEY=VALUE,...][=DIR][:SHARE]``.
 
     Returns
     -------
@@ -143,18 +143,20 @@ def parse_source(text: str) -> tuple[str, str, float]:
     --------
     >>> parse_source("synthetic=renders/a:0.7")
     ('synthetic', 'renders/a', 0.7)
+    >>> parse_source("sample:0.3")
+    ('sample', '', 0.3)
     """
-    head, bracket, rest = text.partition("]=") if "[" in text.split("=")[0] else ("", "", "")
+    source, share = text, 1.0
+    before, colon, number = text.rpartition(":")
+    if colon and number.replace(".", "", 1).isdigit():
+        source, share = before, float(number)
+    head, bracket, rest = source.partition("]=") if "[" in source.split("=")[0] else ("", "", "")
     if bracket:
         spec, folder = head + "]", rest
-    elif text.endswith("]") or "=" not in text:
-        spec, folder = text, ""
+    elif source.endswith("]") or "=" not in source:
+        spec, folder = source, ""
     else:
-        spec, _, folder = text.partition("=")
-    share = 1.0
-    path, colon, number = folder.rpartition(":")
-    if colon and number.replace(".", "", 1).isdigit():
-        folder, share = path, float(number)
+        spec, _, folder = source.partition("=")
     if not spec or share <= 0.0:
         raise UsageError(
             f"'{text}': write NAME=DIR or NAME=DIR:SHARE with a share above zero, "
@@ -201,6 +203,7 @@ def _train(
 
     from hpbench.methods.hopenet.augment import Augmentation
     from hpbench.methods.hopenet.card import WeightsCard
+    from hpbench.methods.hopenet.training import CHECKPOINT
     from hpbench.methods.hopenet.training import train as run_training
     from hpbench.spec import suggest
 
@@ -223,7 +226,14 @@ def _train(
         trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
         trained_domains=_domains(sources, names, plugins),
     )
-    weights = run_training(sources, checks, settings, augmentation, card, out, resume, typer.echo)
+    try:
+        weights = run_training(
+            sources, checks, settings, augmentation, card, out, resume, typer.echo
+        )
+    except KeyboardInterrupt:
+        if (out / CHECKPOINT).exists():
+            typer.echo("\nStopped. The same command with --resume goes on from here.", err=True)
+        raise
     typer.echo(f'{weights}  use it with: hpbench run --methods "{_spec(settings, weights)}"')
 
 

@@ -93,6 +93,7 @@ def build_cache(
             good = _write_pixels(dataset, samples, side, path, note)
             index_path.write_text(json.dumps({"key": key, "good": good}), encoding="utf-8")
         except OSError as error:
+            _partial(path).unlink(missing_ok=True)
             raise DataError(f"{path}: cannot write the face cache ({error.strerror})") from error
     if not good:
         raise DataError(f"{dataset.name}: none of its {len(samples)} pictures can be read")
@@ -148,6 +149,10 @@ def _cut(dataset: Dataset, sample: Sample, side: int) -> npt.NDArray[np.uint8] |
     return np.asarray(crop.resize((side, side), Image.Resampling.BILINEAR))
 
 
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
 def _write_pixels(
     dataset: Dataset, samples: Sequence[Sample], side: int, path: Path, note: Note
 ) -> list[int]:
@@ -155,20 +160,24 @@ def _write_pixels(
     path.parent.mkdir(parents=True, exist_ok=True)
     good: list[int] = []
     failed: Counter[str] = Counter()
-    temporary = path.with_name(path.name + ".part")
-    shape = (len(samples), side, side, 3)
-    pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-    with ThreadPoolExecutor() as pool:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)),
+        "fortran_order": False,
+        "shape": (len(samples), side, side, 3),
+    }
+    # plain writes: a full disk is an error here, while a memory map ends the process with SIGBUS
+    with _partial(path).open("wb") as file, ThreadPoolExecutor() as pool:
+        np.lib.format.write_array_header_1_0(file, header)
         cuts = pool.map(lambda sample: _cut(dataset, sample, side), samples)
         for place, cut in enumerate(cuts):
             if isinstance(cut, str):
                 failed[cut] += 1
                 continue
-            pixels[len(good)] = cut
+            file.write(cut.tobytes())
             good.append(place)
-    pixels.flush()
-    del pixels
-    temporary.replace(path)
+        for _ in range(failed.total()):  # the header was written before these were known
+            file.write(bytes(side * side * 3))
+    _partial(path).replace(path)
     for reason, count in failed.items():
         note(f"{dataset.name}: {count} left out: {reason}")
     return good

@@ -18,6 +18,7 @@ __all__ = [
     "THIN_RESNETS",
     "HopenetNetwork",
     "backbone_names",
+    "check_input_size",
     "make_network",
 ]
 
@@ -100,10 +101,37 @@ def make_network(backbone: str, outputs: int, input_size: int = 224) -> HopenetN
         classifier = models.get_model(backbone, **_builder_arguments(backbone, input_size))
     except (ValueError, AssertionError) as error:
         raise UsageError(
-            f"backbone '{backbone}' cannot take {input_size} pixel inputs: {error}"
+            f"backbone '{backbone}' cannot take {input_size} pixel inputs: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     features = _remove_classifier(classifier)
     return HopenetNetwork(classifier, features, outputs)
+
+
+def check_input_size(network: HopenetNetwork, backbone: str, input_size: int) -> None:
+    """Raise UsageError if a network cannot take pictures of this size, before work is put in.
+
+    Parameters
+    ----------
+    network : HopenetNetwork
+    backbone : str
+        For the message.
+    input_size : int
+        Side of the input in pixels.
+    """
+    was_training = network.training
+    device = next(network.parameters()).device
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, 3, input_size, input_size, device=device))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        line = str(error).splitlines()[0]
+        raise UsageError(
+            f"backbone '{backbone}' cannot take {input_size} pixel inputs ({line}); "
+            "change --input-size or --first-size"
+        ) from error
+    finally:
+        network.train(was_training)
 
 
 def _builder_arguments(backbone: str, input_size: int) -> dict[str, Any]:

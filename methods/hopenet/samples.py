@@ -19,6 +19,8 @@ __all__ = ["OutOfRange", "Sample", "Source", "gather", "held_out"]
 
 OutOfRange = Literal["drop", "clip"]
 
+_OUTSIDE = "label outside the bins"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -43,6 +45,8 @@ class Source:
     samples : list of Sample
     left_out : Counter of str
         Number of faces that cannot be trained on, by reason.
+    clipped : int
+        Number of `samples` whose label was moved to the nearest bin.
     """
 
     name: str
@@ -50,12 +54,16 @@ class Source:
     weight: float
     samples: list[Sample]
     left_out: Counter[str]
+    clipped: int = 0
 
     @property
     def summary(self) -> str:
         """One line for the log."""
-        reasons = "; ".join(f"{count} left out: {why}" for why, count in self.left_out.items())
-        return f"{self.name}: {len(self.samples)} faces" + (f"; {reasons}" if reasons else "")
+        parts = [f"{self.name}: {len(self.samples)} faces"]
+        if self.clipped:
+            parts.append(f"{self.clipped} of them clipped: {_OUTSIDE}")
+        parts += [f"{count} left out: {why}" for why, count in self.left_out.items()]
+        return "; ".join(parts)
 
 
 def gather(
@@ -80,6 +88,7 @@ def gather(
     """
     samples: list[Sample] = []
     left_out: Counter[str] = Counter()
+    clipped = 0
     for record in dataset.records():
         sample = _usable(record)
         if isinstance(sample, str):
@@ -87,13 +96,14 @@ def gather(
             continue
         angles = sample.angles_deg
         if not bool(bins.covers(np.nan_to_num(angles))):
-            left_out[f"label outside the bins ({out_of_range})"] += 1
             if out_of_range == "drop":
+                left_out[_OUTSIDE] += 1
                 continue
-            clipped = np.clip(angles, bins.first_edge_deg, bins.last_edge_deg - 1e-6)
-            sample = Sample(sample.record, sample.box_xyxy, clipped)
+            clipped += 1
+            inside = np.clip(angles, bins.first_edge_deg, bins.last_edge_deg - 1e-6)
+            sample = Sample(sample.record, sample.box_xyxy, inside)
         samples.append(sample)
-    source = Source(name, dataset, weight, samples, left_out)
+    source = Source(name, dataset, weight, samples, left_out, clipped)
     if not samples:
         raise DataError(f"no face to train on in {source.summary}")
     return source

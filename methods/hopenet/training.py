@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import time
@@ -31,11 +32,12 @@ from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.curves import draw_curves
 from hpbench.methods.hopenet.loss import decode_angles, multi_loss, regression_loss
 from hpbench.methods.hopenet.method import IMAGENET_MEAN, IMAGENET_STD, HopenetOptions
-from hpbench.methods.hopenet.network import HopenetNetwork, make_network
+from hpbench.methods.hopenet.network import HopenetNetwork, check_input_size, make_network
 from hpbench.methods.hopenet.samples import Sample, Source, held_out
 from hpbench.methods.hopenet.settings import TrainSettings
 from hpbench.methods.hopenet.weights import load_backbone, save_weights
 from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
+from hpbench.weights_store import sha256_of
 
 __all__ = ["CHECKPOINT", "WEIGHTS", "TrainingError", "train"]
 
@@ -48,6 +50,12 @@ _RESUMABLE = {"device", "precision", "minutes"}
 
 _YAW_EDGES_DEG = (0.0, 30.0, 60.0, 180.0)
 _VALIDATION_BATCH = 64
+
+_DIVERGED = 1.5
+"""Loss of an epoch, over that of a network that knows nothing, at which the run is stopped."""
+
+_STEPS_TO_JUDGE = 10
+"""Steps that an epoch needs for its mean loss to say so."""
 
 Note = Callable[[str], None]
 History = list[dict[str, Any]]
@@ -117,15 +125,18 @@ def train(
     DataError
         If faces cannot be read or files cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    if not resume and (out / CHECKPOINT).exists():
+        raise UsageError(f"{out}: holds a checkpoint; add --resume, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: no folder can be made here ({error.strerror})") from error
     for source in (*sources, *validations):
         note(source.summary)
     run = _Run(settings, augmentation, out, note)
     run.prepare_data(sources, validations)
     if resume:
         run.take_up()
-    elif (out / CHECKPOINT).exists():
-        raise UsageError(f"{out}: holds a checkpoint; add --resume, or choose another --out")
     run.fit()
     return run.export(card, sources)
 
@@ -149,6 +160,8 @@ class _Run:
         if settings.init is not None:
             load_backbone(network, settings.init, settings.backbone)
         self.network = network.to(self.device)
+        for size in {settings.first_size or settings.input_size, settings.input_size}:
+            check_input_size(network, settings.backbone, size)
         self.network.to(memory_format=torch.channels_last)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, avg_fn=_average(settings.average), use_buffers=True
@@ -275,7 +288,7 @@ class _Run:
     def _train_epoch(self) -> float:
         self.network.train()
         torch.manual_seed(self.settings.seed * 100_003 + self.epoch)  # dropout
-        total, steps = 0.0, 0
+        total, blind, steps = 0.0, 0.0, 0
         with contextlib.closing(self._batches()) as batches:
             for batch in batches:
                 if batch.progress >= 1.0:
@@ -285,9 +298,13 @@ class _Run:
                     group["lr"] = self.settings.lr * share
                 loss = self._train_step(batch)
                 if not math.isfinite(loss):
-                    raise self._diverged(steps)
-                total, steps = total + loss, steps + 1
+                    raise self._diverged(f"is no longer a number at step {steps + 1} of")
+                total, blind, steps = total + loss, blind + self._blind_loss(batch), steps + 1
                 self.step += 1
+        if steps >= _STEPS_TO_JUDGE and total > _DIVERGED * blind:
+            raise self._diverged(
+                f"is {total / blind:.1f} times that of a network that always answers 0 degrees in"
+            )
         return total / max(steps, 1)
 
     def _train_step(self, batch: _Batch) -> float:
@@ -303,6 +320,11 @@ class _Run:
             self.averaged.update_parameters(self.network)
         return value
 
+    def _blind_loss(self, batch: _Batch) -> float:
+        """Loss of outputs of zero: no bin is preferred, every angle is 0 degrees."""
+        nothing = torch.zeros(len(batch.images), 3, self.settings.outputs, device=self.device)
+        return float(self._loss(nothing, batch.angles_deg))
+
     def _loss(self, outputs: Tensor, angles: Tensor) -> Tensor:
         s = self.settings
         if s.heads == "regression":
@@ -317,11 +339,11 @@ class _Run:
         grown = s.first_size + (s.input_size - s.first_size) * min(1.0, progress / 0.65)
         return min(s.input_size, 16 * round(grown / 16))
 
-    def _diverged(self, steps: int) -> TrainingError:
+    def _diverged(self, what: str) -> TrainingError:
         kept = self.out / CHECKPOINT
         where = f"the last good checkpoint is {kept}" if kept.exists() else "nothing was kept yet"
         return TrainingError(
-            f"the loss is no longer a number at epoch {self.epoch + 1}, step {steps + 1}; {where}. "
+            f"the training diverges: the loss {what} epoch {self.epoch + 1}; {where}. "
             f"Lower --lr (now {self.settings.lr:g}) or --alpha (now {self.settings.alpha:g})"
         )
 
@@ -358,9 +380,7 @@ class _Run:
             stored = torch.load(path, map_location=self.device, weights_only=True)
             before = json.loads(stored["settings"])
         except Exception as error:  # torch raises almost anything on a damaged file
-            raise WeightsError(
-                f"{path}: not a checkpoint, or damaged ({type(error).__name__}); remove it"
-            ) from None
+            raise _damaged(path, error) from None
         now = json.loads(self._settings_text())
         for key, value in now.items():
             if key not in _RESUMABLE and before.get(key) != value:
@@ -368,12 +388,15 @@ class _Run:
                     f"{path}: was made with {key}={before.get(key)}, not {value}; "
                     "use the same options, or another --out"
                 )
-        self.network.load_state_dict(stored["network"])
-        self.averaged.load_state_dict(stored["averaged"])
-        self.optimizer.load_state_dict(stored["optimizer"])
-        self.epoch, self.step = int(stored["epoch"]), int(stored["step"])
-        self.seconds = float(stored["seconds"])
-        self.history = json.loads(stored["history"])
+        try:
+            self.network.load_state_dict(stored["network"])
+            self.averaged.load_state_dict(stored["averaged"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.epoch, self.step = int(stored["epoch"]), int(stored["step"])
+            self.seconds = float(stored["seconds"])
+            self.history = json.loads(stored["history"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise _damaged(path, error) from None
         self.note(f"{path}: taken up after epoch {self.epoch}")
 
     def _settings_text(self) -> str:
@@ -397,16 +420,19 @@ class _Run:
             "seconds": self.seconds,
             "history": json.dumps(self.history),
         }
+        content = io.BytesIO()  # torch's own writer would report a full disk in riddles
+        torch.save(state, content)
         try:
-            torch.save(state, temporary)
+            temporary.write_bytes(content.getbuffer())
             temporary.replace(path)
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        except OSError as error:
             temporary.unlink(missing_ok=True)
-            line = str(error).splitlines()[0]
-            raise DataError(
-                f"{path}: cannot be written ({line}); the last good checkpoint is kept, "
-                "go on from it with --resume when there is room"
-            ) from error
+            kept = (
+                "the last good checkpoint is kept, go on from it with --resume when there is room"
+                if path.exists()
+                else "it would have been the first, so nothing was kept"
+            )
+            raise DataError(f"{path}: cannot be written ({error.strerror}); {kept}") from error
 
     def _write_history(self) -> None:
         path = self.out / HISTORY
@@ -449,11 +475,16 @@ class _Run:
         path = self.out / WEIGHTS
         try:
             save_weights(cast(HopenetNetwork, self.averaged.module), full, path)
-            text = full.model_dump_json(indent=1)
+            readable = full.model_dump(mode="json") | {"weights_sha256": sha256_of(path)}
+            text = json.dumps(readable, indent=1, ensure_ascii=False)
             (self.out / "card.json").write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise DataError(f"{path}: cannot be written ({error.strerror})") from error
         return path
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{path}: not a checkpoint, or damaged ({type(error).__name__}); remove it")
 
 
 def _parameter_groups(network: HopenetNetwork, settings: TrainSettings) -> list[dict[str, Any]]:

@@ -300,5 +300,7 @@ def _fill(network: HopenetNetwork, tensors: StateDict, path: Path, backbone: str
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{path}: tensor '{name}' holds numbers that are not finite")
-    network.load_state_dict(tensors, strict=False)  # num_batches_tracked is not stored
+    state = network.state_dict()  # has num_batches_tracked, and the version that MNASNet asks for
+    state.update(tensors)
+    network.load_state_dict(state)
     network.eval()

@@ -212,6 +212,14 @@ def test_crop_rule_and_input_size_come_from_the_card(tmp_path):
     assert method.card().crop_rule == "hopenet-train k=0.3"
 
 
+def test_own_weights_of_a_network_with_versioned_tensors_can_be_read_again(tmp_path):
+    """MNASNet refuses a state dict that does not say its version."""
+    network = make_network("mnasnet0_5", 66)
+    save_weights(network, WeightsCard(backbone="mnasnet0_5"), tmp_path / "w.safetensors")
+    loaded = load_weights(tmp_path / "w.safetensors").network.state_dict()
+    torch.testing.assert_close(loaded["fc_yaw.bias"], network.fc_yaw.bias.detach().half().float())
+
+
 def test_folding_batch_norms_does_not_change_the_answers(tmp_path):
     path = own_weights(tmp_path / "own.safetensors")
     loaded = load_weights(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -189,7 +190,8 @@ def test_labels_outside_the_bins_are_counted_and_dropped_or_clipped(table):
     rows.to_csv(table, index=False)
     dropped, clipped = source(table, "drop"), source(table, "clip")
     assert (len(dropped.samples), len(clipped.samples)) == (23, 24)
-    assert sum(dropped.left_out.values()) == sum(clipped.left_out.values()) == 1
+    assert "1 left out: label outside the bins" in dropped.summary
+    assert "1 of them clipped" in clipped.summary and "left out" not in clipped.summary
     assert clipped.samples[0].angles_deg[0] == pytest.approx(99.0, abs=1e-3)
 
 
@@ -239,6 +241,8 @@ def test_whole_people_are_held_out(pointing04_dir):
         ("pointing04[box=to-ear]=/data/p:0.3", ("pointing04[box=to-ear]", "/data/p", 0.3)),
         ("table=C:\\faces\\a.csv", ("table", "C:\\faces\\a.csv", 1.0)),
         ("sample", ("sample", "", 1.0)),
+        ("sample:0.3", ("sample", "", 0.3)),
+        ("my-own[a=b]:2", ("my-own[a=b]", "", 2.0)),
     ],
 )
 def test_sources_are_parsed_with_options_folder_and_share(text, expected):
@@ -263,6 +267,9 @@ def test_training_learns_and_writes_weights_that_the_method_runs(table, tmp_path
     assert loaded.card is not None
     assert loaded.card.recipe["seed"] == 0
     assert loaded.card.figures["table held out"]["faces"] == 6
+    card = json.loads((tmp_path / "out" / "card.json").read_text())
+    content = (tmp_path / "out" / "hopenet.safetensors").read_bytes()
+    assert card["weights_sha256"] == hashlib.sha256(content).hexdigest()
     assert (tmp_path / "out" / "curves.png").stat().st_size > 1000
 
 
@@ -299,10 +306,20 @@ def test_regression_heads_train_and_run_as_their_own_method(table, tmp_path):
 def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(table, tmp_path):
     run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
     before = (tmp_path / "out" / CHECKPOINT).read_bytes()
-    with pytest.raises(TrainingError, match=r"no longer a number at epoch 1.*Lower --lr"):
+    with pytest.raises(TrainingError, match=r"no longer a number at step 1 of epoch 1.*Lower --lr"):
         run(table, tmp_path / "new", TINY.model_copy(update={"alpha": 1e38, "penalty": "mse"}))
     assert not (tmp_path / "new" / "hopenet.safetensors").exists()
     assert (tmp_path / "out" / CHECKPOINT).read_bytes() == before
+
+
+def test_a_loss_worse_than_knowing_nothing_stops_as_diverging(table, tmp_path):
+    """Gradients are clipped, so a much too high rate ends in large numbers and not in NaN."""
+    settings = TINY.model_copy(
+        update={"lr": 20.0, "penalty": "mse", "alpha": 1.0, "epoch_faces": 160}
+    )
+    with pytest.raises(TrainingError, match=r"diverges.*always answers 0 degrees.*Lower --lr"):
+        run(table, tmp_path / "out", settings)
+    assert not (tmp_path / "out" / "hopenet.safetensors").exists()
 
 
 def test_resuming_with_other_settings_names_the_setting(table, tmp_path):
@@ -320,6 +337,54 @@ def test_a_checkpoint_is_not_overwritten_without_being_asked(table, tmp_path):
     run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
     with pytest.raises(UsageError, match="--resume"):
         run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
+
+
+def test_starting_anew_beside_a_checkpoint_leaves_its_cut_out_faces_alone(table, tmp_path):
+    run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
+    with pytest.raises(UsageError, match="--resume"):
+        run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1, "input_size": 64}))
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")} == before
+
+
+def test_a_checkpoint_without_some_of_its_parts_is_named(table, tmp_path):
+    settings = TINY.model_copy(update={"epochs": 1})
+    run(table, tmp_path / "out", settings)
+    stored = torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)
+    del stored["averaged"]
+    torch.save(stored, tmp_path / "out" / CHECKPOINT)
+    with pytest.raises(WeightsError, match=CHECKPOINT):
+        run(table, tmp_path / "out", settings, resume=True)
+
+
+def test_an_output_folder_that_is_a_file_is_named(table, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(DataError, match="no folder can be made"):
+        run(table, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("backbone", "first_size"), [("alexnet", None), ("vit_b_16", 32)])
+def test_a_backbone_that_cannot_take_the_input_size_is_refused(
+    backbone, first_size, table, tmp_path
+):
+    settings = TINY.model_copy(
+        update={"backbone": backbone, "first_size": first_size, "input_size": 48}
+    )
+    with pytest.raises(UsageError, match=r"cannot take .* pixel inputs.*--input-size") as caught:
+        run(table, tmp_path / "out", settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_too_small_for_the_face_cache_is_one_line(table, tmp_path):
+    """/dev/full answers every write as a full disk does."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    faces = source(table)
+    (tmp_path / "c.npy.part").symlink_to("/dev/full")
+    with pytest.raises(DataError, match="cannot write the face cache") as caught:
+        build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", print)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "c.npy").exists()
 
 
 def test_a_damaged_checkpoint_is_named(table, tmp_path):
