@@ -41,7 +41,7 @@ def label(
     own_yaw: Annotated[
         float,
         typer.Option(
-            help="Weight of the data set's own yaw at 90 degrees, growing from 30.", max=1
+            help="Weight of the data set's own yaw at 90 degrees, growing from 30.", min=0, max=1
         ),
     ] = 0.0,
     limit: Annotated[int | None, typer.Option(help="Only the first N faces.", min=1)] = None,
@@ -62,6 +62,10 @@ def label(
         raise UsageError(f"--views {views}: at least one box per face")
     if out.suffix not in (".parquet", ".csv"):
         raise UsageError(f"--out {out}: name a .parquet or .csv file")
+    try:  # before the work, which takes minutes
+        out.resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: no folder can be made there ({error.strerror})") from error
     plugins = tuple(plugin or ())
     spec = parse_spec(dataset)
     roots = data_roots(data or [], spec.name)
@@ -112,11 +116,11 @@ def _write(labels: Sequence[PseudoLabel], own_yaw: float, out: Path) -> None:
     table = pd.DataFrame(rows)
     temporary = out.with_name(out.name + ".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)
         temporary.replace(out)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise DataError(f"{out}: cannot be written ({error.strerror})") from error

@@ -115,6 +115,26 @@ def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):
     assert not (tmp_path / "labels.csv.part").exists()
 
 
+def test_a_full_disk_leaves_no_half_table_of_labels(table, tmp_path):
+    """/dev/full answers every write as a full disk does."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    out = tmp_path / "new.csv"
+    (tmp_path / "new.csv.part").symlink_to("/dev/full")
+    with pytest.raises(HpbenchError, match=r"new\.csv: cannot be written"):
+        invoke("label", f"table={table}", "--teacher", "constant", "--out", out)
+    assert not list(tmp_path.glob("new.csv*"))
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_teachers_work(table, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HpbenchError, match="no folder can be made there"):
+        invoke(
+            "label", f"table={table}", "--teacher", "no-such-teacher",
+            "--out", tmp_path / "file" / "labels.csv",
+        )  # fmt: skip
+
+
 def test_own_yaw_is_blended_in_beyond_30_degrees(table, tmp_path):
     rows = pd.read_csv(table)
     rows["yaw"] = [0.0, 30.0, 60.0, 90.0, -90.0, 10.0, 20.0, -30.0, -60.0, 5.0]
