@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from hpbench.detectors import Detector, make_detector
+from hpbench.errors import UsageError
 from hpbench.method import Method
 from hpbench.predicting.predict import Summary, predict_source
 from hpbench.predicting.prediction_files import PredictionWriter, TableKind, plan_output
-from hpbench.predicting.sources import Frame, Source, open_source
+from hpbench.predicting.sources import Frame, Pictures, Source, open_source
 from hpbench.registry import load_method, make_method
 from hpbench.running.runner import resolve_device
 from hpbench.spec import parse_specs
@@ -90,6 +91,11 @@ def open_session(
         loading a network is refused first.
     """
     opened = open_source(source)
+    if smoothing_s is not None and isinstance(opened, Pictures):
+        raise UsageError(
+            f"--smooth: {opened.name} holds single pictures, which do not follow each other in "
+            "time; only videos and cameras are smoothed"
+        )
     plan = plan_output(out, opened, draw != "none", table_format) if out is not None else None
     place = resolve_device(device)
     methods = {

@@ -511,6 +511,13 @@ def test_picture_without_a_face_is_a_row_and_the_command_says_so(tmp_path):
         assert [row["status"] for row in csv.DictReader(stream)] == ["no_face"]
 
 
+def test_single_pictures_cannot_be_smoothed(tmp_path):
+    Image.fromarray(squares()).save(tmp_path / "black.png")
+    done = command(tmp_path / "black.png", "--method", "constant", "--smooth")
+    assert isinstance(done.exception, UsageError)
+    assert "only videos and cameras are smoothed" in str(done.exception)
+
+
 def test_unreadable_picture_is_an_error_of_its_own(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no png")
     done = command(tmp_path / "bad.png", "--method", "constant", "--out", tmp_path / "out")
