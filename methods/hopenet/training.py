@@ -442,7 +442,10 @@ class _Run:
             temporary.replace(path)
             draw_curves(self.history, self.out / "curves.png")
         except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+            raise DataError(
+                f"{path}: cannot be written ({error.strerror}); the checkpoint is whole, "
+                "go on from it with --resume when there is room"
+            ) from error
 
     def export(self, card: WeightsCard, sources: Sequence[Source]) -> Path:
         """Write the averaged weights with their card; returns the file."""
@@ -479,7 +482,10 @@ class _Run:
             text = json.dumps(readable, indent=1, ensure_ascii=False)
             (self.out / "card.json").write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+            raise DataError(
+                f"{path}: cannot be written ({error.strerror}); the checkpoint is whole, "
+                "go on from it with --resume when there is room"
+            ) from error
         return path
 
 
