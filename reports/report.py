@@ -18,7 +18,7 @@ from hpbench.reports.content import Content, Section, gather
 from hpbench.reports.drawings import Drawing, keep, kept
 from hpbench.reports.page import write_page
 from hpbench.reports.series import has_error_map, has_yaw_line, pareto_points
-from hpbench.reports.tables import Cell, Column, head
+from hpbench.reports.tables import Cell, Column, Table, head
 from hpbench.running.runfolder import write_json
 from hpbench.spec import suggest
 
@@ -216,11 +216,16 @@ def write_latex(content: Content) -> Path:
         )
         for section in content.sections
         for key in LATEX_TABLES
-        if section.tables[key].rows and not (key == "common" and section.complete)
+        if _has_figures(section.tables[key]) and not (key == "common" and section.complete)
     ]
     path = content.folder / "tables.tex"
     path.write_text(latex.document(tables), encoding="utf-8")
     return path
+
+
+def _has_figures(table: Table) -> bool:
+    """Whether anything but names is in it: without a timing pass no time is."""
+    return bool(table.rows) and len(table.columns) > 1
 
 
 FORMATS: dict[str, Callable[[Content], Path]] = {

@@ -102,11 +102,15 @@ def build_cache(
 
 
 def _fingerprint(samples: Sequence[Sample], side: int) -> str:
-    """Hash of everything that the cut-outs depend on."""
+    """Hash of everything that the cut-outs depend on; pictures by their size and time of change."""
     digest = hashlib.sha256(f"{side} {REACH} {RAISE}".encode())
     for sample in samples:
-        digest.update(str(sample.record.image_path).encode())
+        path = sample.record.image_path
+        digest.update(str(path).encode())
         digest.update(sample.box_xyxy.tobytes())
+        if path.is_file():  # others are left out when they are read
+            state = path.stat()
+            digest.update(f"{state.st_size} {state.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 

@@ -213,6 +213,16 @@ def test_a_picture_that_cannot_be_read_is_noted_and_the_others_are_used(table, t
     assert notes == ["table: 1 left out: picture cannot be read"]
 
 
+def test_changed_picture_is_cut_out_anew(table, tmp_path):
+    faces = source(table)
+    before = build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", print).pixels.copy()
+    path = faces.samples[0].record.image_path
+    Image.new("RGB", (64, 64), "red").save(path)
+    after = build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", print).pixels
+    assert np.any(after[0] != before[0])
+    np.testing.assert_array_equal(after[1:], before[1:])
+
+
 def test_a_source_of_unreadable_pictures_is_an_error(table, tmp_path):
     for picture in table.parent.glob("*.png"):
         picture.write_bytes(b"")

@@ -76,6 +76,14 @@ def test_latex_compiles(make_run) -> None:
     assert path.with_suffix(".pdf").stat().st_size > 10_000
 
 
+def test_latex_has_no_table_of_times_where_none_were_taken(make_run) -> None:
+    times = {}
+    for timed in (True, False):
+        (path,) = write_report(make_run(f"timed-{timed}", timed=timed), ["latex"])
+        times[timed] = "Time per face" in path.read_text(encoding="utf-8")
+    assert times == {True: True, False: False}
+
+
 def test_latex_says_what_a_flag_means(make_run) -> None:
     folder = make_run()
     run = json.loads((folder / "run.json").read_text())
