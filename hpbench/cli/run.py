@@ -147,4 +147,5 @@ def _run_and_report(spec: RunSpec, out: Path, embed_images: bool) -> None:
     written = write_report(out, embed_images=embed_images)
     print_results(out)
     print_reused(out)
-    typer.echo(str(written[0]))
+    for path in reversed(written):  # scripts read the last line: the path of report.md
+        typer.echo(str(path))
