@@ -7,8 +7,11 @@ the face can be left out.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ import numpy.typing as npt
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError
 from hpbench.face import Face, check_box
+from hpbench.label_journal import Journal
 from hpbench.method import Method, NoAnswer
 from hpbench.rotation import (
     angles_from_rotation,
@@ -24,6 +28,8 @@ from hpbench.rotation import (
     nearest_rotation,
     rotation_from_angles,
 )
+from hpbench.running.environment import versions
+from hpbench.running.store import code_digest, records_digest
 
 __all__ = [
     "BLEND_FROM_DEG",
@@ -31,6 +37,7 @@ __all__ = [
     "blend_own_yaw",
     "jittered_views",
     "label_faces",
+    "labels_key",
     "mean_rotation",
 ]
 
@@ -126,6 +133,7 @@ def label_faces(
     teachers: Sequence[Method],
     views: int = 4,
     seed: int = 0,
+    journal: Journal | None = None,
 ) -> tuple[list[PseudoLabel], dict[str, str]]:
     """Let teachers label the faces of a data set that have a box.
 
@@ -140,6 +148,9 @@ def label_faces(
     views : int
         Boxes per face; each is seen plain and mirrored.
     seed : int
+    journal : Journal, optional
+        Made with :func:`labels_key`; faces that it holds are not shown to the teachers again, and
+        every further answer is kept in it.
 
     Returns
     -------
@@ -150,16 +161,19 @@ def label_faces(
     Raises
     ------
     DataError
-        If no face could be labelled.
+        If no face could be labelled, or the journal cannot be written.
     """
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
     for place, record in enumerate(records):
-        face = _read(dataset, record)
-        if isinstance(face, Face):
-            answer = _label(record, face, teachers, views, np.random.default_rng([seed, place]))
+        kept = journal.find(record.image_id) if journal is not None else None
+        if kept is not None:
+            answer = _from_json(record, kept)
         else:
-            answer = face
+            generator = np.random.default_rng([seed, place])
+            answer = _read_and_label(dataset, record, teachers, views, generator)
+            if journal is not None:
+                journal.keep(record.image_id, _to_json(answer))
         if isinstance(answer, str):
             failures[record.image_id] = answer
         else:
@@ -168,6 +182,53 @@ def label_faces(
         reason = next(iter(failures.values()), "it has no faces")
         raise DataError(f"{dataset.name}: no face could be labelled ({reason})")
     return labels, failures
+
+
+def labels_key(
+    dataset: Dataset, records: Sequence[Record], teachers: Sequence[Method], views: int, seed: int
+) -> str:
+    """Hash of everything that labels depend on, for their journal.
+
+    Pictures count as unchanged while their size and time of change are.
+    """
+    depends_on = [
+        code_digest(type(dataset)),
+        records_digest(records),
+        [[one.name, one.identity(), code_digest(type(one)), one.device] for one in teachers],
+        [views, seed, MAX_SHIFT, MAX_SCALE],
+        versions(),
+    ]
+    return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
+
+
+def _to_json(answer: PseudoLabel | str) -> dict[str, Any] | str:
+    if isinstance(answer, str):
+        return answer
+    # numbers of JSON are read back to the last bit
+    return {
+        "R_cam": answer.R_cam.tolist(),
+        "spread_deg": answer.spread_deg,
+        "answers": answer.answers,
+    }
+
+
+def _from_json(record: Record, kept: dict[str, Any] | str) -> PseudoLabel | str:
+    if isinstance(kept, str):
+        return kept
+    return PseudoLabel(record, np.array(kept["R_cam"]), kept["spread_deg"], kept["answers"])
+
+
+def _read_and_label(
+    dataset: Dataset,
+    record: Record,
+    teachers: Sequence[Method],
+    views: int,
+    generator: np.random.Generator,
+) -> PseudoLabel | str:
+    face = _read(dataset, record)
+    if isinstance(face, str):
+        return face
+    return _label(record, face, teachers, views, generator)
 
 
 def _read(dataset: Dataset, record: Record) -> Face | str:

@@ -54,7 +54,8 @@ def label(
 ) -> None:
     """Label pictures with the mean answer of other methods, and its spread."""
     from hpbench.cli.paths import data_roots
-    from hpbench.pseudolabels import label_faces
+    from hpbench.label_journal import Journal
+    from hpbench.pseudolabels import label_faces, labels_key
     from hpbench.registry import make_dataset, make_method
     from hpbench.spec import parse_spec, parse_specs
 
@@ -74,8 +75,15 @@ def label(
     for method in teachers:
         method.load()
     records = faces.records()[:limit]
-    with typer.progressbar(records, file=sys.stderr, label="labelling") as shown:
-        labels, failures = label_faces(faces, shown, teachers, views, seed)
+    journal = Journal(_journal_path(out), labels_key(faces, records, teachers, views, seed))
+    if journal:
+        typer.echo(f"going on from {len(journal)} faces of a stopped run", err=True)
+    try:
+        with journal, typer.progressbar(records, file=sys.stderr, label="labelling") as shown:
+            labels, failures = label_faces(faces, shown, teachers, views, seed, journal)
+    except KeyboardInterrupt:
+        typer.echo("\nStopped. The same command goes on from here.", err=True)
+        raise
     for reason, count in Counter(failures.values()).most_common():
         typer.echo(f"{count} without a label: {reason}")
     if max_spread is not None:
@@ -85,7 +93,12 @@ def label(
     if not labels:
         raise DataError(f"{faces.name}: no face is left; raise --max-spread")
     _write(labels, own_yaw, out)
+    journal.remove()
     typer.echo(f"{out}  {len(labels)} faces; use it as: table={out}")
+
+
+def _journal_path(out: Path) -> Path:
+    return out.with_name(out.name + ".journal")
 
 
 def _write(labels: Sequence[PseudoLabel], own_yaw: float, out: Path) -> None:
@@ -123,4 +136,7 @@ def _write(labels: Sequence[PseudoLabel], own_yaw: float, out: Path) -> None:
         temporary.replace(out)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
+        raise DataError(
+            f"{out}: cannot be written ({error.strerror}); the answers are kept, the same command "
+            "goes on from them"
+        ) from error

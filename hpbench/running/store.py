@@ -37,6 +37,7 @@ __all__ = [
     "code_digest",
     "content_digest",
     "faces_key",
+    "records_digest",
     "store_folder",
     "timing_key",
 ]
@@ -162,7 +163,7 @@ def content_digest(dataset: Dataset, records: Sequence[Record]) -> str:
     root = dataset.root
     if root is not None and root.is_dir():
         return _folder_digest(root)
-    return _records_digest(records)
+    return records_digest(records)
 
 
 def faces_key(dataset: Dataset, protocol: Protocol, limit: int | None, content: str) -> str:
@@ -259,7 +260,8 @@ def _files_below(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) ->
             yield f"{prefix}{entry.name} {state.st_size} {state.st_mtime_ns}"
 
 
-def _records_digest(records: Sequence[Record]) -> str:
+def records_digest(records: Sequence[Record]) -> str:
+    """Hash over faces: all that is known of them, and the sizes and times of their pictures."""
     digest = hashlib.sha256()
     for record in records:
         label, camera = record.label, record.camera
