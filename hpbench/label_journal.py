@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from hpbench.errors import DataError
@@ -60,18 +59,11 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the file: the work is done."""
-        self._file.close()
+        self.close()
         self._path.unlink(missing_ok=True)
 
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file; what it holds stays for the next run."""
         self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -7,8 +7,6 @@ the face can be left out.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +27,7 @@ from hpbench.rotation import (
     rotation_from_angles,
 )
 from hpbench.running.environment import versions
-from hpbench.running.store import code_digest, records_digest
+from hpbench.running.store import answers_key, code_digest, hash_of, records_digest
 
 __all__ = [
     "BLEND_FROM_DEG",
@@ -191,14 +189,14 @@ def labels_key(
 
     Pictures count as unchanged while their size and time of change are.
     """
-    depends_on = [
+    faces = records_digest(records)
+    return hash_of(
+        "labels",
         code_digest(type(dataset)),
-        records_digest(records),
-        [[one.name, one.identity(), code_digest(type(one)), one.device] for one in teachers],
+        [[answers_key(faces, one), one.device] for one in teachers],
         [views, seed, MAX_SHIFT, MAX_SCALE],
         versions(),
-    ]
-    return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
+    )
 
 
 def _to_json(answer: PseudoLabel | str) -> dict[str, Any] | str:

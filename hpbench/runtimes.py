@@ -23,7 +23,14 @@ from hpbench.shares import run_in_shares
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["LARGEST_DIFFERENCE_DEG", "Runtime", "RuntimeName", "count_flops", "make_runtime"]
+__all__ = [
+    "LARGEST_DIFFERENCE_DEG",
+    "Runtime",
+    "RuntimeName",
+    "count_flops",
+    "make_runtime",
+    "onnx_session",
+]
 
 RuntimeName = Literal["torch", "compile", "onnx"]
 Run = Callable[["Tensor"], "Tensor"]
@@ -252,18 +259,39 @@ def _open_session(graph: bytes, device: str, threads: int) -> Any:
         raise MissingDependencyError(
             "runtime=onnx needs onnxruntime: pip install 'hpbench[onnx]'"
         ) from error
+    if device != "cpu" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise UsageError(
+            f"runtime=onnx: this onnxruntime runs on the CPU only, not on {device}; use "
+            "--device cpu, or install onnxruntime-gpu"
+        )
+    return onnx_session(graph, device, threads)
+
+
+def onnx_session(model: bytes | str, device: str, threads: int) -> Any:
+    """Open an ONNX network.
+
+    Parameters
+    ----------
+    model : bytes or str
+        The file's content, or its path.
+    device : str
+        ``cpu``; ``cuda`` or ``cuda:1`` where this onnxruntime has CUDA.
+    threads : int
+        Of the CPU, for the layers of one run.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+    """
+    import onnxruntime
 
     providers: list[Any] = ["CPUExecutionProvider"]
     if device != "cpu":
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise UsageError(
-                f"runtime=onnx: this onnxruntime runs on the CPU only, not on {device}; use "
-                "--device cpu, or install onnxruntime-gpu"
-            )
         number = int(device.partition(":")[2] or 0)
         providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # idle threads that spin would take the cores from the threads that read pictures
+    # idle threads that spin would take the cores from those that read pictures, and from the
+    # method that is timed next
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=providers)
+    return onnxruntime.InferenceSession(model, options, providers=providers)

@@ -262,7 +262,6 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.set_title(_lines(styles[method.spec].label), fontsize=9)
         panel.grid(visible=False)
         panel.set_facecolor("#f0f0f0")
-        panel.set_xlabel("true yaw, degrees")
         panel.set_xlim(*_shown_range(maps, "yaw"))
         panel.set_ylim(*_shown_range(maps, "pitch"))
     for panel in panels[::columns]:
@@ -271,8 +270,7 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.set_visible(False)
     for panel in panels[: len(methods)][-columns:]:  # the lowest of each column
         panel.tick_params(labelbottom=True)
-    for panel in panels[: len(methods)][:-columns]:
-        panel.set_xlabel("")
+        panel.set_xlabel("true yaw, degrees")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, highest), "viridis")
     bar = figure.colorbar(scale, ax=list(panels), extend="max")
     bar.set_label("mean error, degrees")

@@ -110,9 +110,8 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
         columns = columns[:, drawn]
         low = high = None
         if resampling.units >= statistics.FEWEST_UNITS:
-            low, high = np.nanquantile(resampling.means(columns), [0.025, 0.975], axis=0)
-            few = [resampling.filled_units(one) < statistics.FEWEST_UNITS for one in columns.T]
-            low[few] = high[few] = np.nan
+            draws = resampling.means(columns, statistics.FEWEST_UNITS)
+            low, high = np.array([statistics.percentile_interval(one) for one in draws.T]).T
         mean = np.nanmean(columns, axis=0)
         lines[method.spec] = YawLine(starts[drawn] + 5.0, mean, low, high)
     return YawCurve(float(starts[-1]) + 10.0, starts + 5.0, masks.sum(axis=0), lines)

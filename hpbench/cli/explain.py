@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpbench.cli.report import EmbedImages
+
 if TYPE_CHECKING:
     from hpbench.reports.tables import Table
 
@@ -22,13 +24,7 @@ def explain(
             metavar="NAME=DIR",
         ),
     ] = None,
-    embed_images: Annotated[
-        bool,
-        typer.Option(
-            "--embed-images",
-            help="Put small pictures of the faces into report.html; mind the data set's terms.",
-        ),
-    ] = False,
+    embed_images: EmbedImages = False,
 ) -> None:
     """Show what other rules make of a run: boxes, exclusions, Euler order, profile faces.
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,9 +55,10 @@ def label(
 ) -> None:
     """Label pictures with the mean answer of other methods, and its spread."""
     from hpbench.cli.paths import data_roots
+    from hpbench.cli.stopping import says_when_stopped
     from hpbench.label_journal import Journal
     from hpbench.pseudolabels import label_faces, labels_key
-    from hpbench.registry import make_dataset, make_method
+    from hpbench.registry import load_method, make_dataset, make_method
     from hpbench.spec import parse_spec, parse_specs
 
     if views < 1:
@@ -73,17 +75,17 @@ def label(
     faces = make_dataset(spec, roots.get(spec.name), plugins)
     teachers = [make_method(one, device, plugins) for one in parse_specs(teacher)]
     for method in teachers:
-        method.load()
+        load_method(method)
     records = faces.records()[:limit]
     journal = Journal(_journal_path(out), labels_key(faces, records, teachers, views, seed))
     if journal:
         typer.echo(f"going on from {len(journal)} faces of a stopped run", err=True)
-    try:
-        with journal, typer.progressbar(records, file=sys.stderr, label="labelling") as shown:
-            labels, failures = label_faces(faces, shown, teachers, views, seed, journal)
-    except KeyboardInterrupt:
-        typer.echo("\nStopped. The same command goes on from here.", err=True)
-        raise
+    with (
+        says_when_stopped("\nStopped. The same command goes on from here."),
+        closing(journal),
+        typer.progressbar(records, file=sys.stderr, label="labelling") as shown,
+    ):
+        labels, failures = label_faces(faces, shown, teachers, views, seed, journal)
     for reason, count in Counter(failures.values()).most_common():
         typer.echo(f"{count} without a label: {reason}")
     if max_spread is not None:

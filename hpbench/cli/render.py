@@ -56,6 +56,7 @@ def render(
         TimeRemainingColumn,
     )
 
+    from hpbench.cli.stopping import says_when_stopped
     from hpbench.datasets.synthetic.assets import AssetLibrary, find_assets
     from hpbench.datasets.synthetic.identity import available
     from hpbench.datasets.synthetic.job import RenderSpec, render_dataset
@@ -86,18 +87,15 @@ def render(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    try:
-        with Progress(*columns) as progress:
-            task = progress.add_task("rendering", total=spec.total)
-            table = render_dataset(
-                out,
-                spec,
-                assets,
-                environments,
-                workers,
-                on_progress=lambda count: progress.advance(task, count),
-            )
-    except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on from here.", err=True)
-        raise
+    words = "Stopped. The same command goes on from here."
+    with says_when_stopped(words), Progress(*columns) as progress:
+        task = progress.add_task("rendering", total=spec.total)
+        table = render_dataset(
+            out,
+            spec,
+            assets,
+            environments,
+            workers,
+            on_progress=lambda count: progress.advance(task, count),
+        )
     typer.echo(f"{spec.total} pictures and {table}")

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["report"]
+__all__ = ["EmbedImages", "report"]
+
+EmbedImages = Annotated[
+    bool,
+    typer.Option(
+        "--embed-images",
+        help="Put small pictures of the faces into report.html; mind the data set's terms.",
+    ),
+]
+"""The option of every command that writes a report from a run folder."""
 
 
 def report(
@@ -15,13 +24,7 @@ def report(
     formats: Annotated[
         str, typer.Option("--format", help="Any of md, html, csv, latex, separated by commas.")
     ] = "md,html",
-    embed_images: Annotated[
-        bool,
-        typer.Option(
-            "--embed-images",
-            help="Put small pictures of the faces into report.html; mind the data set's terms.",
-        ),
-    ] = False,
+    embed_images: EmbedImages = False,
 ) -> None:
     """Write the report of a finished run again, from its stored results."""
     from hpbench.reports import write_report

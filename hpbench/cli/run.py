@@ -134,16 +134,13 @@ def run(
 def _run_and_report(spec: RunSpec, out: Path, embed_images: bool) -> None:
     import hpbench.running.runner as engine
     from hpbench.cli.progress import Bars, print_results, print_reused
+    from hpbench.cli.stopping import says_when_stopped
     from hpbench.reports import write_report
 
     bars: Bars
-    try:
-        with Bars() as bars:
-            engine.run(spec, out, bars)
-    except KeyboardInterrupt:
-        if (out / "run.json").exists():
-            typer.echo(f"\nStopped. The same command with --out {out} goes on from here.", err=True)
-        raise
+    words = f"\nStopped. The same command with --out {out} goes on from here."
+    with says_when_stopped(words, kept=out / "run.json"), Bars() as bars:
+        engine.run(spec, out, bars)
     written = write_report(out, embed_images=embed_images)
     print_results(out)
     print_reused(out)

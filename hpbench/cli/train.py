@@ -201,6 +201,7 @@ def _train(
 ) -> None:
     from pydantic import ValidationError
 
+    from hpbench.cli.stopping import says_when_stopped
     from hpbench.methods.hopenet.augment import Augmentation
     from hpbench.methods.hopenet.card import WeightsCard
     from hpbench.methods.hopenet.training import CHECKPOINT
@@ -226,14 +227,12 @@ def _train(
         trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
         trained_domains=_domains(sources, names, plugins),
     )
-    try:
+    with says_when_stopped(
+        "\nStopped. The same command with --resume goes on from here.", kept=out / CHECKPOINT
+    ):
         weights = run_training(
             sources, checks, settings, augmentation, card, out, resume, typer.echo
         )
-    except KeyboardInterrupt:
-        if (out / CHECKPOINT).exists():
-            typer.echo("\nStopped. The same command with --resume goes on from here.", err=True)
-        raise
     typer.echo(f'{weights}  use it with: hpbench run --methods "{_spec(settings, weights)}"')
 
 

@@ -37,6 +37,8 @@ __all__ = [
     "code_digest",
     "content_digest",
     "faces_key",
+    "file_state",
+    "hash_of",
     "records_digest",
     "store_folder",
     "timing_key",
@@ -178,7 +180,7 @@ def faces_key(dataset: Dataset, protocol: Protocol, limit: int | None, content: 
     content : str
         Of :func:`content_digest`.
     """
-    return _hash(
+    return hash_of(
         "faces",
         dataset.name,
         code_digest(type(dataset)),
@@ -193,7 +195,7 @@ def faces_key(dataset: Dataset, protocol: Protocol, limit: int | None, content: 
 def answers_key(faces: str, method: Method) -> str:
     """Key of a method's answers to the faces under a key of :func:`faces_key`."""
     device_class = method.device.partition(":")[0]
-    return _hash(
+    return hash_of(
         "answers", faces, method.name, method.identity(), code_digest(type(method)), device_class
     )
 
@@ -202,14 +204,14 @@ def timing_key(
     answers: Sequence[str], settings: Mapping[str, Any], hardware: Mapping[str, Any]
 ) -> str:
     """Key of a timing pass: its methods are timed against each other, so they are one entry."""
-    return _hash("timing", list(answers), dict(settings), dict(hardware), platform.node())
+    return hash_of("timing", list(answers), dict(settings), dict(hardware), platform.node())
 
 
 def code_digest(kind: type) -> str:
     """Hash over the sources of a plugin class: its folder, those of its bases, and the core."""
     modules = {parent.__module__ for parent in kind.__mro__} - {"builtins", "abc"}
     core = {f"hpbench.{name}" for name in _CORE}
-    return _hash(_core_digest(), *(_source_digest(module) for module in sorted(modules - core)))
+    return hash_of(_core_digest(), *(_source_digest(module) for module in sorted(modules - core)))
 
 
 @cache
@@ -267,7 +269,7 @@ def records_digest(records: Sequence[Record]) -> str:
         label, camera = record.label, record.camera
         parts: list[Any] = [
             record.image_id,
-            _file_state(record.image_path),
+            file_state(record.image_path),
             record.excluded,
             record.group,
             dict(record.factors),
@@ -287,7 +289,8 @@ def records_digest(records: Sequence[Record]) -> str:
     return digest.hexdigest()
 
 
-def _file_state(path: Path) -> list[Any]:
+def file_state(path: Path) -> list[Any]:
+    """Name, size and time of change of a file: while these are the same, it has not changed."""
     try:
         state = path.stat()
     except OSError:
@@ -295,6 +298,7 @@ def _file_state(path: Path) -> list[Any]:
     return [path.name, state.st_size, state.st_mtime_ns]
 
 
-def _hash(*parts: Any) -> str:
+def hash_of(*parts: Any) -> str:
+    """Hash over anything that JSON can hold."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:40]

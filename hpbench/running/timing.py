@@ -109,9 +109,7 @@ _SERIAL, _BATCHES, _FRESH = "timing", "timing of batches", "timing of new proces
 """What stands in the place of a method while times are taken."""
 
 
-def time_cells(
-    cells: Sequence[Cell], settings: TimingSettings, progress: Progress | None = None
-) -> TimingPass:
+def time_cells(cells: Sequence[Cell], settings: TimingSettings, progress: Progress) -> TimingPass:
     """Time all methods on all data sets of a run.
 
     Parameters
@@ -119,7 +117,7 @@ def time_cells(
     cells : sequence of Cell
         With loaded methods.
     settings : TimingSettings
-    progress : Progress or None
+    progress : Progress
         Told between the measurements, never inside one.
 
     Returns
@@ -136,9 +134,7 @@ def time_cells(
             faces = _spread_faces(cell, settings.faces)
             cell_rows = time_methods(cell, faces, settings.rounds, progress)
             rows += cell_rows
-            described[cell.key] = _describe_methods(
-                cell, faces, cell_rows, settings.mode, progress or NoProgress()
-            )
+            described[cell.key] = _describe_methods(cell, faces, cell_rows, settings.mode, progress)
     devices = {method.device for cell in cells for method in cell.methods.values()}
     summary = {
         "schema": 1,
@@ -305,16 +301,13 @@ def _decimals(spread: float) -> int:
 
 def _show_throughput(cell: Cell, faces: Sequence[Face], progress: Progress) -> dict[str, Json]:
     """Measure throughput with a bar of all batch sizes; those that are not needed pass at once."""
-    left = LARGEST_BATCH.bit_length()
-    progress.start(cell.key, _BATCHES, left, 0)
-
-    def after_size() -> None:
-        nonlocal left
-        left -= 1
-        progress.advance(cell.key, _BATCHES, 1)
-
-    found = measure_throughput(cell.methods, faces, after_size)
-    progress.advance(cell.key, _BATCHES, left)
+    sizes = LARGEST_BATCH.bit_length()
+    progress.start(cell.key, _BATCHES, sizes, 0)
+    found = measure_throughput(
+        cell.methods, faces, after_size=lambda: progress.advance(cell.key, _BATCHES, 1)
+    )
+    measured = max((len(one["batches"]) for one in found.values()), default=0)
+    progress.advance(cell.key, _BATCHES, sizes - measured)
     return found
 
 

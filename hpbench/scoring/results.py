@@ -591,22 +591,16 @@ def _intervals(
     bins = metrics.yaw_bin_masks(dataset.angles_deg[:, 0])
     bin_names = [f"{start:g}-{end:g}" for start, end, _ in bins]
     names: list[str] = []
-    enough: list[bool] = []
 
     def columns() -> Iterator[Array]:
         for name, column in _interval_columns(dataset, method, frontal_differences_deg):
             names.append(name)
-            enough.append(resampling.filled_units(column) >= statistics.FEWEST_UNITS)
             yield column
         for name, (_, _, mask) in zip(bin_names, bins, strict=True):
-            column = np.where(mask, method.face_mae_deg, np.nan)
             names.append(name)
-            enough.append(resampling.filled_units(column) >= statistics.FEWEST_UNITS)
-            yield column
+            yield np.where(mask, method.face_mae_deg, np.nan)
 
-    drawn = resampling.column_means(columns())
-    # A figure over two or three answered faces would get a narrow interval that means nothing.
-    drawn[:, ~np.array(enough)] = np.nan
+    drawn = resampling.column_means(columns(), statistics.FEWEST_UNITS)
     draws = dict(zip(names, drawn.T, strict=True))
     filled = [draws[name] for name, (_, _, mask) in zip(bin_names, bins, strict=True) if mask.any()]
     draws["balanced"] = np.mean(filled, axis=0) if filled else np.empty(0)
@@ -665,15 +659,14 @@ def _compare(
         ]
         raw, exact = statistics.sign_flip_p_values(np.concatenate(sums, axis=-1))
         adjusted = statistics.holm(raw)
-        draws = resampling.column_means(errors[a] - errors[b] for a, b in pairs)
+        draws = resampling.column_means(
+            (errors[a] - errors[b] for a, b in pairs), statistics.FEWEST_UNITS
+        )
         for place, (a, b) in enumerate(pairs):
             column = errors[a] - errors[b]
             images = int(np.count_nonzero(np.isfinite(column)))
             if not images:
                 continue
-            limits = _pair(statistics.percentile_interval(draws[:, place]))
-            if resampling.filled_units(column) < statistics.FEWEST_UNITS:
-                limits = None
             mean = _column_means(column[:, None])[0]
             differences[a, b], differences[b, a] = mean, -mean
             p_values[a, b] = p_values[b, a] = adjusted[place]
@@ -684,7 +677,7 @@ def _compare(
                     "method_spec_b": dataset.methods[b].spec,
                     "images": images,
                     "difference_deg": _number(mean),
-                    "interval_95": limits,
+                    "interval_95": _pair(statistics.percentile_interval(draws[:, place])),
                     "p_value": _number(raw[place]),
                     "p_holm": _number(adjusted[place]),
                     "test": "sign flip, exact" if exact else "sign flip, 9999 random",

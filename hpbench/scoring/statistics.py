@@ -63,22 +63,25 @@ class Resampling:
         """Number of independent units."""
         return int(self.counts.shape[1])
 
-    def means(self, values: npt.ArrayLike) -> Array:
+    def means(self, values: npt.ArrayLike, fewest_units: int = 1) -> Array:
         """Mean of each column in every draw.
 
         Parameters
         ----------
         values : array_like, shape (n, columns)
             NaN is left out, of the sum and of the count.
+        fewest_units : int
+            A column with values in fewer units is NaN in every draw: an interval over two or
+            three answered faces would be narrow and mean nothing.
 
         Returns
         -------
         ndarray, shape (resamples, columns)
             NaN where a draw holds no value of the column.
         """
-        return self.column_means(np.asarray(values).T)
+        return self.column_means(np.asarray(values).T, fewest_units)
 
-    def column_means(self, columns: Iterable[npt.ArrayLike]) -> Array:
+    def column_means(self, columns: Iterable[npt.ArrayLike], fewest_units: int = 1) -> Array:
         """The same as :meth:`means` of columns that come one by one, each of shape (n,).
 
         A generator of columns needs the memory of one column only.
@@ -96,6 +99,7 @@ class Resampling:
             means[rows] = np.divide(
                 weights @ sum_of_unit, size, out=np.full(size.shape, np.nan), where=size > 0
             )
+        means[:, np.count_nonzero(size_of_unit, axis=0) < fewest_units] = np.nan
         return means
 
     def unit_sums(self, values: npt.ArrayLike) -> Array:
@@ -152,11 +156,6 @@ class Resampling:
             reached += ((2.0 * drawn[:, :-1] >= drawn[:, -1:]) & some).sum(axis=0)
             filled += int(some.sum())
         return reached / filled
-
-    def filled_units(self, column: npt.ArrayLike) -> int:
-        """How many units hold at least one number of a column, shape (n,)."""
-        present = np.isfinite(np.asarray(column, dtype=np.float64))
-        return int(np.count_nonzero(self._unit_sum(present)))
 
     def _unit_sum(self, column: npt.ArrayLike) -> Array:
         weights = np.asarray(column, dtype=np.float64)

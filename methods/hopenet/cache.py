@@ -20,6 +20,7 @@ from hpbench.face import check_box, crop_with_black
 from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.samples import Sample
+from hpbench.running.store import file_state
 
 __all__ = ["FaceCache", "build_cache", "validation_inputs"]
 
@@ -106,11 +107,8 @@ def _fingerprint(samples: Sequence[Sample], side: int) -> str:
     digest = hashlib.sha256(f"{side} {REACH} {RAISE}".encode())
     for sample in samples:
         path = sample.record.image_path
-        digest.update(str(path).encode())
+        digest.update(f"{path} {file_state(path)}".encode())
         digest.update(sample.box_xyxy.tobytes())
-        if path.is_file():  # others are left out when they are read
-            state = path.stat()
-            digest.update(f"{state.st_size} {state.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 

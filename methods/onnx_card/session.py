@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hpbench.errors import MissingDependencyError, WeightsError
 from hpbench.methods.onnx_card.card import NetworkCard
+from hpbench.runtimes import onnx_session
 from hpbench.shares import run_in_shares, usable_cores
 from hpbench.spec import suggest
 
@@ -118,16 +119,10 @@ def _open_session(path: Path, device: str, threads: int) -> Any:
         raise MissingDependencyError(
             f"{path}: ONNX networks need onnxruntime: pip install 'hpbench[onnx]'"
         ) from error
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        number = int(device.partition(":")[2] or 0)
-        providers.insert(0, ("CUDAExecutionProvider", {"device_id": number}))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # idle threads that spin would take the cores from the method that is timed next
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        device = "cpu"
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        return onnx_session(str(path), device, threads)
     except Exception as error:  # onnxruntime has a class of its own for every sort of damage
         line = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path}: cannot be opened as an ONNX network ({line})") from error
