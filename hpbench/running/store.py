@@ -50,7 +50,7 @@ LIMIT_BYTES = 2 * 2**30
 _ABOUT = b"hpbench"
 _CORE = (
     "corruptions", "crops", "dataset", "detectors", "face", "images", "method", "protocol",
-    "rotation", "running.evaluate", "running.workers",
+    "rotation", "running.evaluate", "running.workers", "runtimes", "shares",
 )  # fmt: skip
 """Modules of the core that an answer passes through; a change to a report changes none."""
 
