@@ -26,17 +26,17 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hpbench.methods.hopenet.weights import load_weights
-from hpbench.running.evaluate import NoProgress
+from hpbench.running.local_engine import NoProgress
 from hpbench.running.runner import RunSpec, run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PlainAflw2000(Dataset):
-    """What a careful student would write: one item, one picture, torchvision transforms."""
+    """What a careful student would write: one item, one image, torchvision transforms."""
 
     def __init__(self, folder: Path) -> None:
-        self.pictures = sorted(folder.glob("*.jpg"))
+        self.images = sorted(folder.glob("*.jpg"))
         self.transform = transforms.Compose(
             [
                 transforms.Resize(224),
@@ -47,10 +47,10 @@ class PlainAflw2000(Dataset):
         )
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, np.ndarray]:
-        path = self.pictures[index]
+        path = self.images[index]
         label = scipy.io.loadmat(path.with_suffix(".mat"))
         x, y = label["pt3d_68"][:2]
         x0, y0, x1, y1 = x.min(), y.min(), x.max(), y.max()

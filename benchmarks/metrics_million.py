@@ -1,8 +1,8 @@
 """All metrics with intervals, and the whole summary, on a million predictions.
 
 Run `python benchmarks/metrics_million.py [--methods M] [--groups G]`; it prints seconds and the
-peak memory that each step adds. Every answer is a label turned by known noise, so nothing here
-needs pictures or weights.
+peak memory that each step adds. Every prediction is a label turned by known noise, so nothing here
+needs images or weights.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.spatial.transform import Rotation
 
 from hpbench.protocol import Protocol
 from hpbench.rotation import geodesic_deg, maev_deg, rotation_from_angles
-from hpbench.running.runfolder import ROTATION_COLUMNS
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.results import summarise
+from hpbench.storage.run_folder import ROTATION_COLUMNS
 
 PREDICTIONS = 1_000_000
 
@@ -33,25 +33,25 @@ def labels(count: int, generator: np.random.Generator) -> np.ndarray:
     return generator.uniform([-90, -40, -40], [90, 40, 40], (count, 3))
 
 
-def answers(R_true: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    noise = Rotation.from_rotvec(generator.normal(0.0, 0.08, (len(R_true), 3))).as_matrix()
-    return noise @ R_true
+def simulated_predictions(R_gt: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    noise = Rotation.from_rotvec(generator.normal(0.0, 0.08, (len(R_gt), 3))).as_matrix()
+    return noise @ R_gt
 
 
-def metrics_with_intervals(R_pred: np.ndarray, R_true: np.ndarray, angles: np.ndarray) -> None:
+def metrics_with_intervals(R_pred: np.ndarray, R_gt: np.ndarray, angles: np.ndarray) -> None:
     """Every metric of one method as arrays, each mean with its interval."""
     differences = metrics.angle_differences_deg(R_pred, angles)
     face = metrics.face_mae_deg(differences)
-    geodesic = geodesic_deg(R_pred, R_true)
+    geodesic = geodesic_deg(R_pred, R_gt)
     metrics.balanced_mae_deg(metrics.yaw_bins(face, angles[:, 0]))
     for limit in (15.0, 30.0):
         metrics.auc_score(geodesic, limit)
     for limit in (5.0, 10.0, 15.0):
         metrics.accuracy_score(geodesic, limit)
     metrics.failure_count(geodesic)
-    geodesic_deg(metrics.align_camera_side(R_pred, R_true), R_true)
-    geodesic_deg(metrics.align_head_side(R_pred, R_true), R_true)
-    columns = [*np.abs(differences).T, face, geodesic, maev_deg(R_pred, R_true)]
+    geodesic_deg(metrics.align_camera_side(R_pred, R_gt), R_gt)
+    geodesic_deg(metrics.align_head_side(R_pred, R_gt), R_gt)
+    columns = [*np.abs(differences).T, face, geodesic, maev_deg(R_pred, R_gt)]
     columns += [np.clip(1.0 - geodesic / limit, 0.0, None) for limit in (15.0, 30.0)]
     columns += [(geodesic <= limit).astype(float) for limit in (5.0, 10.0, 15.0)]
     resampling = statistics.make_resampling(len(face))
@@ -65,9 +65,9 @@ def run_tables(methods: int, groups: int) -> tuple[pd.DataFrame, pd.DataFrame, d
     generator = np.random.default_rng(0)
     count = PREDICTIONS // methods
     angles = labels(count, generator)
-    R_true = rotation_from_angles(angles)
+    R_gt = rotation_from_angles(angles)
     ids = np.char.add("frame", np.arange(count).astype(str)).astype(object)
-    faces = pd.DataFrame(R_true.reshape(-1, 9), columns=list(ROTATION_COLUMNS))
+    faces = pd.DataFrame(R_gt.reshape(-1, 9), columns=list(ROTATION_COLUMNS))
     faces = faces.assign(
         dataset="d", image_id=ids, excluded=None,
         group=[f"g{number}" for number in np.arange(count) % max(groups, 1)],
@@ -75,7 +75,7 @@ def run_tables(methods: int, groups: int) -> tuple[pd.DataFrame, pd.DataFrame, d
     )  # fmt: skip
     tables = []
     for number in range(methods):
-        cells = answers(R_true, generator).reshape(-1, 9)
+        cells = simulated_predictions(R_gt, generator).reshape(-1, 9)
         table = pd.DataFrame(cells, columns=list(ROTATION_COLUMNS))
         tables.append(
             table.assign(dataset="d", method=f"m{number}", image_id=ids, status="ok", reason=None)
@@ -103,10 +103,10 @@ def main() -> None:
     if chosen.part == "arrays":
         generator = np.random.default_rng(0)
         angles = labels(PREDICTIONS, generator)
-        R_true = rotation_from_angles(angles)
-        R_pred = answers(R_true, generator)
+        R_gt = rotation_from_angles(angles)
+        R_pred = simulated_predictions(R_gt, generator)
         before, start, cpu = peak_gib(), time.perf_counter(), time.process_time()
-        metrics_with_intervals(R_pred, R_true, angles)
+        metrics_with_intervals(R_pred, R_gt, angles)
     else:
         faces, predictions, run = run_tables(chosen.methods, chosen.groups)
         no_times = pd.DataFrame(columns=["dataset", "method"])

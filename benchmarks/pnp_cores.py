@@ -24,7 +24,7 @@ from repeat import repeat_aflw2000
 
 
 class Clock:
-    """Notes when a tenth of the faces and when all of them are answered."""
+    """Notes when a tenth of the faces and when all of them are predicted."""
 
     def __init__(self) -> None:
         self.total = self.done = self.from_face = 0

@@ -2,7 +2,7 @@
 
     python benchmarks/ray_scale.py RENDERS [--images 2000 20000] [--workers 2]
 
-RENDERS is a folder that ``hpbench render`` wrote; its pictures are repeated through links where
+RENDERS is a folder that ``hpbench render`` wrote; its images are repeated through links where
 it holds fewer. What the runs take in common (the start of Ray, of Python, the report) is told
 apart from what every image takes.
 """
@@ -44,12 +44,13 @@ def main() -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             seconds.append(perf_counter() - start)
             tables = sum(file.stat().st_size for file in out.glob("*.parquet"))
-            pictures = sum(file.stat().st_size for file in (folder / "images").iterdir())
+            image_bytes = sum(file.stat().st_size for file in (folder / "images").iterdir())
             print(
                 f"{images:>8} images: {seconds[-1]:6.1f} s, {images / seconds[-1]:6.1f} images/s, "
                 f"driver's peak {int(done.stdout.split()[-1]) / 1024:.0f} MiB, "
                 f"tables {tables / images:.0f} bytes per image, "
-                f"pictures {pictures / images / 1000:.1f} kB each, load {os.getloadavg()[0]:.1f}",
+                f"images of {image_bytes / images / 1000:.1f} kB each, "
+                f"load {os.getloadavg()[0]:.1f}",
                 flush=True,
             )
     few, many = arguments.images

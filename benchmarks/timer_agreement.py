@@ -19,8 +19,8 @@ import torch
 from torch.utils.benchmark import Timer
 
 from hpbench.registry import make_dataset, make_method
-from hpbench.running.evaluate import Cell, read_face
-from hpbench.running.timing import time_methods
+from hpbench.running.local_engine import Evaluation, read_face
+from hpbench.timing.measure import time_methods
 
 FACES = 16
 
@@ -37,8 +37,8 @@ def main() -> None:
     method = make_method(f"hopenet[weights={arguments.weights}]", arguments.device)
     method.load()
     records = [record for record in dataset.records() if record.excluded is None]
-    cell = Cell("aflw2000", dataset, dataset.protocols[0], records, {"hopenet": method})
-    ready = [read_face(cell, record).face for record in records[:FACES]]
+    evaluation = Evaluation("aflw2000", dataset, dataset.protocols[0], records, {"hopenet": method})
+    ready = [read_face(evaluation, record).face for record in records[:FACES]]
     faces = [face for face in ready if face is not None]
     inputs = [method.prepare(face) for face in faces]
     pixels = torch.from_numpy(np.stack(inputs[:1])).permute(0, 3, 1, 2).float()
@@ -61,7 +61,7 @@ def main() -> None:
     found: dict[str, list[float]] = {"timing pass, infer": []} | {name: [] for name in timers}
     load = os.getloadavg()[0]
     for _ in range(arguments.rounds):
-        rows = time_methods(cell, faces, rounds=2)
+        rows = time_methods(evaluation, faces, rounds=2)
         found["timing pass, infer"].append(statistics.median(r["infer_ms"] for r in rows))
         for name, timer in timers.items():
             found[name].append(1e3 * timer.blocked_autorange(min_run_time=2.0).median)

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from hpbench.errors import DataError, UsageError
-from hpbench.run_plots import Plots
-from hpbench.running.evaluate import NoProgress
+from hpbench.reports.figures.notebook import Plots
+from hpbench.running.local_engine import NoProgress
 from hpbench.running.runner import RunSpec, resolve_device
 from hpbench.running.runner import run as _run
 
@@ -116,7 +116,7 @@ class Results:
         format : str or iterable of str
             Any of ``md``, ``html``, ``csv``, ``latex``.
         embed_images : bool
-            Put small pictures of the faces into ``report.html``; mind the data set's terms.
+            Put small images of the faces into ``report.html``; mind the data set's terms.
         """
         from hpbench.reports import write_report
 
@@ -191,12 +191,12 @@ def run(
         Faces of the timing pass; 0 leaves it out.
     timing : {'quick', 'full', 'off'}
     fresh : bool
-        Compute everything; reuse no stored answers.
+        Compute everything; reuse no stored predictions.
     engine : {'local', 'ray'}
     address : str, optional
         Of a Ray cluster.
     corrupt : str or iterable of str
-        ``"blur=1,2,4"``: run everything damaged, too.
+        ``"blur=1,2,4"``: run everything corrupted, too.
     seed : int
         Of random corruptions.
     workers : int, optional
@@ -294,7 +294,7 @@ def fresh_run_folder() -> Path:
 
 
 class Predictions:
-    """Poses of all faces of a picture, a folder, a video or a camera.
+    """Poses of all faces of an image, a folder, a video or a camera.
 
     Attributes
     ----------
@@ -339,16 +339,16 @@ def predict(
     device: str = "auto",
     plugin: Files = (),
 ) -> Predictions:
-    """Head poses of all faces in pictures, a video or a camera, as ``hpbench predict`` does.
+    """Head poses of all faces in images, a video or a camera, as ``hpbench predict`` does.
 
     Parameters
     ----------
     source : str or path
-        Picture, folder, video, or camera (``"camera:0"``).
+        Image, folder, video, or camera (``"camera:0"``).
     method : str or iterable of str
         Methods with options.
     draw : {'axes', 'cube', 'none'}
-        What is drawn into the pictures below `out`.
+        What is drawn into the images below `out`.
     boxes : str
         Face detector: ``dlib``, ``dlib[upsample=1]`` or ``yunet[model=FILE]``.
     out : path, optional
@@ -360,7 +360,7 @@ def predict(
     smooth_seconds : float
         Time constant of it.
     limit : int, optional
-        Only the first so many pictures or frames.
+        Only the first so many images or frames.
     device : str
     plugin : iterable of path
         Python files with further methods.
@@ -368,7 +368,7 @@ def predict(
     Returns
     -------
     Predictions
-        A picture without a face is a row with the status ``no_face``.
+        An image without a face is a row with the status ``no_face``.
 
     Raises
     ------

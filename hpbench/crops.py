@@ -1,4 +1,4 @@
-"""Crop rules of the field: which part of a picture a method sees, given the tight face box.
+"""Crop rules of the field: which part of an image a method sees, given the tight face box.
 
 A crop is part of the method, and a change of it moves the mean error by whole degrees. All rules
 start from the box around the face's points; each is written down once, here.
@@ -49,7 +49,7 @@ CropRule = Literal["box", "margin", "square", "hopenet-test", "hopenet-train"]
 """
 
 Outside = Literal["black", "clip", "edge"]
-"""What is put where a crop reaches outside its picture: black, nothing, or the edge repeated."""
+"""What is put where a crop reaches outside its image: black, nothing, or the edge repeated."""
 
 DEFAULT_K: dict[CropRule, float] = {"hopenet-test": 0.20, "hopenet-train": 0.30}
 """Amount of the rules that have a usual one: Hopenet's test value, and the middle of its training
@@ -138,13 +138,13 @@ def whole_pixels(box_xyxy: npt.ArrayLike, *, with_last: bool = False) -> Bounds:
 
 
 def cut_out(image: Pixels, bounds: Bounds, outside: Outside = "black") -> Pixels:
-    """Cut whole pixels out of a picture.
+    """Cut whole pixels out of an image.
 
     Parameters
     ----------
     image : ndarray, shape (height, width, 3), uint8
     bounds : tuple of int
-        As :func:`whole_pixels` gives them; with ``clip`` and ``edge`` they overlap the picture.
+        As :func:`whole_pixels` gives them; with ``clip`` and ``edge`` they overlap the image.
     outside : {'black', 'clip', 'edge'}
 
     Returns
@@ -167,7 +167,7 @@ def cut_out(image: Pixels, bounds: Bounds, outside: Outside = "black") -> Pixels
 
 
 def short_side_wh(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Size of a picture scaled so that its short side is `short_side`, as torchvision rounds it.
+    """Size of an image scaled so that its short side is `short_side`, as torchvision rounds it.
 
     Examples
     --------
@@ -180,12 +180,12 @@ def short_side_wh(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:
     return int(short_side * width / height), short_side
 
 
-def centre_of(picture: Pixels, size_wh: tuple[int, int]) -> Pixels:
-    """The middle of a picture that is no smaller, as torchvision's ``CenterCrop`` rounds it.
+def centre_of(image: Pixels, size_wh: tuple[int, int]) -> Pixels:
+    """The middle of an image that is no smaller, as torchvision's ``CenterCrop`` rounds it.
 
     Parameters
     ----------
-    picture : ndarray, shape (h, w, 3), uint8
+    image : ndarray, shape (h, w, 3), uint8
     size_wh : tuple of int
         Width and height to keep.
 
@@ -194,6 +194,6 @@ def centre_of(picture: Pixels, size_wh: tuple[int, int]) -> Pixels:
     ndarray, shape (height, width, 3), uint8
     """
     width, height = size_wh
-    left = round((picture.shape[1] - width) / 2.0)
-    top = round((picture.shape[0] - height) / 2.0)
-    return picture[top : top + height, left : left + width]
+    left = round((image.shape[1] - width) / 2.0)
+    top = round((image.shape[0] - height) / 2.0)
+    return image[top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-"""What a data set is: an index of labelled faces whose pictures are read on demand."""
+"""What a data set is: an index of labelled faces whose images are read on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpbench.method import CONTRACT_VERSION, BaseOptions
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
-__all__ = ["Dataset", "DatasetCard", "Label", "Record", "each_usable", "refuse_unusable"]
+__all__ = ["Dataset", "DatasetCard", "Label", "Record", "iter_scorable", "require_scorable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One face of a data set, without its picture.
+    """One face of a data set, without its image.
 
     Attributes
     ----------
     image_id : str
         Unique in the data set; shown in reports and used to pair methods.
     image_path : Path
-        Picture file.
+        Image file.
     label : Label or None
         None only when `excluded` says why there is none.
     box_xyxy : ndarray, shape (4,), or None
@@ -70,7 +70,7 @@ class Record:
     group : str
         Sequence or subject, for resampling whole groups; empty when every image stands alone.
     factors : mapping
-        Anything else known about the picture that a report may break errors down by.
+        Anything else known about the image that a report may break errors down by.
     """
 
     image_id: str
@@ -140,14 +140,14 @@ class Dataset(ABC):
         Raises
         ------
         DataError
-            If the folder is missing, holds no usable picture, or a label file is damaged
+            If the folder is missing, holds no usable image, or a label file is corrupted
             beyond one face. One bad label among many is a record with `excluded` set.
         """
 
     def iter_records(self) -> Iterator[Record]:
         """The faces of :meth:`records` one by one, as a run reads them.
 
-        A data set with a label file per picture overrides it, so that the labels of a million
+        A data set with a label file per image overrides it, so that the labels of a million
         faces are never in memory together.
         """
         with plugin_errors(f"data set '{self.name}' cannot be read"):
@@ -162,12 +162,12 @@ class Dataset(ABC):
         return dict(self.options.model_dump(mode="json"))
 
     def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
-        """Read the picture of a record: RGB, shape (height, width, 3), uint8.
+        """Read the image of a record: RGB, shape (height, width, 3), uint8.
 
         Raises
         ------
         hpbench.errors.ImageError
-            If the file is missing or damaged.
+            If the file is missing or corrupted.
         """
         return read_rgb(record.image_path)
 
@@ -203,7 +203,7 @@ class Dataset(ABC):
         return root
 
 
-def refuse_unusable(records: Sequence[Record], root: Path, wanted: str) -> Sequence[Record]:
+def require_scorable(records: Sequence[Record], root: Path, wanted: str) -> Sequence[Record]:
     """Records of a data set as they are, unless none of them can be scored.
 
     Parameters
@@ -219,11 +219,11 @@ def refuse_unusable(records: Sequence[Record], root: Path, wanted: str) -> Seque
     DataError
         If there is no record, or every one is excluded; then with the first one's reason.
     """
-    return list(each_usable(records, root, wanted))
+    return list(iter_scorable(records, root, wanted))
 
 
-def each_usable(records: Iterable[Record], root: Path, wanted: str) -> Iterator[Record]:
-    """What :func:`refuse_unusable` does, one record at a time; it raises after the last one."""
+def iter_scorable(records: Iterable[Record], root: Path, wanted: str) -> Iterator[Record]:
+    """What :func:`require_scorable` does, one record at a time; it raises after the last one."""
     first: Record | None = None
     count = scored = 0
     for record in records:

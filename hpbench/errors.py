@@ -43,7 +43,7 @@ class ImageError(DataError):
 
 
 class WeightsError(DataError):
-    """A weights file does not fit the network, is damaged, or is missing."""
+    """A weights file does not fit the network, is corrupted, or is missing."""
 
 
 class MissingDependencyError(HpbenchError):

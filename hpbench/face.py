@@ -1,4 +1,4 @@
-"""A face as every method sees it: picture, box, camera, and nothing of the label."""
+"""A face as every method sees it: image, box, camera, and nothing of the label."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Intrinsics of the camera that took a picture.
+    """Intrinsics of the camera that took an image.
 
     Attributes
     ----------
     matrix : ndarray, shape (3, 3)
-        ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` in pixels of the whole picture; the centre
+        ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` in pixels of the whole image; the centre
         of the first pixel is (0, 0), as in OpenCV.
     distortion : ndarray, shape (5,)
         ``k1, k2, p1, p2, k3`` in OpenCV's order; zeros where none was calibrated.
@@ -39,16 +39,16 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face in one picture: all that a method is given.
+    """One face in one image: all that a method is given.
 
     Attributes
     ----------
     image_id : str
-        Name of the picture, unique in its data set.
+        Name of the image, unique in its data set.
     image : ndarray, shape (height, width, 3), uint8
-        The whole picture, RGB. Shared between methods: never write into it.
+        The whole image, RGB. Shared between methods: never write into it.
     box_xyxy : ndarray, shape (4,)
-        Tight face box x0, y0, x1, y1 in pixels; it may reach outside the picture.
+        Tight face box x0, y0, x1, y1 in pixels; it may reach outside the image.
         What margin to put around it is the method's own business.
     camera : Camera or None
         The data set's own calibration, where it has one.
@@ -65,7 +65,7 @@ class Face:
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the picture in pixels."""
+        """Width and height of the image in pixels."""
         return self.image.shape[1], self.image.shape[0]
 
 
@@ -76,12 +76,12 @@ def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> No
     ----------
     box_xyxy : ndarray, shape (4,)
     size_wh : tuple of int
-        Width and height of the picture.
+        Width and height of the image.
 
     Raises
     ------
     DataError
-        If a number is not finite, the box has no area, or it lies outside the picture.
+        If a number is not finite, the box has no area, or it lies outside the image.
     """
     x0, y0, x1, y1 = (float(value) for value in box_xyxy)
     shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
@@ -91,7 +91,7 @@ def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> No
         raise DataError(f"{shown} has no area")
     width, height = size_wh
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-        raise DataError(f"{shown} lies outside the picture of {width}x{height} pixels")
+        raise DataError(f"{shown} lies outside the image of {width}x{height} pixels")
 
 
 def box_from_points(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -130,7 +130,7 @@ def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:
 def crop_with_black(
     image: npt.NDArray[np.uint8], box_xyxy: tuple[int, int, int, int]
 ) -> npt.NDArray[np.uint8]:
-    """Cut a box of whole pixels out of a picture; what lies outside is black.
+    """Cut a box of whole pixels out of an image; what lies outside is black.
 
     The same result as ``PIL.Image.crop``, which the head-pose code bases rely on.
 

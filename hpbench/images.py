@@ -1,4 +1,4 @@
-"""Reading pictures."""
+"""Reading images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 
 
 def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a picture as RGB, upright by its EXIF orientation.
+    """Read an image as RGB, upright by its EXIF orientation.
 
-    Pillow and not OpenCV, because OpenCV returns a truncated JPEG as a picture with a grey
+    Pillow and not OpenCV, because OpenCV returns a truncated JPEG as an image with a grey
     lower part and no error.
 
     Parameters
     ----------
     path : Path
-        JPEG, PNG, ...; grey, 16-bit and transparent pictures are converted.
+        JPEG, PNG, ...; grey, 16-bit and transparent images are converted.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the file is missing, truncated or not a picture.
+        If the file is missing, truncated or not an image.
     """
     from PIL import Image, ImageOps
 
@@ -46,6 +46,6 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
                 return np.repeat(grey[..., None], 3, axis=-1)
             return np.array(upright.convert("RGB"), dtype=np.uint8)
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such picture") from error
+        raise ImageError(f"{path}: no such image") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be read as a picture ({error})") from error
+        raise ImageError(f"{path}: cannot be read as an image ({error})") from error

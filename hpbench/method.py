@@ -24,7 +24,7 @@ __all__ = [
     "Method",
     "MethodCard",
     "ModelSize",
-    "NoAnswer",
+    "NoPrediction",
     "Options",
     "Pose",
     "WeightsInfo",
@@ -34,11 +34,11 @@ CONTRACT_VERSION = 1
 """Version of the method and data-set contracts; a plugin for a newer one is refused."""
 
 Pose = npt.NDArray[np.float64]
-"""One answer: ``R_cam``, shape (3, 3), as :mod:`hpbench.rotation` defines it."""
+"""One prediction: ``R_cam``, shape (3, 3), as :mod:`hpbench.rotation` defines it."""
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoPrediction:
     """A face that a method cannot solve; it becomes a counted row with this reason."""
 
     reason: str
@@ -158,7 +158,7 @@ class Method(ABC):
     """One line for ``hpbench list``."""
     Options: ClassVar[type[BaseOptions]] = BaseOptions
     contract: ClassVar[int] = CONTRACT_VERSION
-    workers: ClassVar[Literal["threads", "processes"]] = "threads"
+    prepare_in: ClassVar[Literal["threads", "processes"]] = "threads"
     """How ``prepare`` is spread over cores: processes when it holds Python's lock for long."""
 
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
@@ -169,7 +169,7 @@ class Method(ABC):
     def missing(cls) -> str | None:
         """What has to be installed or fetched before the method can run, or None.
 
-        ``hpbench list`` asks every method; nothing heavy may be imported for the answer.
+        ``hpbench list`` asks every method; nothing heavy may be imported for the prediction.
         """
         return None
 
@@ -178,8 +178,8 @@ class Method(ABC):
         """Weights that the method's ``weights`` option knows by name."""
         return ()
 
-    def identity(self) -> str:
-        """Text that changes whenever the answers may change; stored answers are kept under it.
+    def fingerprint(self) -> str:
+        """Text that changes whenever the predictions may change; the key of stored ones.
 
         The default is the options. A method that reads a file adds the file's hash.
         """
@@ -202,12 +202,14 @@ class Method(ABC):
         """How big the network is, or None for a solver. Called after :meth:`load`."""
         return None
 
-    def declines(self, dataset_name: str, has_camera: bool, has_landmarks: bool) -> str | None:
+    def unsupported_reason(
+        self, dataset_name: str, has_camera: bool, has_landmarks: bool
+    ) -> str | None:
         """Reason why the method cannot be run on a data set, or None; asked before :meth:`load`."""
         return None
 
     @abstractmethod
-    def prepare(self, face: Face) -> Any | NoAnswer:
+    def prepare(self, face: Face) -> Any | NoPrediction:
         """Turn one face into the input of :meth:`infer`."""
 
     @abstractmethod
@@ -215,13 +217,13 @@ class Method(ABC):
         """Run the network or solver on a non-empty batch of prepared inputs."""
 
     @abstractmethod
-    def decode(self, output: Any) -> Sequence[Pose | NoAnswer]:
-        """Turn what :meth:`infer` returned into one rotation (or no answer) per input, in order."""
+    def decode(self, output: Any) -> Sequence[Pose | NoPrediction]:
+        """Turn what :meth:`infer` returned into one prediction (or none) per input, in order."""
 
     def synchronize(self) -> None:
         """Wait until the device has finished; called around each timed step."""
 
-    def predict(self, faces: Sequence[Face]) -> list[Pose | NoAnswer]:
+    def predict(self, faces: Sequence[Face]) -> list[Pose | NoPrediction]:
         """All three steps on any number of faces, in order.
 
         Parameters
@@ -231,19 +233,19 @@ class Method(ABC):
         Returns
         -------
         list
-            One rotation, shape (3, 3), or :class:`NoAnswer` per face.
+            One rotation, shape (3, 3), or :class:`NoPrediction` per face.
         """
-        answers: list[Pose | NoAnswer] = [NoAnswer("not computed")] * len(faces)
+        predictions: list[Pose | NoPrediction] = [NoPrediction("not computed")] * len(faces)
         inputs: list[Any] = []
         places: list[int] = []
         for place, face in enumerate(faces):
             prepared = self.prepare(face)
-            if isinstance(prepared, NoAnswer):
-                answers[place] = prepared
+            if isinstance(prepared, NoPrediction):
+                predictions[place] = prepared
             else:
                 inputs.append(prepared)
                 places.append(place)
         if inputs:
-            for place, answer in zip(places, self.decode(self.infer(inputs)), strict=True):
-                answers[place] = answer
-        return answers
+            for place, prediction in zip(places, self.decode(self.infer(inputs)), strict=True):
+                predictions[place] = prediction
+        return predictions

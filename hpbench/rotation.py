@@ -1,12 +1,12 @@
 """Canonical head rotations, their Euler readings, and distances between them.
 
 One rotation matrix per face, ``R_cam``, in the OpenCV camera frame: x to the right of the
-picture, y down, z away from the camera. A head that looks into the camera is the identity,
+image, y down, z away from the camera. A head that looks into the camera is the identity,
 and ``X_cam = R_cam @ X_head + t``. Degrees exist only at the edges::
 
     R_cam = Rx(-pitch) @ Ry(yaw) @ Rz(roll)
 
-Signs as seen in the picture: +yaw turns the nose to the left, +pitch looks up, +roll turns
+Signs as seen in the image: +yaw turns the nose to the left, +pitch looks up, +roll turns
 the head clockwise. This is how the labels of AFLW2000 and 300W-LP (``Pose_Para``) and those
 of BIWI as Hopenet reads them are meant (natanielruiz/deep-head-pose, ``code/datasets.py``).
 
@@ -186,7 +186,7 @@ def wrap_deg(angle_deg: npt.ArrayLike) -> Array:
 
 
 def mirror_rotation(R_cam: npt.ArrayLike) -> Array:
-    """Rotation of the head in the mirrored picture: (yaw, pitch, roll) -> (-yaw, pitch, -roll).
+    """Rotation of the head in the mirrored image: (yaw, pitch, roll) -> (-yaw, pitch, -roll).
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 
 METRICS = ("mae", "yaw", "pitch", "roll", "geodesic", "no_answer", "time")
-"""What a condition may name: degrees, faces without answer, median milliseconds per face."""
+"""What a condition may name: degrees, faces without prediction, median milliseconds per face."""
 
 _CONDITION = re.compile(
     r"(?P<metric>\w+)\s*(?P<sign>[<>])\s*(?P<value>[+-]?\d+(\.\d+)?)(?P<percent>%?)"
@@ -54,7 +54,7 @@ class Change:
     method_a, method_b : str
         Its canonical specs; the same where nothing was reconfigured.
     faces : int
-        Faces that both runs hold and both answered: the paired differences are over these.
+        Faces that both runs hold and both predicted: the paired differences are over these.
     only_a, only_b : int
         Faces that count in one run and are not in the other.
     values_a, values_b : dict of str to float
@@ -164,7 +164,7 @@ def _lacking(condition: Condition, change: Change) -> str:
     if condition.metric == "time":
         return "no time was measured in one of the runs"
     if not change.faces:
-        return "no face was answered in both runs"
+        return "no face was predicted in both runs"
     return "the first run's figure is zero or there is none"
 
 
@@ -310,7 +310,7 @@ def _compare(
         a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
     )
     _refuse_other_labels(a, b, ids, places_a, places_b)
-    both = method_a.answered[places_a] & method_b.answered[places_b]
+    both = method_a.predicted[places_a] & method_b.predicted[places_b]
     rows_a, rows_b = places_a[both], places_b[both]
     difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
     groups = None if a.unit_groups is None else a.unit_groups[rows_a]
@@ -368,7 +368,7 @@ def _statistics(
 ) -> tuple[tuple[float, float], float]:
     """Interval and p-value of a mean difference; NaN where too few faces are independent."""
     resampling = statistics.make_resampling(len(difference_deg), groups)
-    if resampling.units < statistics.FEWEST_UNITS:
+    if resampling.units < statistics.MIN_UNITS:
         return (float("nan"), float("nan")), float("nan")
     column = difference_deg[:, None]
     p_values, _ = statistics.sign_flip_p_values(resampling.unit_sums(column))
@@ -391,7 +391,7 @@ def _values(
         "pitch": float(pitch),
         "roll": float(roll),
         "geodesic": float(geodesic.mean()) if len(rows) else float("nan"),
-        "no_answer": float(np.count_nonzero(~method.answered[places])),
+        "no_answer": float(np.count_nonzero(~method.predicted[places])),
         "time": _median_ms(tables, dataset, method.spec),
     }
 

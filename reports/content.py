@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import DataError
 from hpbench.reports import words
-from hpbench.reports.explain import Again, answered_again, explain_table
-from hpbench.reports.literature import literature_table
-from hpbench.reports.robustness import Curve, corruption_curves, level_table, sweep_curves
-from hpbench.reports.style import MethodStyle, method_styles
+from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.summary import summary_sentences
-from hpbench.reports.tables import (
+from hpbench.reports.tables.accuracy import (
     Table,
     accuracy_tables,
     cost_table,
@@ -24,7 +21,10 @@ from hpbench.reports.tables import (
     runtime_table,
     unscored_table,
 )
-from hpbench.reports.worst import worst_table
+from hpbench.reports.tables.explain import Again, explain_table, load_rerun
+from hpbench.reports.tables.literature import literature_table
+from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
+from hpbench.reports.tables.worst import worst_table
 from hpbench.scoring.results import DatasetScores, load_run, score_datasets, summary_of
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Section:
 
     @property
     def images(self) -> Json:
-        """Counts of faces, the same for every method but for the answers."""
+        """Counts of faces, the same for every method but for the predictions."""
         return self.results[0]["images"]
 
     @property
@@ -82,7 +82,7 @@ class Section:
 
     @property
     def complete(self) -> bool:
-        """Whether every method answered every face."""
+        """Whether every method predicted every face."""
         return all(result["images"]["no_answer"] == 0 for result in self.results)
 
 
@@ -100,7 +100,7 @@ class Content:
     """Whether a method was trained on a data set it is scored on, or on renders like it."""
     faces: pd.DataFrame
     embed_images: bool
-    """Whether pictures of every data set may go into the report, whatever their terms."""
+    """Whether images of every data set may go into the report, whatever their terms."""
 
     def faces_of(self, section: Section) -> pd.DataFrame:
         """Rows of ``faces.parquet`` of one data set."""
@@ -156,7 +156,7 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     ----------
     folder : Path
     embed_images : bool
-        Whether pictures of every data set may go into the report.
+        Whether images of every data set may go into the report.
 
     Raises
     ------
@@ -167,13 +167,13 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     run = tables.run
     summary = summary_of(tables)
     labels = words.short_labels(list(run["methods"]))
-    source = _Source(run, summary, labels, _timing(folder), tables.faces, answered_again(folder))
+    source = _Source(run, summary, labels, _timing(folder), tables.faces, load_rerun(folder))
     scores = score_datasets(tables.faces, tables.predictions, run)
-    answered = {one["dataset"] for one in summary["results"]}
+    predicted = {one["dataset"] for one in summary["results"]}
     clean = [
         one
         for one in scores
-        if one.name in answered and not run["datasets"][one.name].get("corruption")
+        if one.name in predicted and not run["datasets"][one.name].get("corruption")
     ]
     sections: list[Section] = []
     for one in clean:
@@ -234,7 +234,7 @@ def _section(
     if published is not None:
         tables["literature"] = published
     if curves:
-        tables["robustness"] = level_table("robustness", "Damaged pictures", curves, flagged)
+        tables["robustness"] = level_table("robustness", "Corrupted images", curves, flagged)
     swept = sweep_curves(scores, source.faces[source.faces["dataset"] == scores.name])
     if swept:
         tables["sweep"] = level_table("sweep", "One factor moved", swept, flagged)
@@ -260,7 +260,7 @@ def _timing(folder: Path) -> Json:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))["datasets"])
     except (ValueError, KeyError) as error:
-        raise DataError(f"{path}: damaged ({error}); repeat the run") from error
+        raise DataError(f"{path}: corrupted ({error}); repeat the run") from error
 
 
 def _siblings(

@@ -13,14 +13,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpbench.errors import DataError, UsageError
-from hpbench.reports import latex, markdown
 from hpbench.reports.content import Content, Section, gather
-from hpbench.reports.drawings import Drawing, keep, kept
-from hpbench.reports.page import write_page
-from hpbench.reports.series import has_error_map, has_yaw_line, pareto_points
-from hpbench.reports.tables import Cell, Column, Table, head
-from hpbench.running.runfolder import write_json
+from hpbench.reports.figures.cache import Drawing, keep, kept
+from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_points
+from hpbench.reports.formats import latex, markdown
+from hpbench.reports.formats.html import write_page
+from hpbench.reports.tables.accuracy import Cell, Column, Table, head
 from hpbench.spec import suggest
+from hpbench.storage.run_folder import write_json
 
 __all__ = ["FORMATS", "section_figures", "write_report"]
 
@@ -37,7 +37,7 @@ def write_report(
     formats : sequence of str
         Any of :data:`FORMATS`.
     embed_images : bool
-        Put small pictures of the faces into ``report.html``, whatever data set they come from.
+        Put small images of the faces into ``report.html``, whatever data set they come from.
         The embedded sample's are always in. Mind the terms of the data set before passing such
         a report on.
 
@@ -81,19 +81,19 @@ def _store_summary(content: Content) -> None:
 
 def write_markdown(content: Content) -> Path:
     """Write ``report.md`` and the figures it shows."""
-    pictures = {section.key: draw_figures(content, section) for section in content.sections}
+    images = {section.key: draw_figures(content, section) for section in content.sections}
     path = content.folder / "report.md"
-    path.write_text(render_markdown(content, pictures), encoding="utf-8")
+    path.write_text(render_markdown(content, images), encoding="utf-8")
     return path
 
 
-def render_markdown(content: Content, pictures: Mapping[str, Mapping[str, str]]) -> str:
+def render_markdown(content: Content, images: Mapping[str, Mapping[str, str]]) -> str:
     """Text of ``report.md``.
 
     Parameters
     ----------
     content : Content
-    pictures : mapping
+    images : mapping
         By key of a section, what :func:`draw_figures` returned; a figure that is not there is
         left out together with what is said about it.
     """
@@ -108,7 +108,7 @@ def render_markdown(content: Content, pictures: Mapping[str, Mapping[str, str]])
     environment.filters.update(
         code_block=markdown.code_block, raw=markdown.Raw, table=markdown.table, head=head
     )
-    return environment.get_template("report.md.j2").render(content=content, pictures_of=pictures)
+    return environment.get_template("report.md.j2").render(content=content, figures_of=images)
 
 
 def draw_figures(content: Content, section: Section) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _write_figure(drawing: Drawing, stem: Path) -> Path:
     paths = {suffix: stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")}
     found = {suffix: kept(key, suffix) for suffix in paths}
     if any(content is None for content in found.values()):
-        from hpbench.reports.figures import save
+        from hpbench.reports.figures.static import save
 
         save(drawing, stem)
         for suffix, path in paths.items():
@@ -174,7 +174,7 @@ def section_figures(content: Content, section: Section) -> dict[str, Drawing]:
 
 
 def _figure(function: str, *arguments: Any) -> Drawing:
-    return Drawing("hpbench.reports.figures", function, arguments)
+    return Drawing("hpbench.reports.figures.static", function, arguments)
 
 
 def write_csv(content: Content) -> Path:

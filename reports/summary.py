@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hpbench.reports import words
-from hpbench.scoring.statistics import FEWEST_UNITS
+from hpbench.scoring.statistics import MIN_UNITS
 
 __all__ = ["summary_sentences"]
 
@@ -27,11 +27,11 @@ def summary_sentences(
     labels : dict of str to str
         Shown name of each method.
     """
-    answered = [result for result in results if result["images"]["scored"]]
-    if not answered:
-        return [f"On {title} no method answered a single face."]
-    sentences = [_accuracy(title, answered, comparisons, labels)]
-    turn = _turn(_best(answered), labels)
+    predicted = [result for result in results if result["images"]["scored"]]
+    if not predicted:
+        return [f"On {title} no method predicted a single face."]
+    sentences = [_accuracy(title, predicted, comparisons, labels)]
+    turn = _turn(_best(predicted), labels)
     return [*sentences, *([turn] if turn else []), _coverage_and_time(results, labels)]
 
 
@@ -55,8 +55,8 @@ def _accuracy(
     best, second = _best(results, 2)
     faces = best["common_images"]["images"]
     if not faces:
-        return f"On {title} no face was answered by every method, so none can be called the best."
-    over = f"{faces} faces" if complete else f"the {faces} faces that every method answered"
+        return f"On {title} no face was predicted by every method, so none can be called the best."
+    over = f"{faces} faces" if complete else f"the {faces} faces that every method predicted"
     sentence = (
         f"On {title}, {labels[best['method_spec']]} has the lowest mean error: "
         f"{words.degrees(best['common_images']['mae_deg']['mean'])} degrees over {over}"
@@ -98,13 +98,13 @@ def _between(intervals: Json | None, *path: str) -> str:
 
 
 def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
-    """Errors at the largest turn of the head that was answered, beside those at the smallest.
+    """Errors at the largest turn of the head that was predicted, beside those at the smallest.
 
-    Ranges with a handful of answers are no finding, and a share of the faces is named as such.
+    Ranges with a handful of predictions are no finding, and a share of the faces is named as such.
     """
     by_far: dict[str, list[str]] = {}
     for result in results:
-        filled = [one for one in result["by_abs_yaw"] if one["images"] >= FEWEST_UNITS]
+        filled = [one for one in result["by_abs_yaw"] if one["images"] >= MIN_UNITS]
         if len(filled) < 2:
             continue
         near, far = filled[0], filled[-1]
@@ -123,9 +123,9 @@ def _turn(results: Sequence[Json], labels: dict[str, str]) -> str | None:
 
 
 def _part(one: Json) -> str:
-    """How many faces of a range were answered, where some were not."""
+    """How many faces of a range were predicted, where some were not."""
     faces = one["images"] + one["no_answer"]
-    return f"; {one['images']} of {faces} faces answered" if one["no_answer"] else ""
+    return f"; {one['images']} of {faces} faces predicted" if one["no_answer"] else ""
 
 
 def _range(one: Json) -> str:
@@ -149,16 +149,19 @@ def _time(total: Json) -> str:
 
 
 def _coverage(results: Sequence[Json], labels: dict[str, str]) -> str:
-    silent = [result for result in results if result["images"]["no_answer"]]
-    if not silent:
-        return "Every face that counts was answered" + " by every method" * (len(results) > 1)
-    shares = [f"{labels[r['method_spec']]} answered {_share(r)}" for r in silent]
+    without_prediction = [result for result in results if result["images"]["no_answer"]]
+    if not without_prediction:
+        return "Every face that counts was predicted" + " by every method" * (len(results) > 1)
+    shares = [f"{labels[r['method_spec']]} predicted {_share(r)}" for r in without_prediction]
     if len(results) == 1:
         return f"{shares[0]} of the faces that count"
-    if len(silent) == len(results) and len({result["coverage"] for result in results}) == 1:
-        return f"Every method answered {_share(silent[0])} of the faces that count"
+    if (
+        len(without_prediction) == len(results)
+        and len({result["coverage"] for result in results}) == 1
+    ):
+        return f"Every method predicted {_share(without_prediction[0])} of the faces that count"
     text = f"Of the faces that count, {words.join(shares)}"
-    return text + ", every other method all of them" * (len(silent) < len(results))
+    return text + ", every other method all of them" * (len(without_prediction) < len(results))
 
 
 def _share(result: Json) -> str:

@@ -194,7 +194,7 @@ def protocol_sentences(protocol: Protocol) -> list[str]:
     else:
         boxes = (
             f"Face boxes are found by {protocol.boxes}; a face it misses counts as one without "
-            "answer for every method."
+            "prediction for every method."
         )
     settings = ", ".join(f"{key} = {value}" for key, value in sorted(protocol.settings.items()))
     sentences = [boxes, _EULER[protocol.euler], _WRAP[protocol.wrap]]

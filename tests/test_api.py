@@ -41,7 +41,7 @@ class Turned(Constant):
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory):
-    """A plugin that answers the same yaw for every face."""
+    """A plugin that predicts the same yaw for every face."""
     file = tmp_path_factory.mktemp("plugin") / "turned.py"
     file.write_text(TURNED)
     return [file]
@@ -54,8 +54,8 @@ def results(tmp_path_factory, turned):
 
 
 @pytest.fixture(scope="module")
-def damaged(tmp_path_factory):
-    out = tmp_path_factory.mktemp("api") / "damaged"
+def corrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("api") / "corrupted"
     return hpbench.run("constant", limit=20, timing="off", corrupt="blur=1,2", out=out)
 
 
@@ -87,10 +87,10 @@ def test_table_holds_the_figures_of_results_json(results):
 
 
 def test_error_of_frontal_answers_is_the_mean_of_the_true_angles(results):
-    truth = results.faces()[["yaw_deg", "pitch_deg", "roll_deg"]].abs().mean()
+    ground_truth = results.faces()[["yaw_deg", "pitch_deg", "roll_deg"]].abs().mean()
     row = results.table().iloc[0]
     for angle in ("yaw", "pitch", "roll"):
-        assert row[f"mae_{angle}_deg"] == pytest.approx(truth[f"{angle}_deg"], abs=1e-3)
+        assert row[f"mae_{angle}_deg"] == pytest.approx(ground_truth[f"{angle}_deg"], abs=1e-3)
 
 
 def test_finished_run_can_be_loaded_and_a_missing_one_is_refused(results, tmp_path):
@@ -140,23 +140,23 @@ def test_bars_of_the_accuracy_figure_are_the_mean_errors(results):
     np.testing.assert_allclose(drawn, results.table()["mae_mean_deg"])
 
 
-def test_robustness_is_drawn_where_pictures_were_damaged(results, damaged):
-    (axes,) = (axes for axes in damaged.plot.robustness().axes if axes.get_visible())
+def test_robustness_is_drawn_where_pictures_were_damaged(results, corrupted):
+    (axes,) = (axes for axes in corrupted.plot.robustness().axes if axes.get_visible())
     assert [label.get_text() for label in axes.get_xticklabels()][-2:] == ["1", "2"]
     with pytest.raises(DataError, match="this figure needs a run with corrupt"):
         results.plot.robustness()
 
 
-def test_figure_without_what_it_needs_is_refused(damaged):
+def test_figure_without_what_it_needs_is_refused(corrupted):
     with pytest.raises(DataError, match="needs a timing pass"):
-        damaged.plot.runtime()
+        corrupted.plot.runtime()
     with pytest.raises(UsageError, match="no data set 'sampel' in this run; did you mean 'sample'"):
-        damaged.plot.ced("sampel")
+        corrupted.plot.ced("sampel")
 
 
 def test_data_set_has_to_be_named_where_there_are_several(tmp_path):
-    pictures = "".join(f"{SAMPLE}/sample_{k:03d}.jpg,{k},0,0,60,60,200,200\n" for k in range(12))
-    (tmp_path / "mine.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\n" + pictures)
+    images = "".join(f"{SAMPLE}/sample_{k:03d}.jpg,{k},0,0,60,60,200,200\n" for k in range(12))
+    (tmp_path / "mine.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\n" + images)
     two = hpbench.run(
         "constant", ["sample", f"table={tmp_path / 'mine.csv'}"], limit=12, timing="off",
         out=tmp_path / "two",

@@ -42,8 +42,8 @@ def test_iou_of_separate_boxes_is_zero():
     [
         ((np.nan, 0, 10, 10), "not a number"),
         ((10, 10, 10, 30), "no area"),
-        ((120, 10, 140, 30), "outside the picture"),
-        ((-30, 10, -2, 30), "outside the picture"),
+        ((120, 10, 140, 30), "outside the image"),
+        ((-30, 10, -2, 30), "outside the image"),
     ],
 )
 def test_unusable_box_is_refused_with_its_reason(box, words):

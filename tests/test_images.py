@@ -1,4 +1,4 @@
-"""Reading pictures of all sorts."""
+"""Reading images of all sorts."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_truncated_jpeg_is_an_error_that_names_the_file(tmp_path):
 
 
 def test_text_file_is_no_picture(tmp_path):
-    (tmp_path / "notes.jpg").write_text("no picture")
+    (tmp_path / "notes.jpg").write_text("no image")
     with pytest.raises(ImageError, match=r"notes\.jpg"):
         read_rgb(tmp_path / "notes.jpg")
 
 
 def test_missing_picture_is_named(tmp_path):
-    with pytest.raises(ImageError, match="no such picture"):
+    with pytest.raises(ImageError, match="no such image"):
         read_rgb(tmp_path / "gone.jpg")

@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder with one method and one data set")
     folder = parser.parse_args().run
     faces = pd.read_parquet(folder / "faces.parquet")
-    answers = pd.read_parquet(folder / "predictions.parquet")
-    table = faces.merge(answers[["image_id", "status"]], on="image_id")
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    table = faces.merge(predictions[["image_id", "status"]], on="image_id")
     found = table["status"] == "ok"
     # Yaws beyond 90 degrees, which AFLW2000 has, belong to the last step.
     step = pd.cut(table["yaw_deg"].abs().clip(upper=EDGES_DEG[-1]), EDGES_DEG, include_lowest=True)

@@ -5,7 +5,7 @@
 The sample is drawn from the held-out split, lit by environments only, with yaw spread evenly
 over -90..90 degrees. ``--sheet`` writes a contact sheet: look at it before committing. A seed
 with a defect (eyes under hair, a burnt-out face) is replaced by another seed, never by picking
-pictures, so that nothing about a face's pose decides whether it is in.
+images, so that nothing about a face's pose decides whether it is in.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from hpbench.datasets.synthetic.job import LABELS_NAME, RenderSpec, render_dataset
-from hpbench.datasets.synthetic.pose_sampling import PoseRanges, Range
+from hpbench.rendering.job import LABELS_NAME, RenderSpec, render_dataset
+from hpbench.rendering.pose_sampling import PoseRanges, Range
 
 COUNT = 144
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def install(rendered: Path, table: pd.DataFrame, out: Path) -> None:
-    """Copy pictures and label table into the package, pictures in one flat folder."""
+    """Copy images and label table into the package, images in one flat folder."""
     images = out / "images"
     shutil.rmtree(images, ignore_errors=True)
     images.mkdir(parents=True)
@@ -70,11 +70,11 @@ def install(rendered: Path, table: pd.DataFrame, out: Path) -> None:
 
 
 def draw_sheet(sample: Path, path: Path, columns: int = 16) -> None:
-    """One picture of all pictures."""
+    """One image of all images."""
     table = pd.read_parquet(sample / LABELS_NAME)
-    pictures = [cv2.imread(str(sample / name)) for name in table["image"]]
-    pictures += [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    rows = [np.hstack(pictures[i : i + columns]) for i in range(0, len(pictures), columns)]
+    images = [cv2.imread(str(sample / name)) for name in table["image"]]
+    images += [np.zeros_like(images[0])] * (-len(images) % columns)
+    rows = [np.hstack(images[i : i + columns]) for i in range(0, len(images), columns)]
     cv2.imwrite(str(path), np.vstack(rows))
 
 

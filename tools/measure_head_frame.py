@@ -5,11 +5,11 @@
 Three ways, none of which sees AFLW2000:
 
 1. Landmark geometry. The 68 points of many MakeHuman heads, as a mean shape and as a shape
-   that may adapt, are fitted to the annotated points of real 300W-LP pictures. Only original
+   that may adapt, are fitted to the annotated points of real 300W-LP images. Only original
    photographs count: in its turned variants (``_1`` and up) ``pt2d`` is not turned along.
-2. Detected landmarks. dlib's points on those pictures and on near-frontal renders, with the
+2. Detected landmarks. dlib's points on those images and on near-frontal renders, with the
    same fit: what the detector and the fit get wrong, they get wrong on both.
-3. Networks. FSA-Net looks at the same two sets; what it answers differently about renders
+3. Networks. FSA-Net looks at the same two sets; what it predicts differently about renders
    than about photographs is what is left of the turn.
 
 2 and 3 use renders that ``head_frame.py`` has turned already and give what is left to turn.
@@ -28,12 +28,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from hpbench.datasets.synthetic.assets import AssetLibrary
-from hpbench.datasets.synthetic.geometry import VIEWER_FROM_CAMERA
-from hpbench.datasets.synthetic.head_frame import HEAD_FRAME_PITCH_DEG
-from hpbench.datasets.synthetic.identity import draw_expression, morph
-from hpbench.datasets.synthetic.landmarks import LANDMARK_VERTICES
-from hpbench.datasets.synthetic.scene import identity_for
+from hpbench.rendering.assets import AssetLibrary
+from hpbench.rendering.geometry import VIEWER_FROM_CAMERA
+from hpbench.rendering.head_frame import HEAD_FRAME_PITCH_DEG
+from hpbench.rendering.identity import draw_expression, morph
+from hpbench.rendering.landmarks import LANDMARK_VERTICES
+from hpbench.rendering.scene import identity_for
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
@@ -44,7 +44,7 @@ from hpbench.rotation import (
 Array = NDArray[np.float64]
 
 INNER = slice(17, 68)  # jaw points slide along the silhouette when a head turns
-LARGEST_ANGLE_DEG = 99.0
+MAX_ANGLE_DEG = 99.0
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
     faces = read_w300lp(arguments.w300lp)
     print(f"{len(faces)} faces; pitch yaw roll of the turn, spread over faces (degrees)")
     shapes = draw_shapes(AssetLibrary(arguments.assets), 300)
-    originals = [face for face in faces if face.picture.stem.endswith("_0")]
+    originals = [face for face in faces if face.image.stem.endswith("_0")]
     print(f"annotated points of {len(originals)} original photographs")
     for name, fit in fits(shapes).items():
         turns = np.stack([fit(face.points).T @ face.R_cam for face in originals])
@@ -70,12 +70,12 @@ def main() -> None:
 
 
 class RealFace:
-    """A 300W-LP picture: file, labelled rotation, annotated 68 points (x right, y down)."""
+    """A 300W-LP image: file, labelled rotation, annotated 68 points (x right, y down)."""
 
     def __init__(self, path: Path) -> None:
         content = loadmat(path)
         pitch, yaw, roll = np.degrees(content["Pose_Para"].ravel()[:3])
-        self.picture = path.with_suffix(".jpg")
+        self.image = path.with_suffix(".jpg")
         self.angles = np.array([yaw, pitch, roll])
         self.R_cam: Array = rotation_from_angles(self.angles)
         self.points: Array = content["pt2d"].T.astype(np.float64)
@@ -85,7 +85,7 @@ def read_w300lp(folder: Path) -> list[RealFace]:
     """All labelled faces below a folder within the usual 99 degrees."""
     files = sorted(p for p in folder.rglob("*.mat") if p.with_suffix(".jpg").is_file())
     faces = [RealFace(path) for path in files]
-    return [face for face in faces if np.abs(face.angles).max() <= LARGEST_ANGLE_DEG]
+    return [face for face in faces if np.abs(face.angles).max() <= MAX_ANGLE_DEG]
 
 
 def draw_shapes(library: AssetLibrary, count: int) -> Array:
@@ -132,7 +132,7 @@ def weak(model: Array, xy: Array) -> tuple[Array, float, Array]:
 
 
 def pnp(model: Array, xy: Array, focal: float) -> Array:
-    """Perspective pose of a 450-pixel picture: SQPNP, then refined."""
+    """Perspective pose of a 450-pixel image: SQPNP, then refined."""
     K = np.array([[focal, 0, 225.0], [0, focal, 225.0], [0, 0, 1]])
     _, rvec, tvec = cv2.solvePnP(model, xy, K, None, flags=cv2.SOLVEPNP_SQPNP)
     rvec, _ = cv2.solvePnPRefineLM(model, xy, K, None, rvec, tvec)
@@ -154,7 +154,7 @@ def adapt(mean: Array, modes: Array, xy: Array, part: slice, ridge: float = 0.5)
 
 
 def groups(renders: Path, faces: list[RealFace]) -> dict[str, tuple[list[Path], Array, Array]]:
-    """Pictures, boxes and labels of renders and photographs."""
+    """Images, boxes and labels of renders and photographs."""
     table = pd.read_parquet(renders / "labels.parquet")
     names = [f"r{i}{j}" for i in range(3) for j in range(3)]
     return {
@@ -164,7 +164,7 @@ def groups(renders: Path, faces: list[RealFace]) -> dict[str, tuple[list[Path], 
             table[names].to_numpy().reshape(-1, 3, 3),
         ),
         "photographs": (
-            [face.picture for face in faces],
+            [face.image for face in faces],
             np.stack([np.r_[face.points.min(0), face.points.max(0)] for face in faces]),
             np.stack([face.R_cam for face in faces]),
         ),
@@ -182,9 +182,9 @@ def compare_detected(shapes: Array, renders: Path, faces: list[RealFace]) -> Non
     detector = dlib.get_frontal_face_detector()
     mean = shapes.mean(axis=0)[INNER]
     print("mean shape fitted to dlib's inner 51 points, against labels")
-    for name, (paths, _, truth) in groups(renders, faces).items():
+    for name, (paths, _, ground_truth) in groups(renders, faces).items():
         turns = []
-        for path, R_cam in zip(paths, truth, strict=True):
+        for path, R_cam in zip(paths, ground_truth, strict=True):
             image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
             found = detector(image, 1)
             if len(found) != 1 or abs(angles_from_rotation(R_cam)[0]) > 30:
@@ -201,11 +201,11 @@ def compare_network(folder: Path, renders: Path, faces: list[RealFace]) -> None:
 
     sessions = [onnxruntime.InferenceSession(str(p)) for p in sorted(folder.glob("fsanet-*.onnx"))]
     print(f"FSA-Net against labels (renders already turned by {HEAD_FRAME_PITCH_DEG:g})")
-    for name, (paths, boxes, truth) in groups(renders, faces).items():
+    for name, (paths, boxes, ground_truth) in groups(renders, faces).items():
         crops = [fsanet_crop(path, box) for path, box in zip(paths, boxes, strict=True)]
-        answer = rotation_from_angles(np.mean([run(s, crops) for s in sessions], axis=0))
-        frontal = np.abs(angles_from_rotation(truth)[:, 0]) <= 30
-        turns = np.swapaxes(truth[frontal], 1, 2) @ answer[frontal]
+        prediction = rotation_from_angles(np.mean([run(s, crops) for s in sessions], axis=0))
+        frontal = np.abs(angles_from_rotation(ground_truth)[:, 0]) <= 30
+        turns = np.swapaxes(ground_truth[frontal], 1, 2) @ prediction[frontal]
         print(f"  {name:42s} {describe(turns)}")
 
 

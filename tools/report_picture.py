@@ -1,4 +1,4 @@
-"""Picture of the beginning of a report, for the README.
+"""Image of the beginning of a report, for the README.
 
     hpbench run --methods hopenet,pnp --out runs/readme
     python tools/report_picture.py runs/readme/report.md docs/images/report.png
@@ -27,22 +27,22 @@ li { margin: 2px 0; }
 
 def main() -> None:
     """Draw the first screens of a report: its summary, tables and first figures."""
-    report, picture = Path(sys.argv[1]), Path(sys.argv[2])
+    report, image = Path(sys.argv[1]), Path(sys.argv[2])
     text = report.read_text(encoding="utf-8")
     summary = text[: text.index("## How to read it")]
     results = text[text.index("### Accuracy") : text.index("### Where each method fails")]
     body = markdown.markdown(summary + results, extensions=["tables"])
     page = f"<meta charset='utf-8'><style>{STYLE}</style>{body}"
-    picture.parent.mkdir(parents=True, exist_ok=True)
+    image.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
-        source = report.with_name("readme-picture.html")
+        source = report.with_name("readme-image.html")
         source.write_text(page, encoding="utf-8")
         subprocess.run(
             [
                 "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                 "--disable-background-networking", "--no-first-run",
                 f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}",
-                f"--screenshot={picture.resolve()}", source.resolve().as_uri(),
+                f"--screenshot={image.resolve()}", source.resolve().as_uri(),
             ],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip

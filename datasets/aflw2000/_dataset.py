@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from hpbench.dataset import Dataset, DatasetCard, Record, each_usable
-from hpbench.datasets.aflw2000._mat import (
+from hpbench.dataset import Dataset, DatasetCard, Record, iter_scorable
+from hpbench.datasets.mat_3ddfa import (
     FittedOptions,
-    face_pictures,
+    face_images,
     record_of,
 )
 from hpbench.protocol import Protocol
@@ -83,7 +83,7 @@ class Aflw2000(Dataset):
             "as nearly all publications do.",
             "300W-LP labels come from the same sort of fit, so methods trained there share its "
             "bias.",
-            "Raw pt2d boxes contain the -1 of hidden points and often start at the picture's "
+            "Raw pt2d boxes contain the -1 of hidden points and often start at the image's "
             "edge; one and the same network scores 13 degrees on them and 5 on pt3d_68 boxes.",
         ),
     )
@@ -119,16 +119,16 @@ class Aflw2000(Dataset):
     def iter_records(self) -> Iterator[Record]:
         """Index of all faces, one by one; see :meth:`hpbench.dataset.Dataset.iter_records`."""
         folder = self._folder()
-        records = (self._record(picture) for picture in face_pictures(folder))
-        yield from each_usable(records, folder, "picture with a .mat file of the same name")
+        records = (self._record(image) for image in face_images(folder))
+        yield from iter_scorable(records, folder, "image with a .mat file of the same name")
 
     def _folder(self) -> Path:
         root = self.require_folder()
         inner = root / "AFLW2000"
         return inner if inner.is_dir() else root
 
-    def _record(self, picture: Path) -> Record:
-        record = record_of(picture.stem, picture, self.options)
+    def _record(self, image: Path) -> Record:
+        record = record_of(image.stem, image, self.options)
         if self.options.clean and record.excluded is None and record.image_id in _DOUBTFUL:
             reason = "label contradicts re-annotated landmarks by more than 20 deg"
             return replace(record, excluded=reason)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from hpbench.dataset import Dataset, DatasetCard, Label, Record, refuse_unusable
+from hpbench.dataset import Dataset, DatasetCard, Label, Record, require_scorable
 from hpbench.datasets.biwi._files import (
     ColourCamera,
     read_calibration,
@@ -34,7 +34,7 @@ class BiwiOptions(Options):
     calibrated: bool = Field(
         default=False,
         description="turn the labels from the depth camera's frame into that of the colour "
-        "camera, which took the pictures (about 1.2 degrees); the field does not",
+        "camera, which took the images (about 1.2 degrees); the field does not",
     )
     face_mm: float = Field(
         default=150.0,
@@ -77,7 +77,7 @@ class Biwi(Dataset):
         label_source="face template of each person tracked in the depth frames",
         notes=(
             "Labels are in the depth camera's frame, as all published figures take them; "
-            "calibrated=true turns them into the frame of the colour pictures.",
+            "calibrated=true turns them into the frame of the colour images.",
             "The archive has no face boxes. The default box is a square of 150 mm, about the "
             "breadth of a face and its height from brows to chin, around the projected head "
             "centre. Published figures use detectors instead, on differing sets of frames "
@@ -116,7 +116,9 @@ class Biwi(Dataset):
             if sequence not in cameras:
                 cameras[sequence] = _try_calibration(folder / sequence / "rgb.cal")
             records.append(self._record(folder, sequence, frame, cameras[sequence]))
-        return refuse_unusable(records, folder, "sequence folder 01, 02, ... with frame_*_pose.txt")
+        return require_scorable(
+            records, folder, "sequence folder 01, 02, ... with frame_*_pose.txt"
+        )
 
     def _folder(self) -> Path:
         root = self.require_folder()
@@ -127,19 +129,19 @@ class Biwi(Dataset):
         self, folder: Path, sequence: str, frame: str, colour: ColourCamera | DataError
     ) -> Record:
         image_id = f"{sequence}/{frame}"
-        picture = folder / sequence / f"{frame}{_PICTURE}"
+        image = folder / sequence / f"{frame}{_PICTURE}"
         try:
             if isinstance(colour, DataError):
                 raise colour
             R_cam, centre_mm = read_pose(folder / sequence / f"{frame}{_POSE}")
             box = colour.box_around(colour.from_depth(centre_mm), self.options.face_mm)
         except DataError as error:
-            return Record(image_id, picture, None, excluded=str(error), group=sequence)
+            return Record(image_id, image, None, excluded=str(error), group=sequence)
         if self.options.calibrated:
             R_cam = colour.R_rgb_depth @ R_cam
         return Record(
             image_id,
-            picture,
+            image,
             Label.from_rotation(R_cam),
             box_xyxy=box,
             group=sequence,
@@ -157,7 +159,7 @@ def _try_calibration(path: Path) -> ColourCamera | DataError:
 
 
 def _frames(folder: Path) -> list[tuple[str, str]]:
-    """Sequence and frame of every pose file and every picture, sorted."""
+    """Sequence and frame of every pose file and every image, sorted."""
     found: set[tuple[str, str]] = set()
     for sequence in folder.iterdir():
         if not (sequence.is_dir() and sequence.name.isdigit()):

@@ -39,7 +39,7 @@ class ColourCamera:
         return self.R_rgb_depth @ point_depth_mm + self.t_rgb_depth_mm
 
     def box_around(self, centre_rgb_mm: Array, side_mm: float) -> Array:
-        """Picture box x0, y0, x1, y1 of a square that faces the camera.
+        """Image box x0, y0, x1, y1 of a square that faces the camera.
 
         Lens distortion is left out: BIWI's calibrations give zero for all its coefficients.
 
@@ -75,7 +75,7 @@ def read_calibration(path: Path) -> ColourCamera:
     Raises
     ------
     DataError
-        With the file's name but not its folder: it is missing or damaged.
+        With the file's name but not its folder: it is missing or corrupted.
     """
     values = _numbers(path, least=25)
     if not np.isfinite(values).all():
@@ -101,7 +101,7 @@ def read_pose(path: Path) -> tuple[Array, Array]:
     Raises
     ------
     DataError
-        With the file's name but not its folder: it is missing or damaged.
+        With the file's name but not its folder: it is missing or corrupted.
     """
     values = _numbers(path, least=12)
     if not np.isfinite(values).all():

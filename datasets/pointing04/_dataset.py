@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpbench.dataset import Dataset, DatasetCard, Label, Record, refuse_unusable
+from hpbench.dataset import Dataset, DatasetCard, Label, Record, require_scorable
 from hpbench.errors import DataError
 from hpbench.method import Options
 from hpbench.protocol import Protocol
@@ -80,29 +80,29 @@ class Pointing04(Dataset):
     def records(self) -> Sequence[Record]:
         """Index of all photos, sorted by name; see :meth:`hpbench.dataset.Dataset.records`."""
         folder = self.require_folder()
-        pictures = {
+        images = {
             path.with_suffix(".jpg")
             for path in folder.glob("Person*/person*")
             if path.suffix in (".jpg", ".txt")
         }
-        records = [self._record(picture) for picture in sorted(pictures)]
-        return refuse_unusable(records, folder, "photo such as Person01/person01146+0+0.jpg")
+        records = [self._record(image) for image in sorted(images)]
+        return require_scorable(records, folder, "photo such as Person01/person01146+0+0.jpg")
 
-    def _record(self, picture: Path) -> Record:
-        named = _NAME.fullmatch(picture.stem)
+    def _record(self, image: Path) -> Record:
+        named = _NAME.fullmatch(image.stem)
         if named is None:
-            reason = f"{picture.name}: the name does not say tilt and pan"
-            return Record(picture.stem, picture, None, excluded=reason, group=picture.parent.name)
-        # +pan turns the nose to the left of the picture and +tilt lifts it: yaw and pitch.
+            reason = f"{image.name}: the name does not say tilt and pan"
+            return Record(image.stem, image, None, excluded=reason, group=image.parent.name)
+        # +pan turns the nose to the left of the image and +tilt lifts it: yaw and pitch.
         yaw_deg, pitch_deg = float(named["pan"]), float(named["tilt"])
         person = f"person{named['person']}"
         try:
-            box = _read_box(picture.with_suffix(".txt"))
+            box = _read_box(image.with_suffix(".txt"))
         except DataError as error:
-            return Record(picture.stem, picture, None, excluded=str(error), group=person)
+            return Record(image.stem, image, None, excluded=str(error), group=person)
         return Record(
-            picture.stem,
-            picture,
+            image.stem,
+            image,
             Label.from_angles(yaw_deg, pitch_deg, float("nan")),
             box_xyxy=_grown_to_ear(box, yaw_deg) if self.options.box == "to-ear" else box,
             group=person,
@@ -111,7 +111,7 @@ class Pointing04(Dataset):
 
 
 def _read_box(path: Path) -> Array:
-    """Face box x0, y0, x1, y1 from lines: picture, empty, ``Face``, centre x, y, width, height."""
+    """Face box x0, y0, x1, y1 from lines: image, empty, ``Face``, centre x, y, width, height."""
     try:
         lines = path.read_text(encoding="latin-1").split()
         centre_x, centre_y, width, height = (float(word) for word in lines[-4:])
@@ -133,7 +133,7 @@ def _grown_to_ear(box_xyxy: Array, yaw_deg: float) -> Array:
     """Box whose far side reaches the ear of a turned head.
 
     The annotated boxes run from the brows to the chin but end at the cheek. With the nose to
-    the left of the picture (+yaw) the ear is on the right.
+    the left of the image (+yaw) the ear is on the right.
     """
     x0, y0, x1, y1 = box_xyxy
     growth = _TO_EAR * (x1 - x0) * np.sin(np.radians(yaw_deg))

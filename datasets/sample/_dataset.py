@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from hpbench.dataset import Dataset, DatasetCard, Record
-from hpbench.datasets.synthetic._labels import RENDER_DOMAIN_NOTE, read_records
+from hpbench.datasets.rendered_labels import RENDER_DOMAIN_NOTE, read_records
 from hpbench.protocol import Protocol
 
 __all__ = ["Sample"]

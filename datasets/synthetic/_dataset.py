@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from hpbench.dataset import Dataset, DatasetCard, Record
-from hpbench.datasets.synthetic._labels import LABELS_NAME, RENDER_DOMAIN_NOTE, read_records
+from hpbench.datasets.rendered_labels import LABELS_NAME, RENDER_DOMAIN_NOTE, read_records
 from hpbench.protocol import Protocol
 
 __all__ = ["Synthetic"]

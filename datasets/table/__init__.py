@@ -1,4 +1,4 @@
-"""A user's own table of labelled pictures."""
+"""A user's own table of labelled images."""
 
 from hpbench.datasets.table._dataset import Table
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.dataset import Dataset, DatasetCard, Label, Record, refuse_unusable
+from hpbench.dataset import Dataset, DatasetCard, Label, Record, require_scorable
 from hpbench.datasets.table._rows import as_number, as_text, is_empty, read_rows
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
@@ -25,7 +25,7 @@ _KNOWN = (*_REQUIRED, "roll", *_BOX, "subject")
 
 
 class Table(Dataset):
-    """Pictures and labels listed in a CSV or Parquet file: ``--datasets table=labels.csv``.
+    """Images and labels listed in a CSV or Parquet file: ``--datasets table=labels.csv``.
 
     Columns: ``image`` (path, relative to the table's folder), ``yaw`` and ``pitch`` in degrees,
     perhaps ``roll`` (without it that axis is left out of the figures), ``x0,y0,x1,y1`` (tight
@@ -34,12 +34,12 @@ class Table(Dataset):
 
     Notes
     -----
-    A picture may stand in several rows with different boxes, one per face; the ids of the
-    further ones get ``#2``, ``#3``, ... The same picture with the same box twice is refused.
+    An image may stand in several rows with different boxes, one per face; the ids of the
+    further ones get ``#2``, ``#3``, ... The same image with the same box twice is refused.
     """
 
     name: ClassVar[str] = "table"
-    summary: ClassVar[str] = "your own pictures: a CSV or Parquet file with image,yaw,pitch,roll"
+    summary: ClassVar[str] = "your own images: a CSV or Parquet file with image,yaw,pitch,roll"
     root_is: ClassVar[Literal["DIR", "FILE"]] = "FILE"
     resample: ClassVar[Literal["image", "group"]] = "group"
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -49,7 +49,7 @@ class Table(Dataset):
         how_to_get="Write a CSV file with the columns image,yaw,pitch,roll[,x0,y0,x1,y1,subject]",
         domain="unknown",
         label_source="unknown",
-        notes=("Confidence intervals resample subjects; without a column 'subject', pictures.",),
+        notes=("Confidence intervals resample subjects; without a column 'subject', images.",),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
         Protocol(dataset="table", summary="all rows; the table's hash is part of the protocol"),
@@ -84,7 +84,7 @@ class Table(Dataset):
                     factors=factors[number - 1],
                 )
             )
-        return refuse_unusable(records, path, "row below the column names")
+        return require_scorable(records, path, "row below the column names")
 
     def _file(self) -> Path:
         if self.root is None:

@@ -27,7 +27,7 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     Raises
     ------
     DataError
-        If the file is damaged, or a CSV row has more or fewer cells than there are columns.
+        If the file is corrupted, or a CSV row has more or fewer cells than there are columns.
     """
     return _parquet(path) if path.suffix.lower() in _PARQUET_SUFFIXES else _csv(path)
 

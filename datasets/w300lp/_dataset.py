@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from hpbench.dataset import Dataset, DatasetCard, Record, each_usable
-from hpbench.datasets.aflw2000._mat import (
+from hpbench.dataset import Dataset, DatasetCard, Record, iter_scorable
+from hpbench.datasets.mat_3ddfa import (
     BoxRule,
     FittedOptions,
-    face_pictures,
+    face_images,
     record_of,
 )
 from hpbench.protocol import Protocol
@@ -20,7 +20,7 @@ from hpbench.protocol import Protocol
 __all__ = ["W300lp", "W300lpOptions"]
 
 _NOT_FACES = ("Code", "landmarks")
-"""Folders of the archive that hold no pictures."""
+"""Folders of the archive that hold no images."""
 
 
 class W300lpOptions(FittedOptions):
@@ -37,7 +37,7 @@ class W300lp(Dataset):
     """61,225 photos of 300-W, most turned to larger poses by rendering, and their mirror images.
 
     The folder holds ``AFW``, ``HELEN``, ``IBUG``, ``LFPW`` and their ``*_Flip`` twins (or some
-    of them), or is one of these; pictures and ``.mat`` files lie side by side.
+    of them), or is one of these; images and ``.mat`` files lie side by side.
     """
 
     name: ClassVar[str] = "w300lp"
@@ -81,15 +81,15 @@ class W300lp(Dataset):
         root = self.require_folder().resolve()
         folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
         records = (
-            self._record(picture)
+            self._record(image)
             for folder in folders
             if folder.name not in _NOT_FACES
-            for picture in face_pictures(folder)
+            for image in face_images(folder)
         )
-        yield from each_usable(records, root, "picture with a .mat file in AFW, HELEN, ...")
+        yield from iter_scorable(records, root, "image with a .mat file in AFW, HELEN, ...")
 
-    def _record(self, picture: Path) -> Record:
+    def _record(self, image: Path) -> Record:
         # AFW_134212_1_0 .. _17 are versions of the photo AFW_134212_1, turned by rendering.
-        photo = picture.stem.rpartition("_")[0] or picture.stem
-        image_id = f"{picture.parent.name}/{picture.stem}"
-        return record_of(image_id, picture, self.options, group=photo)
+        photo = image.stem.rpartition("_")[0] or image.stem
+        image_id = f"{image.parent.name}/{image.stem}"
+        return record_of(image_id, image, self.options, group=photo)

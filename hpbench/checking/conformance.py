@@ -31,12 +31,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.checking.mistakes import MIN_FACES, Diagnosis, diagnose
+from hpbench.checking.known_mistakes import MIN_FACES, Diagnosis, diagnose
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.face import Camera, Face, check_box
 from hpbench.images import read_rgb
-from hpbench.method import Method, MethodCard, NoAnswer, Pose
+from hpbench.method import Method, MethodCard, NoPrediction, Pose
 from hpbench.registry import load_method
 from hpbench.rotation import (
     angles_from_rotation,
@@ -59,21 +59,21 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
-Answer = Pose | NoAnswer
+Answer = Pose | NoPrediction
 
 SAME_DEG = 0.05
-"""Answers that differ by less are the same: batched networks round differently."""
+"""Predictions that differ by less are the same: batched networks round differently."""
 
 MIRROR_TOLERANCE_DEG = 10.0
-"""Median difference between a pose and the mirrored pose of the mirrored picture."""
+"""Median difference between a pose and the mirrored pose of the mirrored image."""
 
 TURN_DEG = 15.0
 TURN_TOLERANCE_DEG = 6.0
-"""How far pictures are turned, and by how much the median turn of the answers may differ."""
+"""How far images are turned, and by how much the median turn of the predictions may differ."""
 
 SATURATIONS = (1.0, 2.0, 4.0)
 """Colours are exaggerated so much before red and blue are exchanged: networks learn to bear
-odd colours, and on plain pictures an exchange may even help. How much shows it best differs."""
+odd colours, and on plain images an exchange may even help. How much shows it best differs."""
 
 MIN_COLOUR_GAIN = 0.10
 """By which share of the error an exchange of colours has to lower it to count."""
@@ -82,10 +82,10 @@ MAX_COLOUR_P = 1e-3
 """Of Wilcoxon's signed-rank test; a mean would be ruled by the few faces that fail outright."""
 
 UNRELATED_DEG = 75.0
-"""From this mean error on answers have nothing to do with the faces."""
+"""From this mean error on predictions have nothing to do with the faces."""
 
 COLLAPSED = 0.25
-"""Answers that spread by less than this share of what the true poses do are all but one pose."""
+"""Predictions that spread by less than this share of what the labels do are all but one pose."""
 
 MODERATE_DEG = (60.0, 45.0, 45.0)
 """Largest yaw, pitch and roll of the faces that are used: profile is where methods may fail."""
@@ -112,7 +112,7 @@ _MIRRORED_POINTS = (
     *(54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55),
     *(64, 63, 62, 61, 60, 67, 66, 65),
 )
-"""Which of the 68 iBUG points stands at each place in the mirrored picture."""
+"""Which of the 68 iBUG points stands at each place in the mirrored image."""
 
 
 class ConformanceError(HpbenchError):
@@ -150,18 +150,18 @@ class Colours:
 
     Attributes
     ----------
-    answered, answered_exchanged : int
-        Faces with an answer at every saturation.
+    predicted, predicted_swapped : int
+        Faces with a prediction at every saturation.
     error_deg, error_exchanged_deg : float
-        Mean geodesic error of those with both answers, over all saturations.
+        Mean geodesic error of those with both predictions, over all saturations.
     largest_change_deg : float
         Largest difference that the exchange makes.
     exchange_helps : bool
-        Whether errors are clearly smaller with the exchange, or answers far more.
+        Whether errors are clearly smaller with the exchange, or predictions far more.
     """
 
-    answered: int
-    answered_exchanged: int
+    predicted: int
+    predicted_swapped: int
     error_deg: float
     error_exchanged_deg: float
     largest_change_deg: float
@@ -178,13 +178,13 @@ class Probe:
         Makes an instance that is not loaded.
     faces : sequence of Face
         Moderate poses.
-    truth : ndarray, shape (n, 3, 3)
+    ground_truth : ndarray, shape (n, 3, 3)
         Their ``R_cam``.
     """
 
     make: Callable[[], Method]
     faces: Sequence[Face]
-    truth: Array
+    ground_truth: Array
 
     @classmethod
     def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = 48) -> Probe:
@@ -212,7 +212,7 @@ class Probe:
             and bool((np.abs(record.label.angles_deg) <= MODERATE_DEG).all())
         ]
         places = np.unique(np.linspace(0, len(usable) - 1, min(limit, len(usable))).astype(int))
-        faces, truth = [], []
+        faces, ground_truth = [], []
         for record in (usable[place] for place in places):
             assert record.label is not None and record.label.R_cam is not None
             assert record.box_xyxy is not None
@@ -224,13 +224,13 @@ class Probe:
             faces.append(
                 Face(record.image_id, image, record.box_xyxy, record.camera, record.landmarks_xy)
             )
-            truth.append(record.label.R_cam)
+            ground_truth.append(record.label.R_cam)
         if not faces:
             raise DataError(
                 f"data set '{dataset.name}' has no face to check a method on: one with yaw, pitch "
                 "and roll, an annotated box, and a moderate pose"
             )
-        return cls(make, faces, np.array(truth))
+        return cls(make, faces, np.array(ground_truth))
 
     @cached_property
     def method(self) -> Method:
@@ -245,27 +245,31 @@ class Probe:
         return self.method.card()
 
     @cached_property
-    def answers(self) -> list[Answer]:
-        """Answers to all faces in one batch."""
+    def predictions(self) -> list[Answer]:
+        """Predictions to all faces in one batch."""
         return self.method.predict(self.faces)
 
     @property
-    def sees_pictures(self) -> bool:
-        """Whether the card says that the method looks at the picture at all."""
+    def sees_images(self) -> bool:
+        """Whether the card says that the method looks at the image at all."""
         return self.card.colour_order != "none"
 
-    def answered(self) -> tuple[list[Face], Array, Array]:
-        """Faces with an answer, their answers, and the truth."""
-        places = [i for i, answer in enumerate(self.answers) if not isinstance(answer, NoAnswer)]
-        answers = [np.asarray(self.answers[place], dtype=np.float64) for place in places]
-        stacked = np.array(answers).reshape(-1, 3, 3)
-        return [self.faces[place] for place in places], stacked, self.truth[places]
+    def predicted(self) -> tuple[list[Face], Array, Array]:
+        """Faces with a prediction, their predictions, and the ground truth."""
+        places = [
+            i
+            for i, prediction in enumerate(self.predictions)
+            if not isinstance(prediction, NoPrediction)
+        ]
+        predictions = [np.asarray(self.predictions[place], dtype=np.float64) for place in places]
+        stacked = np.array(predictions).reshape(-1, 3, 3)
+        return [self.faces[place] for place in places], stacked, self.ground_truth[places]
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """What the answers look like beside the truth."""
-        _, answers, truth = self.answered()
-        return diagnose(answers, truth)
+        """What the predictions look like beside the ground truth."""
+        _, predictions, ground_truth = self.predicted()
+        return diagnose(predictions, ground_truth)
 
     @cached_property
     def colours(self) -> Colours:
@@ -289,7 +293,7 @@ def check_method(
     make : callable
         Makes an instance that is not loaded.
     dataset : Dataset
-        Where faces with truth come from; the embedded sample suffices.
+        Where faces with ground truth come from; the embedded sample suffices.
     limit : int
         Largest number of faces.
     checks : sequence of callable or None
@@ -371,54 +375,60 @@ def check_light_import(probe: Probe) -> None:
         )
 
 
-# ---- the form of answers -----------------------------------------------------------------------
+# ---- the form of predictions ------------------------------------------------------------------
 
 
 def check_rotations(probe: Probe) -> None:
-    """Every answer is a 3x3 rotation of real numbers (determinant 1), or NoAnswer."""
-    answers = probe.answers
-    if len(answers) != len(probe.faces):
-        raise ConformanceError(f"{len(answers)} answers to {len(probe.faces)} faces")
-    for face, answer in zip(probe.faces, answers, strict=True):
-        _require_valid(answer, f"face '{face.image_id}'")
-    if all(isinstance(answer, NoAnswer) for answer in answers):
-        reasons = {answer.reason for answer in answers if isinstance(answer, NoAnswer)}
-        raise ConformanceError(f"no answer to any of {len(answers)} faces: {min(reasons)}")
+    """Every prediction is a 3x3 rotation of real numbers (determinant 1), or NoPrediction."""
+    predictions = probe.predictions
+    if len(predictions) != len(probe.faces):
+        raise ConformanceError(f"{len(predictions)} predictions to {len(probe.faces)} faces")
+    for face, prediction in zip(probe.faces, predictions, strict=True):
+        _require_valid(prediction, f"face '{face.image_id}'")
+    if all(isinstance(prediction, NoPrediction) for prediction in predictions):
+        reasons = {
+            prediction.reason for prediction in predictions if isinstance(prediction, NoPrediction)
+        }
+        raise ConformanceError(f"no prediction to any of {len(predictions)} faces: {min(reasons)}")
 
 
-def _require_valid(answer: object, what: str) -> None:
-    """Raise unless an answer has the form that the contract asks for."""
-    if isinstance(answer, NoAnswer):
-        if not answer.reason:
-            raise ConformanceError(f"{what}: NoAnswer without a reason")
+def _require_valid(prediction: object, what: str) -> None:
+    """Raise unless a prediction has the form that the contract asks for."""
+    if isinstance(prediction, NoPrediction):
+        if not prediction.reason:
+            raise ConformanceError(f"{what}: NoPrediction without a reason")
         return
-    if not isinstance(answer, np.ndarray):
+    if not isinstance(prediction, np.ndarray):
         raise ConformanceError(
-            f"{what}: the answer is a {type(answer).__name__}, not a numpy array"
+            f"{what}: the prediction is a {type(prediction).__name__}, not a numpy array"
         )
-    if answer.shape != (3, 3):
-        raise ConformanceError(f"{what}: the answer has shape {answer.shape}, not (3, 3)")
-    if answer.dtype.kind != "f":
-        raise ConformanceError(f"{what}: the answer has dtype {answer.dtype}, not a floating one")
-    if not np.isfinite(answer).all():
-        raise ConformanceError(f"{what}: the answer holds NaN or infinity; return NoAnswer instead")
-    if not is_rotation(answer, tolerance=1e-3):
-        determinant = np.linalg.det(answer.astype(np.float64))
+    if prediction.shape != (3, 3):
+        raise ConformanceError(f"{what}: the prediction has shape {prediction.shape}, not (3, 3)")
+    if prediction.dtype.kind != "f":
         raise ConformanceError(
-            f"{what}: the answer is not a rotation (determinant {determinant:.3f}); "
+            f"{what}: the prediction has dtype {prediction.dtype}, not a floating one"
+        )
+    if not np.isfinite(prediction).all():
+        raise ConformanceError(
+            f"{what}: the prediction holds NaN or infinity; return NoPrediction instead"
+        )
+    if not is_rotation(prediction, tolerance=1e-3):
+        determinant = np.linalg.det(prediction.astype(np.float64))
+        raise ConformanceError(
+            f"{what}: the prediction is not a rotation (determinant {determinant:.3f}); "
             "hpbench.rotation.nearest_rotation makes one of it"
         )
 
 
 def check_empty_batch(probe: Probe) -> None:
-    """No faces give no answers."""
-    answers = probe.method.predict([])
-    if list(answers) != []:
-        raise ConformanceError(f"{len(answers)} answers to no faces")
+    """No faces give no predictions."""
+    predictions = probe.method.predict([])
+    if list(predictions) != []:
+        raise ConformanceError(f"{len(predictions)} predictions to no faces")
 
 
 def check_batch_size(probe: Probe) -> None:
-    """A face gets the same answer alone and in a batch."""
+    """A face gets the same prediction alone and in a batch."""
     faces = probe.faces[:8]
     alone = [probe.method.predict([face])[0] for face in faces]
     _require_same(faces, alone, probe.method.predict(faces), "alone and in a batch")
@@ -426,22 +436,24 @@ def check_batch_size(probe: Probe) -> None:
 
 def check_order(probe: Probe) -> None:
     """The order of faces in a batch does not matter."""
-    reversed_answers = probe.method.predict(probe.faces[::-1])[::-1]
-    _require_same(probe.faces, probe.answers, reversed_answers, "when the batch is reversed")
+    reversed_predictions = probe.method.predict(probe.faces[::-1])[::-1]
+    _require_same(
+        probe.faces, probe.predictions, reversed_predictions, "when the batch is reversed"
+    )
 
 
 def check_deterministic(probe: Probe) -> None:
-    """The same faces get the same answers again, also from a second instance."""
+    """The same faces get the same predictions again, also from a second instance."""
     again = probe.method.predict(probe.faces)
-    _require_same(probe.faces, probe.answers, again, "when asked twice")
+    _require_same(probe.faces, probe.predictions, again, "when asked twice")
     second = probe.make()
     second.load()
     faces = probe.faces[:8]
-    _require_same(faces, probe.answers[:8], second.predict(faces), "from a second instance")
+    _require_same(faces, probe.predictions[:8], second.predict(faces), "from a second instance")
 
 
 def check_input_unchanged(probe: Probe) -> None:
-    """Picture, box and landmarks are not written to."""
+    """Image, box and landmarks are not written to."""
     face = probe.faces[0]
     own = replace(
         face,
@@ -458,44 +470,44 @@ def check_input_unchanged(probe: Probe) -> None:
 
 def check_threads(probe: Probe) -> None:
     """`prepare` gives the same from several threads at once."""
-    if probe.method.workers != "threads":
-        raise NotApplicableError(f"its faces are prepared in {probe.method.workers}")
+    if probe.method.prepare_in != "threads":
+        raise NotApplicableError(f"its faces are prepared in {probe.method.prepare_in}")
     with ThreadPoolExecutor(4) as pool:
         prepared = list(pool.map(probe.method.prepare, probe.faces))
-    inputs = [value for value in prepared if not isinstance(value, NoAnswer)]
+    inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
     decoded = iter(probe.method.decode(probe.method.infer(inputs)) if inputs else ())
-    answers: list[Answer] = [
-        value if isinstance(value, NoAnswer) else next(decoded) for value in prepared
+    predictions: list[Answer] = [
+        value if isinstance(value, NoPrediction) else next(decoded) for value in prepared
     ]
-    _require_same(probe.faces, probe.answers, answers, "when prepared in threads")
+    _require_same(probe.faces, probe.predictions, predictions, "when prepared in threads")
 
 
 def check_pickle(probe: Probe) -> None:
-    """An instance that is not loaded pickles, and the copy answers the same."""
+    """An instance that is not loaded pickles, and the copy predictions the same."""
     from multiprocessing.reduction import ForkingPickler
 
     copy = ForkingPickler.loads(ForkingPickler.dumps(probe.make()))  # as a worker receives it
     copy.load()
     faces = probe.faces[:8]
-    _require_same(faces, probe.answers[:8], copy.predict(faces), "from an unpickled copy")
+    _require_same(faces, probe.predictions[:8], copy.predict(faces), "from an unpickled copy")
 
 
 def _require_same(
     faces: Sequence[Face], first: Sequence[Answer], second: Sequence[Answer], when: str
 ) -> None:
     if len(first) != len(second):
-        raise ConformanceError(f"{len(first)} and {len(second)} answers {when}")
+        raise ConformanceError(f"{len(first)} and {len(second)} predictions {when}")
     for face, a, b in zip(faces, first, second, strict=True):
-        if isinstance(a, NoAnswer) or isinstance(b, NoAnswer):
-            if isinstance(a, NoAnswer) != isinstance(b, NoAnswer):
+        if isinstance(a, NoPrediction) or isinstance(b, NoPrediction):
+            if isinstance(a, NoPrediction) != isinstance(b, NoPrediction):
                 raise ConformanceError(
-                    f"face '{face.image_id}' is answered once and once not {when}"
+                    f"face '{face.image_id}' is predicted once and once not {when}"
                 )
             continue
         difference = float(geodesic_deg(a, b))
         if not difference <= SAME_DEG:
             raise ConformanceError(
-                f"face '{face.image_id}' gets answers {difference:.2f} degrees apart {when}"
+                f"face '{face.image_id}' gets predictions {difference:.2f} degrees apart {when}"
             )
 
 
@@ -503,14 +515,14 @@ def _require_same(
 
 
 def check_tiny_and_huge_faces(probe: Probe) -> None:
-    """Faces of 12 and of 1500 pixels get an answer or NoAnswer."""
+    """Faces of 12 and of 1500 pixels get a prediction or NoPrediction."""
     for size_px in (12, 1500):
         face = _resized_face(probe.faces[0], size_px)
         _require_graceful(probe.method, face, f"a face of {size_px} pixels")
 
 
 def check_box_partly_outside(probe: Probe) -> None:
-    """A box that reaches outside the picture on any side gets an answer or NoAnswer."""
+    """A box that reaches outside the image on any side gets a prediction or NoPrediction."""
     face = probe.faces[0]
     x0, y0, x1, y1 = face.box_xyxy
     for side, cut in {
@@ -525,11 +537,11 @@ def check_box_partly_outside(probe: Probe) -> None:
         moved = [cut[1].start or 0, cut[0].start or 0]
         points = None if face.landmarks_xy is None else face.landmarks_xy - moved
         part = Face(face.image_id, image, face.box_xyxy - moved * 2, None, points)
-        _require_graceful(probe.method, part, f"a box cut by the {side} side of the picture")
+        _require_graceful(probe.method, part, f"a box cut by the {side} side of the image")
 
 
 def check_grey_and_16_bit_pictures(probe: Probe) -> None:
-    """Grey pictures of 8 and of 16 bits get the same answer."""
+    """Grey images of 8 and of 16 bits get the same prediction."""
     from PIL import Image
 
     face = probe.faces[0]
@@ -540,19 +552,19 @@ def check_grey_and_16_bit_pictures(probe: Probe) -> None:
         Image.fromarray(grey.astype(np.uint16) << 8).save(files[1])
         faces = [replace(face, image=read_rgb(file)) for file in files]
     for part, bits in zip(faces, (8, 16), strict=True):
-        _require_graceful(probe.method, part, f"a grey picture of {bits} bits")
+        _require_graceful(probe.method, part, f"a grey image of {bits} bits")
     first, second = (probe.method.predict([part]) for part in faces)
-    _require_same([face], first, second, "as grey picture of 8 and of 16 bits")
+    _require_same([face], first, second, "as grey image of 8 and of 16 bits")
 
 
 def check_unsolvable_faces(probe: Probe) -> None:
-    """A black picture, noise, and a box of one pixel get an answer or NoAnswer."""
+    """A black image, noise, and a box of one pixel get a prediction or NoPrediction."""
     face = probe.faces[0]
     noise = np.random.default_rng(0).integers(0, 256, face.image.shape, dtype=np.uint8)
     x, y = np.clip(face.box_xyxy[:2], 0, np.array(face.size_wh) - 2)
     for part, what in (
-        (replace(face, image=np.zeros_like(face.image)), "a black picture"),
-        (replace(face, image=noise), "a picture of noise"),
+        (replace(face, image=np.zeros_like(face.image)), "a black image"),
+        (replace(face, image=noise), "an image of noise"),
         (replace(face, box_xyxy=np.array([x, y, x + 1.0, y + 1.0])), "a box of one pixel"),
     ):
         _require_graceful(probe.method, part, what)
@@ -560,15 +572,15 @@ def check_unsolvable_faces(probe: Probe) -> None:
 
 def _require_graceful(method: Method, face: Face, what: str) -> None:
     try:
-        answers = method.predict([face])
+        predictions = method.predict([face])
     except Exception as error:
         line = (str(error) or "no message").splitlines()[0]
         raise ConformanceError(
-            f"{what} raises {type(error).__name__}: {line}; return NoAnswer with a reason"
+            f"{what} raises {type(error).__name__}: {line}; return NoPrediction with a reason"
         ) from error
-    if len(answers) != 1:
-        raise ConformanceError(f"{what}: {len(answers)} answers to one face")
-    _require_valid(answers[0], what)
+    if len(predictions) != 1:
+        raise ConformanceError(f"{what}: {len(predictions)} predictions to one face")
+    _require_valid(predictions[0], what)
 
 
 def _resized_face(face: Face, size_px: int) -> Face:
@@ -591,73 +603,82 @@ def _resized_face(face: Face, size_px: int) -> Face:
 
 
 def check_mirror(probe: Probe) -> None:
-    """The mirrored picture gets the mirrored pose (median within 10 degrees)."""
-    faces, answers = _comparable(probe)
-    mirrored, answered = _answers_to(probe, [mirrored_face(face) for face in faces])
-    difference = geodesic_deg(mirror_rotation(mirrored), answers[answered])
+    """The mirrored image gets the mirrored pose (median within 10 degrees)."""
+    faces, predictions = _comparable(probe)
+    mirrored, predicted = _predictions_for(probe, [mirrored_face(face) for face in faces])
+    difference = geodesic_deg(mirror_rotation(mirrored), predictions[predicted])
     median = _median(difference)
     if median > MIRROR_TOLERANCE_DEG:
-        signed = _wrapped_mean(angles_from_rotation(mirror_rotation(mirrored)), answers[answered])
+        signed = _wrapped_mean(
+            angles_from_rotation(mirror_rotation(mirrored)), predictions[predicted]
+        )
         raise ConformanceError(
-            f"the mirrored picture's pose is {median:.1f} degrees off (median) from the mirrored "
+            f"the mirrored image's pose is {median:.1f} degrees off (median) from the mirrored "
             f"pose; it should be (-yaw, pitch, -roll). {signed}"
         )
 
 
 def check_in_plane_rotation(probe: Probe) -> None:
-    """Turning the picture by 15 degrees turns the head by as much (median within 6 degrees)."""
-    faces, answers = _comparable(probe)
+    """Turning the image by 15 degrees turns the head by as much (median within 6 degrees)."""
+    faces, predictions = _comparable(probe)
     # towards upright, where every method is at home
-    turns_deg = np.where(angles_from_rotation(answers)[:, 2] > 0, -TURN_DEG, TURN_DEG)
+    turns_deg = np.where(angles_from_rotation(predictions)[:, 2] > 0, -TURN_DEG, TURN_DEG)
     turned_faces = [rotated_face(*pair) for pair in zip(faces, turns_deg, strict=True)]
-    turned, answered = _answers_to(probe, turned_faces)
-    D = turned @ np.swapaxes(answers[answered], 1, 2)
+    turned, predicted = _predictions_for(probe, turned_faces)
+    D = turned @ np.swapaxes(predictions[predicted], 1, 2)
     about_z = np.degrees(np.arctan2(D[:, 1, 0] - D[:, 0, 1], D[:, 0, 0] + D[:, 1, 1]))
-    median = _median(about_z * np.sign(turns_deg[answered]))
+    median = _median(about_z * np.sign(turns_deg[predicted]))
     if abs(median - TURN_DEG) > TURN_TOLERANCE_DEG:
         hint = "roll grows clockwise" if median < -TURN_TOLERANCE_DEG else "see crop and decode"
         raise ConformanceError(
-            f"a picture turned by {TURN_DEG:g} degrees turns the pose by {median:.1f} (median); "
+            f"an image turned by {TURN_DEG:g} degrees turns the pose by {median:.1f} (median); "
             f"{hint}"
         )
 
 
 def _comparable(probe: Probe) -> tuple[list[Face], Array]:
-    """The 24 answered faces nearest to frontal, for methods that look at them."""
-    if not probe.sees_pictures and all(face.landmarks_xy is None for face in probe.faces):
-        raise NotApplicableError("by its card the method does not look at the picture")
-    faces, answers, truth = probe.answered()
-    if not probe.sees_pictures and float(geodesic_deg(answers, answers[:1]).max()) <= SAME_DEG:
-        raise NotApplicableError("by its card the method does not look at the picture")
+    """The 24 predicted faces nearest to frontal, for methods that look at them."""
+    if not probe.sees_images and all(face.landmarks_xy is None for face in probe.faces):
+        raise NotApplicableError("by its card the method does not look at the image")
+    faces, predictions, ground_truth = probe.predicted()
+    if (
+        not probe.sees_images
+        and float(geodesic_deg(predictions, predictions[:1]).max()) <= SAME_DEG
+    ):
+        raise NotApplicableError("by its card the method does not look at the image")
     if len(faces) < 3:
-        raise NotApplicableError(f"three answered faces are needed, there are {len(faces)}")
-    nearest = np.argsort(geodesic_deg(truth, np.eye(3)), kind="stable")[:24]
-    return [faces[place] for place in nearest], answers[nearest]
+        raise NotApplicableError(f"three predicted faces are needed, there are {len(faces)}")
+    nearest = np.argsort(geodesic_deg(ground_truth, np.eye(3)), kind="stable")[:24]
+    return [faces[place] for place in nearest], predictions[nearest]
 
 
-def _answers_to(probe: Probe, faces: Sequence[Face]) -> tuple[Array, list[int]]:
-    """Answers to changed faces, shape (m, 3, 3), and the places of those answered."""
-    answers = probe.method.predict(faces)
-    places = [place for place, answer in enumerate(answers) if not isinstance(answer, NoAnswer)]
+def _predictions_for(probe: Probe, faces: Sequence[Face]) -> tuple[Array, list[int]]:
+    """Predictions to changed faces, shape (m, 3, 3), and the places of those predicted."""
+    predictions = probe.method.predict(faces)
+    places = [
+        place
+        for place, prediction in enumerate(predictions)
+        if not isinstance(prediction, NoPrediction)
+    ]
     if len(places) < max(len(faces) / 2, 3):
         raise NotApplicableError(
-            f"only {len(places)} of {len(faces)} changed pictures have an answer"
+            f"only {len(places)} of {len(faces)} changed images have a prediction"
         )
-    return np.array([np.asarray(answers[place], dtype=np.float64) for place in places]), places
+    return np.array([np.asarray(predictions[place], dtype=np.float64) for place in places]), places
 
 
 def _median(values: Array) -> float:
     return float(np.median(values))
 
 
-def _wrapped_mean(angles_deg: Array, answers: Array) -> str:
-    off = (angles_deg - angles_from_rotation(answers) + 180.0) % 360.0 - 180.0
+def _wrapped_mean(angles_deg: Array, predictions: Array) -> str:
+    off = (angles_deg - angles_from_rotation(predictions) + 180.0) % 360.0 - 180.0
     yaw, pitch, roll = np.median(off, axis=0)
     return f"Medians per angle: yaw {yaw:+.1f}, pitch {pitch:+.1f}, roll {roll:+.1f}"
 
 
 def mirrored_face(face: Face) -> Face:
-    """The face in the mirrored picture, with its box, landmarks and camera.
+    """The face in the mirrored image, with its box, landmarks and camera.
 
     Parameters
     ----------
@@ -684,7 +705,7 @@ def mirrored_face(face: Face) -> Face:
 
 
 def rotated_face(face: Face, clockwise_deg: float) -> Face:
-    """The face in the picture turned about the principal point, with box and landmarks.
+    """The face in the image turned about the principal point, with box and landmarks.
 
     Parameters
     ----------
@@ -735,21 +756,21 @@ def check_euler_order(probe: Probe) -> None:
 
 
 def check_angle_unit(probe: Probe) -> None:
-    """Degrees are degrees: answers lie neither all near one pose nor anywhere."""
+    """Degrees are degrees: predictions lie neither all near one pose nor anywhere."""
     _require_no_mistake(probe, "unit")
     diagnosis = _diagnosis(probe)
-    _, answers, truth = probe.answered()
-    spread, true_spread = _spread_deg(answers), _spread_deg(truth)
+    _, predictions, ground_truth = probe.predicted()
+    spread, true_spread = _spread_deg(predictions), _spread_deg(ground_truth)
     if diagnosis.mistake is None and spread < COLLAPSED * true_spread:
         raise ConformanceError(
-            f"all faces get nearly the same answer (they lie {spread:.1f} degrees around their "
+            f"all faces get nearly the same prediction (they lie {spread:.1f} degrees around their "
             f"mean, the faces {true_spread:.1f}): it looks like wrong scaling of the input (white, "
             "mean, std), or wrong weights"
         )
     unrelated = diagnosis.mistake is None and diagnosis.error_deg > UNRELATED_DEG
     if unrelated and not probe.colours.exchange_helps:
         raise ConformanceError(
-            f"the answers have nothing to do with the faces (mean error "
+            f"the predictions have nothing to do with the faces (mean error "
             f"{diagnosis.error_deg:.0f} degrees): it looks like degrees read as radians, or "
             "wrong weights"
         )
@@ -779,10 +800,10 @@ def _diagnosis(probe: Probe) -> Diagnosis:
 def check_colour_order(probe: Probe) -> None:
     """Red and blue are not exchanged; a card with colour order 'none' means no look at all."""
     colours = probe.colours
-    if not probe.sees_pictures:
+    if not probe.sees_images:
         if colours.largest_change_deg > SAME_DEG:
             raise ConformanceError(
-                "the card says colour_order='none', but the answers change with the colours"
+                "the card says colour_order='none', but the predictions change with the colours"
             )
         return
     if colours.exchange_helps:
@@ -800,36 +821,36 @@ def _colour_gain(colours: Colours) -> str:
             f"the mean error falls from {colours.error_deg:.1f} to "
             f"{colours.error_exchanged_deg:.1f} degrees"
         )
-    if colours.answered_exchanged != colours.answered:
+    if colours.predicted_swapped != colours.predicted:
         gains.append(
-            f"{colours.answered_exchanged} instead of {colours.answered} faces are answered"
+            f"{colours.predicted_swapped} instead of {colours.predicted} faces are predicted"
         )
     return " and ".join(gains)
 
 
 def _compare_colours(probe: Probe) -> Colours:
-    faces, _, truth = probe.answered()
-    if not faces:  # an exchange of colours may be the very reason why nothing is answered
-        faces, truth = list(probe.faces), probe.truth
-    as_it_is, exchanged = (_answers_in_colours(probe, faces, swap) for swap in (False, True))
-    answered, answered_exchanged = _always_answered(as_it_is), _always_answered(exchanged)
-    both = answered & answered_exchanged
+    faces, _, ground_truth = probe.predicted()
+    if not faces:  # an exchange of colours may be the very reason why nothing is predicted
+        faces, ground_truth = list(probe.faces), probe.ground_truth
+    as_it_is, exchanged = (_predictions_in_colours(probe, faces, swap) for swap in (False, True))
+    predicted, predicted_swapped = _always_predicted(as_it_is), _always_predicted(exchanged)
+    both = predicted & predicted_swapped
     first, second = _stacked(as_it_is, both), _stacked(exchanged, both)
-    error = geodesic_deg(first, truth[both]).mean(axis=0)
-    error_exchanged = geodesic_deg(second, truth[both]).mean(axis=0)
+    error = geodesic_deg(first, ground_truth[both]).mean(axis=0)
+    error_exchanged = geodesic_deg(second, ground_truth[both]).mean(axis=0)
     return Colours(
-        answered=int(answered.sum()),
-        answered_exchanged=int(answered_exchanged.sum()),
+        predicted=int(predicted.sum()),
+        predicted_swapped=int(predicted_swapped.sum()),
         error_deg=float(error.mean()) if both.any() else float("nan"),
         error_exchanged_deg=float(error_exchanged.mean()) if both.any() else float("nan"),
         largest_change_deg=float(geodesic_deg(first, second).max()) if both.any() else 0.0,
         exchange_helps=_exchange_helps(error, error_exchanged)
-        or answered.sum() < answered_exchanged.sum() / 2,
+        or predicted.sum() < predicted_swapped.sum() / 2,
     )
 
 
-def _answers_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list[list[Answer]]:
-    """Answers at each saturation, to all faces."""
+def _predictions_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list[list[Answer]]:
+    """Predictions at each saturation, to all faces."""
     return [
         list(
             probe.method.predict(
@@ -840,17 +861,17 @@ def _answers_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list
     ]
 
 
-def _always_answered(answers: Sequence[Sequence[Answer]]) -> npt.NDArray[np.bool_]:
-    """Which faces have an answer at every saturation."""
-    answered = [[not isinstance(one, NoAnswer) for one in row] for row in answers]
-    return np.asarray(np.logical_and.reduce(answered, axis=0), dtype=np.bool_)
+def _always_predicted(predictions: Sequence[Sequence[Answer]]) -> npt.NDArray[np.bool_]:
+    """Which faces have a prediction at every saturation."""
+    predicted = [[not isinstance(one, NoPrediction) for one in row] for row in predictions]
+    return np.asarray(np.logical_and.reduce(predicted, axis=0), dtype=np.bool_)
 
 
-def _stacked(answers: Sequence[Sequence[Answer]], which: npt.NDArray[np.bool_]) -> Array:
-    """Answers to some faces, shape (saturations, faces, 3, 3)."""
+def _stacked(predictions: Sequence[Sequence[Answer]], which: npt.NDArray[np.bool_]) -> Array:
+    """Predictions to some faces, shape (saturations, faces, 3, 3)."""
     places = np.flatnonzero(which).tolist()
-    rows = [[np.asarray(row[place], dtype=np.float64) for place in places] for row in answers]
-    return np.array(rows, dtype=np.float64).reshape(len(answers), len(places), 3, 3)
+    rows = [[np.asarray(row[place], dtype=np.float64) for place in places] for row in predictions]
+    return np.array(rows, dtype=np.float64).reshape(len(predictions), len(places), 3, 3)
 
 
 def _exchange_helps(error: Array, error_exchanged: Array) -> bool:
@@ -866,7 +887,7 @@ def _exchange_helps(error: Array, error_exchanged: Array) -> bool:
 def _vivid(
     image: npt.NDArray[np.uint8], saturation: float, exchange: bool
 ) -> npt.NDArray[np.uint8]:
-    """The picture in exaggerated colours, with red and blue exchanged if wanted."""
+    """The image in exaggerated colours, with red and blue exchanged if wanted."""
     grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     strong = grey[..., None] + saturation * (image - grey[..., None])
     pixels = np.clip(np.rint(strong), 0.0, 255.0).astype(np.uint8)

@@ -60,7 +60,7 @@ def _print_change(change: Change) -> None:
             typer.echo(f"  {_TITLES[metric]:<14}" + "".join(f"{one:>10}" for one in shown))
     for said in change.advantages:
         typer.echo(f"  {said}")
-    typer.echo(f"  over {change.faces} faces that both answered{_left_out(change)}")
+    typer.echo(f"  over {change.faces} faces that both predicted{_left_out(change)}")
     if math.isfinite(change.p_value):
         low, high = change.interval_95_deg
         verdict = "beyond chance" if change.p_value < 0.05 else "may be chance"

@@ -10,7 +10,7 @@ import typer
 from hpbench.cli.report import EmbedImages
 
 if TYPE_CHECKING:
-    from hpbench.reports.tables import Table
+    from hpbench.reports.tables.accuracy import Table
 
 __all__ = ["explain"]
 

@@ -15,7 +15,7 @@ import typer
 from hpbench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from hpbench.pseudolabels import PseudoLabel
+    from hpbench.labelling.pseudolabels import PseudoLabel
 
 __all__ = ["label"]
 
@@ -37,7 +37,9 @@ def label(
     ] = 4,
     max_spread: Annotated[
         float | None,
-        typer.Option(help="Leave out faces whose answers differ by more than this, in degrees."),
+        typer.Option(
+            help="Leave out faces whose predictions differ by more than this, in degrees."
+        ),
     ] = None,
     own_yaw: Annotated[
         float,
@@ -53,11 +55,11 @@ def label(
         typer.Option(help="Python file with further methods or data sets; repeatable."),
     ] = None,
 ) -> None:
-    """Label pictures with the mean answer of other methods, and its spread."""
+    """Label images with the mean prediction of other methods, and its spread."""
     from hpbench.cli.paths import data_roots
     from hpbench.cli.stopping import says_when_stopped
-    from hpbench.label_journal import Journal
-    from hpbench.pseudolabels import label_faces, labels_key
+    from hpbench.labelling.journal import Journal
+    from hpbench.labelling.pseudolabels import label_faces, labels_key
     from hpbench.registry import load_method, make_dataset, make_method
     from hpbench.spec import parse_spec, parse_specs
 
@@ -108,7 +110,7 @@ def _write(labels: Sequence[PseudoLabel], own_yaw: float, out: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from hpbench.pseudolabels import BLEND_FROM_DEG, blend_own_yaw
+    from hpbench.labelling.pseudolabels import BLEND_FROM_DEG, blend_own_yaw
     from hpbench.rotation import angles_from_rotation
 
     folder = out.resolve().parent
@@ -139,6 +141,6 @@ def _write(labels: Sequence[PseudoLabel], own_yaw: float, out: Path) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(
-            f"{out}: cannot be written ({error.strerror}); the answers are kept, the same command "
-            "goes on from them"
+            f"{out}: cannot be written ({error.strerror}); the predictions are kept, the same "
+            "command goes on from them"
         ) from error

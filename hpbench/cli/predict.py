@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict"]
 
-MOST_PATHS = 10
+MAX_PATHS = 10
 """Of more files only the folder is printed."""
 
 
@@ -23,7 +23,7 @@ def predict(
     source: Annotated[
         str,
         typer.Argument(
-            help="Picture, folder of pictures, video, or camera: 0, camera:0 or /dev/video0.",
+            help="Image, folder of images, video, or camera: 0, camera:0 or /dev/video0.",
             metavar="IMAGE|FOLDER|VIDEO|CAMERA",
             show_default=False,
         ),
@@ -46,7 +46,7 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for drawings and table; or one file: .csv, .json, a picture, .mp4. "
+            help="Folder for drawings and table; or one file: .csv, .json, an image, .mp4. "
             "Default: a new folder below runs/."
         ),
     ] = None,
@@ -61,7 +61,7 @@ def predict(
         float, typer.Option(help="Time constant of --smooth.", min=0.001)
     ] = 0.15,
     limit: Annotated[
-        int | None, typer.Option(help="Only the first N pictures or frames.", min=1)
+        int | None, typer.Option(help="Only the first N images or frames.", min=1)
     ] = None,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1, or auto: cuda where there is one.")
@@ -70,7 +70,7 @@ def predict(
         list[Path] | None, typer.Option(help="Python file with further methods; repeatable.")
     ] = None,
 ) -> None:
-    """Show the head poses in pictures, a video or a camera: drawn, and as a table.
+    """Show the head poses in images, a video or a camera: drawn, and as a table.
 
     Finds the faces and asks the same methods that 'hpbench run' compares.
     """
@@ -94,7 +94,7 @@ def predict(
     if opened.total == 1:
         _print_angles(summary)
     for writer in session.writers:
-        many = len(writer.written) > MOST_PATHS
+        many = len(writer.written) > MAX_PATHS
         for path in [Path(commonpath(writer.written))] if many else writer.written:
             typer.echo(str(path))
     summary.require_faces(opened.name, boxes)
@@ -111,7 +111,7 @@ def _fresh_folder() -> Path:
 
 
 def _word(source: Source) -> str:
-    return "picture" if source.fps is None else "frame"
+    return "image" if source.fps is None else "frame"
 
 
 def _with_bar(source: Source, limit: int | None) -> Iterable[Frame]:
@@ -135,16 +135,16 @@ def _with_bar(source: Source, limit: int | None) -> Iterable[Frame]:
 
 
 def _print_angles(summary: Summary) -> None:
-    """Every face of a single picture, with what the angles mean."""
-    from hpbench.method import NoAnswer
+    """Every face of a single image, with what the angles mean."""
+    from hpbench.method import NoPrediction
     from hpbench.predicting.predict import angles_in_words, short_names
 
     faces = summary.last.faces if summary.last is not None else ()
     for number, face in enumerate(faces, start=1):
-        shown = short_names(list(face.answers))
-        for name, answer in zip(shown, face.answers.values(), strict=True):
-            if isinstance(answer, NoAnswer):
-                words = f"no answer: {answer.reason}"
+        shown = short_names(list(face.predictions))
+        for name, prediction in zip(shown, face.predictions.values(), strict=True):
+            if isinstance(prediction, NoPrediction):
+                words = f"no prediction: {prediction.reason}"
             else:
-                words = angles_in_words(answer)
+                words = angles_in_words(prediction)
             typer.echo(f"face {number}, {name}: {words}")

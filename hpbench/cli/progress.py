@@ -24,7 +24,7 @@ __all__ = ["Bars", "print_results", "print_reused"]
 
 
 class Bars:
-    """One bar per method and data set (:class:`hpbench.running.evaluate.Progress`)."""
+    """One bar per method and data set (:class:`hpbench.running.local_engine.Progress`)."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -61,30 +61,30 @@ class Bars:
 def print_results(folder: Path) -> None:
     """Print the table of ``results.json``, one per data set and protocol.
 
-    Damaged copies of a data set (``--corrupt``) share one table, a row per level.
+    Corrupted copies of a data set (``--corrupt``) share one table, a row per level.
     """
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    damaged = {key for key, about in run["datasets"].items() if about.get("corruption")}
+    corrupted = {key for key, about in run["datasets"].items() if about.get("corruption")}
     # a log file is wider than the 80 columns that rich assumes of it
     console = Console(width=None if sys.stdout.isatty() else 120)
     cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in results:
-        if row["dataset"] not in damaged:
+        if row["dataset"] not in corrupted:
             key = (row["dataset"], row["protocol"]["name"], row["protocol"]["hash"])
             cells.setdefault(key, []).append(row)
     for (dataset, protocol, digest), rows in cells.items():
         console.print(_result_table(f"{dataset}, protocol {protocol} ({digest})", rows))
-    rows = [row for row in results if row["dataset"] in damaged]
+    rows = [row for row in results if row["dataset"] in corrupted]
     if rows:
         console.print(_damage_table(rows))
 
 
 def _damage_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Damaged pictures or boxes", title_justify="left")
+    table = Table(title="Corrupted images or boxes", title_justify="left")
     table.add_column("data set and damage", overflow="fold")
     table.add_column("method", overflow="fold")
-    for heading in ("MAE deg", "scored", "no answer"):
+    for heading in ("MAE deg", "scored", "no prediction"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
@@ -98,21 +98,21 @@ def _damage_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def print_reused(folder: Path) -> None:
-    """Say which answers and times are those of an earlier run."""
+    """Say which predictions and times are those of an earlier run."""
     reused = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("reused", {})
     console = Console(highlight=False)
-    for dataset, methods in reused.get("answers", {}).items():
-        console.print(escape(f"Stored answers on {dataset}: {', '.join(sorted(methods))}."))
+    for dataset, methods in reused.get("predictions", {}).items():
+        console.print(escape(f"Stored predictions on {dataset}: {', '.join(sorted(methods))}."))
     if reused.get("timing"):
         console.print(f"Stored times of {reused['timing']}.")
-    if reused.get("answers"):
+    if reused.get("predictions"):
         console.print("Nothing has changed since; --fresh computes them again.")
 
 
 def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=escape(title), title_justify="left")
     table.add_column("method", overflow="fold")
-    columns = ("yaw", "pitch", "roll", "MAE deg", "geodesic", "scored", "no answer", "ms/face")
+    columns = ("yaw", "pitch", "roll", "MAE deg", "geodesic", "scored", "no prediction", "ms/face")
     for heading in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:

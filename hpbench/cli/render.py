@@ -12,9 +12,9 @@ __all__ = ["render"]
 
 def render(
     out: Annotated[Path, typer.Argument(help="Folder to write; an unfinished run goes on.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of pictures.")] = 2000,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 2000,
     seed: Annotated[int, typer.Option(help="Root of all randomness.", min=0)] = 7,
-    size: Annotated[int, typer.Option(help="Picture width and height in pixels.")] = 256,
+    size: Annotated[int, typer.Option(help="Image width and height in pixels.")] = 256,
     yaw: Annotated[str, typer.Option(help="Range LOW:HIGH in degrees.")] = "-90:90",
     pitch: Annotated[str, typer.Option(help="Range LOW:HIGH in degrees.")] = "-60:60",
     roll: Annotated[str, typer.Option(help="Range LOW:HIGH in degrees.")] = "-45:45",
@@ -41,7 +41,7 @@ def render(
         ),
     ] = "train",
     per_identity: Annotated[
-        int, typer.Option(help="Consecutive pictures of the same person.", min=1)
+        int, typer.Option(help="Consecutive images of the same person.", min=1)
     ] = 6,
 ) -> None:
     """Render heads with exact poses into a folder that 'hpbench run' reads.
@@ -57,11 +57,11 @@ def render(
     )
 
     from hpbench.cli.stopping import says_when_stopped
-    from hpbench.datasets.synthetic.assets import AssetLibrary, find_assets
-    from hpbench.datasets.synthetic.identity import available
-    from hpbench.datasets.synthetic.job import RenderSpec, render_dataset
-    from hpbench.datasets.synthetic.pose_sampling import PoseRanges, parse_range
-    from hpbench.datasets.synthetic.sweep import parse_sweep
+    from hpbench.rendering.assets import AssetLibrary, find_assets
+    from hpbench.rendering.identity import available
+    from hpbench.rendering.job import RenderSpec, render_dataset
+    from hpbench.rendering.pose_sampling import PoseRanges, parse_range
+    from hpbench.rendering.sweep import parse_sweep
 
     ranges = PoseRanges(
         parse_range(yaw, "--yaw", 90.0),
@@ -98,4 +98,4 @@ def render(
             workers,
             on_progress=lambda count: progress.advance(task, count),
         )
-    typer.echo(f"{spec.total} pictures and {table}")
+    typer.echo(f"{spec.total} images and {table}")

@@ -13,7 +13,7 @@ EmbedImages = Annotated[
     bool,
     typer.Option(
         "--embed-images",
-        help="Put small pictures of the faces into report.html; mind the data set's terms.",
+        help="Put small images of the faces into report.html; mind the data set's terms.",
     ),
 ]
 """The option of every command that writes a report from a run folder."""

@@ -71,7 +71,7 @@ def run(
         ),
     ] = "quick",
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Compute everything; reuse no stored answers.")
+        bool, typer.Option("--fresh", help="Compute everything; reuse no stored predictions.")
     ] = False,
     engine: Annotated[
         Literal["local", "ray"],
@@ -87,8 +87,8 @@ def run(
     corrupt: Annotated[
         list[str] | None,
         typer.Option(
-            help="Run everything damaged, too: downsample=5,10,15, blur=1,2,4, noise, jpeg, dark, "
-            "occlude, box-jitter, box-scale; repeatable. Units: docs/robustness.md.",
+            help="Also evaluate under corruption: downsample=5,10,15, blur=1,2,4, noise, jpeg, "
+            "dark, occlude, box-jitter, box-scale; repeatable. Units: docs/robustness.md.",
             metavar="NAME=LEVEL,...",
         ),
     ] = None,
@@ -100,7 +100,7 @@ def run(
         bool,
         typer.Option(
             "--embed-images",
-            help="Put small pictures of the faces into report.html; mind the data set's terms. "
+            help="Put small images of the faces into report.html; mind the data set's terms. "
             "The embedded sample's are always in.",
         ),
     ] = False,

@@ -11,8 +11,8 @@ import typer
 from hpbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpbench.methods.hopenet.samples import OutOfRange, Source
-    from hpbench.methods.hopenet.settings import TrainSettings
+    from hpbench.methods.hopenet.training.samples import OutOfRange, Source
+    from hpbench.methods.hopenet.training.settings import TrainSettings
 
 __all__ = ["parse_source", "train"]
 
@@ -91,7 +91,7 @@ def train(
         str,
         typer.Option(
             help="Data sets for the card, comma-separated, where a table holds another one's "
-            "pictures; default: the names in --data."
+            "images; default: the names in --data."
         ),
     ] = "",
     plugin: Annotated[
@@ -130,7 +130,7 @@ def parse_source(text: str) -> tuple[str, str, float]:
     spec : str
         Data set with options.
     folder : str
-        Empty for a data set that brings its own pictures.
+        Empty for a data set that brings its own images.
     share : float
         1 where none is given.
 
@@ -178,7 +178,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, str]:
 def _settings(**given: Any) -> TrainSettings:
     from pydantic import ValidationError
 
-    from hpbench.methods.hopenet.settings import TrainSettings
+    from hpbench.methods.hopenet.training.settings import TrainSettings
 
     try:
         return TrainSettings(**given)
@@ -202,10 +202,10 @@ def _train(
     from pydantic import ValidationError
 
     from hpbench.cli.stopping import says_when_stopped
-    from hpbench.methods.hopenet.augment import Augmentation
     from hpbench.methods.hopenet.card import WeightsCard
-    from hpbench.methods.hopenet.training import CHECKPOINT
-    from hpbench.methods.hopenet.training import train as run_training
+    from hpbench.methods.hopenet.training.augment import Augmentation
+    from hpbench.methods.hopenet.training.loop import CHECKPOINT
+    from hpbench.methods.hopenet.training.loop import train as run_training
     from hpbench.spec import suggest
 
     for key in augment:
@@ -239,7 +239,7 @@ def _train(
 def _domains(
     sources: Sequence[Source], names: Sequence[str], plugins: Sequence[Path]
 ) -> tuple[str, ...]:
-    """Photos or renders: what the data sets are, and those whose pictures a table holds."""
+    """Photos or renders: what the data sets are, and those whose images a table holds."""
     from hpbench.registry import DATASETS
 
     known = DATASETS.plugins(plugins)
@@ -254,7 +254,7 @@ def _source(
     out_of_range: OutOfRange,
     plugins: Sequence[Path],
 ) -> Source:
-    from hpbench.methods.hopenet.samples import gather
+    from hpbench.methods.hopenet.training.samples import gather
     from hpbench.registry import make_dataset
 
     spec, folder, share = item

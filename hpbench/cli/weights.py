@@ -58,7 +58,7 @@ def _pin(info: WeightsInfo) -> str:
 @weights.command("fetch")
 def fetch(name: Name, plugin: Plugins = None) -> None:
     """Fetch weights into the user's cache and verify them."""
-    from hpbench.weights_store import fetch_weights, find_named
+    from hpbench.weights.store import fetch_weights, find_named
 
     for _, info in find_named(name, _known(plugin)):
         if info.path is None and info.url:
@@ -74,7 +74,7 @@ def add(
 ) -> None:
     """Put a file into the user's cache, after verifying it where a hash is known."""
     from hpbench.errors import UsageError
-    from hpbench.weights_store import add_weights, find_named
+    from hpbench.weights.store import add_weights, find_named
 
     found = find_named(name, _known(plugin))
     if len(found) > 1:
@@ -87,7 +87,7 @@ def add(
 def verify(plugin: Plugins = None) -> None:
     """Compare all weights on this machine with their hashes."""
     from hpbench.errors import WeightsError
-    from hpbench.weights_store import check_weights
+    from hpbench.weights.store import check_weights
 
     words = {
         "verified": "ok, the published hash",
@@ -111,7 +111,7 @@ def verify(plugin: Plugins = None) -> None:
 
 def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
     """Named weights of all methods and detectors; a broken plugin is named and passed over."""
-    from hpbench.detectors import DETECTORS
+    from hpbench.detectors.base import DETECTORS
     from hpbench.errors import HpbenchError, plugin_errors
     from hpbench.registry import METHODS
 

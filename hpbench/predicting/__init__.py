@@ -1,1 +1,1 @@
-"""Poses of all faces in pictures and videos, outside of a benchmark."""
+"""Poses of all faces in images and videos, outside of a benchmark."""

@@ -1,8 +1,8 @@
-"""Head poses of all faces in pictures and videos, by the very methods that are benchmarked.
+"""Head poses of all faces in images and videos, by the very methods that are benchmarked.
 
-The pieces, each usable alone: :func:`predict_faces` finds the faces of one picture and asks the
+The pieces, each usable alone: :func:`predict_faces` finds the faces of one image and asks the
 methods, :func:`predict_frames` does so frame by frame and follows faces through a video,
-:func:`draw_prediction` shows the answers, :func:`prediction_rows` puts them into table rows, and
+:func:`draw_result` shows the predictions, :func:`result_rows` puts them into table rows, and
 :func:`predict_source` hands everything to the writers of
 :mod:`hpbench.predicting.prediction_files`.
 """
@@ -19,37 +19,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench import drawing
-from hpbench.detectors import Detector
+from hpbench.detectors.base import Detector
 from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Face
-from hpbench.method import Method, NoAnswer, Pose
+from hpbench.geometry import pose_drawing as drawing
+from hpbench.method import Method, NoPrediction, Pose
 from hpbench.predicting.sources import Frame
 from hpbench.predicting.tracking import RotationSmoother, Tracker
 from hpbench.rotation import ANGLES, angles_from_rotation
-from hpbench.running.evaluate import checked_answer
-from hpbench.running.runfolder import rotation_cells
-from hpbench.running.workers import solve_face
+from hpbench.running.local_engine import checked_prediction
+from hpbench.running.worker_processes import solve_face
 from hpbench.spec import parse_spec
+from hpbench.storage.run_folder import rotation_cells
 
 if TYPE_CHECKING:
     from hpbench.predicting.prediction_files import PredictionWriter
 
 __all__ = [
     "FoundFace",
-    "Prediction",
+    "FrameResult",
     "Summary",
     "angles_in_words",
-    "draw_prediction",
+    "draw_result",
     "predict_faces",
     "predict_frames",
     "predict_source",
-    "prediction_rows",
+    "result_rows",
     "short_names",
 ]
 
 Array = npt.NDArray[np.float64]
-Picture = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 MAX_VIDEO_WIDTH_PX = 3840
 """Panels of a video are reduced to fit side by side into this; MPEG-4 ends at 8191."""
@@ -57,7 +57,7 @@ MAX_VIDEO_WIDTH_PX = 3840
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """One face that a detector found, with the answers of all methods.
+    """One face that a detector found, with the predictions of all methods.
 
     Attributes
     ----------
@@ -65,8 +65,8 @@ class FoundFace:
         Pixels.
     score : float
         The detector's own; higher is surer.
-    answers : mapping of str to Pose or NoAnswer
-        By method. Always what the method said about this picture alone.
+    predictions : mapping of str to Pose or NoPrediction
+        By method. Always what the method said about this image alone.
     track : int or None
         Number that stays with a face through a video.
     smoothed : mapping of str to Pose
@@ -75,17 +75,17 @@ class FoundFace:
 
     box_xyxy: Array
     score: float
-    answers: Mapping[str, Pose | NoAnswer]
+    predictions: Mapping[str, Pose | NoPrediction]
     track: int | None = None
     smoothed: Mapping[str, Pose] = field(default_factory=dict)
 
-    def shown(self, method: str) -> Pose | NoAnswer:
-        """The smoothed rotation where there is one, else the answer."""
-        return self.smoothed.get(method, self.answers[method])
+    def shown(self, method: str) -> Pose | NoPrediction:
+        """The smoothed rotation where there is one, else the prediction."""
+        return self.smoothed.get(method, self.predictions[method])
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class FrameResult:
     """One frame with its faces, the surest first."""
 
     frame: Frame
@@ -93,18 +93,18 @@ class Prediction:
 
 
 def predict_faces(
-    image_rgb: Picture,
+    image_rgb: Pixels,
     methods: Mapping[str, Method],
     detector: Detector,
-    image_id: str = "picture",
+    image_id: str = "image",
 ) -> list[FoundFace]:
-    """Find the faces in a picture and let methods tell their poses.
+    """Find the faces in an image and let methods tell their poses.
 
     Parameters
     ----------
     image_rgb : ndarray, shape (height, width, 3), uint8
     methods : mapping of str to Method
-        Loaded, by the name to give the answers.
+        Loaded, by the name to give the predictions.
     detector : Detector
         Loaded.
     image_id : str
@@ -118,7 +118,7 @@ def predict_faces(
     Raises
     ------
     HpbenchError
-        As a method raises it. Any other exception of a method is a :class:`NoAnswer` for the
+        As a method raises it. Any other exception of a method is a :class:`NoPrediction` for the
         faces that cause it.
 
     Examples
@@ -131,13 +131,13 @@ def predict_faces(
             method.load()
         detector.load()
         for face in predict_faces(read_rgb(Path("face.jpg")), methods, detector):
-            print(face.box_xyxy, angles_from_rotation(face.answers["pnp"]))
+            print(face.box_xyxy, angles_from_rotation(face.predictions["pnp"]))
     """
     boxes, scores = detector.detect(image_rgb)
     faces = [Face(image_id, image_rgb, box) for box in boxes]
-    answers = {name: _answer(method, faces) for name, method in methods.items()}
+    predictions = {name: _predict(method, faces) for name, method in methods.items()}
     return [
-        FoundFace(box, float(score), {name: answers[name][place] for name in methods})
+        FoundFace(box, float(score), {name: predictions[name][place] for name in methods})
         for place, (box, score) in enumerate(zip(boxes, scores, strict=True))
     ]
 
@@ -147,7 +147,7 @@ def predict_frames(
     methods: Mapping[str, Method],
     detector: Detector,
     smoothing_s: float | None = None,
-) -> Iterator[Prediction]:
+) -> Iterator[FrameResult]:
     """Predict on frames one after the other; faces of a video keep their numbers.
 
     Parameters
@@ -160,12 +160,12 @@ def predict_frames(
         Loaded.
     smoothing_s : float or None
         Time constant of :class:`hpbench.predicting.tracking.RotationSmoother`; None: no smoothing.
-        Pictures that do not follow each other are never smoothed.
+        Images that do not follow each other are never smoothed.
 
     Yields
     ------
-    Prediction
-        One per frame; without faces where the picture cannot be read.
+    FrameResult
+        One per frame; without faces where the image cannot be read.
     """
     tracker = Tracker()
     smoother = None if smoothing_s is None else RotationSmoother(smoothing_s)
@@ -175,7 +175,7 @@ def predict_frames(
             faces = predict_faces(frame.image, methods, detector, frame.name)
         if frame.time_s is not None:
             faces = _follow(faces, frame.time_s, tracker, smoother)
-        yield Prediction(frame, faces)
+        yield FrameResult(frame, faces)
 
 
 def predict_source(
@@ -210,24 +210,24 @@ def predict_source(
         for writer in writers:
             stack.enter_context(writer)
         try:
-            for prediction in predict_frames(frames, methods, detector, smoothing_s):
+            for result in predict_frames(frames, methods, detector, smoothing_s):
                 for writer in writers:
-                    writer.write(prediction)
-                summary.add(prediction)
+                    writer.write(result)
+                summary.add(result)
         except KeyboardInterrupt:
             summary.stopped = True
     return summary
 
 
-def _answer(method: Method, faces: Sequence[Face]) -> list[Pose | NoAnswer]:
-    """Answers to all faces; one that a method chokes on does not take the others along."""
+def _predict(method: Method, faces: Sequence[Face]) -> list[Pose | NoPrediction]:
+    """Predictions to all faces; one that a method chokes on does not take the others along."""
     try:
-        answers = method.predict(faces)
+        predictions = method.predict(faces)
     except HpbenchError:
         raise
     except Exception:
-        answers = [solve_face(method, face).answer for face in faces]
-    return [checked_answer(answer) for answer in answers]
+        predictions = [solve_face(method, face).prediction for face in faces]
+    return [checked_prediction(prediction) for prediction in predictions]
 
 
 def _follow(
@@ -239,60 +239,60 @@ def _follow(
         smoothed = {}
         if smoother is not None:
             smoothed = {
-                name: smoother.update((track, name), answer, time_s)
-                for name, answer in face.answers.items()
-                if not isinstance(answer, NoAnswer)
+                name: smoother.update((track, name), prediction, time_s)
+                for name, prediction in face.predictions.items()
+                if not isinstance(prediction, NoPrediction)
             }
-        followed.append(FoundFace(face.box_xyxy, face.score, face.answers, track, smoothed))
+        followed.append(FoundFace(face.box_xyxy, face.score, face.predictions, track, smoothed))
     return followed
 
 
-def draw_prediction(
-    prediction: Prediction,
+def draw_result(
+    result: FrameResult,
     methods: Sequence[str],
     style: drawing.DrawStyle = "axes",
     max_width_px: int | None = None,
-) -> Picture:
+) -> Pixels:
     """Draw the poses of all faces, with one panel per method side by side.
 
     Parameters
     ----------
-    prediction : Prediction
-        Of a picture that could be read.
+    result : FrameResult
+        Of an image that could be read.
     methods : sequence of str
         Their order is that of the panels.
     style : {'axes', 'cube'}
     max_width_px : int or None
-        Reduce the panels to fit into it. Small pictures are enlarged by a whole factor, so
+        Reduce the panels to fit into it. Small images are enlarged by a whole factor, so
         that the angles can be read.
 
     Returns
     -------
     ndarray, shape (height, n * width, 3), uint8
     """
-    image = prediction.frame.image
+    image = result.frame.image
     if image is None:
-        raise ValueError(f"{prediction.frame.name}: there is no picture to draw into")
+        raise ValueError(f"{result.frame.name}: there is no image to draw into")
     image, scale = _fit(image, len(methods), max_width_px)
     panels = []
     for name in methods:
         panel = image
-        for face in reversed(prediction.faces):  # the surest on top
-            answer = face.shown(name)
-            R_cam = None if isinstance(answer, NoAnswer) else answer
+        for face in reversed(result.faces):  # the surest on top
+            prediction = face.shown(name)
+            R_cam = None if isinstance(prediction, NoPrediction) else prediction
             words = [f"face {face.track}"] if face.track is not None else []
-            words += ["no answer"] if R_cam is None else []
+            words += ["no prediction"] if R_cam is None else []
             box = (face.box_xyxy + 0.5) * scale - 0.5
             panel = drawing.draw_face(panel, box, R_cam, style, " ".join(words))
-        if not prediction.faces:
+        if not result.faces:
             panel = drawing.draw_text(panel, ["no face found"], (0.0, panel.shape[0]), 14)
         panels.append(panel)
     titles = short_names(methods) if len(methods) > 1 else [""]
     return drawing.side_by_side(panels, titles)
 
 
-def _fit(image: Picture, panels: int, max_width_px: int | None) -> tuple[Picture, float]:
-    """Enlarge or reduce a picture for drawing; also the factor."""
+def _fit(image: Pixels, panels: int, max_width_px: int | None) -> tuple[Pixels, float]:
+    """Enlarge or reduce an image for drawing; also the factor."""
     import cv2
 
     image, factor = drawing.enlarge_small(image)
@@ -324,37 +324,37 @@ def short_names(methods: Sequence[str]) -> list[str]:
     ]
 
 
-def prediction_rows(prediction: Prediction, methods: Sequence[str]) -> list[dict[str, Any]]:
+def result_rows(result: FrameResult, methods: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of the table that predict writes: one per face and method.
 
     Parameters
     ----------
-    prediction : Prediction
+    result : FrameResult
     methods : sequence of str
 
     Returns
     -------
     list of dict
         ``status`` is ``ok``, ``no_answer``, ``no_face`` or ``unreadable``; the last two are one
-        row for the whole picture. Numbers that do not exist are None.
+        row for the whole image. Numbers that do not exist are None.
     """
-    frame = prediction.frame
+    frame = result.frame
     about = {"image": frame.name, "frame": frame.number, "time_s": _rounded(frame.time_s, 4)}
     if frame.image is None:
         return [_row(about, status="unreadable", reason=frame.problem)]
-    if not prediction.faces:
+    if not result.faces:
         return [_row(about, status="no_face", reason="no face found by the detector")]
     rows = []
-    for number, face in enumerate(prediction.faces, start=1):
+    for number, face in enumerate(result.faces, start=1):
         box = zip(("x0", "y0", "x1", "y1"), face.box_xyxy.tolist(), strict=True)
         seen = about | {key: round(value, 2) for key, value in box}
         seen |= {"face": number, "track": face.track, "score": _rounded(face.score, 4)}
         for name in methods:
-            answer = face.answers[name]
-            if isinstance(answer, NoAnswer):
-                row = _row(seen, method=name, status="no_answer", reason=answer.reason)
+            prediction = face.predictions[name]
+            if isinstance(prediction, NoPrediction):
+                row = _row(seen, method=name, status="no_answer", reason=prediction.reason)
             else:
-                row = _row(seen, method=name, status="ok", **_rotation_columns(answer))
+                row = _row(seen, method=name, status="ok", **_rotation_columns(prediction))
             if name in face.smoothed:
                 row |= _angle_columns(face.smoothed[name], "smoothed_")
             rows.append(row)
@@ -392,7 +392,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def angles_in_words(R_cam: Pose) -> str:
-    """What the three angles mean in the picture, for a newcomer.
+    """What the three angles mean in the image, for a newcomer.
 
     Examples
     --------
@@ -422,43 +422,43 @@ class Summary:
     ----------
     frames, faces, without_face, unreadable : int
         `without_face` and `unreadable` count frames.
-    answered : Counter of str
-        Faces that each method answered.
+    predicted : Counter of str
+        Faces that each method predicted.
     reasons : Counter of tuple (method, reason)
         Faces that it did not.
     first_problem : str or None
-        Why the first unreadable picture could not be read.
+        Why the first unreadable image could not be read.
     stopped : bool
         Whether the user stopped it.
-    last : Prediction or None
+    last : FrameResult or None
     """
 
     frames: int = 0
     faces: int = 0
     without_face: int = 0
     unreadable: int = 0
-    answered: Counter[str] = field(default_factory=Counter)
+    predicted: Counter[str] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     first_problem: str | None = None
     stopped: bool = False
-    last: Prediction | None = None
+    last: FrameResult | None = None
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, result: FrameResult) -> None:
         """Count one frame."""
         self.frames += 1
-        self.last = prediction
-        self.faces += len(prediction.faces)
-        if prediction.frame.image is None:
+        self.last = result
+        self.faces += len(result.faces)
+        if result.frame.image is None:
             self.unreadable += 1
-            self.first_problem = self.first_problem or prediction.frame.problem
-        elif not prediction.faces:
+            self.first_problem = self.first_problem or result.frame.problem
+        elif not result.faces:
             self.without_face += 1
-        for face in prediction.faces:
-            for name, answer in face.answers.items():
-                if isinstance(answer, NoAnswer):
-                    self.reasons[name, answer.reason] += 1
+        for face in result.faces:
+            for name, prediction in face.predictions.items():
+                if isinstance(prediction, NoPrediction):
+                    self.reasons[name, prediction.reason] += 1
                 else:
-                    self.answered[name] += 1
+                    self.predicted[name] += 1
 
     def require_faces(self, source: str, boxes: str) -> None:
         """Refuse a source in which there was no face at all.
@@ -473,7 +473,7 @@ class Summary:
         if self.faces or self.stopped:
             return
         if self.frames and self.unreadable == self.frames:
-            raise ImageError(f"{source}: no picture in it can be read: {self.first_problem}")
+            raise ImageError(f"{source}: no image in it can be read: {self.first_problem}")
         raise DataError(
             f"{source}: no face found by {boxes}; try --boxes dlib[upsample=1] for small faces "
             "or --boxes yunet for profiles"
@@ -486,7 +486,7 @@ class Summary:
         ----------
         methods : sequence of str
         word : str
-            ``picture`` or ``frame``.
+            ``image`` or ``frame``.
         """
         first = f"{_counted(self.frames, word)}, {_counted(self.faces, 'face')}"
         if self.without_face:
@@ -499,8 +499,10 @@ class Summary:
                 f"{count} {reason}" for (method, reason), count in self.reasons.items()
                 if method == name
             ]  # fmt: skip
-            answered = f"{shown} answered {self.answered[name]} of {_counted(self.faces, 'face')}"
-            lines.append(answered + (f"; no answer: {', '.join(missing)}" if missing else ""))
+            predicted = (
+                f"{shown} predicted {self.predicted[name]} of {_counted(self.faces, 'face')}"
+            )
+            lines.append(predicted + (f"; no prediction: {', '.join(missing)}" if missing else ""))
         return lines
 
 

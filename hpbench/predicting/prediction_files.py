@@ -1,4 +1,4 @@
-"""The files that predict writes: a table of poses, drawn pictures, a drawn video.
+"""The files that predict writes: a table of poses, drawn images, a drawn video.
 
 Each writer is a context manager with ``write(prediction)``. Table and video appear under their
 names when they are complete; an error removes what was begun.
@@ -20,15 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench import __version__
-from hpbench.drawing import DrawStyle
 from hpbench.errors import DataError, UsageError
+from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.images import IMAGE_SUFFIXES
 from hpbench.predicting.predict import (
     MAX_VIDEO_WIDTH_PX,
     ROW_COLUMNS,
-    Prediction,
-    draw_prediction,
-    prediction_rows,
+    FrameResult,
+    draw_result,
+    result_rows,
 )
 from hpbench.predicting.sources import Source
 
@@ -61,7 +61,7 @@ class PredictionWriter(ABC):
         self.written: list[Path] = []
 
     @abstractmethod
-    def write(self, prediction: Prediction) -> None:
+    def write(self, result: FrameResult) -> None:
         """Take in the next frame."""
 
     def close(self, complete: bool) -> None:
@@ -117,9 +117,9 @@ class PoseTable(PredictionWriter):
             head = {"schema": SCHEMA, "hpbench": __version__, **about, "methods": list(methods)}
             self._stream.write(json.dumps(head, indent=1)[:-2] + ',\n "rows": [')
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, result: FrameResult) -> None:
         """Append the rows of one frame."""
-        for row in prediction_rows(prediction, self.methods):
+        for row in result_rows(result, self.methods):
             if self._csv is not None:
                 self._csv.writerow(row)
             else:
@@ -152,13 +152,13 @@ class RowList(PredictionWriter):
         self.methods = methods
         self.rows: list[dict[str, Any]] = []
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, result: FrameResult) -> None:
         """Append the rows of one frame."""
-        self.rows += prediction_rows(prediction, self.methods)
+        self.rows += result_rows(result, self.methods)
 
 
 class PictureFiles(PredictionWriter):
-    """One drawn picture per readable picture.
+    """One drawn image per readable image.
 
     Parameters
     ----------
@@ -177,15 +177,15 @@ class PictureFiles(PredictionWriter):
         self.methods = methods
         self.style: DrawStyle = style
 
-    def write(self, prediction: Prediction) -> None:
-        """Draw and store one picture."""
-        if prediction.frame.image is None:
+    def write(self, result: FrameResult) -> None:
+        """Draw and store one image."""
+        if result.frame.image is None:
             return
         path = self.out
         if not self.one_file:
-            name = Path(prediction.frame.name)
+            name = Path(result.frame.name)
             path = self.out / name.with_name(f"{name.stem}_pose{name.suffix}")
-        _write_picture(path, draw_prediction(prediction, self.methods, self.style))
+        _write_image(path, draw_result(result, self.methods, self.style))
         self.written.append(path)
 
 
@@ -223,7 +223,7 @@ class VideoFile(PredictionWriter):
         self._size_wh = (0, 0)
         self._frames = 0
 
-    def write(self, prediction: Prediction) -> None:
+    def write(self, result: FrameResult) -> None:
         """Draw and append one frame.
 
         Raises
@@ -233,7 +233,7 @@ class VideoFile(PredictionWriter):
         """
         import cv2
 
-        drawn = draw_prediction(prediction, self.methods, self.style, MAX_VIDEO_WIDTH_PX)
+        drawn = draw_result(result, self.methods, self.style, MAX_VIDEO_WIDTH_PX)
         image_bgr = cv2.cvtColor(_even(drawn), cv2.COLOR_RGB2BGR)
         if self._video is None:
             self._open((image_bgr.shape[1], image_bgr.shape[0]))
@@ -241,8 +241,8 @@ class VideoFile(PredictionWriter):
             # OpenCV would drop a frame of another size without a word.
             image_bgr = cv2.resize(image_bgr, self._size_wh)
         due = self._frames + 1
-        if self.live and prediction.frame.time_s is not None:
-            due = max(due, round(prediction.frame.time_s * self.fps) + 1)
+        if self.live and result.frame.time_s is not None:
+            due = max(due, round(result.frame.time_s * self.fps) + 1)
         for _ in range(due - self._frames):
             self._video.write(image_bgr)
         self._frames = due
@@ -286,7 +286,7 @@ def _open_for_writing(path: Path, shown: Path) -> IO[str]:
         ) from error
 
 
-def _write_picture(path: Path, image: npt.NDArray[np.uint8]) -> None:
+def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
     from PIL import Image
 
     lossy = path.suffix.lower() in {".jpg", ".jpeg", ".webp"}
@@ -307,16 +307,16 @@ class OutputPlan:
     ----------
     table : Path or None
     table_kind : {'csv', 'json'}
-    pictures : Path or None
-        Folder of drawn pictures, or the one drawn picture.
-    one_picture : bool
+    images : Path or None
+        Folder of drawn images, or the one drawn image.
+    one_image : bool
     video : Path or None
     """
 
     table: Path | None = None
     table_kind: TableKind = "csv"
-    pictures: Path | None = None
-    one_picture: bool = False
+    images: Path | None = None
+    one_image: bool = False
     video: Path | None = None
 
     def open(
@@ -332,8 +332,8 @@ class OutputPlan:
         writers: list[PredictionWriter] = []
         if self.table is not None:
             writers.append(PoseTable(self.table, self.table_kind, methods, about))
-        if self.pictures is not None:
-            writers.append(PictureFiles(self.pictures, self.one_picture, methods, style))
+        if self.images is not None:
+            writers.append(PictureFiles(self.images, self.one_image, methods, style))
         if self.video is not None:
             assert source.fps is not None
             writers.append(VideoFile(self.video, source.fps, source.live, methods, style))
@@ -347,7 +347,7 @@ def plan_output(out: Path, source: Source, draws: bool, table_kind: TableKind | 
     ----------
     out : Path
         A folder (no suffix, or one that exists) for table and drawings; or one file: ``.csv``,
-        ``.json``, a picture for one picture, ``.mp4`` for a video or camera.
+        ``.json``, an image for one image, ``.mp4`` for a video or camera.
     source : Source
     draws : bool
         Whether anything is drawn.
@@ -377,14 +377,14 @@ def plan_output(out: Path, source: Source, draws: bool, table_kind: TableKind | 
         raise UsageError(f"--out {out}: holds no table; name a folder to use --format {table_kind}")
     if suffix == ".mp4":
         if source.fps is None:
-            raise UsageError(f"--out {out}: {source.name} is no video; name a picture or a folder")
+            raise UsageError(f"--out {out}: {source.name} is no video; name an image or a folder")
         return OutputPlan(video=out)
     if suffix in IMAGE_SUFFIXES:
         if source.fps is not None or source.total != 1:
-            raise UsageError(f"--out {out}: {source.name} is not one picture; name a folder")
+            raise UsageError(f"--out {out}: {source.name} is not one image; name a folder")
         if out.exists() and Path(source.name).expanduser().samefile(out):
-            raise UsageError(f"--out {out}: is the picture itself; name another file")
-        return OutputPlan(pictures=out, one_picture=True)
+            raise UsageError(f"--out {out}: is the image itself; name another file")
+        return OutputPlan(images=out, one_image=True)
     raise UsageError(
         f"--out {out}: unknown kind of file '{out.suffix}'; name a folder, or a file that ends in "
         f".csv .json .mp4 {' '.join(sorted(IMAGE_SUFFIXES))}"
@@ -396,6 +396,6 @@ def _plan_folder(out: Path, source: Source, draws: bool, table_kind: TableKind) 
     if not draws:
         return OutputPlan(table=table, table_kind=table_kind)
     if source.fps is None:
-        return OutputPlan(table=table, table_kind=table_kind, pictures=out)
+        return OutputPlan(table=table, table_kind=table_kind, images=out)
     stem = "camera" if source.live else Path(source.name).stem
     return OutputPlan(table=table, table_kind=table_kind, video=out / f"{stem}_pose.mp4")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hpbench.detectors import Detector, make_detector
+from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import UsageError
 from hpbench.method import Method
 from hpbench.predicting.predict import Summary, predict_source
 from hpbench.predicting.prediction_files import PredictionWriter, TableKind, plan_output
-from hpbench.predicting.sources import Frame, Pictures, Source, open_source
+from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
 from hpbench.registry import load_method, make_method
 from hpbench.running.runner import resolve_device
 from hpbench.spec import parse_specs
@@ -24,7 +24,7 @@ Draw = Literal["axes", "cube", "none"]
 
 @dataclass(frozen=True)
 class Session:
-    """A source, loaded methods and detector, and the files that take in the answers.
+    """A source, loaded methods and detector, and the files that take in the predictions.
 
     Attributes
     ----------
@@ -71,12 +71,12 @@ def open_session(
     Parameters
     ----------
     source : str
-        Picture, folder, video or camera; see :func:`hpbench.predicting.sources.open_source`.
+        Image, folder, video or camera; see :func:`hpbench.predicting.sources.open_source`.
     method : sequence of str
         Specs.
     draw : {'axes', 'cube', 'none'}
     boxes : str
-        Detector; see :func:`hpbench.detectors.make_detector`.
+        Detector; see :func:`hpbench.detectors.base.make_detector`.
     out : Path or None
         Folder or file; None writes nothing.
     table_format : {'csv', 'json'} or None
@@ -91,9 +91,9 @@ def open_session(
         loading a network is refused first.
     """
     opened = open_source(source)
-    if smoothing_s is not None and isinstance(opened, Pictures):
+    if smoothing_s is not None and isinstance(opened, ImageFiles):
         raise UsageError(
-            f"--smooth: {opened.name} holds single pictures, which do not follow each other in "
+            f"--smooth: {opened.name} holds single images, which do not follow each other in "
             "time; only videos and cameras are smoothed"
         )
     plan = plan_output(out, opened, draw != "none", table_format) if out is not None else None

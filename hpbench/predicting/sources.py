@@ -1,4 +1,4 @@
-"""Where pictures to predict on come from: one picture, a folder, a video, a camera."""
+"""Where images to predict on come from: one image, a folder, a video, a camera."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hpbench.errors import DataError, ImageError, UsageError
 from hpbench.images import IMAGE_SUFFIXES, read_rgb
 
-__all__ = ["VIDEO_SUFFIXES", "Frame", "LiveCamera", "Pictures", "Source", "Video", "open_source"]
+__all__ = ["VIDEO_SUFFIXES", "Frame", "ImageFiles", "LiveCamera", "Source", "Video", "open_source"]
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
@@ -31,7 +31,7 @@ _CAMERA = re.compile(r"(?:camera:)?(\d+|/dev/\S+)")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Source(ABC):
     total : int or None
         Number of frames, where it is known; that of a video is what its header says.
     fps : float or None
-        Frames per second; None for pictures that do not follow each other.
+        Frames per second; None for images that do not follow each other.
     live : bool
         Whether frames come in real time and without end.
     notes : list of str
@@ -81,11 +81,11 @@ class Source(ABC):
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
-        """All frames. A picture that cannot be read is a frame with a problem."""
+        """All frames. An image that cannot be read is a frame with a problem."""
 
 
-class Pictures(Source):
-    """One picture, or all pictures of a folder and its subfolders.
+class ImageFiles(Source):
+    """One image, or all images of a folder and its subfolders.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class Pictures(Source):
         self.folder = folder
 
     def frames(self) -> Iterator[Frame]:
-        """All pictures in the order of their names."""
+        """All images in the order of their names."""
         for path in self.paths:
             name = path.relative_to(self.folder).as_posix()
             try:
@@ -123,7 +123,7 @@ class Video(Source):
         self.path = path
         with _opened(str(path)) as capture:
             if not capture.isOpened() or not capture.read()[0]:
-                raise DataError(f"{path}: cannot be read as a video; is it damaged or empty?")
+                raise DataError(f"{path}: cannot be read as a video; is it corrupted or empty?")
             super().__init__(str(path), _count(capture))
             self.fps = _rate(capture)
 
@@ -137,7 +137,7 @@ class Video(Source):
         # Headers are often off by a frame or two.
         if self.total is not None and number < self.total - max(2, 0.01 * self.total):
             self.notes.append(
-                f"{self.path}: ends after {number} of {self.total} frames; it is damaged or cut off"
+                f"{self.path}: ends after {number} of {self.total} frames; it is corrupted or cut"
             )
 
 
@@ -152,7 +152,7 @@ class LiveCamera(Source):
     Raises
     ------
     DataError
-        If there is no such camera, or it gives no picture.
+        If there is no such camera, or it gives no image.
     """
 
     live = True
@@ -189,7 +189,7 @@ def open_source(text: str) -> Source:
     Parameters
     ----------
     text : str
-        A picture, a folder, a video, or a camera as ``0``, ``camera:0`` or ``/dev/video0``.
+        An image, a folder, a video, or a camera as ``0``, ``camera:0`` or ``/dev/video0``.
         What exists as a file is a file.
 
     Returns
@@ -199,35 +199,35 @@ def open_source(text: str) -> Source:
     Raises
     ------
     UsageError
-        If the file is neither picture nor video by its suffix.
+        If the file is neither image nor video by its suffix.
     DataError
-        If it does not exist, cannot be read, or a folder holds no picture.
+        If it does not exist, cannot be read, or a folder holds no image.
     """
     path = Path(text).expanduser()
     camera = _CAMERA.fullmatch(text.strip())
     if camera and (not path.exists() or path.is_char_device()):
         return LiveCamera(int(camera[1]) if camera[1].isdecimal() else camera[1])
     if not path.exists():
-        raise DataError(f"{text}: no such picture, folder or video")
+        raise DataError(f"{text}: no such image, folder or video")
     if path.is_dir():
         return _folder(text, path)
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES:
-        return Pictures(text, [path], path.parent)
+        return ImageFiles(text, [path], path.parent)
     if suffix in VIDEO_SUFFIXES:
         return Video(path)
     raise UsageError(
-        f"{text}: unknown kind of file '{path.suffix}'; pictures end in "
+        f"{text}: unknown kind of file '{path.suffix}'; images end in "
         f"{' '.join(sorted(IMAGE_SUFFIXES))}, videos in {' '.join(sorted(VIDEO_SUFFIXES))}"
     )
 
 
-def _folder(text: str, folder: Path) -> Pictures:
+def _folder(text: str, folder: Path) -> ImageFiles:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not pictures:
-        raise DataError(f"{text}: holds no picture ({' '.join(sorted(IMAGE_SUFFIXES))})")
-    source = Pictures(text, pictures, folder)
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        raise DataError(f"{text}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))})")
+    source = ImageFiles(text, images, folder)
     videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
     if videos:
         source.notes.append(f"{text}: {videos} videos left out; name each on its own")

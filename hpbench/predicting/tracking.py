@@ -1,7 +1,7 @@
 """Following faces from frame to frame of a video, and smoothing their rotations.
 
-Benchmarks never smooth: each picture is answered on its own. Smoothing is for looking at
-videos, where the eye takes the jitter of single answers for movement of the head.
+Benchmarks never smooth: each image is predicted on its own. Smoothing is for looking at
+videos, where the eye takes the jitter of single predictions for movement of the head.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ class Tracker:
 class RotationSmoother:
     """Exponential smoothing on the rotation group.
 
-    Each new answer pulls the smoothed rotation towards it along the shortest turn, by the share
+    Each new prediction pulls the smoothed rotation towards it along the shortest turn, by the share
     ``1 - exp(-dt / time_constant)`` of that turn. So the result does not depend on the frame
-    rate, answers after a gap weigh more, and a head that turns steadily is followed
+    rate, predictions after a gap weigh more, and a head that turns steadily is followed
     `time_constant` late.
 
     Parameters
@@ -98,7 +98,7 @@ class RotationSmoother:
         self._state: dict[Hashable, tuple[Array, float]] = {}
 
     def update(self, key: Hashable, R_cam: npt.ArrayLike, time_s: float) -> Array:
-        """Take in one answer and return the smoothed rotation.
+        """Take in one prediction and return the smoothed rotation.
 
         Parameters
         ----------
@@ -110,14 +110,14 @@ class RotationSmoother:
         Returns
         -------
         ndarray, shape (3, 3)
-            The answer itself where the key is new.
+            The prediction itself where the key is new.
         """
-        answer = np.asarray(R_cam, dtype=np.float64)
-        smoothed = answer
+        prediction = np.asarray(R_cam, dtype=np.float64)
+        smoothed = prediction
         if key in self._state:
             before, then_s = self._state[key]
             share = 1.0 - math.exp(-max(time_s - then_s, 0.0) / self.time_constant_s)
-            smoothed = slerp(before, answer, share)
+            smoothed = slerp(before, prediction, share)
         self._state[key] = (smoothed, time_s)
         return smoothed
 

@@ -1,7 +1,7 @@
-"""A finished run answered again under other settings: what boxes and exclusions do to figures.
+"""A finished run predicted again under other settings: what boxes and exclusions do to figures.
 
-How stored answers are read (Euler order, wrap rule, faces left out) needs no method and is
-worked out by the report. What changes the picture of a face that a method sees, or which faces
+How stored predictions are read (Euler order, wrap rule, faces left out) needs no method and is
+worked out by the report. What changes the image of a face that a method sees, or which faces
 it sees at all, needs the method again; that is done here, and the report shows it.
 """
 
@@ -21,11 +21,11 @@ from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
-from hpbench.running.evaluate import Progress
-from hpbench.running.runfolder import SCHEMA, write_json
+from hpbench.running.local_engine import Progress
 from hpbench.running.runner import ANNOTATED, RunSpec, dataset_items, open_dataset, run
 from hpbench.scoring.results import load_run, score_datasets
 from hpbench.spec import Spec, suggest
+from hpbench.storage.run_folder import SCHEMA, write_json
 
 __all__ = ["EXPLAIN_FILE", "Variant", "explain", "plan_variants"]
 
@@ -56,7 +56,7 @@ class Variant:
 
 
 def plan_variants(spec: RunSpec) -> list[Variant]:
-    """Everything that a run can be answered again under, one change at a time.
+    """Everything that a run can be predicted again under, one change at a time.
 
     These are the other choices of each data set's options, the settings of its other named
     protocols, and the detector in place of annotated boxes or the other way round.
@@ -83,7 +83,7 @@ def plan_variants(spec: RunSpec) -> list[Variant]:
             for name, value in _other_settings(kind, protocol)
         ]
         if spec.boxes == ANNOTATED:
-            rule = f"boxes found by {FRONTAL_DETECTOR}; a face that it misses has no answer"
+            rule = f"boxes found by {FRONTAL_DETECTOR}; a face that it misses has no prediction"
             changes.append((rule, Spec(item.name, item.options), FRONTAL_DETECTOR))
         else:
             rule = f"annotated boxes, every face forced on every method (in this run {spec.boxes})"
@@ -124,9 +124,9 @@ def _as_text(value: Any) -> str:
 
 
 def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = None) -> Path:
-    """Answer a finished run again under other settings and write ``explain.json`` into it.
+    """Prediction a finished run again under other settings and write ``explain.json`` into it.
 
-    Methods run again only where no stored answers of an earlier run fit.
+    Methods run again only where no stored predictions of an earlier run fit.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
     failed: list[Json] = []
     for variant in plan_variants(spec):
         try:
-            rows += _answer(variant, progress)
+            rows += _predict(variant, progress)
         except HpbenchError as error:
             failed.append({"dataset": variant.dataset, "rule": variant.rule, "reason": str(error)})
     if failed and not rows:
@@ -182,7 +182,7 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
     return path
 
 
-def _answer(variant: Variant, progress: Progress) -> list[Json]:
+def _predict(variant: Variant, progress: Progress) -> list[Json]:
     """Figures of every method under a variant; its tables are not kept."""
     with TemporaryDirectory(prefix="hpbench-explain-") as scratch:
         out = run(variant.spec, Path(scratch) / "run", progress)

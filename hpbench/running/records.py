@@ -32,7 +32,7 @@ class LazyRecords(Sequence[Record]):
     Parameters
     ----------
     load : callable
-        Gives the records; called once, or never where all answers are taken from the store.
+        Gives the records; called once, or never where all predictions are taken from the store.
     """
 
     def __init__(self, load: Callable[[], Iterable[Record]]) -> None:

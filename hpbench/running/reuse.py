@@ -1,4 +1,4 @@
-"""What a run takes from the store of finished answers instead of computing it again."""
+"""What a run takes from the store of finished predictions instead of computing it again."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Any
 from hpbench.dataset import Record
 from hpbench.errors import plugin_errors
 from hpbench.method import Method
-from hpbench.running.evaluate import Cell
-from hpbench.running.join import ROWS_AT_ONCE
-from hpbench.running.runfolder import (
+from hpbench.running.local_engine import Evaluation
+from hpbench.running.worker_processes import is_failure
+from hpbench.storage.join import ROWS_AT_ONCE
+from hpbench.storage.prediction_cache import (
+    Kept,
+    PredictionCache,
+    faces_key,
+    predictions_key,
+    timing_key,
+)
+from hpbench.storage.run_folder import (
     RunFolder,
     faces_schema,
     predictions_schema,
     timing_schema,
 )
-from hpbench.running.store import AnswerStore, Kept, answers_key, faces_key, timing_key
-from hpbench.running.timing import TimingPass, TimingSettings
-from hpbench.running.workers import is_failure
+from hpbench.timing.measure import TimingPass, TimingSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,19 +35,19 @@ __all__ = ["Reuse", "keep_run", "plan_reuse", "seen_in"]
 
 @dataclass
 class Reuse:
-    """Answers that are there already, by data set and method.
+    """Predictions that are there already, by data set and method.
 
     Attributes
     ----------
-    faces_keys, answers_keys : dict
+    faces_keys, predictions_keys : dict
         Keys of the store, by data set, and by data set and method.
     timing_key : str
-    answered : set
+    predicted : set
         (data set, method) that are not computed: stored, or in a folder that is taken up.
     faces : dict
         Stored faces of data sets of which nothing is computed.
-    answers : dict
-        Stored answers that the run folder does not hold yet.
+    predictions : dict
+        Stored predictions that the run folder does not hold yet.
     must_time : bool
     timing : Kept or None
     cards : dict
@@ -49,28 +55,32 @@ class Reuse:
     """
 
     faces_keys: dict[str, str]
-    answers_keys: dict[tuple[str, str], str]
+    predictions_keys: dict[tuple[str, str], str]
     timing_key: str
-    answered: set[tuple[str, str]] = field(default_factory=set)
+    predicted: set[tuple[str, str]] = field(default_factory=set)
     faces: dict[str, Kept] = field(default_factory=dict)
-    answers: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    predictions: dict[tuple[str, str], Kept] = field(default_factory=dict)
     must_time: bool = True
     timing: Kept | None = None
     cards: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def open_methods(self, cell: Cell) -> dict[str, Any]:
-        """Methods whose answers on a data set have to be computed."""
-        return {n: m for n, m in cell.methods.items() if (cell.key, n) not in self.answered}
+    def open_methods(self, evaluation: Evaluation) -> dict[str, Any]:
+        """Methods whose predictions on a data set have to be computed."""
+        return {
+            n: m for n, m in evaluation.methods.items() if (evaluation.key, n) not in self.predicted
+        }
 
-    def covers(self, cells: Sequence[Cell]) -> bool:
+    def covers(self, evaluations: Sequence[Evaluation]) -> bool:
         """Whether nothing has to be computed or timed."""
-        return not (self.must_time or any(self.open_methods(cell) for cell in cells))
+        return not (
+            self.must_time or any(self.open_methods(evaluation) for evaluation in evaluations)
+        )
 
-    def must_load(self, cells: Sequence[Cell], methods: Sequence[str]) -> list[str]:
-        """Methods that have to be loaded: to answer, to be timed, or to describe themselves."""
+    def must_load(self, evaluations: Sequence[Evaluation], methods: Sequence[str]) -> list[str]:
+        """Methods that have to be loaded: to predict, to be timed, or to describe themselves."""
         if self.must_time:
             return list(methods)
-        needed = {name for cell in cells for name in self.open_methods(cell)}
+        needed = {name for evaluation in evaluations for name in self.open_methods(evaluation)}
         return [name for name in methods if name in needed or name not in self.cards]
 
     def card(self, name: str, method: Method) -> dict[str, Any]:
@@ -82,7 +92,7 @@ class Reuse:
 
     def fill(self, folder: RunFolder) -> None:
         """Put what is taken from the store into the run folder."""
-        for (dataset, method), kept in self.answers.items():
+        for (dataset, method), kept in self.predictions.items():
             tables = (_with_columns(one, dataset=dataset, method=method) for one in kept.tables())
             folder.add_reused("predictions", f"{dataset}\n{method}", tables)
         for dataset, kept in self.faces.items():
@@ -91,28 +101,28 @@ class Reuse:
 
     def describe(self) -> dict[str, Any]:
         """Content of ``reused`` in ``run.json``: by data set and method, when it was computed."""
-        answers: dict[str, dict[str, str]] = {}
-        for (dataset, method), kept in self.answers.items():
-            answers.setdefault(dataset, {})[method] = kept.about["created"]
+        predictions: dict[str, dict[str, str]] = {}
+        for (dataset, method), kept in self.predictions.items():
+            predictions.setdefault(dataset, {})[method] = kept.about["created"]
         return {
-            "answers": answers,
+            "predictions": predictions,
             "timing": None if self.timing is None else self.timing.about["created"],
         }
 
 
 def plan_reuse(
-    cells: Sequence[Cell],
+    evaluations: Sequence[Evaluation],
     limit: int | None,
     timing: TimingSettings,
     hardware: Mapping[str, Any],
     folder: RunFolder,
-    store: AnswerStore | None,
+    store: PredictionCache | None,
 ) -> Reuse:
     """Find out what has not to be computed again.
 
     Parameters
     ----------
-    cells : sequence of Cell
+    evaluations : sequence of Evaluation
         Their methods need not be loaded.
     limit : int or None
         Of the run.
@@ -121,56 +131,60 @@ def plan_reuse(
         The machine, as far as it decides times.
     folder : RunFolder
         Perhaps of a stopped run: then a data set that was begun goes on as it was begun.
-    store : AnswerStore or None
+    store : PredictionCache or None
         None: everything is to be computed.
     """
-    faces_keys = {c.key: faces_key(c.dataset, c.protocol, limit, c.content) for c in cells}
-    answers_keys = {
-        (cell.key, name): answers_key(faces_keys[cell.key], method)
-        for cell in cells
-        for name, method in cell.methods.items()
+    faces_keys = {c.key: faces_key(c.dataset, c.protocol, limit, c.content) for c in evaluations}
+    predictions_keys = {
+        (evaluation.key, name): predictions_key(faces_keys[evaluation.key], method)
+        for evaluation in evaluations
+        for name, method in evaluation.methods.items()
     }
-    clean = {cell.key for cell in cells if cell.corruption is None}
+    clean = {evaluation.key for evaluation in evaluations if evaluation.corruption is None}
     timed = timing_key(
-        [key for (dataset, _), key in answers_keys.items() if dataset in clean],
+        [key for (dataset, _), key in predictions_keys.items() if dataset in clean],
         timing.describe(),
         hardware,
     )
-    reuse = Reuse(faces_keys, answers_keys, timed, must_time=timing.mode != "off")
-    reuse.answered |= folder.reused_answers()
+    reuse = Reuse(faces_keys, predictions_keys, timed, must_time=timing.mode != "off")
+    reuse.predicted |= folder.reused_predictions()
     if store is None:
         return reuse
     reuse.cards |= folder.stored_cards()
     begun = {dataset for dataset, _ in folder.stored_faces()}
-    for (dataset, name), key in answers_keys.items():
+    for (dataset, name), key in predictions_keys.items():
         kept = None if dataset in begun else store.find(key)
         if kept is not None:
-            reuse.answered.add((dataset, name))
-            reuse.answers[dataset, name] = kept
+            reuse.predicted.add((dataset, name))
+            reuse.predictions[dataset, name] = kept
             reuse.cards[name] = kept.about["card"]
-    for cell in cells:
-        if cell.key in begun or reuse.open_methods(cell):
+    for evaluation in evaluations:
+        if evaluation.key in begun or reuse.open_methods(evaluation):
             continue
-        kept_faces = store.find(faces_keys[cell.key])
+        kept_faces = store.find(faces_keys[evaluation.key])
         if kept_faces is not None:
-            reuse.faces[cell.key] = kept_faces
-        elif cell.key not in folder.reused_faces():
-            _forget(reuse, cell)  # answers without their faces are of no use
+            reuse.faces[evaluation.key] = kept_faces
+        elif evaluation.key not in folder.reused_faces():
+            _forget(reuse, evaluation)  # predictions without their faces are of no use
     reuse.timing = store.find(timed) if reuse.must_time else None
     reuse.must_time = reuse.must_time and reuse.timing is None
     return reuse
 
 
-def _forget(reuse: Reuse, cell: Cell) -> None:
-    for name in cell.methods:
-        reuse.answered.discard((cell.key, name))
-        reuse.answers.pop((cell.key, name), None)
+def _forget(reuse: Reuse, evaluation: Evaluation) -> None:
+    for name in evaluation.methods:
+        reuse.predicted.discard((evaluation.key, name))
+        reuse.predictions.pop((evaluation.key, name), None)
 
 
 def keep_run(
-    store: AnswerStore, reuse: Reuse, cells: Sequence[Cell], timed: TimingPass, folder: RunFolder
+    store: PredictionCache,
+    reuse: Reuse,
+    evaluations: Sequence[Evaluation],
+    timed: TimingPass,
+    folder: RunFolder,
 ) -> None:
-    """Keep what a finished run has computed, but no answers of a method that has failed."""
+    """Keep what a finished run has computed, but no predictions of a method that has failed."""
     import pyarrow as pa
 
     if reuse.must_time:
@@ -179,18 +193,20 @@ def keep_run(
 
     run = folder.read_run()
     failed = _failed_methods(folder)
-    for cell in cells:
-        computed = reuse.open_methods(cell)
+    for evaluation in evaluations:
+        computed = reuse.open_methods(evaluation)
         if not computed:
             continue
-        about = {"created": run["created"], **seen_in(cell.records)}
-        rows = folder.rows("faces", dataset=cell.key)
-        store.keep(reuse.faces_keys[cell.key], _without(faces_schema(), "dataset"), rows, about)
+        about = {"created": run["created"], **seen_in(evaluation.records)}
+        rows = folder.rows("faces", dataset=evaluation.key)
+        store.keep(
+            reuse.faces_keys[evaluation.key], _without(faces_schema(), "dataset"), rows, about
+        )
         for name in computed:
-            if (cell.key, name) not in failed:
+            if (evaluation.key, name) not in failed:
                 about = {"created": run["created"], "card": run["methods"][name]["card"]}
-                rows = folder.rows("predictions", dataset=cell.key, method=name)
-                key = reuse.answers_keys[cell.key, name]
+                rows = folder.rows("predictions", dataset=evaluation.key, method=name)
+                key = reuse.predictions_keys[evaluation.key, name]
                 store.keep(key, _without(predictions_schema(), "dataset", "method"), rows, about)
 
 

@@ -16,22 +16,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from hpbench.corruptions import Corruption, corrupted_protocol, parse_corruptions
 from hpbench.dataset import Dataset, Record
-from hpbench.detectors import Detector, make_detector
+from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, UsageError
 from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, load_method, make_method
-from hpbench.running.environment import git_revision, hardware, versions
-from hpbench.running.evaluate import Cell, Progress, evaluate_dataset
+from hpbench.running.corruptions import Corruption, corrupted_protocol, parse_corruptions
+from hpbench.running.local_engine import Evaluation, Progress, evaluate_dataset
 from hpbench.running.records import LazyRecords
 from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
-from hpbench.running.runfolder import SCHEMA, RunFolder, write_json
-from hpbench.running.store import AnswerStore, content_digest, faces_key
-from hpbench.running.timing import TimingMode, TimingPass, TimingSettings, time_cells
 from hpbench.scoring.results import load_run, summary_of
 from hpbench.spec import Spec, build_options, parse_specs, suggest
+from hpbench.storage.environment import git_revision, hardware, versions
+from hpbench.storage.prediction_cache import PredictionCache, content_digest, faces_key
+from hpbench.storage.run_folder import SCHEMA, RunFolder, write_json
+from hpbench.timing.measure import TimingMode, TimingPass, TimingSettings, time_evaluations
 
 __all__ = ["RunSpec", "dataset_items", "open_dataset", "resolve_device", "run"]
 
@@ -66,7 +66,7 @@ class RunSpec(BaseModel):
     fresh : bool
         Compute everything, also what an earlier run has computed on unchanged data.
     workers : int or None
-        Threads that read pictures and prepare inputs; None for the number of cores.
+        Threads that read images and prepare inputs; None for the number of cores.
     seed : int
         Of random corruptions.
     corrupt : tuple of str
@@ -116,7 +116,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     HpbenchError
         Before any work starts, for everything that can be known then.
     """
-    _give_freed_memory_back()
+    _use_system_allocator()
     if spec.batch_size < 1 or (spec.limit is not None and spec.limit < 1):
         raise UsageError("--batch-size and --limit take whole numbers from 1")
     if spec.address is not None and spec.engine != "ray":
@@ -127,59 +127,70 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
         str(item): make_method(item, device, spec.plugins) for item in parse_specs(spec.methods)
     }
     detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes)
-    prepared = _prepare_datasets(spec, detector.identity() if detector else ANNOTATED)
-    store = None if spec.fresh else AnswerStore()
+    prepared = _prepare_datasets(spec, detector.fingerprint() if detector else ANNOTATED)
+    store = None if spec.fresh else PredictionCache()
     clean = [
-        _make_cell(key, *item, methods, detector, spec, store) for key, item in prepared.items()
+        _make_evaluation(key, *item, methods, detector, spec, store)
+        for key, item in prepared.items()
     ]
-    cells = [cell for one in clean for cell in (one, *(_corrupt_cell(one, c) for c in corruptions))]
+    evaluations = [
+        evaluation
+        for one in clean
+        for evaluation in (one, *(_corrupt_evaluation(one, c) for c in corruptions))
+    ]
 
     machine = hardware(device)
     timing = TimingSettings(spec.timing if spec.timing_images else "off", spec.timing_images)
-    reuse = plan_reuse(cells, spec.limit, timing, machine, RunFolder(out), store)
+    reuse = plan_reuse(evaluations, spec.limit, timing, machine, RunFolder(out), store)
     if spec.fresh:
-        _refuse_old_answers(RunFolder(out))
-    with _open_engine(spec, any(reuse.open_methods(cell) for cell in cells)) as evaluate:
-        for name in reuse.must_load(cells, list(methods)):
+        _refuse_old_predictions(RunFolder(out))
+    with _open_engine(
+        spec, any(reuse.open_methods(evaluation) for evaluation in evaluations)
+    ) as evaluate:
+        for name in reuse.must_load(evaluations, list(methods)):
             load_method(methods[name])
-        if detector is not None and not reuse.covers(cells):
+        if detector is not None and not reuse.covers(evaluations):
             detector.load()
-        folder = RunFolder.create(out, _describe(spec, machine, methods, cells, reuse, command))
+        folder = RunFolder.create(
+            out, _describe(spec, machine, methods, evaluations, reuse, command)
+        )
         if not folder.is_finished():
             reuse.fill(folder)
-            for cell in cells:
-                missing = reuse.open_methods(cell)
+            for evaluation in evaluations:
+                missing = reuse.open_methods(evaluation)
                 if missing:
-                    evaluate(replace(cell, methods=missing), folder, progress, spec.batch_size)
+                    evaluate(
+                        replace(evaluation, methods=missing), folder, progress, spec.batch_size
+                    )
     if not folder.is_finished():
         timed = _timing_pass(clean, timing, reuse, progress)
         write_json(out / "timing.json", timed.summary)
-        folder.finish(timed.rows, _order(cells, folder.reused_faces()))
-        keep_run(store or AnswerStore(), reuse, cells, timed, folder)
+        folder.finish(timed.rows, _order(evaluations, folder.reused_faces()))
+        keep_run(store or PredictionCache(), reuse, evaluations, timed, folder)
     write_json(out / "results.json", summary_of(load_run(out, all_columns=False)))
     return out
 
 
-def _give_freed_memory_back() -> None:
+def _use_system_allocator() -> None:
     """Let Arrow use the system's allocator; its own keeps what is freed, table after table."""
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
 
 
-def _refuse_old_answers(folder: RunFolder) -> None:
-    if folder.is_finished() or folder.reused_answers():
-        raise UsageError(f"{folder.path}: holds answers already; --fresh needs another --out")
+def _refuse_old_predictions(folder: RunFolder) -> None:
+    if folder.is_finished() or folder.reused_predictions():
+        raise UsageError(f"{folder.path}: holds predictions already; --fresh needs another --out")
 
 
-Evaluate = Callable[[Cell, RunFolder, Progress, int], None]
+Evaluate = Callable[[Evaluation, RunFolder, Progress, int], None]
 
 
 @contextmanager
 def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
     """The accuracy pass of this machine, or of a cluster that is connected to for it."""
     if spec.engine == "ray" and needed:
-        from hpbench.running.ray import RayCluster
+        from hpbench.running.ray_engine import RayCluster
 
         with RayCluster(spec.address, spec.workers) as cluster:
             yield cluster.evaluate_dataset
@@ -188,11 +199,11 @@ def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
 
 
 def _timing_pass(
-    cells: Sequence[Cell], settings: TimingSettings, reuse: Reuse, progress: Progress
+    evaluations: Sequence[Evaluation], settings: TimingSettings, reuse: Reuse, progress: Progress
 ) -> TimingPass:
     if reuse.timing is not None:
         return TimingPass(reuse.timing.rows(), reuse.timing.about)
-    return time_cells(cells, settings, progress)
+    return time_evaluations(evaluations, settings, progress)
 
 
 def open_dataset(
@@ -213,7 +224,7 @@ def open_dataset(
         Folder of the data set.
     protocol_name : str
     boxes : str
-        ``annotated``, or the identity of a detector.
+        ``annotated``, or the fingerprint of a detector.
 
     Returns
     -------
@@ -278,44 +289,44 @@ def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Pro
     return prepared
 
 
-def _make_cell(
+def _make_evaluation(
     key: str,
     dataset: Dataset,
     protocol: Protocol,
     methods: Mapping[str, Method],
     detector: Detector | None,
     spec: RunSpec,
-    store: AnswerStore | None,
-) -> Cell:
+    store: PredictionCache | None,
+) -> Evaluation:
     records = LazyRecords(partial(_each_record, key, dataset, spec.limit))
     content = content_digest(dataset, records)
     kept = store.find(faces_key(dataset, protocol, spec.limit, content)) if store else None
     seen = kept.about if kept is not None else seen_in(records)
     declined = {}
     for name, method in methods.items():
-        reason = method.declines(dataset.name, seen["has_camera"], seen["has_landmarks"])
+        reason = method.unsupported_reason(dataset.name, seen["has_camera"], seen["has_landmarks"])
         if reason is not None:
             declined[name] = reason
     taking_part = {name: method for name, method in methods.items() if name not in declined}
-    return Cell(
+    return Evaluation(
         key, dataset, protocol, records, taking_part, detector, declined, spec.plugins,
         content=content,
     )  # fmt: skip
 
 
-def _corrupt_cell(cell: Cell, corruption: Corruption) -> Cell:
-    """The same faces and methods, with every face damaged."""
-    if corruption.kind.by_box and all(record.box_xyxy is None for record in cell.records):
+def _corrupt_evaluation(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
+    """The same faces and methods, with every face corrupted."""
+    if corruption.kind.by_box and all(record.box_xyxy is None for record in evaluation.records):
         raise UsageError(
-            f"--corrupt {corruption}: is measured by annotated boxes, and data set '{cell.key}' "
+            f"--corrupt {corruption}: is measured by annotated boxes, and data set '{evaluation.key}' "
             "has none; use downsample, noise, jpeg or dark"
         )
     return replace(
-        cell,
-        key=f"{cell.key} + {corruption}",
-        protocol=corrupted_protocol(cell.protocol, corruption),
+        evaluation,
+        key=f"{evaluation.key} + {corruption}",
+        protocol=corrupted_protocol(evaluation.protocol, corruption),
         corruption=corruption,
-        clean_key=cell.key,
+        clean_key=evaluation.key,
     )
 
 
@@ -334,7 +345,7 @@ def _describe(
     spec: RunSpec,
     machine: Mapping[str, Any],
     methods: Mapping[str, Method],
-    cells: Sequence[Cell],
+    evaluations: Sequence[Evaluation],
     reuse: Reuse,
     command: Sequence[str],
 ) -> dict[str, Any]:
@@ -342,31 +353,31 @@ def _describe(
     described_methods = {
         name: {
             "name": method.name,
-            "identity": method.identity(),
+            "identity": method.fingerprint(),
             "card": reuse.card(name, method),
         }
         for name, method in methods.items()
     }
     described_datasets = {
-        cell.key: {
-            "name": cell.dataset.name,
-            "card": cell.dataset.card.model_dump(mode="json"),
-            "protocol": cell.protocol.model_dump(mode="json"),
-            "protocol_hash": cell.protocol.hash,
-            "boxes": cell.detector.name if cell.detector else ANNOTATED,
-            "resample": cell.dataset.resample,
-            "not_run": dict(cell.declined),
+        evaluation.key: {
+            "name": evaluation.dataset.name,
+            "card": evaluation.dataset.card.model_dump(mode="json"),
+            "protocol": evaluation.protocol.model_dump(mode="json"),
+            "protocol_hash": evaluation.protocol.hash,
+            "boxes": evaluation.detector.name if evaluation.detector else ANNOTATED,
+            "resample": evaluation.dataset.resample,
+            "not_run": dict(evaluation.declined),
             "corruption": None
-            if cell.corruption is None
+            if evaluation.corruption is None
             else {
-                "name": cell.corruption.name,
-                "level": cell.corruption.level,
-                "of": cell.clean_key,
+                "name": evaluation.corruption.name,
+                "level": evaluation.corruption.level,
+                "of": evaluation.clean_key,
             },
         }
-        for cell in cells
+        for evaluation in evaluations
     }
-    answers_depend_on = [*reuse.faces_keys.values(), *reuse.answers_keys.values()]
+    answers_depend_on = [*reuse.faces_keys.values(), *reuse.predictions_keys.values()]
     text = json.dumps(answers_depend_on)
     return {
         "schema": SCHEMA,
@@ -385,11 +396,14 @@ def _describe(
     }
 
 
-def _order(cells: Sequence[Cell], reused: Mapping[str, Sequence[str]]) -> dict[str, Iterable[str]]:
+def _order(
+    evaluations: Sequence[Evaluation], reused: Mapping[str, Sequence[str]]
+) -> dict[str, Iterable[str]]:
     """Ids of all faces in order; data sets whose faces are reused are not read for it."""
     return {
-        cell.key: reused.get(cell.key) or (record.image_id for record in cell.records)
-        for cell in cells
+        evaluation.key: reused.get(evaluation.key)
+        or (record.image_id for record in evaluation.records)
+        for evaluation in evaluations
     }
 
 

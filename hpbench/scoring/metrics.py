@@ -1,7 +1,7 @@
 """Errors of predicted rotations against labels, on whole arrays at once.
 
 Names ending in ``_deg`` or ``_error`` go down when a method gets better, names ending in
-``_score`` go up. A face without an answer, and an axis without a label, is NaN; no function
+``_score`` go up. A face without a prediction, and an axis without a label, is NaN; no function
 turns a NaN into a zero, and every function says how it counts them.
 """
 
@@ -54,7 +54,7 @@ _LAST_BIN_END = 99.0  # AFLW2000 keeps labels up to 99 degrees (natanielruiz/dee
 
 def angle_differences_deg(
     R_pred: npt.ArrayLike,
-    true_angles_deg: npt.ArrayLike,
+    gt_angles_deg: npt.ArrayLike,
     euler: EulerReading = "nearest",
     wrap: WrapRule = "360",
 ) -> Array:
@@ -63,8 +63,8 @@ def angle_differences_deg(
     Parameters
     ----------
     R_pred : array_like, shape (n, 3, 3)
-        Predicted rotations; NaN where a face has no answer.
-    true_angles_deg : array_like, shape (n, 3)
+        Predicted rotations; NaN where a face has no prediction.
+    gt_angles_deg : array_like, shape (n, 3)
         Yaw, pitch, roll of the labels; NaN where an axis is not labelled.
     euler : {'nearest', 'canonical', 'rq'}
         How angles are read from a rotation, see :class:`hpbench.protocol.Protocol`.
@@ -74,7 +74,7 @@ def angle_differences_deg(
     Returns
     -------
     ndarray, shape (n, 3)
-        Signed differences in degrees; NaN without answer or label.
+        Signed differences in degrees; NaN without prediction or label.
 
     Examples
     --------
@@ -83,16 +83,16 @@ def angle_differences_deg(
     array([[ 3., nan,  0.]])
     """
     R = np.asarray(R_pred, dtype=np.float64)
-    truth = np.asarray(true_angles_deg, dtype=np.float64)
+    ground_truth = np.asarray(gt_angles_deg, dtype=np.float64)
     if euler == "nearest":
-        angles = nearest_angles(R, truth)
+        angles = nearest_angles(R, ground_truth)
     elif euler == "canonical":
         angles = angles_from_rotation(R)
     else:
-        answered = np.isfinite(R).all(axis=(-1, -2))
-        angles = np.full(truth.shape, np.nan)
-        angles[answered] = rq_angles_from_rotation(R[answered])
-    difference = angles - truth
+        predicted = np.isfinite(R).all(axis=(-1, -2))
+        angles = np.full(ground_truth.shape, np.nan)
+        angles[predicted] = rq_angles_from_rotation(R[predicted])
+    difference = angles - ground_truth
     return wrap_deg(difference) if wrap == "360" else difference
 
 
@@ -106,7 +106,7 @@ def face_mae_deg(differences_deg: npt.ArrayLike) -> Array:
     Returns
     -------
     ndarray, shape (n,)
-        NaN for a face without answer, or without any labelled axis.
+        NaN for a face without prediction, or without any labelled axis.
     """
     absolute = np.abs(np.asarray(differences_deg, dtype=np.float64))
     present = np.isfinite(absolute)
@@ -154,7 +154,7 @@ def ced(
     Parameters
     ----------
     errors_deg : array_like, shape (n,)
-        One error per face; NaN (no answer) lies beyond every threshold.
+        One error per face; NaN (no prediction) lies beyond every threshold.
     thresholds_deg : array_like, shape (k,)
     faces : int, optional
         Number of faces to divide by; the default is n.
@@ -182,7 +182,7 @@ def auc_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
     Parameters
     ----------
     errors_deg : array_like, shape (n,)
-        NaN (no answer) counts as an error beyond the limit.
+        NaN (no prediction) counts as an error beyond the limit.
     limit_deg : float
 
     Returns
@@ -198,12 +198,12 @@ def auc_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
 
 
 def accuracy_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
-    """Share of faces whose error is at most a limit; NaN (no answer) is a miss."""
+    """Share of faces whose error is at most a limit; NaN (no prediction) is a miss."""
     return float(ced(errors_deg, [limit_deg])[0])
 
 
 def failure_count(geodesic_error_deg: npt.ArrayLike) -> int:
-    """Count answers that are more than 90 degrees off; a face without answer is not one."""
+    """Count predictions that are more than 90 degrees off; a face without prediction is not one."""
     return int(np.count_nonzero(np.asarray(geodesic_error_deg, dtype=np.float64) > FAILURE_DEG))
 
 
@@ -215,7 +215,7 @@ class YawBin:
     ----------
     from_deg, to_deg : float
     faces : int
-        Labelled faces in the bin, answered or not.
+        Labelled faces in the bin, predicted or not.
     images : int
         Faces in the bin that were scored.
     mae_deg : float
@@ -229,7 +229,7 @@ class YawBin:
     mae_deg: float
 
 
-def yaw_bin_masks(true_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]]:
+def yaw_bin_masks(gt_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]]:
     """Split faces by absolute true yaw: 0-30, 30-60, 60-90 degrees.
 
     A bin holds its lower edge. The last one also takes labels up to 99 degrees, the limit of
@@ -237,7 +237,7 @@ def yaw_bin_masks(true_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]
 
     Parameters
     ----------
-    true_yaw_deg : array_like, shape (n,)
+    gt_yaw_deg : array_like, shape (n,)
         A face without a yaw label (NaN) is in no bin.
 
     Returns
@@ -245,7 +245,7 @@ def yaw_bin_masks(true_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]
     list of tuple
         First and last yaw in degrees, and a mask of shape (n,), for each bin.
     """
-    yaw = np.abs(np.asarray(true_yaw_deg, dtype=np.float64))
+    yaw = np.abs(np.asarray(gt_yaw_deg, dtype=np.float64))
     *inner, (start, end) = YAW_BINS
     masks = [(low, high, (yaw >= low) & (yaw < high)) for low, high in inner]
     masks.append((start, end, (yaw >= start) & (yaw <= _LAST_BIN_END)))
@@ -255,14 +255,14 @@ def yaw_bin_masks(true_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]
     return masks
 
 
-def yaw_bins(face_errors_deg: npt.ArrayLike, true_yaw_deg: npt.ArrayLike) -> list[YawBin]:
+def yaw_bins(face_errors_deg: npt.ArrayLike, gt_yaw_deg: npt.ArrayLike) -> list[YawBin]:
     """Errors by absolute true yaw, in the bins of :func:`yaw_bin_masks`.
 
     Parameters
     ----------
     face_errors_deg : array_like, shape (n,)
-        :func:`face_mae_deg`; NaN without answer.
-    true_yaw_deg : array_like, shape (n,)
+        :func:`face_mae_deg`; NaN without prediction.
+    gt_yaw_deg : array_like, shape (n,)
 
     Returns
     -------
@@ -277,14 +277,14 @@ def yaw_bins(face_errors_deg: npt.ArrayLike, true_yaw_deg: npt.ArrayLike) -> lis
             images=int(np.count_nonzero(mask & np.isfinite(errors))),
             mae_deg=_mean_of_finite(errors[mask]),
         )
-        for start, end, mask in yaw_bin_masks(true_yaw_deg)
+        for start, end, mask in yaw_bin_masks(gt_yaw_deg)
     ]
 
 
 def balanced_mae_deg(bins: list[YawBin]) -> float:
     """Mean of the bins' errors, so that profile faces weigh as much as frontal ones.
 
-    NaN where a bin has labelled faces and not one answer: leaving out the hard bin must not
+    NaN where a bin has labelled faces and not one prediction: leaving out the hard bin must not
     lower the figure.
     """
     filled = [one for one in bins if one.faces]
@@ -294,7 +294,7 @@ def balanced_mae_deg(bins: list[YawBin]) -> float:
 
 
 def fill_missing_with_frontal(R_pred: npt.ArrayLike) -> Array:
-    """Rotations with a frontal head (identity) where a face has no answer.
+    """Rotations with a frontal head (identity) where a face has no prediction.
 
     Parameters
     ----------
@@ -310,17 +310,17 @@ def fill_missing_with_frontal(R_pred: npt.ArrayLike) -> Array:
 
 
 def align_camera_side(
-    R_pred: npt.ArrayLike, R_true: npt.ArrayLike, groups: npt.ArrayLike | None = None
+    R_pred: npt.ArrayLike, R_gt: npt.ArrayLike, groups: npt.ArrayLike | None = None
 ) -> Array:
     """Take out the one turn of the camera that best explains the errors.
 
-    ``D`` is the chordal mean of ``R_pred @ R_true.T`` over the faces with an error below 90
+    ``D`` is the chordal mean of ``R_pred @ R_gt.T`` over the faces with an error below 90
     degrees, and predictions become ``D.T @ R_pred`` (pcr-upm/opal23_headpose, issues #1-#3).
 
     Parameters
     ----------
-    R_pred, R_true : array_like, shape (n, 3, 3)
-        NaN without answer, or with an incomplete label.
+    R_pred, R_gt : array_like, shape (n, 3, 3)
+        NaN without prediction, or with an incomplete label.
     groups : array_like, shape (n,), optional
         One turn per group (BIWI: per sequence). The default is one turn for all.
 
@@ -330,7 +330,7 @@ def align_camera_side(
         NaN in a group without any usable face.
     """
     pred = np.asarray(R_pred, dtype=np.float64)
-    true = np.asarray(R_true, dtype=np.float64)
+    true = np.asarray(R_gt, dtype=np.float64)
     if groups is None:
         return _mean_rotation(pred @ np.swapaxes(true, -1, -2)).T @ pred
     aligned = np.empty_like(pred)
@@ -341,17 +341,17 @@ def align_camera_side(
     return aligned
 
 
-def align_head_side(R_pred: npt.ArrayLike, R_true: npt.ArrayLike) -> Array:
+def align_head_side(R_pred: npt.ArrayLike, R_gt: npt.ArrayLike) -> Array:
     """Take out the one turn between two neutral heads that best explains the errors.
 
-    ``D`` is the chordal mean of ``R_true.T @ R_pred`` over the faces with an error below 90
+    ``D`` is the chordal mean of ``R_gt.T @ R_pred`` over the faces with an error below 90
     degrees, and predictions become ``R_pred @ D.T``. It undoes another definition of "frontal",
     such as the forehead of another 3D face model.
 
     Parameters
     ----------
-    R_pred, R_true : array_like, shape (n, 3, 3)
-        NaN without answer, or with an incomplete label.
+    R_pred, R_gt : array_like, shape (n, 3, 3)
+        NaN without prediction, or with an incomplete label.
 
     Returns
     -------
@@ -359,7 +359,7 @@ def align_head_side(R_pred: npt.ArrayLike, R_true: npt.ArrayLike) -> Array:
         All NaN when no face is usable.
     """
     pred = np.asarray(R_pred, dtype=np.float64)
-    true = np.asarray(R_true, dtype=np.float64)
+    true = np.asarray(R_gt, dtype=np.float64)
     return pred @ _mean_rotation(np.swapaxes(true, -1, -2) @ pred).T
 
 

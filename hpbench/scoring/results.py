@@ -1,6 +1,6 @@
 """From the tables of a run folder to the summary ``results.json``.
 
-Only stored rotations are read; no method runs and no picture is opened here.
+Only stored rotations are read; no method runs and no image is opened here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy.typing as npt
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.rotation import ANGLES, geodesic_deg, maev_deg
-from hpbench.running.runfolder import ROTATION_COLUMNS, SCHEMA, RunFolder
-from hpbench.running.timing import summarise_times
 from hpbench.scoring import metrics, statistics
+from hpbench.storage.run_folder import ROTATION_COLUMNS, SCHEMA, RunFolder
+from hpbench.timing.measure import summarise_times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ _AUC_LIMITS_DEG = (15, 30)
 _ACCURACY_LIMITS_DEG = (5, 10, 15)
 _BLOCK_FACES = 2048
 
-FEWEST_FACES_PER_TURN = 20
+MIN_FACES_PER_TURN = 20
 """With fewer faces per group on average one turn of the camera is taken out for all groups."""
 
 
@@ -107,7 +107,7 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
         try:
             tables[name] = pd.read_parquet(file, columns=None if all_columns else columns)
         except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-            raise DataError(f"{file}: damaged ({error}); repeat the run") from error
+            raise DataError(f"{file}: corrupted ({error}); repeat the run") from error
         lacking = [column for column in columns if column not in tables[name]]
         if lacking:
             raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
@@ -116,20 +116,20 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
 
 @dataclass(frozen=True)
 class MethodScores:
-    """Answers and errors of one method on the faces of one data set that are not excluded.
+    """Predictions and errors of one method on the faces of one data set that are not excluded.
 
     Attributes
     ----------
     spec : str
         Canonical text of the method and its options.
     R_pred : ndarray, shape (n, 3, 3)
-        NaN where there is no answer.
+        NaN where there is no prediction.
     no_answer : dict of str to int
-        Reasons for missing answers, counted.
+        Reasons for missing predictions, counted.
     differences_deg : ndarray, shape (n, 3)
         Predicted minus true yaw, pitch, roll as the protocol reads them.
     geodesic_deg, maev_deg : ndarray, shape (n,)
-        NaN without answer, and where the label lacks an axis.
+        NaN without prediction, and where the label lacks an axis.
     """
 
     spec: str
@@ -145,8 +145,8 @@ class MethodScores:
         return metrics.face_mae_deg(self.differences_deg)
 
     @property
-    def answered(self) -> npt.NDArray[np.bool_]:
-        """Which faces were answered, shape (n,)."""
+    def predicted(self) -> npt.NDArray[np.bool_]:
+        """Which faces were predicted, shape (n,)."""
         return np.isfinite(self.face_mae_deg)
 
 
@@ -166,7 +166,7 @@ class DatasetScores:
     resample_groups : bool
         Whether statistics draw whole groups.
     angles_deg : ndarray, shape (n, 3)
-    R_true : ndarray, shape (n, 3, 3)
+    R_gt : ndarray, shape (n, 3, 3)
         NaN where the label lacks an axis.
     excluded : dict of str to int
         Reasons for excluded faces, counted.
@@ -180,7 +180,7 @@ class DatasetScores:
     groups: npt.NDArray[np.object_]
     resample_groups: bool
     angles_deg: Array
-    R_true: Array
+    R_gt: Array
     excluded: dict[str, int]
     methods: list[MethodScores]
 
@@ -197,22 +197,22 @@ class DatasetScores:
         out error that is no offset; a sequence of BIWI has hundreds of frames.
         """
         groups = self.unit_groups
-        if groups is None or len(groups) < FEWEST_FACES_PER_TURN * len(set(groups)):
+        if groups is None or len(groups) < MIN_FACES_PER_TURN * len(set(groups)):
             return None
         return groups
 
     @property
     def has_rotations(self) -> bool:
         """Whether every face has a complete label, so that geodesic errors exist."""
-        return bool(np.isfinite(self.R_true).all())
+        return bool(np.isfinite(self.R_gt).all())
 
     @property
     def common(self) -> npt.NDArray[np.bool_]:
-        """Faces that every method answered, shape (n,); a method without any answer is left out."""
-        answered = [method.answered for method in self.methods if method.answered.any()]
-        if not answered:
+        """Faces that every method predicted, shape (n,); those without any are left out."""
+        predicted = [method.predicted for method in self.methods if method.predicted.any()]
+        if not predicted:
             return np.zeros(len(self.image_ids), dtype=bool)
-        return np.logical_and.reduce(answered)
+        return np.logical_and.reduce(predicted)
 
     def curve_errors_deg(self, method: MethodScores) -> Array:
         """Error per face for curves: geodesic where labels are complete, else the mean angle."""
@@ -250,7 +250,7 @@ def _each_dataset(
 ) -> Iterator[DatasetScores]:
     """What :func:`score_datasets` returns, one by one: a summary holds only one at a time."""
     rows_of = faces.groupby("dataset", sort=False, observed=True).indices
-    answers_of = predictions.groupby(["dataset", "method"], sort=False, observed=True).indices
+    rows_of_method = predictions.groupby(["dataset", "method"], sort=False, observed=True).indices
     for name, about in run["datasets"].items():
         if name not in rows_of:
             raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
@@ -258,14 +258,14 @@ def _each_dataset(
         for spec in run["methods"]:
             if spec in about.get("not_run", {}):
                 continue
-            if (name, spec) not in answers_of:
+            if (name, spec) not in rows_of_method:
                 raise DataError(
                     f"predictions.parquet has no row of '{spec}' on '{name}': the run is not "
                     "finished; repeat its command"
                 )
-            answers = predictions.take(np.asarray(answers_of[name, spec]))
-            dataset.methods.append(_score_method(dataset, spec, answers))
-            del answers
+            method_rows = predictions.take(np.asarray(rows_of_method[name, spec]))
+            dataset.methods.append(_score_method(dataset, spec, method_rows))
+            del method_rows
         yield dataset
 
 
@@ -296,7 +296,7 @@ def _index_faces(name: str, about: Json, faces: pd.DataFrame) -> DatasetScores:
         groups=groups,
         resample_groups=resample_groups,
         angles_deg=angles[included],
-        R_true=kept[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3),
+        R_gt=kept[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3),
         excluded=_count(reasons[~included]),
         methods=[],
     )
@@ -313,11 +313,11 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
             f"'{dataset.name}': the run is not finished; repeat its command"
         )
     R_pred = rows[_ROTATION].to_numpy(dtype=np.float64)[row_of_face].reshape(-1, 3, 3)
-    silent = (rows["status"] != "ok").to_numpy()[row_of_face]
-    R_pred[silent] = np.nan
-    damaged = ~silent & ~np.isfinite(R_pred).all(axis=(1, 2))
-    if damaged.any():
-        image_id = dataset.image_ids[damaged][0]
+    without_prediction = (rows["status"] != "ok").to_numpy()[row_of_face]
+    R_pred[without_prediction] = np.nan
+    corrupted = ~without_prediction & ~np.isfinite(R_pred).all(axis=(1, 2))
+    if corrupted.any():
+        image_id = dataset.image_ids[corrupted][0]
         raise DataError(
             f"predictions.parquet: '{spec}' on '{dataset.name}', image '{image_id}': "
             "status ok without a rotation; repeat the run"
@@ -326,10 +326,12 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
     return MethodScores(
         spec=spec,
         R_pred=R_pred,
-        no_answer=_count(rows["reason"].iloc[row_of_face[silent]].fillna("no reason given")),
+        no_answer=_count(
+            rows["reason"].iloc[row_of_face[without_prediction]].fillna("no reason given")
+        ),
         differences_deg=differences,
         geodesic_deg=geodesic,
-        maev_deg=_in_blocks(maev_deg, R_pred, dataset.R_true),
+        maev_deg=_in_blocks(maev_deg, R_pred, dataset.R_gt),
     )
 
 
@@ -431,7 +433,7 @@ def _identity(dataset: DatasetScores, method: MethodScores, about: Json, data: J
     """What was run on what, and how many faces."""
     card = about.get("card", {})
     excluded = sum(dataset.excluded.values())
-    scored = int(np.count_nonzero(method.answered))
+    scored = int(np.count_nonzero(method.predicted))
     faces = len(dataset.image_ids)
     return {
         "dataset": dataset.name,
@@ -490,7 +492,7 @@ def _accuracy(
     bins = metrics.yaw_bins(method.face_mae_deg, dataset.angles_deg[:, 0])
     common = dataset.common
     frontal = method.differences_deg, method.geodesic_deg
-    if not method.answered.all():
+    if not method.predicted.all():
         frontal = _errors(dataset, metrics.fill_missing_with_frontal(method.R_pred))
     curve = dataset.curve_errors_deg(method)
     return {
@@ -543,7 +545,7 @@ def _errors(dataset: DatasetScores, R_pred: Array) -> tuple[Array, Array]:
     )
     return (
         _in_blocks(read, R_pred, dataset.angles_deg),
-        _in_blocks(geodesic_deg, R_pred, dataset.R_true),
+        _in_blocks(geodesic_deg, R_pred, dataset.R_gt),
     )
 
 
@@ -555,7 +557,7 @@ def _in_blocks(errors: Callable[[Array, Array], Array], R_pred: Array, true: Arr
 
 
 def _failures(method: MethodScores) -> int | None:
-    """Answers that point the other way; None where labels are too incomplete to tell."""
+    """Predictions that point the other way; None where labels are too incomplete to tell."""
     if not np.isfinite(method.geodesic_deg).any():
         return None
     return metrics.failure_count(method.geodesic_deg)
@@ -570,7 +572,7 @@ def _aligned(dataset: DatasetScores, method: MethodScores) -> Json:
         ("camera_side", camera_side, "all" if groups is None else "group"),
         ("head_side", metrics.align_head_side, "all"),
     ):
-        differences, geodesic = _errors(dataset, align(method.R_pred, dataset.R_true))
+        differences, geodesic = _errors(dataset, align(method.R_pred, dataset.R_gt))
         aligned[side] = {
             "per": per,
             "mae_deg": _mae(differences),
@@ -586,7 +588,7 @@ def _intervals(
     resampling: statistics.Resampling,
 ) -> Json | None:
     """Bootstrap intervals of the figures, or None where too few units can be drawn."""
-    if resampling.units < statistics.FEWEST_UNITS:
+    if resampling.units < statistics.MIN_UNITS:
         return None
     bins = metrics.yaw_bin_masks(dataset.angles_deg[:, 0])
     bin_names = [f"{start:g}-{end:g}" for start, end, _ in bins]
@@ -600,7 +602,7 @@ def _intervals(
             names.append(name)
             yield np.where(mask, method.face_mae_deg, np.nan)
 
-    drawn = resampling.column_means(columns(), statistics.FEWEST_UNITS)
+    drawn = resampling.column_means(columns(), statistics.MIN_UNITS)
     draws = dict(zip(names, drawn.T, strict=True))
     filled = [draws[name] for name, (_, _, mask) in zip(bin_names, bins, strict=True) if mask.any()]
     draws["balanced"] = np.mean(filled, axis=0) if filled else np.empty(0)
@@ -646,13 +648,13 @@ def _interval_columns(
 def _compare(
     dataset: DatasetScores, resampling: statistics.Resampling
 ) -> tuple[list[Json], list[int | None]]:
-    """Paired comparison of all methods on the faces that both answered, and ranks."""
+    """Paired comparison of all methods on the faces that both predicted, and ranks."""
     count = len(dataset.methods)
     pairs = list(combinations(range(count), 2))
     differences = np.full((count, count), np.nan)
     p_values = np.full((count, count), np.nan)
     compared: list[Json] = []
-    if pairs and resampling.units >= statistics.FEWEST_UNITS:
+    if pairs and resampling.units >= statistics.MIN_UNITS:
         errors = [method.face_mae_deg for method in dataset.methods]
         sums = [
             resampling.unit_sums(np.nan_to_num(errors[a] - errors[b])[:, None]) for a, b in pairs
@@ -660,7 +662,7 @@ def _compare(
         raw, exact = statistics.sign_flip_p_values(np.concatenate(sums, axis=-1))
         adjusted = statistics.holm(raw)
         draws = resampling.column_means(
-            (errors[a] - errors[b] for a, b in pairs), statistics.FEWEST_UNITS
+            (errors[a] - errors[b] for a, b in pairs), statistics.MIN_UNITS
         )
         for place, (a, b) in enumerate(pairs):
             column = errors[a] - errors[b]
@@ -685,7 +687,7 @@ def _compare(
             )
     ranks = statistics.ranks_with_ties(differences, p_values)
     shown = [
-        int(rank) if method.answered.any() and compared else None
+        int(rank) if method.predicted.any() and compared else None
         for rank, method in zip(ranks, dataset.methods, strict=True)
     ]
     return compared, shown

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "FEWEST_UNITS",
+    "MIN_UNITS",
     "Resampling",
     "holm",
     "make_resampling",
@@ -31,7 +31,7 @@ RESAMPLES = 2000
 FLIPS = 9999
 SEED = 20180205
 
-FEWEST_UNITS = 6
+MIN_UNITS = 6
 """With fewer independent units no interval is worth printing and no p-value can be below 5 %."""
 
 _MAX_UNITS = 4000
@@ -72,7 +72,7 @@ class Resampling:
             NaN is left out, of the sum and of the count.
         fewest_units : int
             A column with values in fewer units is NaN in every draw: an interval over two or
-            three answered faces would be narrow and mean nothing.
+            three predicted faces would be narrow and mean nothing.
 
         Returns
         -------
@@ -298,7 +298,7 @@ def ranks_with_ties(differences_deg: npt.ArrayLike, p_values: npt.ArrayLike) -> 
     Parameters
     ----------
     differences_deg : array_like, shape (methods, methods)
-        Error of the row's method minus error of the column's, on the faces both answered.
+        Error of the row's method minus error of the column's, on the faces both predicted.
     p_values : array_like, shape (methods, methods)
         Adjusted p-values of these differences; NaN where there was nothing to compare.
 

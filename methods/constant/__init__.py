@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpbench.face import Face
-from hpbench.method import Method, MethodCard, NoAnswer, Pose
+from hpbench.method import Method, MethodCard, NoPrediction, Pose
 
 __all__ = ["Constant"]
 
 
 class Constant(Method):
-    """Answers the frontal pose, ``R_cam`` = identity, for every face.
+    """Predictions the frontal pose, ``R_cam`` = identity, for every face.
 
     Its error is the spread of a data set's labels; a method that is not clearly below it has
     learnt nothing there.
@@ -29,10 +29,10 @@ class Constant(Method):
             title="Always frontal",
             licence="Apache-2.0",
             colour_order="none",
-            crop_rule="looks neither at the picture nor at the box",
+            crop_rule="looks neither at the image nor at the box",
         )
 
-    def prepare(self, face: Face) -> NoAnswer | None:
+    def prepare(self, face: Face) -> NoPrediction | None:
         """Nothing is read of the face."""
         return None
 
@@ -40,6 +40,6 @@ class Constant(Method):
         """Count the faces."""
         return len(batch)
 
-    def decode(self, output: int) -> Sequence[Pose | NoAnswer]:
+    def decode(self, output: int) -> Sequence[Pose | NoPrediction]:
         """One identity per face."""
         return [np.eye(3) for _ in range(output)]

@@ -29,7 +29,7 @@ class Bins:
 
     Notes
     -----
-    A one-hot answer decoded with the lower edge is 1.5 degrees too small on average. The
+    A one-hot prediction decoded with the lower edge is 1.5 degrees too small on average. The
     squared-error term of the loss trains most of that away, so released weights have to be
     decoded the way they were trained.
     """

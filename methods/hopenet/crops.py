@@ -19,7 +19,7 @@ def cut_input(
     ----------
     image : ndarray, shape (height, width, 3), uint8
     box_xyxy : tuple of int
-        What lies outside the picture is black.
+        What lies outside the image is black.
     size : int
         Side of the network's input in pixels.
 

@@ -12,11 +12,12 @@ from pydantic import Field
 from hpbench.crops import DEFAULT_K, HopenetRule, crop_box, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.face import Face, check_box
+from hpbench.inference.runtimes import RuntimeName, count_flops, make_runtime
 from hpbench.method import (
     Method,
     MethodCard,
     ModelSize,
-    NoAnswer,
+    NoPrediction,
     Options,
     Pose,
     WeightsInfo,
@@ -24,8 +25,7 @@ from hpbench.method import (
 from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.named import bundled_weights, named_weights, resolve_weights
 from hpbench.rotation import rotation_from_angles
-from hpbench.runtimes import RuntimeName, count_flops, make_runtime
-from hpbench.weights_store import sha256_of
+from hpbench.weights.store import sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ class Hopenet(Method):
         """Bundled weights and the released ones of other projects."""
         return named_weights()
 
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Options and the SHA-256 of the weights file."""
         path = resolve_weights(self.options.weights)
         return f"{self.options.model_dump_json(exclude={'weights'})} {sha256_of(path)}"
@@ -178,12 +178,12 @@ class Hopenet(Method):
                 f"run them as regression[weights={self._path}]"
             )
 
-    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoAnswer:
+    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
         """Cut out the face and scale it; normalisation is left to the device."""
         try:
             check_box(face.box_xyxy, face.size_wh)
         except DataError as error:
-            return NoAnswer(str(error))
+            return NoPrediction(str(error))
         box = whole_pixels(crop_box(face.box_xyxy, self._crop, self._k))
         return cut_input(face.image, box, self._input_size)
 
@@ -195,13 +195,13 @@ class Hopenet(Method):
         with torch.inference_mode():
             return self._runtime.run(pixels)
 
-    def decode(self, output: Tensor) -> list[Pose | NoAnswer]:
+    def decode(self, output: Tensor) -> list[Pose | NoPrediction]:
         """Expectation over the bins, as rotations."""
         angles = self._angles_deg(output).double().cpu().numpy()
         finite = np.isfinite(angles).all(axis=1)
         rotations = rotation_from_angles(np.where(finite[:, None], angles, 0.0))
         return [
-            rotation if good else NoAnswer("the network's output is not a number")
+            rotation if good else NoPrediction("the network's output is not a number")
             for rotation, good in zip(rotations, finite, strict=True)
         ]
 
@@ -248,10 +248,10 @@ class Regression(Hopenet):
         """Return none."""
         return ()
 
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Options and the SHA-256 of the weights file."""
         self._require_weights()
-        return super().identity()
+        return super().fingerprint()
 
     def load(self) -> None:
         """Read weights that were trained with ``--heads regression``."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
-from hpbench.weights_store import cached_file, sha256_of
+from hpbench.weights.store import cached_file, sha256_of
 
 __all__ = ["BUNDLED", "bundled_weights", "named_weights", "resolve_weights"]
 
@@ -16,9 +16,7 @@ _PACKAGE_FOLDER = Path(__file__).parent / "weights"
 BUNDLED = "bundled"
 """Name of the weights that come with hpbench."""
 
-_AUTHORS_LICENCE = (
-    "code Apache-2.0; weights trained on 300W-LP, whose pictures are for research only"
-)
+_AUTHORS_LICENCE = "code Apache-2.0; weights trained on 300W-LP, whose images are for research only"
 
 _LITE_REPOSITORY = "https://github.com/OverEuro/deep-head-pose-lite"
 
@@ -41,7 +39,7 @@ _FETCHED: tuple[WeightsInfo, ...] = (
     ),
     WeightsInfo(
         name="robust",
-        summary="ResNet-50 of the authors, alpha 1, trained to bear poor picture quality",
+        summary="ResNet-50 of the authors, alpha 1, trained to bear poor image quality",
         licence=_AUTHORS_LICENCE,
         trained_on=("w300lp",),
         source="https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR",
@@ -50,7 +48,7 @@ _FETCHED: tuple[WeightsInfo, ...] = (
     WeightsInfo(
         name="lite",
         summary="ShuffleNetV2 x1.0 of deep-head-pose-lite",
-        licence="Apache-2.0; trained on 300W-LP, whose pictures are for research only",
+        licence="Apache-2.0; trained on 300W-LP, whose images are for research only",
         trained_on=("w300lp",),
         source="https://github.com/OverEuro/deep-head-pose-lite/tree/a969f6c/model",
         file="shuff_epoch_120.pkl",

@@ -109,7 +109,7 @@ def make_network(backbone: str, outputs: int, input_size: int = 224) -> HopenetN
 
 
 def check_input_size(network: HopenetNetwork, backbone: str, input_size: int) -> None:
-    """Raise UsageError if a network cannot take pictures of this size, before work is put in.
+    """Raise UsageError if a network cannot take images of this size, before work is put in.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _remove_classifier(network: nn.Module) -> int:
 
 
 class _ThinBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut that averages where the picture is halved."""
+    """Two 3x3 convolutions around a shortcut that averages where the image is halved."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from hpbench.errors import HpbenchError, WeightsError
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.card import CARD_KEY, WeightsCard, read_card
 from hpbench.methods.hopenet.network import HEADS, HopenetNetwork, backbone_names, make_network
-from hpbench.weights_store import sha256_of
+from hpbench.weights.store import sha256_of
 
 __all__ = ["LoadedWeights", "load_backbone", "load_weights", "save_weights"]
 
@@ -72,7 +72,7 @@ def load_weights(path: Path) -> LoadedWeights:
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, holds code, or fits no network; the first tensor that
+        If the file is missing, corrupted, holds code, or fits no network; the first tensor that
         does not fit is named.
     """
     if not path.is_file():
@@ -114,7 +114,7 @@ def load_backbone(network: HopenetNetwork, path: Path, backbone: str) -> None:
     Raises
     ------
     WeightsError
-        If the file is damaged or of another architecture; the first wrong tensor is named.
+        If the file is corrupted or of another architecture; the first wrong tensor is named.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file (--init)")
@@ -172,7 +172,9 @@ def _read_safetensors(path: Path) -> StateDict:
     try:
         return {name: tensor.float() for name, tensor in load_file(path).items()}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: damaged safetensors file ({error}); fetch it again") from error
+        raise WeightsError(
+            f"{path}: corrupted safetensors file ({error}); fetch it again"
+        ) from error
 
 
 def _read_torch(path: Path) -> Mapping[str, object]:
@@ -186,10 +188,10 @@ def _read_torch(path: Path) -> Mapping[str, object]:
                 f"{path}: refused, it holds Python objects and not only tensors, which could run "
                 "code when read; save the network's state_dict() alone"
             ) from None
-        raise WeightsError(f"{path}: not a weights file, or damaged; fetch it again") from None
+        raise WeightsError(f"{path}: not a weights file, or corrupted; fetch it again") from None
     except Exception as error:  # torch raises almost anything on bytes that are no pickle
         raise WeightsError(
-            f"{path}: not a weights file, or damaged ({type(error).__name__}); fetch it again"
+            f"{path}: not a weights file, or corrupted ({type(error).__name__}); fetch it again"
         ) from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]

@@ -1,7 +1,7 @@
 """The card of a declared method: everything about a network that its file does not say.
 
 The field's code bases differ in all of it (crop, filter, colour order, scaling, signs, Euler
-order, frame), so nothing that changes an answer has a hidden default taken from one of them.
+order, frame), so nothing that changes a prediction has a hidden default taken from one of them.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class InputCard(_Part):
 
 
 class CropCard(_Part):
-    """Which part of the picture is cut out, given the tight face box.
+    """Which part of the image is cut out, given the tight face box.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ class CropCard(_Part):
     k : float or None
         Amount of the rule; only the Hopenet rules have a default (.20 test, .30 train).
     outside : {'black', 'clip', 'edge'}
-        Pixels outside the picture are black, or the crop ends at the picture, or its edge is
+        Pixels outside the image are black, or the crop ends at the image, or its edge is
         repeated.
     """
 
@@ -189,7 +189,7 @@ class _AngleOutput(_Part):
     ----------
     order : three of 'yaw', 'pitch', 'roll'
         Order in the output (or of the three outputs). A leading minus means that the network
-        counts the angle the other way; positive is yaw with the nose to the picture's left,
+        counts the angle the other way; positive is yaw with the nose to the image's left,
         pitch up, roll clockwise.
     euler : {'canonical', 'rq'}
         Which triple of the rotation the angles are; see

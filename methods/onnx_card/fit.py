@@ -58,5 +58,5 @@ def _resize(crop: Pixels, size_wh: tuple[int, int], filter_name: str) -> Pixels:
     from PIL import Image
 
     method = Image.Resampling.BICUBIC if kind == "bicubic" else Image.Resampling.BILINEAR
-    picture = Image.fromarray(np.ascontiguousarray(crop))
-    return np.asarray(picture.resize(size_wh, method), dtype=np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(crop))
+    return np.asarray(image.resize(size_wh, method), dtype=np.uint8)

@@ -19,7 +19,7 @@ from hpbench.method import (
     BaseOptions,
     Method,
     MethodCard,
-    NoAnswer,
+    NoPrediction,
     Options,
     Pose,
     WeightsInfo,
@@ -29,7 +29,7 @@ from hpbench.methods.onnx_card.decode import decode_networks
 from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.session import Network, open_network
 from hpbench.rotation import is_rotation
-from hpbench.weights_store import cached_file, check_file, fetch_file, sha256_of
+from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
 
@@ -82,7 +82,7 @@ class DeclaredMethod(Method):
         card = read_card(cls.card_file)
         return [_weights_info(card, entry, cls.card_file.parent) for entry in card.weights]
 
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Hashes of the card and of all weights files."""
         digest = hashlib.sha256(self.network_card().model_dump_json().encode()).hexdigest()
         return " ".join([digest, *(sha256_of(path) for path in self._paths())])
@@ -146,18 +146,18 @@ class DeclaredMethod(Method):
         """What to do with a weights file that was fetched elsewhere."""
         return ""
 
-    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoAnswer:
+    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
         """Cut out the face and scale it; colour order and scaling are left to :meth:`infer`."""
         try:
             check_box(face.box_xyxy, face.size_wh)
         except DataError as error:
-            return NoAnswer(str(error))
+            return NoPrediction(str(error))
         card = self.network_card()
         box = crop_box(face.box_xyxy, card.crop.rule, card.crop.amount)
         bounds = whole_pixels(box, with_last=card.crop.with_last)
         crop = cut_out(face.image, bounds, card.crop.outside)
         if crop.size == 0:
-            return NoAnswer("the crop does not touch the picture")
+            return NoPrediction("the crop does not touch the image")
         size_wh = (card.input.width, card.input.height)
         return fit_to(crop, size_wh, card.input.fit, card.input.short_side, card.input.filter)
 
@@ -169,7 +169,7 @@ class DeclaredMethod(Method):
         return [network.run(values) for network in self._networks]
 
     def _scaled(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Network input of RGB pictures, shape (n, height, width, 3)."""
+        """Network input of RGB images, shape (n, height, width, 3)."""
         rule = self.network_card().input
         ordered = pixels[..., ::-1] if rule.colour_order == "BGR" else pixels
         scale = rule.white / 255.0 / np.asarray(rule.std)
@@ -179,7 +179,7 @@ class DeclaredMethod(Method):
             values = values.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(values)
 
-    def decode(self, output: list[list[npt.NDArray[np.float64]]]) -> list[Pose | NoAnswer]:
+    def decode(self, output: list[list[npt.NDArray[np.float64]]]) -> list[Pose | NoPrediction]:
         """Rotations by the card's output rule."""
         try:
             rotations = decode_networks(output, self.network_card().output)
@@ -188,7 +188,7 @@ class DeclaredMethod(Method):
         return [
             R_cam
             if np.isfinite(R_cam).all() and is_rotation(R_cam)
-            else NoAnswer("the network's output is not a number or gives no rotation")
+            else NoPrediction("the network's output is not a number or gives no rotation")
             for R_cam in rotations
         ]
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import MissingDependencyError, WeightsError
+from hpbench.inference.batching import map_batch_on_threads, usable_cores
+from hpbench.inference.runtimes import onnx_session
 from hpbench.methods.onnx_card.card import NetworkCard
-from hpbench.runtimes import onnx_session
-from hpbench.shares import run_in_shares, usable_cores
 from hpbench.spec import suggest
 
 __all__ = ["Network", "open_network"]
@@ -60,7 +60,7 @@ class Network:
         cores = usable_cores() if self.on_cpu and len(typed) > 1 else 1
         if cores == 1:
             return self._run(self.session, typed)
-        shares = run_in_shares(partial(self._run, self.share_session), typed, cores)
+        shares = map_batch_on_threads(partial(self._run, self.share_session), typed, cores)
         return [np.concatenate(outputs) for outputs in zip(*shares, strict=True)]
 
     def _run(self, session: Any, values: npt.NDArray[Any]) -> list[npt.NDArray[np.float64]]:
@@ -88,7 +88,7 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
     MissingDependencyError
         If onnxruntime is not installed.
     WeightsError
-        If the file is damaged, or does not fit the card.
+        If the file is corrupted, or does not fit the card.
     """
     session = _open_session(path, device, usable_cores())
     graph_input = _pick(session.get_inputs(), (card.input.name,) if card.input.name else (), path)[

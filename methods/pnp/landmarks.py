@@ -62,7 +62,7 @@ def load_predictor(path: Path) -> Any:
     MissingDependencyError
         If dlib is not installed.
     WeightsError
-        If the file is missing, damaged, or predicts another number of points than 68.
+        If the file is missing, corrupted, or predicts another number of points than 68.
     """
     try:
         import dlib
@@ -74,7 +74,7 @@ def load_predictor(path: Path) -> Any:
     try:
         predictor = dlib.shape_predictor(str(path))
     except RuntimeError as error:
-        raise WeightsError(f"{path}: not a dlib shape predictor, or damaged ({error})") from error
+        raise WeightsError(f"{path}: not a dlib shape predictor, or corrupted ({error})") from error
     blank = np.zeros((8, 8, 3), dtype=np.uint8)
     points = predictor(blank, dlib.rectangle(0, 0, 7, 7)).num_parts
     if points != LANDMARKS:
@@ -93,14 +93,14 @@ def find_landmarks(
     ----------
     predictor : dlib.shape_predictor
     image : ndarray, shape (height, width, 3), uint8
-        The whole picture, RGB.
+        The whole image, RGB.
     box_xyxy : ndarray, shape (4,)
         Rounded to whole pixels, since dlib knows no others; no margin is added.
 
     Returns
     -------
     ndarray, shape (68, 2)
-        Pixels of the whole picture. Points may lie outside of it.
+        Pixels of the whole image. Points may lie outside of it.
     """
     import dlib
 

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from hpbench.errors import DataError, MissingDependencyError
 from hpbench.face import Face, check_box
-from hpbench.method import Method, MethodCard, NoAnswer, Options, Pose
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Pose
 from hpbench.methods.pnp.landmarks import (
     find_landmarks,
     installed_predictor,
@@ -42,7 +42,7 @@ class PnpOptions(Options):
     )
     focal: float | Literal["camera"] = Field(
         1.0,
-        description="Focal length as a multiple of the longer picture side, or 'camera' for the "
+        description="Focal length as a multiple of the longer image side, or 'camera' for the "
         "data set's own calibration",
     )
     solver: SolverName = Field(
@@ -68,7 +68,7 @@ class PnpOptions(Options):
         except ValueError:
             number = float("nan")
         if not 0.0 < number < float("inf"):
-            raise ValueError("must be a number above 0 (times the longer picture side) or 'camera'")
+            raise ValueError("must be a number above 0 (times the longer image side) or 'camera'")
         return number
 
     @model_validator(mode="after")
@@ -90,14 +90,14 @@ class _Seen:
 class Pnp(Method):
     """Head pose from 68 landmarks and a rigid face model.
 
-    Landmarks are found in the whole picture and solved there, never in a crop, because a crop
+    Landmarks are found in the whole image and solved there, never in a crop, because a crop
     would move the principal point.
     """
 
     name = "pnp"
     summary = "dlib's 68 landmarks, a rigid 3D face, cv2.solvePnP with checks"
     Options = PnpOptions
-    workers = "processes"  # dlib keeps Python's lock while it looks for landmarks
+    prepare_in = "processes"  # dlib keeps Python's lock while it looks for landmarks
     options: PnpOptions
 
     @classmethod
@@ -112,7 +112,7 @@ class Pnp(Method):
             return str(error)
         return None
 
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """Options and the SHA-256 of the predictor."""
         options = self.options.model_dump_json(exclude={"predictor"})
         return f"{options} predictor={self._predictor_sha256()}"
@@ -124,22 +124,22 @@ class Pnp(Method):
         notes = [f"Face model {model.name}: {model.source} ({model.licence})."]
         if self.options.solver == "iterative":
             notes.append(
-                "Naive on purpose: answers are not checked, heads behind the camera count."
+                "Naive on purpose: predictions are not checked, heads behind the camera count."
             )
         if not finds_landmarks:
             notes.append(
                 "Reads the annotated landmarks: a test of the solver alone, not to be compared "
-                "with methods that see only the picture."
+                "with methods that see only the image."
             )
             return MethodCard(
                 name=self.name,
                 title="PnP on annotated landmarks",
                 licence="Apache-2.0",
                 colour_order="none",
-                crop_rule="looks neither at the picture nor at the box",
+                crop_rule="looks neither at the image nor at the box",
                 notes=tuple(notes),
             )
-        notes.append("300W-LP is made of the pictures of 300-W that the predictor was trained on.")
+        notes.append("300W-LP is made of the images of 300-W that the predictor was trained on.")
         return MethodCard(
             name=self.name,
             title="dlib landmarks and PnP",
@@ -168,14 +168,16 @@ class Pnp(Method):
         MissingDependencyError
             If dlib, OpenCV or the installed predictor is missing.
         WeightsError
-            If the predictor's file is missing, damaged or of another kind.
+            If the predictor's file is missing, corrupted or of another kind.
         """
         if find_spec("cv2") is None:
             raise MissingDependencyError("OpenCV is needed: pip install opencv-python-headless")
         if self.options.landmarks == "dlib":
             load_predictor(self._predictor_path())
 
-    def declines(self, dataset_name: str, has_camera: bool, has_landmarks: bool) -> str | None:
+    def unsupported_reason(
+        self, dataset_name: str, has_camera: bool, has_landmarks: bool
+    ) -> str | None:
         """Decline a data set without the calibration or the landmarks that the options ask for."""
         if self.options.focal == "camera" and not has_camera:
             return _NO_CAMERA
@@ -183,18 +185,18 @@ class Pnp(Method):
             return _NO_LANDMARKS
         return None
 
-    def prepare(self, face: Face) -> _Seen | NoAnswer:
+    def prepare(self, face: Face) -> _Seen | NoPrediction:
         """Find the 68 landmarks and settle the camera."""
         landmarks_xy = self._landmarks(face)
-        if isinstance(landmarks_xy, NoAnswer):
+        if isinstance(landmarks_xy, NoPrediction):
             return landmarks_xy
         if self.options.focal == "camera":
             if face.camera is None:
-                return NoAnswer(_NO_CAMERA)
+                return NoPrediction(_NO_CAMERA)
             return _Seen(landmarks_xy, face.camera.matrix, face.camera.distortion)
         return _Seen(landmarks_xy, _assumed_camera(face.size_wh, self.options.focal), None)
 
-    def infer(self, batch: Sequence[_Seen]) -> list[PnpSolution | NoAnswer]:
+    def infer(self, batch: Sequence[_Seen]) -> list[PnpSolution | NoPrediction]:
         """Solve one face after the other."""
         model = face_model(self.options.model)
         return [
@@ -208,19 +210,20 @@ class Pnp(Method):
             for seen in batch
         ]
 
-    def decode(self, output: Sequence[PnpSolution | NoAnswer]) -> Sequence[Pose | NoAnswer]:
+    def decode(self, output: Sequence[PnpSolution | NoPrediction]) -> Sequence[Pose | NoPrediction]:
         """Take the rotation out of each solution; it is ``R_cam`` already."""
         return [
-            solution if isinstance(solution, NoAnswer) else solution.R_cam for solution in output
+            solution if isinstance(solution, NoPrediction) else solution.R_cam
+            for solution in output
         ]
 
-    def _landmarks(self, face: Face) -> Array | NoAnswer:
+    def _landmarks(self, face: Face) -> Array | NoPrediction:
         if self.options.landmarks == "annotated":
-            return NoAnswer(_NO_LANDMARKS) if face.landmarks_xy is None else face.landmarks_xy
+            return NoPrediction(_NO_LANDMARKS) if face.landmarks_xy is None else face.landmarks_xy
         try:
             check_box(face.box_xyxy, face.size_wh)
         except DataError as error:
-            return NoAnswer(str(error))
+            return NoPrediction(str(error))
         # From a cache of this process, so that an instance pickles at any time.
         predictor = load_predictor(self._predictor_path())
         return find_landmarks(predictor, face.image, face.box_xyxy)
@@ -235,7 +238,7 @@ class Pnp(Method):
 
 
 def _assumed_camera(size_wh: tuple[int, int], focal: float) -> Array:
-    """Camera matrix of a picture whose camera is unknown; focal in longer picture sides."""
+    """Camera matrix of an image whose camera is unknown; focal in longer image sides."""
     width, height = size_wh
     length_px = focal * max(width, height)
     return np.array(

@@ -27,10 +27,10 @@ _FIRST_INNER_LANDMARK = 17
 _MALLICK = {
     30: (0.0, 0.0, 0.0),  # tip of the nose
     8: (0.0, -330.0, -65.0),  # chin
-    36: (-225.0, 170.0, -135.0),  # outer corner of the eye on the left of the picture
-    45: (225.0, 170.0, -135.0),  # outer corner of the eye on the right of the picture
-    48: (-150.0, -150.0, -125.0),  # corner of the mouth on the left of the picture
-    54: (150.0, -150.0, -125.0),  # corner of the mouth on the right of the picture
+    36: (-225.0, 170.0, -135.0),  # outer corner of the eye on the left of the image
+    45: (225.0, 170.0, -135.0),  # outer corner of the eye on the right of the image
+    48: (-150.0, -150.0, -125.0),  # corner of the mouth on the left of the image
+    54: (150.0, -150.0, -125.0),  # corner of the mouth on the right of the image
 }
 
 
@@ -44,7 +44,7 @@ class FaceModel:
     landmark_ids : ndarray, shape (n,), int
         Which of the 68 iBUG landmarks, counted from 0, each point is.
     points : ndarray, shape (n, 3)
-        x to the right of the picture, y down, z away from the camera for a frontal head, in
+        x to the right of the image, y down, z away from the camera for a frontal head, in
         the source's own units and around its own origin. A rotation solved with them is
         ``R_cam``.
     source : str

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import UsageError
-from hpbench.method import NoAnswer
+from hpbench.method import NoPrediction
 from hpbench.rotation import nearest_rotation
 from hpbench.spec import suggest
 
@@ -43,7 +43,7 @@ class PnpSolution:
     reprojection_px : float
         Root mean square distance between the given and the projected points, in pixels.
     start : {'sqpnp', 'sop', 'epnp', 'dlt'}
-        Where the answer comes from: SQPnP, scaled orthography, EPnP, or OpenCV's own linear
+        Where the prediction comes from: SQPnP, scaled orthography, EPnP, or OpenCV's own linear
         start of the iterative solver.
     """
 
@@ -71,7 +71,7 @@ class PnpSolution:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """Model (n, 3), picture points (n, 2), camera matrix (3, 3) and distortion (k,)."""
+    """Model (n, 3), image points (n, 2), camera matrix (3, 3) and distortion (k,)."""
 
     model: Array
     points: Array
@@ -85,13 +85,13 @@ def solve_pose(
     camera_matrix: npt.ArrayLike,
     distortion: npt.ArrayLike | None = None,
     solver: SolverName = "sqpnp",
-) -> PnpSolution | NoAnswer:
-    """Pose of a rigid model from where its points are seen in a picture.
+) -> PnpSolution | NoPrediction:
+    """Pose of a rigid model from where its points are seen in an image.
 
     Parameters
     ----------
     points_xy : array_like, shape (n, 2)
-        Pixels of the whole picture, not of a crop.
+        Pixels of the whole image, not of a crop.
     model_points : array_like, shape (n, 3)
         The same points of the model, in camera axes: x right, y down, z away from the camera
         for a frontal head. The origin and the units are free.
@@ -102,18 +102,18 @@ def solve_pose(
     solver : {'sqpnp', 'sop', 'epnp', 'iterative'}
         ``sqpnp``: SQPnP (Terzakis and Lourakis, ECCV 2020) refined by Levenberg-Marquardt. If
         the head is then behind the camera or turned away, the refinement starts again from
-        scaled orthography, and of the answers in front of the camera that with the lower
+        scaled orthography, and of the predictions in front of the camera that with the lower
         reprojection error is kept.
         ``sop``: scaled orthography (weak perspective) alone.
         ``epnp``: EPnP (Lepetit et al., IJCV 2009) alone.
         ``iterative``: ``cv2.solvePnP`` with its default flag and no starting pose, on the
-        model as it is: what most head-pose scripts do. Its answers are not checked, so heads
+        model as it is: what most head-pose scripts do. Its predictions are not checked, so heads
         behind the camera are among them. They depend on where the model has its origin.
 
     Returns
     -------
-    PnpSolution or NoAnswer
-        No answer if a point is not finite, if OpenCV finds no solution or, except for
+    PnpSolution or NoPrediction
+        No prediction if a point is not finite, if OpenCV finds no solution or, except for
         ``iterative``, if all solutions are behind the camera.
 
     Raises
@@ -134,24 +134,24 @@ def solve_pose(
     """
     problem = _problem(points_xy, model_points, camera_matrix, distortion, solver)
     if not np.isfinite(problem.points).all():
-        return NoAnswer("a landmark is not a number")
+        return NoPrediction("a landmark is not a number")
     if solver == "iterative":
         naive = _opencv(problem, "iterative")
-        return naive if naive is not None else NoAnswer("OpenCV found no solution")
+        return naive if naive is not None else NoPrediction("OpenCV found no solution")
 
     # Centred, because t_z then is the depth of the face itself and the refinement is better
     # conditioned.
     origin = problem.model.mean(axis=0)
     centred = _Problem(problem.model - origin, problem.points, problem.camera, problem.distortion)
-    answer = _sound(centred) if solver == "sqpnp" else _single(centred, solver)
-    if isinstance(answer, NoAnswer):
-        return answer
+    prediction = _sound(centred) if solver == "sqpnp" else _single(centred, solver)
+    if isinstance(prediction, NoPrediction):
+        return prediction
     return PnpSolution(
-        R_cam=answer.R_cam,
-        t_cam=answer.t_cam - answer.R_cam @ origin,
-        depth=answer.depth,
-        reprojection_px=answer.reprojection_px,
-        start=answer.start,
+        R_cam=prediction.R_cam,
+        t_cam=prediction.t_cam - prediction.R_cam @ origin,
+        depth=prediction.depth,
+        reprojection_px=prediction.reprojection_px,
+        start=prediction.start,
     )
 
 
@@ -182,7 +182,7 @@ def _problem(
     return _Problem(model, points, camera, coefficients.ravel())
 
 
-def _sound(problem: _Problem) -> PnpSolution | NoAnswer:
+def _sound(problem: _Problem) -> PnpSolution | NoPrediction:
     """SQPnP with refinement; a second start where the first ends behind or turned away."""
     first = _opencv(problem, "sqpnp")
     if first is not None and first.in_front and first.faces_camera:
@@ -191,22 +191,22 @@ def _sound(problem: _Problem) -> PnpSolution | NoAnswer:
     second = _opencv(problem, "iterative", guess) if guess is not None else None
     found = [solution for solution in (first, second) if solution is not None]
     if not found:
-        return NoAnswer("OpenCV found no solution from either start")
+        return NoPrediction("OpenCV found no solution from either start")
     possible = [solution for solution in found if solution.in_front]
     if not possible:
-        return NoAnswer("behind the camera after both starts")
+        return NoPrediction("behind the camera after both starts")
     return min(possible, key=lambda solution: solution.reprojection_px)
 
 
-def _single(problem: _Problem, solver: str) -> PnpSolution | NoAnswer:
+def _single(problem: _Problem, solver: str) -> PnpSolution | NoPrediction:
     """One solver without a second start; only the side of the camera is checked."""
     if solver == "sop":
         solution = _scaled_orthography(problem)
-        return solution if solution is not None else NoAnswer("landmarks lie on one line")
+        return solution if solution is not None else NoPrediction("landmarks lie on one line")
     solution = _opencv(problem, solver)
     if solution is None:
-        return NoAnswer("OpenCV found no solution")
-    return solution if solution.in_front else NoAnswer("behind the camera")
+        return NoPrediction("OpenCV found no solution")
+    return solution if solution.in_front else NoPrediction("behind the camera")
 
 
 def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) -> PnpSolution | None:
@@ -222,7 +222,7 @@ def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) ->
     tvec: Any = None
     if guess is not None:
         rvec = cv2.Rodrigues(guess.R_cam)[0]
-        tvec = guess.t_cam.reshape(3, 1).copy()  # OpenCV writes its answer into the guess
+        tvec = guess.t_cam.reshape(3, 1).copy()  # OpenCV writes its prediction into the guess
     given = (problem.model, problem.points, problem.camera, problem.distortion)
     try:
         solved, rvec, tvec = cv2.solvePnP(
@@ -230,7 +230,7 @@ def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) ->
         )
         if solved and solver == "sqpnp":
             rvec, tvec = cv2.solvePnPRefineLM(*given, rvec, tvec)
-    except cv2.error:  # degenerate points; the face becomes a counted "no answer"
+    except cv2.error:  # degenerate points; the face becomes a counted "no prediction"
         return None
     if not solved or not (np.isfinite(rvec).all() and np.isfinite(tvec).all()):
         return None
@@ -242,7 +242,7 @@ def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) ->
 def _scaled_orthography(problem: _Problem) -> PnpSolution | None:
     """Weak perspective: every point as deep as the mean point.
 
-    The least-squares 2x3 map from the centred model to the undistorted picture plane is
+    The least-squares 2x3 map from the centred model to the undistorted image plane is
     brought to the nearest pair of orthonormal rows times a scale; the third row is their cross
     product (the first step of POSIT, DeMenthon and Davis, IJCV 1995, with an SVD in place of
     its normalisation). Depth is one over the scale, hence never negative.

@@ -192,11 +192,11 @@
     return element;
   }
 
-  function addAxes(picture, tips, colours, width) {
+  function addAxes(drawing, tips, colours, width) {
     if (!tips) return;
     tips.forEach(([x, y], axis) => {
       const ends = { x1: 50, y1: 50, x2: x, y2: y, "stroke-linecap": "round" };
-      picture.append(svg("line", { ...ends, stroke: colours[axis], "stroke-width": width }));
+      drawing.append(svg("line", { ...ends, stroke: colours[axis], "stroke-width": width }));
     });
   }
 
@@ -205,14 +205,14 @@
     if (!face) return null;
     const figure = document.createElement("figure");
     figure.className = "face";
-    const picture = svg("svg", { viewBox: "0 0 100 100", role: "img" });
-    picture.append(svg("image", { href: face.picture, width: 100, height: 100 }));
-    addAxes(picture, face.truth, PALE_COLOURS, 4.5);
-    addAxes(picture, face.answers[method], AXIS_COLOURS, 1.8);
+    const drawing = svg("svg", { viewBox: "0 0 100 100", role: "img" });
+    drawing.append(svg("image", { href: face.image, width: 100, height: 100 }));
+    addAxes(drawing, face.ground_truth, PALE_COLOURS, 4.5);
+    addAxes(drawing, face.predictions[method], AXIS_COLOURS, 1.8);
     const words = document.createElement("figcaption");
     const error = face.errors[method];
     words.textContent = `${image}${error === undefined ? "" : `, off by ${error.toFixed(1)} degrees`}`;
-    figure.append(picture, words);
+    figure.append(drawing, words);
     return figure;
   }
 

@@ -27,12 +27,12 @@ from hpbench.checking.conformance import (
     mirrored_face,
     rotated_face,
 )
-from hpbench.checking.mistakes import diagnose
+from hpbench.checking.known_mistakes import diagnose
 from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera, Face, box_from_points
-from hpbench.method import Method, MethodCard, NoAnswer
+from hpbench.method import Method, MethodCard, NoPrediction
 from hpbench.methods.onnx_card import FsaNet
 from hpbench.registry import METHODS, make_dataset, make_method
 from hpbench.rotation import (
@@ -106,7 +106,7 @@ class Reader(Method):
             others = np.delete(image, channel, axis=2).max(axis=2, initial=0)
             y, x = np.nonzero(own > others + 50)
             if len(x) == 0:
-                return NoAnswer(f"no {name} in sight")
+                return NoPrediction(f"no {name} in sight")
             spots[name] = (np.array([x.mean(), y.mean()]) - middle) / ((x1 - x0) / 90 * RADIUS_PX)
         return spots
 
@@ -146,7 +146,7 @@ def test_method_that_is_right_passes_every_check():
 
 
 class Changed(Reader):
-    """A reader whose answer is changed in the last step."""
+    """A reader whose prediction is changed in the last step."""
 
     def decode(self, output):
         return list(self.change(np.array(super().decode(output))))
@@ -303,12 +303,12 @@ class OneTooFew(Reader):
 
 class SpeechlessNoAnswer(Reader):
     def prepare(self, face):
-        return NoAnswer("")
+        return NoPrediction("")
 
 
 class AnswersNothing(Reader):
     def prepare(self, face):
-        return NoAnswer("no face found")
+        return NoPrediction("no face found")
 
 
 class NeedsAFace(Reader):
@@ -344,7 +344,7 @@ class Random(Changed):
 
 
 class Seeded(Changed):
-    """Another answer from every instance."""
+    """Another prediction from every instance."""
 
     def load(self):
         self.shift = np.random.default_rng().normal(0, 2, 3)
@@ -427,9 +427,9 @@ class SecretLook(Reader):
         (Angles, "rotations", r"shape \(3,\)"),
         (Whole, "rotations", "dtype int"),
         (NotANumber, "rotations", "NaN"),
-        (OneTooFew, "rotations", "23 answers to 24 faces"),
-        (SpeechlessNoAnswer, "rotations", "NoAnswer without a reason"),
-        (AnswersNothing, "rotations", "no answer to any of 24 faces: no face found"),
+        (OneTooFew, "rotations", "23 predictions to 24 faces"),
+        (SpeechlessNoAnswer, "rotations", "NoPrediction without a reason"),
+        (AnswersNothing, "rotations", "no prediction to any of 24 faces: no face found"),
         (NeedsAFace, "empty_batch", "IndexError"),
         (BatchMean, "batch_size", "alone and in a batch"),
         (Tracker, "order", "when the batch is reversed"),
@@ -441,9 +441,9 @@ class SecretLook(Reader):
         (HoldsLambda, "pickle", "pickle|lambda"),
         (FailsOnTiny, "tiny_and_huge_faces", "a face of 12 pixels raises ZeroDivisionError"),
         (FailsOutside, "box_partly_outside", "box cut by the left side.*IndexError"),
-        (FailsOnGrey, "grey_and_16_bit_pictures", "a grey picture of 8 bits raises ValueError"),
+        (FailsOnGrey, "grey_and_16_bit_pictures", "a grey image of 8 bits raises ValueError"),
         (NoLicence, "card", "states no licence"),
-        (SecretLook, "colour_order", "answers change with the colours"),
+        (SecretLook, "colour_order", "predictions change with the colours"),
     ],
 )
 def test_broken_contract_fails_the_right_check(wrong, check, reason):
@@ -567,8 +567,8 @@ def test_device_that_is_not_there_is_refused():
 
 
 def test_few_faces_are_no_evidence():
-    truth = rotation_from_angles(np.random.default_rng(0).uniform(-40, 40, (8, 3)))
-    assert diagnose(np.swapaxes(truth, 1, 2), truth).mistake is None
+    ground_truth = rotation_from_angles(np.random.default_rng(0).uniform(-40, 40, (8, 3)))
+    assert diagnose(np.swapaxes(ground_truth, 1, 2), ground_truth).mistake is None
 
 
 def test_noise_alone_is_no_mistake():
@@ -652,4 +652,4 @@ def test_data_set_without_whole_labels_is_refused():
 
 def test_reader_reads():
     probe = Probe.of(Reader, Balls())
-    assert float(geodesic_deg(np.array(probe.answers), probe.truth).max()) < 3.0
+    assert float(geodesic_deg(np.array(probe.predictions), probe.ground_truth).max()) < 3.0

@@ -33,7 +33,7 @@ def labels(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A finished run of `constant` on four pictures."""
+    """A finished run of `constant` on four images."""
     folder = tmp_path_factory.mktemp("finished")
     for k in range(4):
         Image.new("RGB", (64, 64), (60 * k,) * 3).save(folder / f"{k}.png")

@@ -16,7 +16,7 @@ PICTURE = re.compile(r"data:image/jpeg;base64")
 
 @pytest.fixture
 def own_photos(tmp_path, monkeypatch):
-    """A table of twelve pictures of the user's own."""
+    """A table of twelve images of the user's own."""
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"{SAMPLE}/sample_{k:03d}.jpg,{k},0,0,60,60,200,200\n" for k in range(12))
     Path("mine.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\n" + rows)

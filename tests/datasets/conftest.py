@@ -12,7 +12,7 @@ from PIL import Image
 
 @pytest.fixture
 def write_face() -> Callable[..., Path]:
-    """Write one picture with its .mat file, as in AFLW2000 and 300W-LP; return the .mat file."""
+    """Write one image with its .mat file, as in AFLW2000 and 300W-LP; return the .mat file."""
 
     def write(
         folder: Path,

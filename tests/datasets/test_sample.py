@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hpbench.datasets.sample import Sample
-from hpbench.datasets.synthetic.identity import HELD_OUT
+from hpbench.rendering.identity import HELD_OUT
 
 ROOM = Path(__file__).resolve().parents[2] / "datasets" / "sample"
 

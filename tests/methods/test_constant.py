@@ -13,9 +13,9 @@ def test_every_face_is_frontal():
         Face("noise, no box", noise, np.full(4, np.nan)),
     ]
 
-    answers = make_method("constant").predict(faces)
+    predictions = make_method("constant").predict(faces)
 
-    assert [answer.tolist() for answer in answers] == [np.eye(3).tolist()] * 2
+    assert [prediction.tolist() for prediction in predictions] == [np.eye(3).tolist()] * 2
 
 
 def test_answers_do_not_share_memory():

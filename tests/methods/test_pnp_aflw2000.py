@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from hpbench.detectors import make_detector, match_box
+from hpbench.detectors.base import make_detector, match_box
 from hpbench.face import Face, box_from_points
 from hpbench.images import read_rgb
-from hpbench.method import NoAnswer
+from hpbench.method import NoPrediction
 from hpbench.methods.pnp import face_model, solve_pose
 from hpbench.registry import make_method
 from hpbench.rotation import angles_from_rotation, wrap_deg
@@ -23,32 +23,32 @@ CAMERA = np.array([[450.0, 0.0, 225.0], [0.0, 450.0, 225.0], [0.0, 0.0, 1.0]])
 
 @pytest.fixture(scope="module")
 def labels(aflw2000_dir):
-    """Picture files, landmarks (n, 68, 2) and yaw, pitch, roll (n, 3) in degrees."""
-    pictures, landmarks, angles = [], [], []
+    """Image files, landmarks (n, 68, 2) and yaw, pitch, roll (n, 3) in degrees."""
+    images, landmarks, angles = [], [], []
     for file in sorted(aflw2000_dir.rglob("*.mat")):
         mat = loadmat(file)
         pitch, yaw, roll = np.degrees(mat["Pose_Para"][0, :3])
         if max(abs(pitch), abs(yaw), abs(roll)) <= 99:
-            pictures.append(file.with_suffix(".jpg"))
+            images.append(file.with_suffix(".jpg"))
             landmarks.append(mat["pt3d_68"][:2].T.astype(float))
             angles.append((yaw, pitch, roll))
-    if len(pictures) != 491:
-        pytest.skip(f"the figures are for 491 pictures, here are {len(pictures)}")
-    return pictures, np.array(landmarks), np.array(angles)
+    if len(images) != 491:
+        pytest.skip(f"the figures are for 491 images, here are {len(images)}")
+    return images, np.array(landmarks), np.array(angles)
 
 
 @pytest.fixture(scope="module")
 def pictureless_faces(labels):
-    pictures, landmarks, _ = labels
+    images, landmarks, _ = labels
     black = np.zeros((450, 450, 3), np.uint8)
     return [
-        Face(picture.stem, black, box_from_points(points), None, points)
-        for picture, points in zip(pictures, landmarks, strict=True)
+        Face(image.stem, black, box_from_points(points), None, points)
+        for image, points in zip(images, landmarks, strict=True)
     ]
 
 
-def mean_errors_deg(answers, angles):
-    read = angles_from_rotation(np.array(answers))
+def mean_errors_deg(predictions, angles):
+    read = angles_from_rotation(np.array(predictions))
     return np.abs(wrap_deg(read - angles)).mean(axis=0)
 
 
@@ -120,31 +120,31 @@ def test_the_naive_solver_depends_on_where_the_model_has_its_origin(labels):
 
 
 def test_dlib_landmarks_in_the_annotated_boxes(labels):
-    pictures, landmarks, angles = labels
+    images, landmarks, angles = labels
     method = make_method("pnp[model=mallick6]")
     faces = (
-        Face(picture.stem, read_rgb(picture), box_from_points(points))
-        for picture, points in zip(pictures, landmarks, strict=True)
+        Face(file.stem, read_rgb(file), box_from_points(points))
+        for file, points in zip(images, landmarks, strict=True)
     )
-    answers = [method.predict([face])[0] for face in faces]
-    assert mean_errors_deg(answers, angles).mean() == pytest.approx(16.4, abs=1.5)
+    predictions = [method.predict([face])[0] for face in faces]
+    assert mean_errors_deg(predictions, angles).mean() == pytest.approx(16.4, abs=1.5)
 
 
 def test_dlib_landmarks_in_the_boxes_that_dlib_finds(labels):
     every_second = slice(None, None, 2)
-    pictures, landmarks, angles = (part[every_second] for part in labels)
+    images, landmarks, angles = (part[every_second] for part in labels)
     detector, method = make_detector("dlib"), make_method("pnp[model=mallick6]")
-    answers = []
-    for picture, points in zip(pictures, landmarks, strict=True):
-        image = read_rgb(picture)
+    predictions = []
+    for file, points in zip(images, landmarks, strict=True):
+        image = read_rgb(file)
         boxes, _ = detector.detect(image)
         place = match_box(boxes, box_from_points(points))
         if place is None:
-            answers.append(NoAnswer("missed"))
+            predictions.append(NoPrediction("missed"))
         else:
-            answers.extend(method.predict([Face(picture.stem, image, boxes[place])]))
-    found = np.array([not isinstance(answer, NoAnswer) for answer in answers])
-    solved = [answer for answer in answers if not isinstance(answer, NoAnswer)]
+            predictions.extend(method.predict([Face(file.stem, image, boxes[place])]))
+    found = np.array([not isinstance(prediction, NoPrediction) for prediction in predictions])
+    solved = [prediction for prediction in predictions if not isinstance(prediction, NoPrediction)]
 
     assert found.mean() == pytest.approx(0.74, abs=0.02)
     assert mean_errors_deg(solved, angles[found]).mean() == pytest.approx(5.95, abs=0.5)
@@ -154,13 +154,13 @@ def test_dlib_landmarks_in_the_boxes_that_dlib_finds(labels):
 
 def test_found_landmarks_lie_near_the_annotated_ones(labels):
     """Frontal faces only; the distance is in box sizes, as 300-W's NME is in face sizes."""
-    pictures, landmarks, angles = labels
+    images, landmarks, angles = labels
     frontal = np.flatnonzero(np.abs(angles).max(axis=1) < 15)[:20]
     method = make_method("pnp")
     errors = []
     for place in frontal:
         box = box_from_points(landmarks[place])
-        seen = method.prepare(Face("a", read_rgb(pictures[place]), box))
+        seen = method.prepare(Face("a", read_rgb(images[place]), box))
         distance = np.linalg.norm(seen.landmarks_xy - landmarks[place], axis=1).mean()
         errors.append(distance / np.sqrt((box[2:] - box[:2]).prod()))
     assert np.median(errors) < 0.05

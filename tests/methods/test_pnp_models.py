@@ -21,7 +21,7 @@ def test_a_model_is_a_frontal_face_in_camera_axes(name):
     model = face_model(name)
     at = dict(zip(model.landmark_ids.tolist(), model.points, strict=True))
     right, down, away = 0, 1, 2
-    assert at[45][right] > at[36][right]  # subject's left eye is on the right of the picture
+    assert at[45][right] > at[36][right]  # subject's left eye is on the right of the image
     assert at[48][down] > at[36][down]  # mouth below eyes
     assert at[30][away] == min(point[away] for point in at.values())  # nose nearest to the camera
 

@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from hpbench.errors import UsageError
-from hpbench.method import NoAnswer
+from hpbench.method import NoPrediction
 from hpbench.methods.pnp import PnpSolution, face_model, model_names, solve_pose
 from hpbench.rotation import geodesic_deg, rotation_from_angles
 
@@ -168,7 +168,7 @@ def test_a_landmark_that_is_not_a_number_gets_no_answer(solver):
     model = face_model("mallick6")
     seen = project(np.eye(3), place(model, np.eye(3)), model.points)
     seen[2, 0] = np.nan
-    assert solve_pose(seen, model.points, CAMERA, solver=solver) == NoAnswer(
+    assert solve_pose(seen, model.points, CAMERA, solver=solver) == NoPrediction(
         "a landmark is not a number"
     )
 
@@ -176,14 +176,14 @@ def test_a_landmark_that_is_not_a_number_gets_no_answer(solver):
 @pytest.mark.parametrize("solver", ["sqpnp", "sop", "epnp", "iterative"])
 def test_landmarks_in_one_point_never_raise(solver):
     model = face_model("mallick6")
-    answer = solve_pose(np.full((6, 2), 200.0), model.points, CAMERA, solver=solver)
-    assert isinstance(answer, NoAnswer | PnpSolution)
+    prediction = solve_pose(np.full((6, 2), 200.0), model.points, CAMERA, solver=solver)
+    assert isinstance(prediction, NoPrediction | PnpSolution)
 
 
 def test_sop_cannot_solve_landmarks_on_one_line():
     model = face_model("mallick6")
     on_a_line = np.stack([np.arange(6.0), 2 * np.arange(6.0)], axis=1)
-    assert solve_pose(on_a_line, model.points, CAMERA, solver="sop") == NoAnswer(
+    assert solve_pose(on_a_line, model.points, CAMERA, solver="sop") == NoPrediction(
         "landmarks lie on one line"
     )
 

@@ -18,14 +18,19 @@ from PIL import Image
 
 from hpbench.cli.train import parse_source
 from hpbench.errors import DataError, UsageError, WeightsError
-from hpbench.methods.hopenet.augment import Augmentation, cut_batch, draw_geometry, photometric
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.cache import build_cache
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import make_network
-from hpbench.methods.hopenet.samples import Source, gather, held_out
-from hpbench.methods.hopenet.settings import TrainSettings
-from hpbench.methods.hopenet.training import CHECKPOINT, TrainingError, train
+from hpbench.methods.hopenet.training.augment import (
+    Augmentation,
+    cut_batch,
+    draw_geometry,
+    photometric,
+)
+from hpbench.methods.hopenet.training.cutouts import build_cache
+from hpbench.methods.hopenet.training.loop import CHECKPOINT, TrainingError, train
+from hpbench.methods.hopenet.training.samples import Source, gather, held_out
+from hpbench.methods.hopenet.training.settings import TrainSettings
 from hpbench.methods.hopenet.weights import load_weights, save_weights
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import geodesic_deg, mirror_rotation, rotation_from_angles
@@ -43,8 +48,8 @@ TINY = TrainSettings(
 
 @pytest.fixture
 def table(tmp_path) -> Path:
-    """24 pictures in which a bright bar's place shows the yaw."""
-    folder = tmp_path / "pictures"
+    """24 images in which a bright bar's place shows the yaw."""
+    folder = tmp_path / "images"
     folder.mkdir()
     rows = []
     for number, yaw in enumerate(np.linspace(-60.0, 60.0, 24)):
@@ -85,7 +90,7 @@ def one_face(angles: list[float], settings: Augmentation, seed: int = 0):
 
 
 def place_of_dot(geometry, x: float, y: float) -> tuple[float, float]:
-    """Where a bright dot of the cut-out lands in the augmented picture, in pixels."""
+    """Where a bright dot of the cut-out lands in the augmented image, in pixels."""
     rows, columns = torch.meshgrid(torch.arange(120.0), torch.arange(120.0), indexing="ij")
     blob = torch.exp(-((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2) / 18.0)
     pixels = (blob * 255).byte()[None, :, :, None].repeat(1, 1, 1, 3)
@@ -107,7 +112,7 @@ def test_mirror_negates_yaw_and_roll_and_swaps_the_sides():
 
 
 def test_turning_the_picture_turns_the_label_by_the_same_angle():
-    """The angle is measured in the picture, from where two dots land."""
+    """The angle is measured in the image, from where two dots land."""
     settings = STILL.model_copy(update={"rotate": 1.0})
     turns = []
     for seed in range(4):
@@ -205,12 +210,12 @@ def test_a_box_without_area_is_counted_with_its_reason(table):
 
 
 def test_a_picture_that_cannot_be_read_is_noted_and_the_others_are_used(table, tmp_path):
-    (table.parent / "05.png").write_bytes(b"not a picture")
+    (table.parent / "05.png").write_bytes(b"not an image")
     faces = source(table)
     notes: list[str] = []
     cache = build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", notes.append)
     assert len(cache) == 23
-    assert notes == ["table: 1 left out: picture cannot be read"]
+    assert notes == ["table: 1 left out: image cannot be read"]
 
 
 def test_changed_picture_is_cut_out_anew(table, tmp_path):
@@ -224,10 +229,10 @@ def test_changed_picture_is_cut_out_anew(table, tmp_path):
 
 
 def test_a_source_of_unreadable_pictures_is_an_error(table, tmp_path):
-    for picture in table.parent.glob("*.png"):
-        picture.write_bytes(b"")
+    for image in table.parent.glob("*.png"):
+        image.write_bytes(b"")
     faces = source(table)
-    with pytest.raises(DataError, match="none of its 24 pictures can be read"):
+    with pytest.raises(DataError, match="none of its 24 images can be read"):
         build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", print)
 
 
@@ -327,7 +332,7 @@ def test_a_loss_worse_than_knowing_nothing_stops_as_diverging(table, tmp_path):
     settings = TINY.model_copy(
         update={"lr": 20.0, "penalty": "mse", "alpha": 1.0, "epoch_faces": 160}
     )
-    with pytest.raises(TrainingError, match=r"diverges.*always answers 0 degrees.*Lower --lr"):
+    with pytest.raises(TrainingError, match=r"diverges.*always predicts 0 degrees.*Lower --lr"):
         run(table, tmp_path / "out", settings)
     assert not (tmp_path / "out" / "hopenet.safetensors").exists()
 
@@ -386,7 +391,7 @@ def test_a_backbone_that_cannot_take_the_input_size_is_refused(
 
 
 def test_a_disk_too_small_for_the_face_cache_is_one_line(table, tmp_path):
-    """/dev/full answers every write as a full disk does."""
+    """/dev/full predictions every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     faces = source(table)
@@ -405,7 +410,7 @@ def test_a_damaged_checkpoint_is_named(table, tmp_path):
 
 
 def test_a_full_disk_keeps_the_last_good_checkpoint_to_go_on_from(table, tmp_path):
-    """/dev/full answers every write as a full disk does."""
+    """/dev/full predictions every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     out = tmp_path / "out"

@@ -17,7 +17,7 @@ from hpbench.registry import make_dataset, make_method
 
 @pytest.fixture
 def table(tmp_path) -> Path:
-    """Ten pictures of noise with labels and boxes."""
+    """Ten images of noise with labels and boxes."""
     generator = np.random.default_rng(0)
     rows = []
     for number in range(10):
@@ -116,7 +116,7 @@ def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_table_of_labels(table, tmp_path):
-    """/dev/full answers every write as a full disk does."""
+    """/dev/full predictions every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     out = tmp_path / "new.csv"
@@ -132,7 +132,7 @@ def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
     options = ("--teacher", "hopenet", "--views", 2, "--seed", 3)
     whole, stopped = tmp_path / "whole.csv", tmp_path / "stopped.csv"
     invoke("label", f"table={table}", *options, "--max-spread", 1000, "--out", whole)
-    with pytest.raises(HpbenchError, match="raise --max-spread"):  # leaves all answers behind
+    with pytest.raises(HpbenchError, match="raise --max-spread"):  # leaves all predictions behind
         invoke("label", f"table={table}", *options, "--max-spread", -1, "--out", stopped)
     journal = tmp_path / "stopped.csv.journal"
     lines = journal.read_bytes().splitlines(keepends=True)

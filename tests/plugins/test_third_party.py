@@ -34,10 +34,10 @@ def test_good_plugin_runs_beside_the_built_ins(environment, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
-    cells = {(row["dataset"], row["method"]): row["mae_deg"]["yaw"] for row in rows}
-    assert set(cells) == {(d, m) for d in ("dots", "sample") for m in ("steady", "constant")}
-    assert cells["dots", "steady"] == pytest.approx(20 / 3)  # of 0, 10, 20 degrees
-    assert cells["dots", "constant"] == pytest.approx(10.0)
+    evaluations = {(row["dataset"], row["method"]): row["mae_deg"]["yaw"] for row in rows}
+    assert set(evaluations) == {(d, m) for d in ("dots", "sample") for m in ("steady", "constant")}
+    assert evaluations["dots", "steady"] == pytest.approx(20 / 3)  # of 0, 10, 20 degrees
+    assert evaluations["dots", "constant"] == pytest.approx(10.0)
 
 
 def test_good_plugin_passes_the_conformance_checks(environment):
@@ -48,7 +48,7 @@ def test_good_plugin_passes_the_conformance_checks(environment):
 def test_list_names_every_refused_plugin_and_shows_the_others(listing):
     lines = {line.split()[0]: line for line in listing.splitlines() if line.strip()}
     assert "always a little to the left" in lines["steady"]
-    assert "three grey pictures" in lines["dots"]
+    assert "three grey images" in lines["dots"]
     assert "always frontal" in lines["constant"]
     for refused in ("shattered", "pnp", "futuristic"):
         assert "cannot be used" in lines[refused]

@@ -1,4 +1,4 @@
-"""Prediction from the picture or video file to the written files."""
+"""FrameResult from the image or video file to the written files."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from hpbench.cli.predict import predict
-from hpbench.detectors import Detector, make_detector
+from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.images import read_rgb
-from hpbench.method import Method, MethodCard, NoAnswer
+from hpbench.method import Method, MethodCard, NoPrediction
 from hpbench.predicting.predict import (
     FoundFace,
-    Prediction,
+    FrameResult,
     angles_in_words,
-    draw_prediction,
+    draw_result,
     predict_faces,
     predict_frames,
     predict_source,
-    prediction_rows,
+    result_rows,
 )
 from hpbench.predicting.prediction_files import plan_output
-from hpbench.predicting.sources import Frame, LiveCamera, Pictures, Video, open_source
+from hpbench.predicting.sources import Frame, ImageFiles, LiveCamera, Video, open_source
 from hpbench.registry import make_method
 from hpbench.rotation import rotation_from_angles
 
@@ -63,7 +63,7 @@ class YawIsLeftSide(Method):
         return MethodCard(name=self.name, title=self.name)
 
     def prepare(self, face):
-        return NoAnswer("too far right") if face.box_xyxy[0] > 80 else face
+        return NoPrediction("too far right") if face.box_xyxy[0] > 80 else face
 
     def infer(self, batch):
         if any(face.box_xyxy[0] == 13 for face in batch):
@@ -103,24 +103,24 @@ def test_every_face_gets_the_answer_of_every_method():
     )
     assert [face.box_xyxy.tolist() for face in faces] == [[10, 40, 30, 60], [60, 40, 80, 60]]
     for face, yaw in zip(faces, (10, 60), strict=True):
-        assert face.answers["a"] == pytest.approx(rotation_from_angles([yaw, 0, 0]))
-        assert face.answers["b"] == pytest.approx(rotation_from_angles([yaw, 0, 0]))
+        assert face.predictions["a"] == pytest.approx(rotation_from_angles([yaw, 0, 0]))
+        assert face.predictions["b"] == pytest.approx(rotation_from_angles([yaw, 0, 0]))
 
 
 def test_face_that_a_method_chokes_on_does_not_take_the_others_along():
     faces = predict_faces(squares(13, 60), {"a": YawIsLeftSide()}, SquareDetector())
-    assert isinstance(faces[0].answers["a"], NoAnswer)
-    assert faces[0].answers["a"].reason.endswith("ValueError: unlucky")
-    assert faces[1].answers["a"] == pytest.approx(rotation_from_angles([60, 0, 0]))
+    assert isinstance(faces[0].predictions["a"], NoPrediction)
+    assert faces[0].predictions["a"].reason.endswith("ValueError: unlucky")
+    assert faces[1].predictions["a"] == pytest.approx(rotation_from_angles([60, 0, 0]))
 
 
 def test_answer_that_is_no_rotation_is_refused():
     faces = predict_faces(squares(10), {"skewed": Skewed()}, SquareDetector())
-    assert isinstance(faces[0].answers["skewed"], NoAnswer)
+    assert isinstance(faces[0].predictions["skewed"], NoPrediction)
 
 
 def test_prediction_is_that_of_the_benchmarks_own_contract(aflw2000_dir):
-    """The answer equals that of Method.predict on a face with the detector's box."""
+    """The prediction equals that of Method.predict on a face with the detector's box."""
     from hpbench.face import Face
 
     photo = read_rgb(aflw2000_dir / "image00042.jpg")
@@ -129,10 +129,10 @@ def test_prediction_is_that_of_the_benchmarks_own_contract(aflw2000_dir):
     detector.load()
     (face,) = predict_faces(photo, {"pnp": method}, detector)
     (expected,) = method.predict([Face("any", photo, detector.detect(photo)[0][0])])
-    assert face.answers["pnp"] == pytest.approx(expected)
+    assert face.predictions["pnp"] == pytest.approx(expected)
     # Labelled yaw -1.5, pitch -11.0, roll -7.7.
     yaw, pitch, roll = (
-        prediction_rows(Prediction(Frame("x", photo), [face]), ["pnp"])[0][f"{axis}_deg"]
+        result_rows(FrameResult(Frame("x", photo), [face]), ["pnp"])[0][f"{axis}_deg"]
         for axis in ("yaw", "pitch", "roll")
     )
     assert yaw == pytest.approx(-1.5, abs=8)
@@ -149,7 +149,7 @@ def test_hopenet_answers_on_a_real_photo(aflw2000_dir, hopenet_lite_weights):
     method.load()
     detector.load()
     (face,) = predict_faces(photo, {"hopenet": method}, detector)
-    row = prediction_rows(Prediction(Frame("x", photo), [face]), ["hopenet"])[0]
+    row = result_rows(FrameResult(Frame("x", photo), [face]), ["hopenet"])[0]
     assert row["yaw_deg"] == pytest.approx(-1.5, abs=12)
     assert row["roll_deg"] == pytest.approx(-7.7, abs=8)
 
@@ -161,19 +161,19 @@ def frames_of(*images, fps=25.0):
 def test_faces_of_a_video_keep_their_numbers_and_pictures_have_none():
     moving = frames_of(squares(10, 60), squares(14, 64), squares(64, 18))
     tracks = [
-        {face.track: float(face.box_xyxy[0]) for face in prediction.faces}
-        for prediction in predict_frames(moving, {"a": YawIsLeftSide()}, SquareDetector())
+        {face.track: float(face.box_xyxy[0]) for face in result.faces}
+        for result in predict_frames(moving, {"a": YawIsLeftSide()}, SquareDetector())
     ]
     assert tracks == [{1: 10, 2: 60}, {1: 14, 2: 64}, {1: 18, 2: 64}]
     still = [Frame("a.png", squares(10))]
-    (prediction,) = predict_frames(still, {"a": YawIsLeftSide()}, SquareDetector())
-    assert prediction.faces[0].track is None
+    (result,) = predict_frames(still, {"a": YawIsLeftSide()}, SquareDetector())
+    assert result.faces[0].track is None
 
 
 def test_smoothing_leaves_the_answers_as_they_are():
     moving = frames_of(squares(10), squares(20))
     *_, last = predict_frames(moving, {"a": YawIsLeftSide()}, SquareDetector(), smoothing_s=0.2)
-    row = prediction_rows(last, ["a"])[0]
+    row = result_rows(last, ["a"])[0]
     assert row["yaw_deg"] == pytest.approx(20)
     assert row["smoothed_yaw_deg"] == pytest.approx(10 + 10 * (1 - np.exp(-0.04 / 0.2)), abs=1e-3)
 
@@ -186,8 +186,8 @@ def test_rows_say_why_there_is_no_angle():
     ]  # fmt: skip
     rows = [
         row
-        for prediction in predict_frames(frames, methods, SquareDetector())
-        for row in prediction_rows(prediction, ["a"])
+        for result in predict_frames(frames, methods, SquareDetector())
+        for row in result_rows(result, ["a"])
     ]
     assert [(row["image"], row["status"], row["reason"]) for row in rows] == [
         ("both.png", "ok", None),
@@ -207,13 +207,16 @@ def test_angles_are_explained_as_the_picture_shows_them():
 
 
 def prediction_of(image, *faces):
-    return Prediction(Frame("x.png", image), [FoundFace(np.array(box), 1.0, a) for box, a in faces])
+    return FrameResult(
+        Frame("x.png", image), [FoundFace(np.array(box), 1.0, a) for box, a in faces]
+    )
 
 
 def test_one_panel_per_method_stands_side_by_side():
-    answers = {"a": np.eye(3), "b": NoAnswer("turned away")}
-    drawn = draw_prediction(
-        prediction_of(np.zeros((300, 400, 3), np.uint8), ([100, 80, 200, 180], answers)), ["a", "b"]
+    predictions = {"a": np.eye(3), "b": NoPrediction("turned away")}
+    drawn = draw_result(
+        prediction_of(np.zeros((300, 400, 3), np.uint8), ([100, 80, 200, 180], predictions)),
+        ["a", "b"],
     )
     assert drawn.shape == (300, 800, 3)
     red = (drawn == (235, 50, 45)).all(axis=-1)
@@ -222,7 +225,7 @@ def test_one_panel_per_method_stands_side_by_side():
 
 
 def test_small_picture_is_drawn_large_enough_to_be_read():
-    drawn = draw_prediction(
+    drawn = draw_result(
         prediction_of(np.zeros((60, 80, 3), np.uint8), ([10, 10, 50, 50], {"a": np.eye(3)})), ["a"]
     )
     assert drawn.shape == (240, 320, 3)
@@ -233,7 +236,7 @@ def test_small_picture_is_drawn_large_enough_to_be_read():
 
 
 def test_wide_panels_are_reduced_to_fit():
-    drawn = draw_prediction(prediction_of(squares(10, size=(300, 400))), ["a", "b"], "axes", 600)
+    drawn = draw_result(prediction_of(squares(10, size=(300, 400))), ["a", "b"], "axes", 600)
     assert drawn.shape == (225, 600, 3)
 
 
@@ -287,7 +290,7 @@ def test_folder_is_read_with_its_subfolders_in_order(tmp_path):
     for name in ("b/2.png", "a.png", "note.txt"):
         Image.fromarray(squares()).save(tmp_path / name, format="PNG")
     source = open_source(str(tmp_path))
-    assert isinstance(source, Pictures)
+    assert isinstance(source, ImageFiles)
     assert [frame.name for frame in source.frames()] == ["a.png", "b/2.png"]
 
 
@@ -300,14 +303,14 @@ def test_videos_in_a_folder_of_pictures_are_not_left_out_silently(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message", "kind"),
     [
-        ("missing.jpg", "no such picture, folder or video", DataError),
-        ("empty", "holds no picture", DataError),
-        ("notes.txt", "unknown kind of file '.txt'; pictures end in", UsageError),
+        ("missing.jpg", "no such image, folder or video", DataError),
+        ("empty", "holds no image", DataError),
+        ("notes.txt", "unknown kind of file '.txt'; images end in", UsageError),
     ],
 )
 def test_what_is_no_source_is_refused(tmp_path, name, message, kind):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(kind, match=message):
         open_source(str(tmp_path / name))
 
@@ -336,7 +339,7 @@ def test_frames_of_a_camera_carry_the_time_they_came_at(tmp_path):
     assert times == sorted(times)
     _, written = run_source(camera, tmp_path / "out")
     assert [path.name for path in written] == ["poses.csv", "camera_pose.mp4"]
-    assert len(list(Video(written[1]).frames())) >= 6  # repeated where answers took longer
+    assert len(list(Video(written[1]).frames())) >= 6  # repeated where predictions took longer
 
 
 @pytest.mark.skipif(any(Path("/dev").glob("video*")), reason="this machine has a camera")
@@ -366,19 +369,19 @@ def test_broken_video_is_said_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("out", "kind", "options", "message"),
     [
-        ("x.gif", "picture", {}, "unknown kind of file '.gif'"),
-        ("x.mp4", "picture", {}, "is no video"),
-        ("x.png", "video", {}, "is not one picture"),
-        ("x.csv", "picture", {"table_kind": "json"}, "contradict each other"),
-        ("x.png", "picture", {"draws": False}, "with --draw none"),
-        ("x.png", "picture", {"table_kind": "csv"}, "holds no table"),
-        ("in.png", "picture", {}, "is the picture itself"),
+        ("x.gif", "image", {}, "unknown kind of file '.gif'"),
+        ("x.mp4", "image", {}, "is no video"),
+        ("x.png", "video", {}, "is not one image"),
+        ("x.csv", "image", {"table_kind": "json"}, "contradict each other"),
+        ("x.png", "image", {"draws": False}, "with --draw none"),
+        ("x.png", "image", {"table_kind": "csv"}, "holds no table"),
+        ("in.png", "image", {}, "is the image itself"),
     ],
 )
 def test_output_that_does_not_go_with_the_source_is_refused(tmp_path, out, kind, options, message):
     Image.fromarray(squares()).save(tmp_path / "in.png")
     write_video(tmp_path / "in.mp4", [squares()])
-    source = open_source(str(tmp_path / ("in.png" if kind == "picture" else "in.mp4")))
+    source = open_source(str(tmp_path / ("in.png" if kind == "image" else "in.mp4")))
     arguments = {"draws": True, "table_kind": None, **options}
     with pytest.raises(UsageError, match=message):
         plan_output(tmp_path / out, source, **arguments)
@@ -452,9 +455,9 @@ def test_drawn_pictures_keep_their_place_below_the_folder(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in written] == [
         "out/poses.csv", "out/deep/a_pose.png",
     ]  # fmt: skip
-    assert summary.lines(["a"], "picture") == [
-        "2 pictures, 1 face; 1 unreadable, the first: " + summary.first_problem,
-        "a answered 1 of 1 face",
+    assert summary.lines(["a"], "image") == [
+        "2 images, 1 face; 1 unreadable, the first: " + summary.first_problem,
+        "a predicted 1 of 1 face",
     ]
     assert str(tmp_path) not in summary.first_problem
 
@@ -497,7 +500,7 @@ def test_command_on_a_folder_of_real_photos_counts_faces_that_were_missed(aflw20
         (folder / f"{name}.jpg").write_bytes((aflw2000_dir / f"{name}.jpg").read_bytes())
     done = command(folder, "--method", "pnp", "--draw", "none", "--out", tmp_path / "poses.json")
     assert done.exit_code == 0, done.output
-    assert "2 pictures, 1 face; 1 picture without a face" in done.output
+    assert "2 images, 1 face; 1 image without a face" in done.output
     rows = json.loads((tmp_path / "poses.json").read_text())["rows"]
     assert [row["status"] for row in rows] == ["no_face", "ok"]
 

@@ -36,7 +36,7 @@ def test_smoothed_rotation_goes_the_exponential_share_of_the_way():
 
 
 def test_smoothing_does_not_depend_on_the_frame_rate():
-    """A head that jumps to a pose and stays: the answer after 0.4 s is the same at any rate."""
+    """A head that jumps to a pose and stays: the prediction after 0.4 s is the same at any rate."""
     target = rotation_from_angles([40, -20, 15])
     ends = []
     for steps in (1, 4, 16):
@@ -61,14 +61,16 @@ def test_steady_turn_is_followed_one_time_constant_late():
 def test_smoothing_takes_jitter_out():
     """White noise behind share a of an exponential filter keeps a / (2 - a) of its variance."""
     random = np.random.default_rng(0)
-    truth = rotation_from_angles([20, 10, -5])
+    ground_truth = rotation_from_angles([20, 10, -5])
     smoother = RotationSmoother(0.2)
     raw, smooth = [], []
     for k in range(600):
-        answer = truth @ Rotation.from_rotvec(random.normal(0, np.radians(2), 3)).as_matrix()
-        smoothed = smoother.update("face", answer, k / 25)
-        raw.append(geodesic_deg(truth, answer) ** 2)
-        smooth.append(geodesic_deg(truth, smoothed) ** 2)
+        prediction = (
+            ground_truth @ Rotation.from_rotvec(random.normal(0, np.radians(2), 3)).as_matrix()
+        )
+        smoothed = smoother.update("face", prediction, k / 25)
+        raw.append(geodesic_deg(ground_truth, prediction) ** 2)
+        smooth.append(geodesic_deg(ground_truth, smoothed) ** 2)
     share = 1 - np.exp(-0.04 / 0.2)
     assert np.mean(smooth[50:]) / np.mean(raw) == pytest.approx(share / (2 - share), rel=0.2)
 

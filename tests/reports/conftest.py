@@ -1,4 +1,4 @@
-"""Run folders whose errors are known, because the answers are labels turned by known amounts."""
+"""Run folders whose errors are known, because the predictions are rotated labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpbench.dataset import DatasetCard
 from hpbench.method import MethodCard
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
-from hpbench.running.runfolder import rotation_cells
+from hpbench.storage.run_folder import rotation_cells
 
 
 @dataclass
@@ -23,7 +23,8 @@ class RunMaker:
     """Make a finished run folder of `faces` faces; methods err by fixed angles.
 
     `errors` gives each method (yaw, pitch, roll) degrees that are added to the true angles.
-    `silent` gives the methods that do not answer every n-th face. `damaged` gives data sets
+    `without_prediction` gives the methods without a prediction of every n-th face.
+    `corrupted` gives data sets
     that are a corrupted form of another one: name, level, of what, and how much larger errors are.
     `sweep` gives factors and the values that the faces take in turn, `factors` what all share.
     """
@@ -33,22 +34,22 @@ class RunMaker:
     errors: dict[str, tuple[float, float, float]] = field(
         default_factory=lambda: {"near": (1.0, 2.0, 3.0), "far[k=2]": (-8.0, 4.0, 0.0)}
     )
-    silent: dict[str, int] = field(default_factory=dict)
+    without_prediction: dict[str, int] = field(default_factory=dict)
     image_name: str = "img{:03d}"
     datasets: tuple[str, ...] = ("heads",)
     labelled: tuple[bool, bool, bool] = (True, True, True)
     protocol: dict[str, Any] = field(default_factory=dict)
     timed: bool = True
-    damaged: dict[str, tuple[str, float, str, float]] = field(default_factory=dict)
+    corrupted: dict[str, tuple[str, float, str, float]] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
     factors: dict[str, Any] | None = field(default_factory=dict)
 
     def write(self) -> Path:
         """Write the folder and return it."""
         labels, clock = np.random.default_rng(0), np.random.default_rng(1)
-        faces, answers, times, about = [], [], [], {}
+        faces, predictions, times, about = [], [], [], {}
         for dataset in self.datasets:
-            worse = self.damaged[dataset][3] if dataset in self.damaged else 1.0
+            worse = self.corrupted[dataset][3] if dataset in self.corrupted else 1.0
             for number in range(self.faces):
                 angles = labels.uniform([-90, -30, -30], [90, 30, 30])
                 name = self.image_name.format(number)
@@ -56,8 +57,8 @@ class RunMaker:
                 if number == 0:
                     continue
                 for method, error in self.errors.items():
-                    answers.append(
-                        self._answer(
+                    predictions.append(
+                        self._predict(
                             dataset, method, name, number, angles + worse * np.array(error)
                         )
                     )
@@ -75,7 +76,7 @@ class RunMaker:
         self.folder.mkdir(parents=True)
         (self.folder / "run.json").write_text(json.dumps(run))
         pd.DataFrame(faces).to_parquet(self.folder / "faces.parquet")
-        pd.DataFrame(answers).to_parquet(self.folder / "predictions.parquet")
+        pd.DataFrame(predictions).to_parquet(self.folder / "predictions.parquet")
         if self.timed:
             pd.DataFrame(times).to_parquet(self.folder / "timing.parquet")
         return self.folder
@@ -84,7 +85,7 @@ class RunMaker:
         complete = all(self.labelled)
         shown = np.where(self.labelled, angles, np.nan)
         return {
-            "dataset": dataset, "image_id": name, "image_path": f"/pictures/{name}.jpg",
+            "dataset": dataset, "image_id": name, "image_path": f"/images/{name}.jpg",
             "group": "", "excluded": "first one is left out" if number == 0 else None,
             "yaw_deg": shown[0], "pitch_deg": shown[1], "roll_deg": shown[2],
             **rotation_cells(rotation_from_angles(angles) if complete else None),
@@ -101,23 +102,25 @@ class RunMaker:
         value = values[number // len(names) % len(values)]
         return json.dumps({"sweep": name, "sweep_value": value})
 
-    def _answer(
+    def _predict(
         self, dataset: str, method: str, name: str, number: int, angles: np.ndarray
     ) -> dict[str, Any]:
-        answered = method not in self.silent or number % self.silent[method]
+        predicted = (
+            method not in self.without_prediction or number % self.without_prediction[method]
+        )
         return {
             "dataset": dataset, "method": method, "image_id": name,
-            "status": "ok" if answered else "no_answer",
-            "reason": None if answered else "nothing seen",
-            **rotation_cells(rotation_from_angles(angles) if answered else None),
+            "status": "ok" if predicted else "no_answer",
+            "reason": None if predicted else "nothing seen",
+            **rotation_cells(rotation_from_angles(angles) if predicted else None),
             "prepare_ms": 1.0, "infer_ms": 1.0, "decode_ms": 1.0,
         }  # fmt: skip
 
     def _about(self, dataset: str) -> dict[str, Any]:
         protocol = Protocol(dataset=dataset, **self.protocol)
         corruption = None
-        if dataset in self.damaged:
-            corruption = dict(zip(("name", "level", "of"), self.damaged[dataset], strict=False))
+        if dataset in self.corrupted:
+            corruption = dict(zip(("name", "level", "of"), self.corrupted[dataset], strict=False))
         card = DatasetCard(name=dataset, title=dataset.title())
         return {
             "name": dataset, "card": card.model_dump(mode="json"),

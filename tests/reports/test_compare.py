@@ -33,8 +33,8 @@ def test_run_against_itself_has_not_changed(make_run) -> None:
 
 
 def test_only_faces_that_both_answered_are_paired(make_run) -> None:
-    a = make_run("a", errors=NEAR, silent={"near": 2})
-    b = make_run("b", errors=NEAR, silent={"near": 3})
+    a = make_run("a", errors=NEAR, without_prediction={"near": 2})
+    b = make_run("b", errors=NEAR, without_prediction={"near": 3})
     (change,) = compare_runs(a, b).changes
     assert change.faces == sum(1 for n in range(1, 60) if n % 2 and n % 3)
     assert change.change("no_answer") == 19 - 29
@@ -141,9 +141,11 @@ def test_command_shows_a_dash_where_no_time_was_measured(make_run) -> None:
 
 
 def test_method_does_not_pass_by_falling_silent(make_run) -> None:
-    found = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=NEAR, silent={"near": 1}))
+    found = compare_runs(
+        make_run("a", errors=NEAR), make_run("b", errors=NEAR, without_prediction={"near": 1})
+    )
     assert failures([parse_condition("mae>+0.2")], found) == [
-        "mae>+0.2 on heads for near cannot be judged: no face was answered in both runs"
+        "mae>+0.2 on heads for near cannot be judged: no face was predicted in both runs"
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hpbench.reports.drawings import Drawing, keep, kept
+from hpbench.reports.figures.cache import Drawing, keep, kept
 
 
 @dataclass

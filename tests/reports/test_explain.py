@@ -1,4 +1,4 @@
-"""Readings of stored answers under other rules, and the worst faces."""
+"""Readings of stored predictions under other rules, and the worst faces."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from hpbench.errors import DataError
 from hpbench.reports.content import gather
-from hpbench.reports.explain import readings
-from hpbench.reports.worst import worst_faces
+from hpbench.reports.tables.explain import readings
+from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.results import load_run, score_datasets
 
 
@@ -63,9 +63,9 @@ def test_profile_and_other_faces_make_up_all_faces(scored) -> None:
 
 
 def test_silent_method_is_also_counted_as_frontal(scored) -> None:
-    dataset = scored(errors={"silent": (0, 0, 0)}, silent={"silent": 2})
+    dataset = scored(errors={"silent": (0, 0, 0)}, without_prediction={"silent": 2})
     frontal = mae(dataset, "counted as frontal")
-    missing = ~dataset.methods[0].answered
+    missing = ~dataset.methods[0].predicted
     expected = np.abs(dataset.angles_deg[missing]).sum(axis=0) / len(missing)
     np.testing.assert_allclose(frontal[:3], expected)
 
@@ -109,7 +109,7 @@ def test_report_without_new_answers_says_how_to_get_them(make_run) -> None:
 def test_damaged_new_answers_are_refused_with_the_mend(make_run, text) -> None:
     folder = make_run()
     (folder / "explain.json").write_text(text)
-    with pytest.raises(DataError, match=r"explain\.json: damaged .*; repeat 'hpbench explain'"):
+    with pytest.raises(DataError, match=r"explain\.json: corrupted .*; repeat 'hpbench explain'"):
         gather(folder)
 
 
@@ -125,5 +125,5 @@ def test_worst_faces_come_with_the_largest_errors_first(scored) -> None:
 
 
 def test_faces_without_answer_are_not_among_the_worst(scored) -> None:
-    dataset = scored(faces=9, silent={"near": 2})
+    dataset = scored(faces=9, without_prediction={"near": 2})
     assert len(worst_faces(dataset, dataset.methods[0])) == 4

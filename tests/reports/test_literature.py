@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpbench.protocol import Protocol
-from hpbench.reports.literature import differences, literature_table, published
+from hpbench.reports.tables.literature import differences, literature_table, published
 
 
 def row(method: str, dataset: str = "aflw2000"):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from hpbench.reports import write_report
-from hpbench.running.evaluate import NoProgress
+from hpbench.running.local_engine import NoProgress
 from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
@@ -27,7 +27,7 @@ def page(tmp_path_factory, run_maker) -> Path:
     folder = run_maker(
         tmp_path_factory.mktemp("html") / "run",
         errors={"near": (1.0, 2.0, 3.0), EVIL: (-8.0, 4.0, 0.0)},
-        silent={"near": 5},
+        without_prediction={"near": 5},
         image_name="</script><b>img{:03d}",
         datasets=("heads", "faces"),
     ).write()
@@ -216,7 +216,7 @@ return new Promise((show) => setTimeout(() => {
   const hovered = document.querySelector("[data-hovered=sample]");
   found.image = scatter.data[0].customdata[0];
   found.words = hovered.textContent;
-  found.picture = hovered.querySelector("image")?.getAttribute("href").slice(0, 22);
+  found.href = hovered.querySelector("image")?.getAttribute("href").slice(0, 22);
   found.ends = [...hovered.querySelectorAll("line")].map((line) =>
     [Number(line.getAttribute("x2")), Number(line.getAttribute("y2"))]);
   show(found);
@@ -238,11 +238,11 @@ def pointed(tmp_path_factory) -> dict:
 
 @in_browser
 def test_pointer_shows_the_face_with_true_and_answered_axes(pointed) -> None:
-    assert pointed["picture"] == "data:image/jpeg;base64"
+    assert pointed["href"] == "data:image/jpeg;base64"
     assert pointed["words"].startswith(pointed["image"])
-    true, answered = pointed["ends"][:3], pointed["ends"][3:]
-    assert answered == [[80, 50], [50, 80], [50, 50]]  # of a frontal head
-    assert true != answered
+    true, predicted = pointed["ends"][:3], pointed["ends"][3:]
+    assert predicted == [[80, 50], [50, 80], [50, 50]]  # of a frontal head
+    assert true != predicted
 
 
 @in_browser
@@ -259,13 +259,13 @@ def test_page_is_no_wider_than_a_phone(pointed) -> None:
 
 @in_browser
 def test_picture_of_the_page_can_be_taken(page, tmp_path) -> None:
-    picture = tmp_path / "page.png"
+    image = tmp_path / "page.png"
     subprocess.run(
         [
             CHROMIUM, *OPTIONS, f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1000,1600", f"--screenshot={picture}", f"file://{page}",
+            "--window-size=1000,1600", f"--screenshot={image}", f"file://{page}",
         ],
         capture_output=True, timeout=180, check=True,
     )  # fmt: skip
-    with Image.open(picture) as shown:
+    with Image.open(image) as shown:
         assert len(shown.convert("RGB").getcolors(1_000_000) or []) > 50

@@ -52,10 +52,10 @@ def test_the_best_method_is_named_first_in_the_summary(plain) -> None:
 
 
 def test_silent_method_is_compared_on_common_faces_and_its_coverage_is_shown(markdown) -> None:
-    text = markdown(silent={"near": 2})
-    assert "The same on the 30 faces that every method answered" in text
+    text = markdown(without_prediction={"near": 2})
+    assert "The same on the 30 faces that every method predicted" in text
     assert cells(text, "near")[1][-2] == "50.8 %"
-    assert "| near | no answer | nothing seen | 29 |" in text
+    assert "| near | no prediction | nothing seen | 29 |" in text
 
 
 def test_excluded_faces_are_counted_with_their_reason(plain) -> None:
@@ -66,8 +66,8 @@ def test_every_figure_of_the_report_exists_as_png_and_svg(plain, plain_run) -> N
     shown = re.findall(r"\]\((figures/[^)]+)\)", plain)
     assert len(shown) == 6
     for name in shown:
-        with Image.open(plain_run / name) as picture:
-            assert min(picture.size) > 300
+        with Image.open(plain_run / name) as image:
+            assert min(image.size) > 300
         assert (plain_run / name).with_suffix(".svg").read_text().startswith("<?xml")
 
 
@@ -83,7 +83,7 @@ REVIEWED = (
 
 
 def test_columns_that_a_reviewer_asks_for_are_in_both_reports(make_run) -> None:
-    markdown_path, page = write_report(make_run(silent={"near": 7}))
+    markdown_path, page = write_report(make_run(without_prediction={"near": 7}))
     heads = re.findall(r"[^|]+", markdown_path.read_text(encoding="utf-8"))
     shown = {head.strip() for head in heads}
     text = page.read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ def test_columns_that_a_reviewer_asks_for_are_in_both_reports(make_run) -> None:
 
 
 def test_silence_costs_what_a_frontal_head_would(make_run) -> None:
-    folder = make_run(silent={"near": 2})
+    folder = make_run(without_prediction={"near": 2})
     labels = pd.read_parquet(folder / "faces.parquet")[["yaw_deg", "pitch_deg", "roll_deg"]]
     missing = labels.to_numpy()[2::2]  # the first face is excluded
     expected = (30 * 2.0 + np.abs(missing).mean(axis=1).sum()) / 59
@@ -136,13 +136,13 @@ def test_names_with_markup_are_shown_as_text(markdown) -> None:
 
 
 def test_method_that_never_answers_does_not_break_the_report(markdown) -> None:
-    text = markdown(silent={"far[k=2]": 1})
+    text = markdown(without_prediction={"far[k=2]": 1})
     assert cells(text, "far[k=2]")[1][3] == "-"
 
 
 def test_run_in_which_nobody_answers_is_reported_as_such(markdown) -> None:
-    text = markdown(errors={"near": (0, 0, 0)}, silent={"near": 1})
-    assert "no method answered a single face" in text
+    text = markdown(errors={"near": (0, 0, 0)}, without_prediction={"near": 1})
+    assert "no method predicted a single face" in text
 
 
 def test_two_data_sets_get_a_section_each(markdown) -> None:
@@ -152,11 +152,11 @@ def test_two_data_sets_get_a_section_each(markdown) -> None:
 
 
 def test_report_again_gives_the_same_bytes(plain, plain_run) -> None:
-    pictures = sorted((plain_run / "figures").iterdir())
-    before = [picture.read_bytes() for picture in pictures]
+    images = sorted((plain_run / "figures").iterdir())
+    before = [image.read_bytes() for image in images]
     path = write_report(plain_run)[0]
     assert path.read_text(encoding="utf-8") == plain
-    assert [picture.read_bytes() for picture in pictures] == before
+    assert [image.read_bytes() for image in images] == before
 
 
 def test_report_changes_no_result_of_the_run(plain, plain_run) -> None:
@@ -180,7 +180,7 @@ def test_no_format_at_all_is_refused(make_run) -> None:
     [
         ('{"schema": 2}', "schema 2, this hpbench reads 1; use the hpbench that wrote it"),
         ('{"schema": 1}', "it has no 'methods'.*repeat the run"),
-        ('{"schema": 1, "methods"', "damaged .*repeat the run"),
+        ('{"schema": 1, "methods"', "corrupted .*repeat the run"),
         ("[]", "schema None"),
     ],
 )

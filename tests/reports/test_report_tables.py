@@ -10,11 +10,13 @@ import subprocess
 import pytest
 
 from hpbench.reports import write_report
-from hpbench.reports.latex import escape
+from hpbench.reports.formats.latex import escape
 
 
 def test_csv_holds_unrounded_numbers_and_gaps(make_run) -> None:
-    folder = make_run(errors={"near": (1.0, 2.0, 3.25), "far": (0, 0, 0)}, silent={"far": 1})
+    folder = make_run(
+        errors={"near": (1.0, 2.0, 3.25), "far": (0, 0, 0)}, without_prediction={"far": 1}
+    )
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_accuracy.csv").open(encoding="utf-8", newline="") as stream:
         near, far = csv.DictReader(stream)
@@ -24,7 +26,9 @@ def test_csv_holds_unrounded_numbers_and_gaps(make_run) -> None:
 
 
 def test_csv_holds_the_interval_of_every_figure(make_run) -> None:
-    folder = make_run(errors={"near": (1.0, 2.0, 3.0), "far": (8.0, 0, 0)}, silent={"far": 2})
+    folder = make_run(
+        errors={"near": (1.0, 2.0, 3.0), "far": (8.0, 0, 0)}, without_prediction={"far": 2}
+    )
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_intervals.csv").open(encoding="utf-8", newline="") as stream:
         rows = {(row["Method"], row["Figure"]): row for row in csv.DictReader(stream)}
@@ -35,7 +39,9 @@ def test_csv_holds_the_interval_of_every_figure(make_run) -> None:
 
 
 def test_csv_holds_both_ends_of_an_interval_as_numbers(make_run) -> None:
-    folder = make_run(errors={"near": (1.0, 2.0, 3.25), "far": (8.0, 0, 0)}, silent={"far": 2})
+    folder = make_run(
+        errors={"near": (1.0, 2.0, 3.25), "far": (8.0, 0, 0)}, without_prediction={"far": 2}
+    )
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_accuracy.csv").open(encoding="utf-8", newline="") as stream:
         near, _ = csv.DictReader(stream)
@@ -66,7 +72,7 @@ def test_latex_escapes_what_it_would_read_as_commands() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(make_run) -> None:
     evil = r"m[k=\input{x}_^&%$#~<>|†‡]"
-    folder = make_run(errors={evil: (1, 1, 1), "far": (2, 2, 2)}, silent={"far": 3})
+    folder = make_run(errors={evil: (1, 1, 1), "far": (2, 2, 2)}, without_prediction={"far": 3})
     (path,) = write_report(folder, ["latex"])
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", path.name],
@@ -98,11 +104,11 @@ def test_answer_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> None
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_worst.csv").open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
-            true, answered = (
+            true, predicted = (
                 [float(angle) for angle in row[name].split(",")]
                 for name in ("True yaw, pitch, roll", "Answered")
             )
-            assert answered == pytest.approx([true[0] + 12.0, *true[1:]], abs=0.11)
+            assert predicted == pytest.approx([true[0] + 12.0, *true[1:]], abs=0.11)
 
 
 def test_every_table_of_errors_flags_a_method_that_knows_renders(make_run) -> None:

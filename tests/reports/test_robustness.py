@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hpbench.reports.content import gather
-from hpbench.reports.figures import level_figure
+from hpbench.reports.figures.static import level_figure
+from hpbench.reports.figures.style import method_styles
 from hpbench.reports.report import draw_figures, render_markdown
-from hpbench.reports.style import method_styles
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def section(make_run):
 
 DAMAGED = {
     "datasets": ("heads", "heads + blur=4", "heads + blur=2", "heads + jpeg=10"),
-    "damaged": {
+    "corrupted": {
         "heads + blur=4": ("blur", 4.0, "heads", 3.0),
         "heads + blur=2": ("blur", 2.0, "heads", 2.0),
         "heads + jpeg=10": ("jpeg", 10.0, "heads", 1.5),
@@ -60,8 +60,8 @@ def test_every_face_belongs_to_one_level(section) -> None:
 
 
 def test_silence_is_counted_at_its_level(section) -> None:
-    (curve,) = section(sweep={"yaw": ["0.0", "5.0"]}, silent={"near": 2}).swept
-    zero, five = curve.points["near"]  # even faces have yaw 0, and are not answered
+    (curve,) = section(sweep={"yaw": ["0.0", "5.0"]}, without_prediction={"near": 2}).swept
+    zero, five = curve.points["near"]  # even faces have yaw 0, and are not predicted
     assert (zero.scored, zero.no_answer, zero.mae_deg) == (0, 29, None)
     assert (five.scored, five.no_answer) == (30, 0)
     assert zero.mae_missing_as_frontal_deg > 10.0
@@ -89,8 +89,8 @@ def test_faces_of_which_nothing_else_is_known_have_no_curve(section) -> None:
 
 def test_both_are_shown_with_a_figure_and_a_table(make_run) -> None:
     content = gather(make_run(**DAMAGED, sweep={"yaw": ["-30.0", "30.0"]}))
-    pictures = {section.key: draw_figures(content, section) for section in content.sections}
-    text = render_markdown(content, pictures)
+    images = {section.key: draw_figures(content, section) for section in content.sections}
+    text = render_markdown(content, images)
     assert "](figures/heads_robustness.png)" in text
     assert "](figures/heads_sweep.png)" in text
     assert "| blur (sigma, % of face size) | 4 | near | 6.00 |" in text
@@ -107,16 +107,16 @@ def panels(found):
 
 def test_errors_of_a_later_panel_are_not_cut_off(section) -> None:
     datasets = ("heads", "heads + blur=2", "heads + jpeg=10")
-    damaged = {
+    corrupted = {
         "heads + blur=2": ("blur", 2.0, "heads", 1.0),
         "heads + jpeg=10": ("jpeg", 10.0, "heads", 9.0),
     }
-    shown = panels(section(datasets=datasets, damaged=damaged))
+    shown = panels(section(datasets=datasets, corrupted=corrupted))
     assert shown[0].get_ylim()[1] >= max(line.get_ydata().max() for line in shown[1].lines) > 20
 
 
 def test_silence_is_drawn_as_a_curve_of_its_own(section) -> None:
-    found = section(**DAMAGED, silent={"near": 2})
+    found = section(**DAMAGED, without_prediction={"near": 2})
     near, frontal, far = (np.asarray(line.get_ydata()) for line in panels(found)[0].lines)
     assert (near < frontal).all()
     assert frontal[0] == found.curves[0].points["near"][0].mae_missing_as_frontal_deg

@@ -25,7 +25,7 @@ def test_one_method(sentences) -> None:
         "2.00).",
         "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 degrees for "
         "near (2.00 at 0-30).",
-        "Every face that counts was answered.",
+        "Every face that counts was predicted.",
     ]
 
 
@@ -39,7 +39,7 @@ def test_two_methods(sentences) -> None:
         "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 degrees for "
         "near (2.00 at 0-30) and 4.00 for far (4.00 at 0-30)."
     )
-    assert third == "Every face that counts was answered by every method."
+    assert third == "Every face that counts was predicted by every method."
 
 
 def test_too_few_faces_for_a_test_are_named(sentences) -> None:
@@ -56,8 +56,8 @@ def test_range_with_a_handful_of_answers_is_no_finding(sentences) -> None:
 
 
 def test_share_of_a_range_that_was_answered_is_named(sentences) -> None:
-    second = sentences(errors=NEAR | FAR, silent={"far": 2})[1]
-    assert re.search(r"4\.00 for far \(4\.00 at 0-30; \d+ of \d+ faces answered\)", second)
+    second = sentences(errors=NEAR | FAR, without_prediction={"far": 2})[1]
+    assert re.search(r"4\.00 for far \(4\.00 at 0-30; \d+ of \d+ faces predicted\)", second)
 
 
 def test_training_on_the_data_set_is_named_beside_the_lowest_error(make_run) -> None:
@@ -77,37 +77,39 @@ def test_two_methods_with_the_same_errors_are_told_apart_by_nothing(sentences) -
 
 
 def test_method_that_answers_half_of_the_faces(sentences) -> None:
-    first, *_, last = sentences(errors=NEAR | FAR, silent={"far": 2})
-    assert "over the 30 faces that every method answered" in first
-    assert last == ("Of the faces that count, far answered 50.8 %, every other method all of them.")
+    first, *_, last = sentences(errors=NEAR | FAR, without_prediction={"far": 2})
+    assert "over the 30 faces that every method predicted" in first
+    assert last == (
+        "Of the faces that count, far predicted 50.8 %, every other method all of them."
+    )
 
 
 def test_method_without_any_answer_is_not_ranked_but_named(sentences) -> None:
-    found = sentences(errors=NEAR | FAR, silent={"far": 1})
+    found = sentences(errors=NEAR | FAR, without_prediction={"far": 1})
     assert found[0].startswith("On Heads, near errs by 2.00 degrees on average over 59 faces")
     assert found[-1] == (
-        "Of the faces that count, far answered none, every other method all of them."
+        "Of the faces that count, far predicted none, every other method all of them."
     )
 
 
 def test_nobody_answers(sentences) -> None:
-    found = sentences(errors=NEAR | FAR, silent={"near": 1, "far": 1})
-    assert found == ["On Heads no method answered a single face."]
+    found = sentences(errors=NEAR | FAR, without_prediction={"near": 1, "far": 1})
+    assert found == ["On Heads no method predicted a single face."]
 
 
 def test_silence_of_all_is_said_once(sentences) -> None:
-    found = sentences(errors=NEAR | FAR, silent={"near": 2, "far": 2})
-    assert found[-1] == "Every method answered 50.8 % of the faces that count."
+    found = sentences(errors=NEAR | FAR, without_prediction={"near": 2, "far": 2})
+    assert found[-1] == "Every method predicted 50.8 % of the faces that count."
 
 
 def test_single_silent_method(sentences) -> None:
-    assert sentences(errors=FAR, silent={"far": 2})[-1] == (
-        "far answered 50.8 % of the faces that count."
+    assert sentences(errors=FAR, without_prediction={"far": 2})[-1] == (
+        "far predicted 50.8 % of the faces that count."
     )
 
 
 def test_times_are_named_by_method_where_there_are_several(make_run) -> None:
     (section,) = gather(make_run(errors=NEAR | FAR)).sections
     assert section.sentences[-1].startswith(
-        "Every face that counts was answered by every method; one face takes near 4"
+        "Every face that counts was predicted by every method; one face takes near 4"
     )

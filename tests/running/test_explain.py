@@ -1,4 +1,4 @@
-"""A finished run answered again under other settings."""
+"""A finished run predicted again under other settings."""
 
 from __future__ import annotations
 
@@ -121,8 +121,10 @@ def test_run_on_found_boxes_is_answered_again_on_annotated_ones(spec) -> None:
 
 
 def test_damage_and_timing_are_not_repeated(spec) -> None:
-    damaged = spec.model_copy(update={"corrupt": ("blur=2",), "timing": "full"})
-    assert {(one.spec.corrupt, one.spec.timing) for one in plan_variants(damaged)} == {((), "off")}
+    corrupted = spec.model_copy(update={"corrupt": ("blur=2",), "timing": "full"})
+    assert {(one.spec.corrupt, one.spec.timing) for one in plan_variants(corrupted)} == {
+        ((), "off")
+    }
 
 
 def test_method_sees_the_other_box(explained) -> None:

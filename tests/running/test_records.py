@@ -23,7 +23,7 @@ def records(count: int):
     for number in range(count):
         yield Record(
             f"face {number}",
-            Path("pictures.zip"),  # pathlib keeps a table of the names of all files
+            Path("images.zip"),  # pathlib keeps a table of the names of all files
             Label.from_angles(number % 90, 0.5, float("nan")),
             box_xyxy=np.array([0.0, 0.0, number, 1.0]),
             landmarks_xy=np.random.default_rng(number).random((68, 2)),

@@ -139,42 +139,42 @@ def test_staying_silent_in_the_hard_bin_does_not_lower_the_balanced_mae() -> Non
 
 
 def test_camera_side_alignment_removes_a_turned_camera() -> None:
-    R_true = random_rotations(40)
+    R_gt = random_rotations(40)
     turn = rotation_from_angles([10.0, -20.0, 5.0])
-    aligned = metrics.align_camera_side(turn @ R_true, R_true)
-    np.testing.assert_allclose(aligned, R_true, atol=1e-12)
+    aligned = metrics.align_camera_side(turn @ R_gt, R_gt)
+    np.testing.assert_allclose(aligned, R_gt, atol=1e-12)
 
 
 def test_head_side_alignment_removes_another_neutral_head() -> None:
-    R_true = random_rotations(40)
+    R_gt = random_rotations(40)
     turn = rotation_from_angles([10.0, -20.0, 5.0])
-    aligned = metrics.align_head_side(R_true @ turn, R_true)
-    np.testing.assert_allclose(aligned, R_true, atol=1e-12)
+    aligned = metrics.align_head_side(R_gt @ turn, R_gt)
+    np.testing.assert_allclose(aligned, R_gt, atol=1e-12)
 
 
 def test_camera_side_alignment_per_group_removes_one_turn_for_each() -> None:
-    R_true = random_rotations(40)
+    R_gt = random_rotations(40)
     turns = np.repeat(rotation_from_angles([[10.0, 0.0, 0.0], [0.0, -30.0, 8.0]]), 20, axis=0)
     groups = np.repeat(["a", "b"], 20)
-    aligned = metrics.align_camera_side(turns @ R_true, R_true, groups)
-    np.testing.assert_allclose(aligned, R_true, atol=1e-12)
+    aligned = metrics.align_camera_side(turns @ R_gt, R_gt, groups)
+    np.testing.assert_allclose(aligned, R_gt, atol=1e-12)
 
 
 def test_alignment_ignores_failures_and_missing_answers() -> None:
-    R_true = random_rotations(30)
-    R_pred = rotation_from_angles([4.0, 0.0, 0.0]) @ R_true
-    R_pred[0] = R_true[0] @ rotation_from_angles([0.0, 180.0, 0.0])
+    R_gt = random_rotations(30)
+    R_pred = rotation_from_angles([4.0, 0.0, 0.0]) @ R_gt
+    R_pred[0] = R_gt[0] @ rotation_from_angles([0.0, 180.0, 0.0])
     R_pred[1] = NAN
-    aligned = metrics.align_camera_side(R_pred, R_true)
-    np.testing.assert_allclose(geodesic_deg(aligned[2:], R_true[2:]), 0.0, atol=1e-9)
+    aligned = metrics.align_camera_side(R_pred, R_gt)
+    np.testing.assert_allclose(geodesic_deg(aligned[2:], R_gt[2:]), 0.0, atol=1e-9)
 
 
 def test_aligning_noise_without_offset_hardly_changes_the_error() -> None:
-    R_true = random_rotations(2000)
+    R_gt = random_rotations(2000)
     noise = Rotation.from_rotvec(np.random.default_rng(3).normal(0, 0.05, (2000, 3))).as_matrix()
-    R_pred = noise @ R_true
-    raw = geodesic_deg(R_pred, R_true).mean()
-    assert geodesic_deg(metrics.align_camera_side(R_pred, R_true), R_true).mean() == pytest.approx(
+    R_pred = noise @ R_gt
+    raw = geodesic_deg(R_pred, R_gt).mean()
+    assert geodesic_deg(metrics.align_camera_side(R_pred, R_gt), R_gt).mean() == pytest.approx(
         raw, rel=0.01
     )
 

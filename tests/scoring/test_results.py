@@ -11,8 +11,8 @@ import pytest
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
-from hpbench.running.runfolder import ROTATION_COLUMNS, rotation_cells
 from hpbench.scoring.results import load_run, score_datasets, summarise, summary_of
+from hpbench.storage.run_folder import ROTATION_COLUMNS, rotation_cells
 
 NAN = float("nan")
 
@@ -27,8 +27,8 @@ def face(image_id, angles, excluded=None, group="", dataset="heads"):
     }  # fmt: skip
 
 
-def answer(method, image_id, angles, reason=None, dataset="heads"):
-    """Row of predictions.parquet; angles None for no answer."""
+def prediction(method, image_id, angles, reason=None, dataset="heads"):
+    """Row of predictions.parquet; angles None for no prediction."""
     R = None if angles is None else rotation_from_angles(angles)
     return {
         "dataset": dataset, "method": method, "image_id": image_id,
@@ -67,13 +67,13 @@ NO_TIMES = pd.DataFrame(
 )
 
 
-def summary(faces, answers, run, timing=NO_TIMES):
-    return summarise(pd.DataFrame(faces), pd.DataFrame(answers), timing, run)
+def summary(faces, predictions, run, timing=NO_TIMES):
+    return summarise(pd.DataFrame(faces), pd.DataFrame(predictions), timing, run)
 
 
 @pytest.fixture
 def two_methods():
-    """Five faces, one excluded; method b does not answer the last one."""
+    """Five faces, one excluded; method b does not predict the last one."""
     faces = [
         face("1", [10, 0, 0]),
         face("2", [-40, 0, 0]),
@@ -81,17 +81,17 @@ def two_methods():
         face("4", [120, 0, 0], excluded="beyond 99"),
         face("5", [0, 0, 0]),
     ]
-    answers = [
-        answer("a[x=1]", "1", [13, 0, 0]),
-        answer("a[x=1]", "2", [-40, 6, 0]),
-        answer("a[x=1]", "3", [70, 10, 9]),
-        answer("a[x=1]", "5", [0, 0, 0]),
-        answer("b", "5", None, "no eyes"),
-        answer("b", "3", [70, 10, 3]),
-        answer("b", "1", [10, 0, 0]),
-        answer("b", "2", [-40, 0, 0]),
+    predictions = [
+        prediction("a[x=1]", "1", [13, 0, 0]),
+        prediction("a[x=1]", "2", [-40, 6, 0]),
+        prediction("a[x=1]", "3", [70, 10, 9]),
+        prediction("a[x=1]", "5", [0, 0, 0]),
+        prediction("b", "5", None, "no eyes"),
+        prediction("b", "3", [70, 10, 3]),
+        prediction("b", "1", [10, 0, 0]),
+        prediction("b", "2", [-40, 0, 0]),
     ]
-    return faces, answers, run_json(["a[x=1]", "b"])
+    return faces, predictions, run_json(["a[x=1]", "b"])
 
 
 def test_every_face_is_counted_once(two_methods) -> None:
@@ -135,9 +135,9 @@ def test_methods_are_compared_on_the_faces_that_all_answered(two_methods) -> Non
 
 
 def test_missing_answers_count_as_frontal_heads_beside_the_coverage(two_methods) -> None:
-    faces, answers, run = two_methods
+    faces, predictions, run = two_methods
     faces[4] = face("5", [30, 0, 0])
-    _, b = summary(faces, answers, run)["results"]
+    _, b = summary(faces, predictions, run)["results"]
     assert b["coverage"] == 0.75
     assert b["missing_as_frontal"]["mae_deg"]["yaw"] == pytest.approx(30 / 4)
 
@@ -154,8 +154,8 @@ def test_training_on_the_test_set_is_flagged(two_methods) -> None:
 
 def test_axis_without_labels_is_null_and_not_zero() -> None:
     faces = [face("1", [10, 5, NAN]), face("2", [20, 5, NAN])]
-    answers = [answer("a", "1", [12, 5, 33]), answer("a", "2", [20, 9, -33])]
-    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    predictions = [prediction("a", "1", [12, 5, 33]), prediction("a", "2", [20, 9, -33])]
+    (found,) = summary(faces, predictions, run_json(["a"]))["results"]
     assert found["mae_deg"] == {"yaw": 1.0, "pitch": 2.0, "roll": None, "mean": 1.5}
     assert found["geodesic_deg"] == {"mean": None, "median": None}
     assert found["ced"]["error"] == "mean_angle"
@@ -163,15 +163,15 @@ def test_axis_without_labels_is_null_and_not_zero() -> None:
 
 def test_a_face_without_any_label_is_excluded_with_a_reason() -> None:
     faces = [face("1", [10, 5, 0]), face("2", [NAN, NAN, NAN])]
-    answers = [answer("a", "1", [10, 5, 0]), answer("a", "2", [0, 0, 0])]
-    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    predictions = [prediction("a", "1", [10, 5, 0]), prediction("a", "2", [0, 0, 0])]
+    (found,) = summary(faces, predictions, run_json(["a"]))["results"]
     assert found["images"] == {"total": 2, "excluded": 1, "scored": 1, "no_answer": 0}
     assert found["excluded_reasons"] == {"no labelled angle": 1}
 
 
 def test_summary_of_a_silent_method_is_valid_json_with_nulls() -> None:
-    answers = [answer("a", "1", None, "blind")]
-    found = summary([face("1", [1, 2, 3])], answers, run_json(["a"]))
+    predictions = [prediction("a", "1", None, "blind")]
+    found = summary([face("1", [1, 2, 3])], predictions, run_json(["a"]))
     assert json.loads(json.dumps(found, allow_nan=False))["results"][0]["mae_deg"]["mean"] is None
 
 
@@ -190,14 +190,14 @@ def test_runtime_percentiles_come_from_the_timing_pass(two_methods) -> None:
 
 def noisy_run(noise_a, noise_b, count=40, resample="image"):
     generator = np.random.default_rng(0)
-    faces, answers = [], []
+    faces, predictions = [], []
     for number in range(count):
         yaw = float(generator.uniform(-60, 60))
         faces.append(face(str(number), [yaw, 0, 0], group=f"person{number % 2}"))
         for method, noise in (("a", noise_a), ("b", noise_b)):
             error = float(noise * generator.normal())
-            answers.append(answer(method, str(number), [yaw + error, 0, 0]))
-    return summary(faces, answers, run_json(["a", "b"], resample))
+            predictions.append(prediction(method, str(number), [yaw + error, 0, 0]))
+    return summary(faces, predictions, run_json(["a", "b"], resample))
 
 
 def test_interval_holds_the_figure_itself() -> None:
@@ -225,32 +225,32 @@ def test_two_persons_are_too_few_for_intervals_however_many_frames() -> None:
 
 
 def test_protocol_decides_how_angles_are_read(two_methods) -> None:
-    faces, answers, _ = two_methods
-    found = summary(faces, answers, run_json(["a[x=1]", "b"], euler="rq"))["results"]
+    faces, predictions, _ = two_methods
+    found = summary(faces, predictions, run_json(["a[x=1]", "b"], euler="rq"))["results"]
     assert found[1]["mae_deg"]["roll"] > 5.0
 
 
 def test_face_without_a_row_means_that_the_run_is_not_finished(two_methods) -> None:
-    faces, answers, run = two_methods
+    faces, predictions, run = two_methods
     with pytest.raises(DataError, match="lacks 1 of 4 faces of 'b' on 'heads'"):
-        score_datasets(pd.DataFrame(faces), pd.DataFrame(answers[:-1]), run)
+        score_datasets(pd.DataFrame(faces), pd.DataFrame(predictions[:-1]), run)
 
 
 def test_method_that_declined_a_data_set_is_listed_with_its_reason(two_methods) -> None:
-    faces, answers, run = two_methods
+    faces, predictions, run = two_methods
     run["datasets"]["heads"]["not_run"] = {"b": "needs a camera"}
-    found = summary(faces, answers[:4], run)
+    found = summary(faces, predictions[:4], run)
     assert found["not_run"] == [
         {"dataset": "heads", "method_spec": "b", "reason": "needs a camera"}
     ]
     assert [one["method_spec"] for one in found["results"]] == ["a[x=1]"]
 
 
-def write_folder(path, faces, answers, run):
+def write_folder(path, faces, predictions, run):
     path.mkdir()
     (path / "run.json").write_text(json.dumps(run))
     pd.DataFrame(faces).to_parquet(path / "faces.parquet")
-    pd.DataFrame(answers).to_parquet(path / "predictions.parquet")
+    pd.DataFrame(predictions).to_parquet(path / "predictions.parquet")
     return path
 
 
@@ -275,13 +275,13 @@ def test_truncated_table_is_refused(tmp_path, two_methods) -> None:
     folder = write_folder(tmp_path / "run", *two_methods)
     file = folder / "faces.parquet"
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(DataError, match=r"faces\.parquet: damaged"):
+    with pytest.raises(DataError, match=r"faces\.parquet: corrupted"):
         load_run(folder)
 
 
 def test_other_schema_is_refused(tmp_path, two_methods) -> None:
-    faces, answers, run = two_methods
-    folder = write_folder(tmp_path / "run", faces, answers, run | {"schema": 7})
+    faces, predictions, run = two_methods
+    folder = write_folder(tmp_path / "run", faces, predictions, run | {"schema": 7})
     with pytest.raises(DataError, match="schema 7"):
         load_run(folder)
 
@@ -297,8 +297,8 @@ def test_table_without_a_column_is_refused(tmp_path, two_methods) -> None:
 
 def test_groups_of_one_image_each_are_images() -> None:
     faces = [face(str(k), [5 * k, 0, 0], group=f"photo {k}") for k in range(8)]
-    answers = [answer("a", str(k), [5 * k + 3, 0, 0]) for k in range(8)]
-    (found,) = summary(faces, answers, run_json(["a"], resample="group"))["results"]
+    predictions = [prediction("a", str(k), [5 * k + 3, 0, 0]) for k in range(8)]
+    (found,) = summary(faces, predictions, run_json(["a"], resample="group"))["results"]
     assert found["intervals_95"]["draws"] == "image"
     # one turn for all eight, and not one for each, which would leave no error at all
     assert found["aligned"]["camera_side"]["per"] == "all"
@@ -308,16 +308,16 @@ def test_more_faces_than_one_block_have_the_errors_of_the_whole_array(monkeypatc
     import hpbench.scoring.results
 
     faces = [face(str(k), [k, -k, 2 * k]) for k in range(10)]
-    answers = [answer("a", str(k), [k + 1, -k, 2 * k - 3]) for k in range(10)]
-    whole = summary(faces, answers, run_json(["a"]))
+    predictions = [prediction("a", str(k), [k + 1, -k, 2 * k - 3]) for k in range(10)]
+    whole = summary(faces, predictions, run_json(["a"]))
     monkeypatch.setattr(hpbench.scoring.results, "_BLOCK_FACES", 3)
-    assert summary(faces, answers, run_json(["a"])) == whole
+    assert summary(faces, predictions, run_json(["a"])) == whole
 
 
 @pytest.fixture
 def stored_run(tmp_path, two_methods):
     """A run folder with its results, as a run leaves it."""
-    from hpbench.running.runfolder import write_json
+    from hpbench.storage.run_folder import write_json
 
     folder = write_folder(tmp_path / "run", *two_methods)
     write_json(folder / "results.json", summary_of(load_run(folder)))
@@ -332,13 +332,13 @@ def test_stored_results_are_taken_while_the_run_is_unchanged(stored_run, monkeyp
     assert summary_of(load_run(stored_run)) == stored
 
 
-@pytest.mark.parametrize("changed", ["answers", "results"])
+@pytest.mark.parametrize("changed", ["predictions", "results"])
 def test_results_are_computed_again_from_a_changed_run(stored_run, changed) -> None:
     before = summary_of(load_run(stored_run))
-    if changed == "answers":
-        answers = pd.read_parquet(stored_run / "predictions.parquet")
-        answers.loc[answers["method"] == "b", list(ROTATION_COLUMNS)] = np.eye(3).ravel()
-        answers.to_parquet(stored_run / "predictions.parquet")
+    if changed == "predictions":
+        predictions = pd.read_parquet(stored_run / "predictions.parquet")
+        predictions.loc[predictions["method"] == "b", list(ROTATION_COLUMNS)] = np.eye(3).ravel()
+        predictions.to_parquet(stored_run / "predictions.parquet")
         assert summary_of(load_run(stored_run))["results"] != before["results"]
     else:
         (stored_run / "results.json").write_text("{}")
@@ -347,12 +347,12 @@ def test_results_are_computed_again_from_a_changed_run(stored_run, changed) -> N
 
 def grouped(faces_per_group: int) -> dict:
     """Result of a method that sees each of three groups through a camera turned otherwise."""
-    faces, answers = [], []
+    faces, predictions = [], []
     for k in range(3 * faces_per_group):
         group = k % 3
         faces.append(face(str(k), [k % 40, 0, 0], group=f"video {group}"))
-        answers.append(answer("a", str(k), [k % 40 + 5 * group, 0, 0]))
-    (found,) = summary(faces, answers, run_json(["a"], resample="group"))["results"]
+        predictions.append(prediction("a", str(k), [k % 40 + 5 * group, 0, 0]))
+    (found,) = summary(faces, predictions, run_json(["a"], resample="group"))["results"]
     return found
 
 
@@ -372,11 +372,11 @@ def test_turns_are_not_learnt_on_a_handful_of_faces() -> None:
 def test_few_answered_faces_have_no_interval() -> None:
     yaws = [0] * 10 + [70] * 10
     faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
-    answers = [
-        answer("a", str(k), [yaw + 1 + 0.1 * k, 0, 0] if yaw == 0 or k < 15 else None)
+    predictions = [
+        prediction("a", str(k), [yaw + 1 + 0.1 * k, 0, 0] if yaw == 0 or k < 15 else None)
         for k, yaw in enumerate(yaws)
     ]
-    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    (found,) = summary(faces, predictions, run_json(["a"]))["results"]
     frontal, _, profile = found["intervals_95"]["by_abs_yaw"]
     assert frontal is not None
     assert profile is None  # over 5 faces
@@ -386,6 +386,6 @@ def test_few_answered_faces_have_no_interval() -> None:
 
 def test_turned_away_answers_are_unknown_and_not_none_without_complete_labels() -> None:
     faces = [face(str(k), [5 * k, 0, np.nan]) for k in range(8)]
-    answers = [answer("a", str(k), [5 * k + 100, 0, 0]) for k in range(8)]
-    (found,) = summary(faces, answers, run_json(["a"]))["results"]
+    predictions = [prediction("a", str(k), [5 * k + 100, 0, 0]) for k in range(8)]
+    (found,) = summary(faces, predictions, run_json(["a"]))["results"]
     assert found["failures"] is None

@@ -32,10 +32,10 @@ class Steady(Method):
 
 
 class Dots(Dataset):
-    """Three pictures that are made when they are read."""
+    """Three images that are made when they are read."""
 
     name = "dots"
-    summary = "three grey pictures"
+    summary = "three grey images"
     needs_root = False
     card = DatasetCard(name="dots", title="Dots", domain="render")
     protocols = (Protocol(dataset="dots", summary="all three"),)

@@ -1,0 +1,82 @@
+"""Label tables of rendered images, read back as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpbench.dataset import Label, Record, require_scorable
+from hpbench.errors import DataError
+from hpbench.face import Camera
+
+__all__ = ["FACTORS", "LABELS_NAME", "RENDER_DOMAIN_NOTE", "read_records"]
+
+LABELS_NAME = "labels.parquet"
+
+RENDER_DOMAIN_NOTE = (
+    "A method that was trained on renders has an advantage here; compare it on photos."
+)
+
+FACTORS = (
+    "light", "environment", "occluder", "expression", "hair", "skin", "age", "background",
+    "fov_deg", "exposure_ev", "sweep", "sweep_value",
+)  # fmt: skip
+"""Columns of the label table that reports may break errors down by."""
+
+_ROTATION = [f"r{row}{column}" for row in range(3) for column in range(3)]
+_BOX = ["x0", "y0", "x1", "y1"]
+_REQUIRED = ["image", *_ROTATION, *_BOX, "fx", "fy", "cx", "cy", "landmarks_x", "landmarks_y"]
+
+
+def read_records(folder: Path) -> Sequence[Record]:
+    """Records of a folder that holds images and ``labels.parquet``.
+
+    Raises
+    ------
+    DataError
+        If the table is missing, unreadable or lacks a column.
+    """
+    import pandas as pd
+
+    path = folder / LABELS_NAME
+    if not path.is_file():
+        unfinished = (folder / "render.json").is_file()
+        raise DataError(
+            f"{folder}: rendering is unfinished; run the same 'hpbench render' command again"
+            if unfinished
+            else f"{path}: no such file; make the folder with 'hpbench render {folder}'"
+        )
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+        raise DataError(f"{path} cannot be read as Parquet; render the folder again") from error
+    missing = [name for name in _REQUIRED if name not in table.columns]
+    if missing:
+        raise DataError(f"{path} has no column '{missing[0]}'; render the folder again")
+    records = [_record(folder, row) for row in table.to_dict("records")]
+    return require_scorable(records, path, "row of a rendered image")
+
+
+def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
+    matrix = np.array([[row["fx"], 0.0, row["cx"]], [0.0, row["fy"], row["cy"]], [0.0, 0.0, 1.0]])
+    rotation = np.array([row[name] for name in _ROTATION], np.float64).reshape(3, 3)
+    landmarks = np.stack([row["landmarks_x"], row["landmarks_y"]], axis=1).astype(np.float64)
+    usable = bool(np.isfinite(rotation).all())
+    return Record(
+        image_id=Path(row["image"]).stem,
+        image_path=folder / row["image"],
+        label=Label.from_rotation(rotation) if usable else None,
+        box_xyxy=np.array([row[name] for name in _BOX], np.float64),
+        excluded=None if usable else "rotation with a number that is not finite",
+        group=str(row.get("identity", "")),
+        camera=Camera(matrix, np.zeros(5)),
+        landmarks_xy=landmarks,
+        factors={name: row[name] for name in FACTORS if name in row and _is_known(row[name])},
+    )
+
+
+def _is_known(value: object) -> bool:
+    return value is not None and value != "" and value == value  # NaN differs from itself

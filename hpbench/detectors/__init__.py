@@ -1,0 +1,1 @@
+"""Face detectors: where boxes come from when a data set has none."""

@@ -1,0 +1,1 @@
+"""Boxes, views of a face, and drawing of poses."""

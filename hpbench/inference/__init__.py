@@ -1,0 +1,1 @@
+"""One face or one batch through a method, whatever runs the network."""

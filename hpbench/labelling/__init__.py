@@ -1,0 +1,1 @@
+"""Pseudo-labels: the mean prediction of teachers."""

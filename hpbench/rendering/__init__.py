@@ -1,0 +1,1 @@
+"""The renderer of head images with exact poses."""

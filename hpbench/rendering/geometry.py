@@ -1,0 +1,153 @@
+"""Small pieces of mesh and camera geometry that the renderer and the labels share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.spatial.transform import Rotation
+
+from hpbench.rendering.assets import Floats, Ints
+
+__all__ = ["VIEWER_FROM_CAMERA", "NeckPose", "NormalOperator", "PinholeView", "blend_rotations"]
+
+VIEWER_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
+"""Viewer's axes (x right, y up, z to the viewer) from OpenCV's (x right, y down, z away)."""
+
+
+class NormalOperator:
+    """Vertex normals of a mesh whose faces stay and whose vertices move.
+
+    Parameters
+    ----------
+    faces : ndarray, shape (F, 3)
+    vertex_count : int
+        Vertices that no face uses get the normal (0, 0, 1).
+    """
+
+    def __init__(self, faces: Ints, vertex_count: int) -> None:
+        self._corners = [np.ascontiguousarray(faces[:, k]) for k in range(3)]
+        ones = np.ones(faces.size, np.float32)
+        columns = np.repeat(np.arange(len(faces)), 3)
+        self._gather = sparse.csr_matrix(
+            (ones, (faces.ravel(), columns)), shape=(vertex_count, len(faces))
+        )
+
+    def __call__(self, vertices: Floats) -> Floats:
+        """Unit normals (V, 3), each the mean of its faces' normals weighted by area."""
+        a, b, c = (vertices.take(corner, axis=0) for corner in self._corners)
+        normals = np.asarray(self._gather @ _cross(b - a, c - a), np.float32)
+        length = np.linalg.norm(normals, axis=1, keepdims=True)
+        unit: Floats = normals / np.maximum(length, np.float32(1e-12))
+        unit[length[:, 0] <= 1e-12] = (0, 0, 1)
+        return unit
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Cross products (N, 3) of rows; NumPy's own takes three times as long on many rows."""
+    product = np.empty_like(a)
+    for k, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
+        product[:, k] = a[:, i] * b[:, j] - a[:, j] * b[:, i]
+    return product
+
+
+@dataclass(frozen=True)
+class NeckPose:
+    """How skull and torso stand: rotations (x, y, z, w) in viewer's axes and two joints.
+
+    ``neck`` and ``skull`` are rest positions (3,) of the neck's base and the skull's joint;
+    ``shift`` (3,) is where the neck's base stands before the camera.
+    """
+
+    torso: NDArray[np.float64]
+    head: NDArray[np.float64]
+    neck: NDArray[np.float64]
+    skull: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    def apply(self, rest: Floats, share: Floats) -> NDArray[np.float64]:
+        """Posed positions (V, 3) of rest positions that follow the skull by ``share`` (V,)."""
+        column = np.asarray(share, np.float64)[:, None]
+        pivot = self.neck * (1 - column) + self.skull * column
+        turn = Rotation.from_quat(blend_rotations(self.torso, self.head, column))
+        middle = Rotation.from_quat(blend_rotations(self.torso, self.head, np.array([[0.5]]))[0])
+        return turn.apply(rest - pivot) + middle.apply(pivot - self.neck) + self.shift
+
+
+def blend_rotations(
+    first: NDArray[np.float64], second: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Normalised linear blend of two quaternions (4,) by ``share`` (V, 1), shape (V, 4)."""
+    if first @ second < 0:
+        second = -second
+    mixed = first * (1 - share) + second * share
+    unit: NDArray[np.float64] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    return unit
+
+
+@dataclass(frozen=True)
+class PinholeView:
+    """A pinhole camera that makes a square image.
+
+    Attributes
+    ----------
+    size : int
+        Image width and height in pixels.
+    fov_deg : float
+        Angle that the image's height shows when nothing is shifted.
+    shift : tuple of float
+        Principal point away from the centre, in half images, to the right and upwards.
+    near, far : float
+        Clipping distances in scene units.
+    """
+
+    size: int
+    fov_deg: float
+    shift: tuple[float, float]
+    near: float
+    far: float
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length in pixels, the same across and down."""
+        return float(self.size / 2 / np.tan(np.radians(self.fov_deg) / 2))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Camera matrix (3, 3) for OpenCV axes; the first pixel's centre is (0, 0)."""
+        centre = (self.size - 1) / 2
+        half = self.size / 2
+        return np.array(
+            [
+                [self.focal_px, 0.0, centre + self.shift[0] * half],
+                [0.0, self.focal_px, centre - self.shift[1] * half],
+                [0.0, 0.0, 1.0],
+            ]
+        )
+
+    @property
+    def projection(self) -> NDArray[np.float64]:
+        """OpenGL projection (4, 4), to be applied to column vectors in viewer's axes."""
+        focal = self.focal_px / (self.size / 2)
+        near, far = self.near, self.far
+        return np.array(
+            [
+                [focal, 0.0, -self.shift[0], 0.0],
+                [0.0, focal, -self.shift[1], 0.0],
+                [0.0, 0.0, -(far + near) / (far - near), -2 * far * near / (far - near)],
+                [0.0, 0.0, -1.0, 0.0],
+            ]
+        )
+
+    def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixels (N, 2) of points (N, 3) in viewer's axes."""
+        in_camera = points @ VIEWER_FROM_CAMERA
+        pixels = in_camera @ self.matrix.T
+        return pixels[:, :2] / pixels[:, 2:]
+
+    def distance_of_depth(self, depth: Floats) -> Floats:
+        """Distances before the camera of OpenGL depth values 0..1."""
+        near, far = self.near, self.far
+        return 2 * far * near / (far + near - (2 * depth - 1) * (far - near))

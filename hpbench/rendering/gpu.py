@@ -1,0 +1,219 @@
+"""The thin layer over OpenGL: context, programs, meshes and textures on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpbench.errors import DataError, MissingDependencyError
+from hpbench.rendering.assets import Floats, Ints, Mesh
+
+if TYPE_CHECKING:
+    import moderngl
+
+__all__ = ["MATERIALS", "GpuMesh", "LoadedTexture", "create_context", "load_texture", "programs"]
+
+MATERIALS = ("SKIN", "HAIR", "CLOTH", "EYE", "GLASS", "PLAIN")
+
+_SHADERS = Path(__file__).parent / "shaders"
+_VERSION = "#version 330\n"
+
+
+def create_context() -> moderngl.Context:
+    """An OpenGL 3.3 context without a window.
+
+    Raises
+    ------
+    MissingDependencyError
+        If moderngl or an EGL driver is missing.
+    """
+    try:
+        import moderngl
+    except ImportError as error:
+        raise MissingDependencyError(
+            "rendering needs moderngl: pip install 'hpbench[synth]'"
+        ) from error
+    settings: dict[str, Any] = {"backend": "egl"}
+    try:
+        return moderngl.create_context(standalone=True, require=330, **settings)
+    except Exception as error:  # moderngl and glcontext raise bare exceptions
+        raise MissingDependencyError(
+            "rendering needs an EGL driver: install libegl1 and libgl1-mesa-dri "
+            f"(Debian, Ubuntu); the driver said: {error}"
+        ) from error
+
+
+def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
+    """All shader programs by name.
+
+    One per material; ``SHADOW`` and ``SHADOW_TEXTURED`` for shadow maps of whole surfaces and
+    of those with holes in their texture; ``DEPTH`` for what the camera has in front.
+    """
+    pose, fringe = _source("pose.glsl"), _source("fringe.glsl")
+    surface_vertex = _VERSION + pose + _source("surface_vertex.glsl")
+    surface_fragment = fringe + _source("surface_fragment.glsl")
+    numbers = "".join(f"#define {name} {i}\n" for i, name in enumerate(MATERIALS))
+    built = {
+        name: context.program(
+            vertex_shader=surface_vertex,
+            fragment_shader=f"{_VERSION}{numbers}#define MATERIAL {name}\n{surface_fragment}",
+        )
+        for name in MATERIALS
+    }
+    built["DEPTH"] = context.program(
+        vertex_shader=surface_vertex, fragment_shader=_VERSION + "void main() {}\n"
+    )
+    for name, defined in (("SHADOW", ""), ("SHADOW_TEXTURED", "#define TEXTURED\n")):
+        built[name] = context.program(
+            vertex_shader=_VERSION + pose + _source("depth_vertex.glsl"),
+            fragment_shader=_VERSION + defined + fringe + _source("depth_fragment.glsl"),
+        )
+    return built
+
+
+class GpuMesh:
+    """A mesh on the device: fixed corners and texture coordinates, moving vertices.
+
+    Positions and texture coordinates are indexed apart in OBJ files and together on the
+    device, so every used pair becomes one device vertex.
+
+    Parameters
+    ----------
+    context, shaders
+        See `create_context` and `programs`.
+    mesh
+        Its ``vertices`` are not uploaded; see `update`.
+    share : ndarray, shape (V,)
+        How far each vertex follows the skull.
+    openness : ndarray, shape (V,)
+        Ambient occlusion, 1 = open.
+    """
+
+    def __init__(
+        self,
+        context: moderngl.Context,
+        shaders: Mapping[str, moderngl.Program],
+        mesh: Mesh,
+        share: Floats,
+        openness: Floats,
+    ) -> None:
+        pairs = np.stack([mesh.faces.ravel(), mesh.face_uv.ravel()], axis=1)
+        used, corner = np.unique(pairs, axis=0, return_inverse=True)
+        self._vertex_of: Ints = used[:, 0].astype(np.int32)
+        self._corner_faces: Ints = corner.reshape(-1, 3).astype(np.int32)
+        self._mesh_faces = mesh.faces
+        fixed = np.concatenate(
+            [
+                mesh.uv[used[:, 1]],
+                share[self._vertex_of, None],
+                openness[self._vertex_of, None],
+            ],
+            axis=1,
+        )
+        self._fixed = context.buffer(fixed.astype("f4").tobytes())
+        self._moving = context.buffer(reserve=len(used) * 24)
+        self._index = context.buffer(self._corner_faces.tobytes())
+        self._count = self._corner_faces.size
+        self._context = context
+        self._shaders = shaders
+        self._arrays: dict[str, moderngl.VertexArray] = {}
+        self._hidden: Ints | None = None
+
+    def update(self, vertices: Floats, normals: Floats) -> None:
+        """Upload rest-pose positions and normals, both (V, 3)."""
+        data = np.concatenate([vertices[self._vertex_of], normals[self._vertex_of]], axis=1)
+        self._moving.write(data.astype("f4").tobytes())
+
+    def hide(self, vertices: Ints) -> None:
+        """Leave out all faces that touch these vertices, until the next call."""
+        if vertices is self._hidden:
+            return
+        self._hidden = vertices
+        hidden = np.zeros(int(self._mesh_faces.max()) + 1, bool)
+        hidden[vertices[vertices < len(hidden)]] = True
+        kept = self._corner_faces[~hidden[self._mesh_faces].any(axis=1)]
+        self._index.write(kept.tobytes())
+        self._count = kept.size
+
+    def draw(self, program_name: str) -> None:
+        """Draw with the program's present uniforms."""
+        if program_name not in self._arrays:
+            program = self._shaders[program_name]
+            layout = [
+                _layout(self._moving, program, (("position", 3), ("normal", 3))),
+                _layout(self._fixed, program, (("uv", 2), ("share", 1), ("openness", 1))),
+            ]
+            self._arrays[program_name] = self._context.vertex_array(program, layout, self._index)
+        self._arrays[program_name].render(vertices=self._count)
+
+
+@dataclass(frozen=True)
+class LoadedTexture:
+    """A texture on the device, and its pixels (H, W, 4), RGBA with the lowest row first."""
+
+    texture: moderngl.Texture
+    pixels: NDArray[np.uint8]
+
+    @cached_property
+    def mean_luminance(self) -> float:
+        """Mean linear luminance of the opaque part."""
+        linear = (self.pixels[..., :3].astype(np.float32) / 255) ** 2.2
+        luminance = linear @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+        opaque = self.pixels[..., 3] > 127
+        return max(float(luminance[opaque].mean()) if opaque.any() else 1.0, 1e-3)
+
+
+def load_texture(
+    context: moderngl.Context, path: Path, largest: int = 1024, only_alpha: bool = False
+) -> LoadedTexture:
+    """Upload an image file as RGBA with mipmaps; ``only_alpha`` makes its colours white.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or not an image.
+    """
+    import cv2
+    import moderngl
+
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except cv2.error:  # of an empty file
+        image = None
+    if image is None:
+        raise DataError(f"{path} is not an image; unpack the MakeHuman assets again")
+    if image.ndim == 2:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGRA)
+    elif image.shape[2] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+    if max(image.shape[:2]) > largest:
+        factor = largest / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    pixels = np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)[::-1])
+    if only_alpha:
+        pixels[..., :3] = 255
+    texture = context.texture((pixels.shape[1], pixels.shape[0]), 4, pixels.tobytes())
+    texture.build_mipmaps()
+    texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+    return LoadedTexture(texture, pixels.astype(np.uint8, copy=False))
+
+
+def _source(name: str) -> str:
+    return (_SHADERS / name).read_text(encoding="utf-8")
+
+
+def _layout(
+    buffer: moderngl.Buffer, program: moderngl.Program, attributes: tuple[tuple[str, int], ...]
+) -> tuple[Any, ...]:
+    """Buffer layout that skips attributes which the compiler found unused in this program."""
+    used = [name for name, _ in attributes if name in program]
+    formats = [f"{n}f" if name in program else f"{4 * n}x" for name, n in attributes]
+    return (buffer, " ".join(formats), *used)

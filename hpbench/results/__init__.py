@@ -1,0 +1,1 @@
+"""Typed contents of run.json, results.json and timing.json."""

@@ -1,0 +1,470 @@
+"""Damage done to images and boxes on purpose, to see how a method bears it.
+
+``hpbench run ... --corrupt downsample=5,10,15 --corrupt blur=1,2,4`` runs every data set once
+clean and once per corruption and level. A corruption is part of the protocol and of its hash,
+so corrupted and clean figures never share a table.
+
+Where a corruption is random it depends on the seed and the image id, and not on the level: a
+face is occluded at the same place by a small and by a large patch, and its box is shifted the
+same way, so that two levels differ by the level alone. All methods see the same damage.
+
+- ``downsample``, level a whole factor: the image is shrunk by it with nearest neighbour and
+  enlarged back, the low-resolution study of Ruiz et al. 2018;
+- ``blur``, level sigma in % of the face size: Gaussian;
+- ``noise``, level sigma in grey levels of 255: Gaussian, on its own in every pixel and channel;
+- ``jpeg``, level the quality 1..95, lower is worse; colour at half resolution (4:2:0);
+- ``dark``, level exposure stops: the light is divided by 2 per stop;
+- ``occlude``, level % of the box area: a grey patch somewhere inside the box;
+- ``box-jitter``, level % of the face size: the box is moved that far in a random direction;
+- ``box-scale``, level a factor: the box grows around its centre.
+
+The face size is the geometric mean of the sides of the annotated box. Box corruptions are done
+to the box that the methods get, so after detection where a detector finds it; image
+corruptions come before detection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import DataError, UsageError
+from hpbench.face import face_size_px
+from hpbench.protocol import Protocol
+from hpbench.spec import suggest
+
+__all__ = [
+    "CORRUPTIONS",
+    "Corruption",
+    "CorruptionKind",
+    "LevelError",
+    "apply",
+    "corrupt_box",
+    "corrupt_image",
+    "corrupted_protocol",
+    "error_by_level",
+    "parse_corruptions",
+]
+
+Array = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptionKind:
+    """What the level of a corruption means.
+
+    Attributes
+    ----------
+    unit : str
+        For axes and tables.
+    lowest, highest : float
+        Levels that make sense, both included.
+    clean : float or None
+        Level that changes nothing; None where every level does something.
+    whole : bool
+        Whether levels are whole numbers.
+    random : bool
+        Whether the seed matters.
+    on_box : bool
+        Whether the box is changed, and not the image.
+    by_box : bool
+        Whether the damage to the image is measured by the annotated box.
+    """
+
+    unit: str
+    lowest: float
+    highest: float
+    clean: float | None
+    whole: bool = False
+    random: bool = False
+    on_box: bool = False
+    by_box: bool = False
+
+
+CORRUPTIONS: Mapping[str, CorruptionKind] = {
+    "downsample": CorruptionKind("factor", 1, 1000, clean=1, whole=True),
+    "blur": CorruptionKind("sigma, % of face size", 0, 50, clean=0, by_box=True),
+    "noise": CorruptionKind("sigma, grey levels", 0, 255, clean=0, random=True),
+    "jpeg": CorruptionKind("JPEG quality", 1, 95, clean=None, whole=True),
+    "dark": CorruptionKind("stops", 0, 12, clean=0),
+    "occlude": CorruptionKind("% of box area", 0, 100, clean=0, random=True, by_box=True),
+    "box-jitter": CorruptionKind("% of face size", 0, 100, clean=0, random=True, on_box=True),
+    "box-scale": CorruptionKind("factor", 0.1, 10, clean=1, on_box=True),
+}
+"""All corruptions by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """One corruption at one level.
+
+    Attributes
+    ----------
+    name : str
+        Key of :data:`CORRUPTIONS`.
+    level : float
+        In the unit of that corruption.
+    seed : int
+        Of the random ones.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or a level out of range.
+    """
+
+    name: str
+    level: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in CORRUPTIONS:
+            raise UsageError(f"--corrupt {self.name}: {suggest(self.name, CORRUPTIONS)}")
+        kind = CORRUPTIONS[self.name]
+        if not kind.lowest <= self.level <= kind.highest:  # a NaN fails, too
+            raise UsageError(
+                f"--corrupt {self}: the level ({kind.unit}) lies in "
+                f"{kind.lowest:g} to {kind.highest:g}"
+            )
+        if kind.whole and self.level != int(self.level):
+            raise UsageError(f"--corrupt {self}: the level ({kind.unit}) is a whole number")
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.level:g}"
+
+    @property
+    def kind(self) -> CorruptionKind:
+        """What the level means."""
+        return CORRUPTIONS[self.name]
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the level is the clean one, such as ``downsample=1``."""
+        return self.level == self.kind.clean
+
+
+def parse_corruptions(texts: Iterable[str], seed: int = 0) -> list[Corruption]:
+    """Parse the values of ``--corrupt``.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        ``"blur=1,2,4"``.
+    seed : int
+
+    Returns
+    -------
+    list of Corruption
+        In the order given. Levels that change nothing, such as ``downsample=1``, are left out:
+        the clean data set is always run, and :func:`error_by_level` puts it at that level.
+
+    Raises
+    ------
+    UsageError
+        For another form, an unknown name, a level out of range, or the same level twice.
+
+    Examples
+    --------
+    >>> [str(corruption) for corruption in parse_corruptions(["downsample=1,5,10"])]
+    ['downsample=5', 'downsample=10']
+    """
+    corruptions: list[Corruption] = []
+    for text in texts:
+        name, equals, levels = text.partition("=")
+        if not equals or not levels.strip():
+            raise UsageError(f"--corrupt {text}: write NAME=LEVEL,LEVEL,... such as blur=1,2,4")
+        for level in levels.split(","):
+            try:
+                number = float(level)
+            except ValueError:
+                raise UsageError(f"--corrupt {text}: '{level}' is not a number") from None
+            corruption = Corruption(name.strip(), number, seed)
+            if corruption in corruptions:
+                raise UsageError(f"--corrupt {corruption}: is given twice")
+            corruptions.append(corruption)
+    return [corruption for corruption in corruptions if not corruption.changes_nothing]
+
+
+def corrupted_protocol(protocol: Protocol, corruption: Corruption) -> Protocol:
+    """The protocol under which corrupted images are scored; its hash is another one.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    corruption : Corruption
+
+    Returns
+    -------
+    Protocol
+    """
+    settings = {
+        **protocol.settings,
+        "corruption": corruption.name,
+        "corruption_level": corruption.level,
+    }
+    if corruption.kind.random:
+        settings["corruption_seed"] = corruption.seed
+    name = f"{protocol.name} + {corruption}"
+    return protocol.model_copy(update={"name": name, "settings": settings})
+
+
+def apply(
+    image: Pixels, box_xyxy: npt.ArrayLike, image_id: str, corruption: Corruption
+) -> tuple[Pixels, Array]:
+    """Corrupt an image and its box.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, 3), uint8
+        Never written into.
+    box_xyxy : array_like, shape (4,)
+        Face box in pixels.
+    image_id : str
+        Decides, with the seed, where random damage falls.
+    corruption : Corruption
+
+    Returns
+    -------
+    image : ndarray, shape (height, width, 3), uint8
+    box_xyxy : ndarray, shape (4,)
+    """
+    corrupted = corrupt_image(image, box_xyxy, image_id, corruption)
+    return corrupted, corrupt_box(box_xyxy, image_id, corruption)
+
+
+def corrupt_image(
+    image: Pixels, box_xyxy: npt.ArrayLike | None, image_id: str, corruption: Corruption
+) -> Pixels:
+    """Corrupt an image; box corruptions leave it as it is.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, 3), uint8
+    box_xyxy : array_like, shape (4,), or None
+        Annotated face box.
+    image_id : str
+    corruption : Corruption
+
+    Returns
+    -------
+    ndarray, shape (height, width, 3), uint8
+
+    Raises
+    ------
+    DataError
+        If the corruption is measured by the face box and there is none.
+    """
+    if corruption.kind.on_box or corruption.changes_nothing:
+        return image
+    name, level = corruption.name, corruption.level
+    if name == "downsample":
+        return _downsample(image, int(level))
+    if name == "jpeg":
+        return _jpeg(image, int(level))
+    if name == "dark":
+        return _dark(image, level)
+    if name == "noise":
+        return _noise(image, level, _random(corruption, image_id))
+    if box_xyxy is None:
+        raise DataError(f"no annotated box, by which '{name}' is measured")
+    box = np.asarray(box_xyxy, dtype=np.float64)
+    if name == "blur":
+        return _blur(image, level / 100.0 * face_size_px(box))
+    return _occlude(image, box, level / 100.0, _random(corruption, image_id))
+
+
+def corrupt_box(box_xyxy: npt.ArrayLike, image_id: str, corruption: Corruption) -> Array:
+    """Corrupt a face box; image corruptions leave it as it is.
+
+    Parameters
+    ----------
+    box_xyxy : array_like, shape (4,)
+    image_id : str
+    corruption : Corruption
+
+    Returns
+    -------
+    ndarray, shape (4,)
+    """
+    box = np.array(box_xyxy, dtype=np.float64)
+    if corruption.name == "box-jitter":
+        direction = _random(corruption, image_id).uniform(0.0, 2.0 * math.pi)
+        distance = corruption.level / 100.0 * face_size_px(box)
+        return box + distance * np.tile([math.cos(direction), math.sin(direction)], 2)
+    if corruption.name == "box-scale":
+        center, half = (box[:2] + box[2:]) / 2.0, (box[2:] - box[:2]) / 2.0
+        return np.concatenate([center - corruption.level * half, center + corruption.level * half])
+    return box
+
+
+def _downsample(image: Pixels, factor: int) -> Pixels:
+    """Shrink and enlarge with Pillow's nearest neighbour, as ``AFLW2000_ds`` does.
+
+    That class (natanielruiz/deep-head-pose, ``code/datasets.py``) treats the crop, here it is
+    the whole image, since the crop is the method's; only the phase of the grid differs.
+    """
+    from PIL import Image
+
+    pil_image = Image.fromarray(image)
+    small = (max(1, pil_image.width // factor), max(1, pil_image.height // factor))
+    nearest = Image.Resampling.NEAREST
+    return np.asarray(
+        pil_image.resize(small, nearest).resize(pil_image.size, nearest), dtype=np.uint8
+    )
+
+
+def _blur(image: Pixels, sigma_px: float) -> Pixels:
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.uint8)
+
+
+def _noise(image: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
+    noise = random.standard_normal(image.shape, dtype=np.float32)
+    return np.clip(np.round(image + np.float32(sigma) * noise), 0, 255).astype(np.uint8)
+
+
+def _jpeg(image: Pixels, quality: int) -> Pixels:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(buffer) as pil_image:
+        return np.asarray(pil_image.convert("RGB"), dtype=np.uint8)
+
+
+def _dark(image: Pixels, stops: float) -> Pixels:
+    """Divide the light, not the stored grey levels: through the sRGB curve and back."""
+    stored = np.arange(256) / 255.0
+    light = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
+    light = light / 2.0**stops
+    stored = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(255.0 * stored).astype(np.uint8)[image]
+
+
+def _occlude(image: Pixels, box: Array, share: float, random: np.random.Generator) -> Pixels:
+    """Lay a mid-grey patch of the box's shape, with this share of its area, inside the box."""
+    size = (box[2:] - box[:2]) * math.sqrt(share)
+    top_left = box[:2] + random.uniform(size=2) * (box[2:] - box[:2] - size)
+    x0, y0 = np.clip(np.round(top_left), 0, None).astype(int)
+    x1, y1 = np.clip(np.round(top_left + size), 0, None).astype(int)
+    covered = image.copy()
+    covered[y0:y1, x0:x1] = 128
+    return covered
+
+
+def _random(corruption: Corruption, image_id: str) -> np.random.Generator:
+    """Random numbers that belong to one face and one kind of damage."""
+    key = f"{corruption.seed}/{corruption.name}/{image_id}"
+    return np.random.default_rng(
+        int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "little")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LevelError:
+    """Error of one method at one level of one corruption.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the clean data set in the run's tables.
+    corruption : str
+    unit : str
+        Of the level.
+    level : float or None
+        None: the clean image, for a corruption that has no level for it.
+    method_spec : str
+    mae_deg : float or None
+        Mean over the predicted faces; None without any.
+    interval_95_deg : tuple of float, or None
+    scored, no_answer : int
+        Faces with and without a prediction.
+    mae_missing_as_frontal_deg : float or None
+        Over all faces, those without a prediction counted as frontal: a method that falls silent
+        when the image gets worse does not look better by it.
+    """
+
+    dataset: str
+    corruption: str
+    unit: str
+    level: float | None
+    method_spec: str
+    mae_deg: float | None
+    interval_95_deg: tuple[float, float] | None
+    scored: int
+    no_answer: int
+    mae_missing_as_frontal_deg: float | None
+
+
+def error_by_level(
+    results: Sequence[Mapping[str, Any]], datasets: Mapping[str, Mapping[str, Any]]
+) -> list[LevelError]:
+    """Error against level for every method, from stored results.
+
+    Parameters
+    ----------
+    results : sequence of mapping
+        ``results`` of ``results.json``.
+    datasets : mapping
+        ``datasets`` of ``run.json``; a corrupted one has ``corruption`` with ``name``,
+        ``level`` and ``of``, the name of its clean one.
+
+    Returns
+    -------
+    list of LevelError
+        By data set, corruption and method, then by level; empty for a run without
+        ``--corrupt``. The clean run is one point of every curve.
+    """
+    rows = {(row["dataset"], row["method_spec"]): row for row in results}
+    methods = list(dict.fromkeys(row["method_spec"] for row in results))
+    curves: dict[tuple[str, str], list[tuple[float | None, str]]] = {}
+    for key, about in datasets.items():
+        damage = about.get("corruption")
+        if damage is not None:
+            name, clean = damage["name"], damage["of"]
+            curve = curves.setdefault((clean, name), [(CORRUPTIONS[name].clean, clean)])
+            curve.append((damage["level"], key))
+    return [
+        _level_error(dataset, name, level, rows[key, method])
+        for (dataset, name), curve in curves.items()
+        for method in methods
+        for level, key in _from_mild_to_strong(name, curve)
+        if (key, method) in rows
+    ]
+
+
+def _from_mild_to_strong(
+    name: str, curve: Sequence[tuple[float | None, str]]
+) -> list[tuple[float | None, str]]:
+    """Levels in the order of an axis: JPEG quality falls, all others rise."""
+    if name == "jpeg":
+        return sorted(curve, key=lambda item: -math.inf if item[0] is None else -item[0])
+    return sorted(curve, key=lambda item: -math.inf if item[0] is None else item[0])
+
+
+def _level_error(
+    dataset: str, name: str, level: float | None, row: Mapping[str, Any]
+) -> LevelError:
+    intervals = row.get("intervals_95") or {}
+    interval = (intervals.get("mae_deg") or {}).get("mean")
+    return LevelError(
+        dataset=dataset,
+        corruption=name,
+        unit=CORRUPTIONS[name].unit,
+        level=level,
+        method_spec=row["method_spec"],
+        mae_deg=row["mae_deg"]["mean"],
+        interval_95_deg=None if interval is None else (interval[0], interval[1]),
+        scored=row["images"]["scored"],
+        no_answer=row["images"]["no_answer"],
+        mae_missing_as_frontal_deg=row["missing_as_frontal"]["mae_deg"]["mean"],
+    )

@@ -1,0 +1,293 @@
+"""The accuracy pass on a Ray cluster: ``hpbench run --engine ray --address HOST:PORT``.
+
+Every worker holds one loaded copy of the methods. The driver hands out shards of faces and
+writes what comes back into the run folder; rows reach the folder only when their whole shard
+has come back. The shard of a worker that dies is handed out again, so that no face is lost or
+counted twice.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from hpbench.dataset import Record
+from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
+from hpbench.running.local_engine import (
+    STORE_EVERY_FACES,
+    Evaluation,
+    EvaluationSpec,
+    Part,
+    Progress,
+    pending_records,
+    predict_records,
+    store_parts,
+)
+from hpbench.storage.environment import versions
+from hpbench.storage.run_folder import RunFolder
+
+__all__ = ["RayCluster", "Worker", "WorkerJob"]
+
+SHARD_FACES = STORE_EVERY_FACES
+"""Faces that a worker is given at once, and that are lost when it dies."""
+
+MAX_TRIES = 3
+"""A shard that has killed so many workers ends the run."""
+
+CONNECT_S = 5.0
+START_S = 300.0
+"""How long a worker may take to start and load the methods."""
+
+
+@dataclass(frozen=True)
+class WorkerJob:
+    """All that a worker needs to start.
+
+    Attributes
+    ----------
+    recipe : EvaluationSpec
+    batch_size : int
+    example : Record
+        A face of the data set, to see whether its image can be reached.
+    versions : mapping of str to str
+        Of the driver.
+    """
+
+    recipe: EvaluationSpec
+    batch_size: int
+    example: Record
+    versions: Mapping[str, str]
+
+
+class Worker:
+    """One process of the cluster with its own loaded methods; runs as a Ray actor."""
+
+    def __init__(self, job: WorkerJob) -> None:
+        self._job = job
+        self._cell: Evaluation | None = None
+
+    def start(self) -> str | None:
+        """Check this machine and load the methods.
+
+        Returns
+        -------
+        str or None
+            What is wrong, in one line that names this machine.
+        """
+        try:
+            self._check()
+            self._cell = self._make_evaluation()
+        except HpbenchError as error:
+            return f"Ray worker on {socket.gethostname()}: {error}"
+        return None
+
+    def prediction(self, records: Sequence[Record]) -> tuple[Part | None, str | None]:
+        """Rows of a shard, or the line that ends the run."""
+        assert self._cell is not None
+        faces: list[dict[str, Any]] = []
+        predictions: list[dict[str, Any]] = []
+        try:
+            for part in predict_records(self._cell, records, self._job.batch_size, workers=1):
+                faces += part.faces
+                predictions += part.predictions
+        except HpbenchError as error:
+            return None, f"Ray worker on {socket.gethostname()}: {error}"
+        return Part(faces, predictions), None
+
+    def _check(self) -> None:
+        here = versions()
+        for package, wanted in self._job.versions.items():
+            if here.get(package) != wanted:
+                raise HpbenchError(
+                    f"has {package} {here.get(package, 'not installed')}, the driver has {wanted}; "
+                    "install the same versions everywhere"
+                )
+        name, root, _ = self._job.recipe.dataset
+        if root is not None and not root.exists():
+            raise DataError(
+                f"{root}: no such folder; data set '{name}' has to be at the same path everywhere"
+            )
+
+    def _make_evaluation(self) -> Evaluation:
+        evaluation = self._job.recipe.make()
+        if self._job.example.excluded is None:
+            evaluation.dataset.read_image(self._job.example)
+        return evaluation
+
+
+class RayCluster:
+    """A connection to a Ray cluster, or to one that is started on this machine.
+
+    Parameters
+    ----------
+    address : str or None
+        ``HOST:PORT``, ``ray://HOST:PORT`` or ``auto``; None starts Ray on this machine.
+    workers : int or None
+        Number of workers; None for one per core of the cluster (per GPU on CUDA).
+
+    Raises
+    ------
+    MissingDependencyError
+        If Ray is not installed.
+    UsageError
+        If no cluster answers at the address.
+    HpbenchError
+        If the cluster runs other versions of Ray or Python.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingDependencyError(
+                "--engine ray needs Ray: pip install 'hpbench[ray]'"
+            ) from error
+        _refuse_unreachable(address)
+        self._ray = ray
+        self._workers = workers
+        # A cluster that the caller is connected to already is used and left as it is.
+        self._owned = not ray.is_initialized()
+        if not self._owned:
+            return
+        try:
+            if address is None:
+                ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+            else:
+                ray.init(address=address, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            line = str(error).strip().splitlines()[0]
+            raise HpbenchError(f"--address {address}: Ray cannot connect ({line})") from error
+
+    def __enter__(self) -> RayCluster:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._owned:
+            self._ray.shutdown()
+
+    def evaluate_dataset(
+        self, evaluation: Evaluation, folder: RunFolder, progress: Progress, batch_size: int
+    ) -> None:
+        """Do what :func:`hpbench.running.local_engine.evaluate_dataset` does, on the cluster.
+
+        Raises
+        ------
+        HpbenchError
+            With the first worker's one line if a plugin, the data or a version differs there;
+            or if one shard has killed several workers.
+        """
+        pending = pending_records(evaluation, folder, progress)
+        if not pending:
+            return
+        job = WorkerJob(
+            recipe=EvaluationSpec.of(evaluation),
+            batch_size=batch_size,
+            example=_anywhere(next((r for r in pending if r.excluded is None), pending[0])),
+            versions=versions(),
+        )
+        store_parts(evaluation, self._predict(job, pending), folder, progress)
+
+    def _predict(self, job: WorkerJob, pending: Sequence[Record]) -> Iterator[Part]:
+        """Parts of all shards, in the order in which they are finished."""
+        ray = self._ray
+        shards = range(0, len(pending), SHARD_FACES)
+        waiting = deque(range(len(shards)))
+        tries = [0] * len(shards)
+        idle = self._start_workers(job, min(self._worker_count(job.recipe.device), len(shards)))
+        busy: dict[Any, tuple[Any, int]] = {}
+        try:
+            while waiting or busy:
+                while idle and waiting:
+                    actor, number = idle.pop(), waiting.popleft()
+                    tries[number] += 1
+                    shard = pending[shards[number] : shards[number] + SHARD_FACES]
+                    faces = [_anywhere(record) for record in shard]
+                    busy[actor.prediction.remote(faces)] = (actor, number)
+                (done,), _ = ray.wait(list(busy), num_returns=1)
+                actor, number = busy.pop(done)
+                try:
+                    part, problem = ray.get(done)
+                except ray.exceptions.RayActorError as error:
+                    if tries[number] >= MAX_TRIES:
+                        raise HpbenchError(
+                            f"the shard of {SHARD_FACES} faces from "
+                            f"'{pending[shards[number]].image_id}' on has killed {MAX_TRIES} "
+                            "Ray workers (out of memory?)"
+                        ) from error
+                    waiting.appendleft(number)
+                    idle += self._start_workers(job, 1)
+                    continue
+                except ray.exceptions.RayError as error:
+                    line = str(error).strip().splitlines()[-1]
+                    raise HpbenchError(f"a Ray worker has failed: {line}") from error
+                idle.append(actor)
+                if problem is not None:
+                    raise HpbenchError(problem)
+                yield part
+        finally:
+            for actor in [*idle, *(actor for actor, _ in busy.values())]:
+                ray.kill(actor)
+
+    def _start_workers(self, job: WorkerJob, count: int) -> list[Any]:
+        """Workers that have loaded the methods; the first problem of any of them is raised."""
+        ray = self._ray
+        gpus = 1 if job.recipe.device.startswith("cuda") else 0
+        # on a cluster each worker sees the one GPU that Ray gives it
+        job = replace(job, recipe=replace(job.recipe, device="cuda")) if gpus else job
+        actors = [
+            ray.remote(Worker).options(num_cpus=1, num_gpus=gpus).remote(job) for _ in range(count)
+        ]
+        try:
+            problems = ray.get([actor.start.remote() for actor in actors], timeout=START_S)
+        except ray.exceptions.GetTimeoutError as error:
+            raise HpbenchError(
+                f"{count} Ray workers did not start within {START_S:.0f} s; is the cluster full?"
+            ) from error
+        except ray.exceptions.RayError as error:
+            line = str(error).strip().splitlines()[-1]
+            raise HpbenchError(f"a Ray worker cannot be started: {line}") from error
+        for problem in problems:
+            if problem is not None:
+                raise HpbenchError(problem)
+        return actors
+
+    def _worker_count(self, device: str) -> int:
+        if self._workers is not None:
+            return self._workers
+        resource = "GPU" if device.startswith("cuda") else "CPU"
+        return max(1, int(self._ray.cluster_resources().get(resource, 1)))
+
+
+def _anywhere(record: Record) -> Record:
+    """The record for a worker, which starts in another folder."""
+    return replace(record, image_path=record.image_path.absolute())
+
+
+def _refuse_unreachable(address: str | None) -> None:
+    """Try to connect at all, since Ray itself takes a minute to give up."""
+    if address is None or address in ("auto", "local"):
+        return
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"--address {address}: write HOST:PORT or ray://HOST:PORT") from error
+    if host is None or port is None:
+        raise UsageError(f"--address {address}: write HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers there ({error}); "
+            "start one with 'ray start --head'"
+        ) from error

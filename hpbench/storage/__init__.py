@@ -1,0 +1,1 @@
+"""What lies on disk: atomic writes, run folder, prediction cache, environment."""

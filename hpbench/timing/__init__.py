@@ -1,0 +1,1 @@
+"""Time per face: timing pass, throughput, cold start."""

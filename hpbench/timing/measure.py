@@ -1,0 +1,489 @@
+"""The timing pass: serial, one face at a time, apart from the accuracy pass.
+
+Rounds are interleaved over the methods, so that a machine that slows down hits all alike;
+the garbage collector is off inside a round; the device is waited for around every step. The
+full pass adds what takes longer: throughput over batch sizes, and, in fresh processes, the
+cold start, the peak memory, and one core against all.
+
+How the figures are made is described in docs/timing.md, their format in ``timing.json`` too.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from hpbench.detectors.base import Detector
+from hpbench.face import Face
+from hpbench.method import Method, ModelSize, NoPrediction
+from hpbench.running.local_engine import Evaluation, NoProgress, Progress, read_face
+from hpbench.timing.cold_start import FreshRun, measure_fresh
+
+__all__ = [
+    "STAGES",
+    "TimingMode",
+    "TimingPass",
+    "TimingSettings",
+    "summarise_times",
+    "time_evaluations",
+    "time_methods",
+]
+
+TimingMode = Literal["off", "quick", "full"]
+
+STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
+"""Columns of ``timing.parquet``, each with ``_ms`` behind it."""
+
+ROUNDS = 3
+"""How often every method predicts every timed face."""
+
+WARM_UP_FACES = 3
+"""Faces that every method predicts before the clock counts."""
+
+WIDE_SPREAD = 0.1
+"""An interquartile range above this share of the median is flagged, as PyTorch's timer does."""
+
+MAX_BATCH = 512
+GROWTH = 1.05
+"""Batch sizes are doubled while the throughput grows by this factor."""
+
+BATCH_SECONDS = 0.3
+"""How long a batch size is measured in each of its rounds, at least."""
+
+FRESH_ROUNDS = 3
+"""How often a process is started for the cold start."""
+
+Row = dict[str, Any]
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TimingSettings:
+    """What the timing pass measures.
+
+    Attributes
+    ----------
+    mode : {'off', 'quick', 'full'}
+        ``quick``: the serial pass. ``full``: throughput, threads and cold start as well.
+    faces : int
+        Number of faces, spread evenly over each data set.
+    rounds : int
+    """
+
+    mode: TimingMode = "quick"
+    faces: int = 32
+    rounds: int = ROUNDS
+
+    def describe(self) -> Json:
+        """As JSON, for the run folder."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TimingPass:
+    """What a timing pass has found.
+
+    Attributes
+    ----------
+    rows : list of dict
+        For ``timing.parquet``: one row per face, method and round, times in milliseconds.
+    summary : dict
+        For ``timing.json``.
+    """
+
+    rows: list[Row]
+    summary: Json
+
+
+_SERIAL, _BATCHES, _FRESH = "timing", "timing of batches", "timing of new processes"
+"""What stands in the place of a method while times are taken."""
+
+
+def time_evaluations(
+    evaluations: Sequence[Evaluation], settings: TimingSettings, progress: Progress
+) -> TimingPass:
+    """Time all methods on all data sets of a run.
+
+    Parameters
+    ----------
+    evaluations : sequence of Evaluation
+        With loaded methods.
+    settings : TimingSettings
+    progress : Progress
+        Told between the measurements, never inside one.
+
+    Returns
+    -------
+    TimingPass
+        Without rows if the mode is ``off``.
+    """
+    load_before = _load_average()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    rows: list[Row] = []
+    described: Json = {}
+    if settings.mode != "off":
+        for evaluation in evaluations:
+            faces = _spread_faces(evaluation, settings.faces)
+            evaluation_rows = time_methods(evaluation, faces, settings.rounds, progress)
+            rows += evaluation_rows
+            described[evaluation.key] = _describe_methods(
+                evaluation, faces, evaluation_rows, settings.mode, progress
+            )
+    devices = {
+        method.device for evaluation in evaluations for method in evaluation.methods.values()
+    }
+    summary = {
+        "schema": 1,
+        "created": started,
+        **settings.describe(),
+        "conditions": {
+            **_conditions(next(iter(devices), "cpu")),
+            "load_average_before": load_before,
+            "load_average_after": _load_average(),
+        },
+        "datasets": described,
+    }
+    return TimingPass(rows, summary)
+
+
+def time_methods(
+    evaluation: Evaluation,
+    faces: Sequence[Face],
+    rounds: int = ROUNDS,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Time the steps of all methods of a evaluation, face by face; the methods take turns.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    faces : sequence of Face
+    rounds : int
+    progress : Progress or None
+        Told after each round.
+
+    Returns
+    -------
+    list of dict
+        Rows of ``timing.parquet``, all times in milliseconds per face.
+    """
+    told = progress or NoProgress()
+    told.start(evaluation.key, _SERIAL, rounds, 0)
+    for method in evaluation.methods.values():
+        for face in faces[:WARM_UP_FACES]:
+            _time_face(method, face, evaluation.detector)
+    rows: list[Row] = []
+    for number in range(rounds):
+        with _no_garbage_collection():
+            for face in faces:
+                for name, method in evaluation.methods.items():
+                    times = _time_face(method, face, evaluation.detector)
+                    rows.append(
+                        {
+                            "dataset": evaluation.key, "method": name, "image_id": face.image_id,
+                            "round": number, **times,
+                        }
+                    )  # fmt: skip
+        told.advance(evaluation.key, _SERIAL, 1)
+    return rows
+
+
+def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
+    """Milliseconds of each step on one face; None for steps that an unsolvable face skips."""
+    times: Row = {f"{stage}_ms": None for stage in STAGES}
+    detect_ms = 0.0
+    if detector is not None:
+        start = perf_counter()
+        detector.detect(face.image)
+        detect_ms = 1e3 * (perf_counter() - start)
+        times["detect_ms"] = detect_ms
+    method.synchronize()
+    start = perf_counter()
+    prepared = method.prepare(face)
+    prepared_at = end = perf_counter()
+    times["prepare_ms"] = 1e3 * (prepared_at - start)
+    if not isinstance(prepared, NoPrediction):
+        with _device_clock(method.device) as device_times:
+            output = method.infer([prepared])
+        method.synchronize()
+        inferred_at = perf_counter()
+        method.decode(output)
+        end = perf_counter()
+        times["infer_ms"] = 1e3 * (inferred_at - prepared_at)
+        times["infer_device_ms"] = _elapsed_ms(device_times)
+        times["decode_ms"] = 1e3 * (end - inferred_at)
+    times["total_ms"] = detect_ms + 1e3 * (end - start)
+    return times
+
+
+@contextmanager
+def _device_clock(device: str) -> Iterator[list[Any]]:
+    """Two CUDA events around a step, on the current stream; none on other devices."""
+    if not device.startswith("cuda"):
+        yield []
+        return
+    import torch
+
+    with torch.cuda.device(torch.device(device)):
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        events[0].record()
+        yield events
+        events[1].record()
+
+
+def _elapsed_ms(events: Sequence[Any]) -> float | None:
+    return float(events[0].elapsed_time(events[1])) if events else None
+
+
+def _describe_methods(
+    evaluation: Evaluation,
+    faces: Sequence[Face],
+    rows: Sequence[Row],
+    mode: TimingMode,
+    progress: Progress,
+) -> Json:
+    """Figures of every method of a evaluation, for ``timing.json``."""
+    full = mode == "full" and len(faces) > 0
+    throughput = _show_throughput(evaluation, faces, progress) if full else {}
+    fresh = _measure_fresh(evaluation, faces, progress) if full else {}
+    return {
+        name: {
+            "stages_ms": _summarise_stages([row for row in rows if row["method"] == name]),
+            "size": asdict(method.size() or ModelSize()),
+            "throughput": throughput.get(name),
+            **_describe_fresh(fresh.get(name)),
+        }
+        for name, method in evaluation.methods.items()
+    }
+
+
+def _summarise_stages(rows: Sequence[Row]) -> Json:
+    return {stage: summarise_times([row[f"{stage}_ms"] for row in rows]) for stage in STAGES}
+
+
+def summarise_times(values: Sequence[float | None]) -> Json | None:
+    """Percentiles of times, with how many decimals they are good for.
+
+    Parameters
+    ----------
+    values : sequence of float or None
+        None and NaN are left out.
+
+    Returns
+    -------
+    dict or None
+        ``count``, ``p25``, ``p50``, ``p75``, ``p90``, ``p99``, ``iqr``; ``decimals``: the last
+        decimal that the interquartile range does not swallow; ``wide``: the range is above a
+        tenth of the median. None without values.
+
+    Examples
+    --------
+    >>> found = summarise_times([10.0, 11.0, 12.0, 13.0, 14.0])
+    >>> found["p50"], found["iqr"], found["decimals"], found["wide"]
+    (12.0, 2.0, 0, True)
+    """
+    numbers = np.array([v for v in values if v is not None], dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    if not numbers.size:
+        return None
+    p25, p50, p75, p90, p99 = (float(p) for p in np.percentile(numbers, [25, 50, 75, 90, 99]))
+    iqr = p75 - p25
+    return {
+        "count": int(numbers.size),
+        "p25": p25, "p50": p50, "p75": p75, "p90": p90, "p99": p99,
+        "iqr": iqr,
+        "decimals": _decimals(iqr),
+        "wide": bool(iqr > WIDE_SPREAD * p50),
+    }  # fmt: skip
+
+
+def _decimals(spread: float) -> int:
+    """Decimals of which the last is no finer than a spread: 0.3 -> 1, 4 -> 0; at most 3."""
+    return min(3, max(0, math.ceil(-math.log10(spread)))) if spread > 0 else 3
+
+
+def _show_throughput(
+    evaluation: Evaluation, faces: Sequence[Face], progress: Progress
+) -> dict[str, Json]:
+    """Measure throughput with a bar of all batch sizes; those that are not needed pass at once."""
+    sizes = MAX_BATCH.bit_length()
+    progress.start(evaluation.key, _BATCHES, sizes, 0)
+    found = measure_throughput(
+        evaluation.methods, faces, after_size=lambda: progress.advance(evaluation.key, _BATCHES, 1)
+    )
+    measured = max((len(one["batches"]) for one in found.values()), default=0)
+    progress.advance(evaluation.key, _BATCHES, sizes - measured)
+    return found
+
+
+def measure_throughput(
+    methods: Mapping[str, Method],
+    faces: Sequence[Face],
+    after_size: Callable[[], None] = lambda: None,
+) -> dict[str, Json]:
+    """Faces per second of infer and decode over batch sizes 1, 2, 4, ...
+
+    A method's batches are doubled until its throughput stops growing; the methods take turns at
+    each size.
+
+    Parameters
+    ----------
+    methods : mapping of str to Method
+    faces : sequence of Face
+    after_size : callable
+        Called when a batch size has been measured.
+
+    Returns
+    -------
+    dict
+        By method: ``batches``, a list of ``size``, ``faces_per_s`` (median), ``low`` and
+        ``high`` of the rounds; and ``best``, the one with most faces per second.
+    """
+    inputs = {name: _prepared(method, faces) for name, method in methods.items()}
+    growing = [name for name in methods if inputs[name]]
+    batches: dict[str, list[Json]] = {name: [] for name in growing}
+    size = 1
+    while growing and size <= MAX_BATCH:
+        rates: dict[str, list[float]] = {name: [] for name in growing}
+        for _ in range(ROUNDS):
+            for name in growing:
+                rates[name].append(_faces_per_s(methods[name], inputs[name], size))
+        for name in growing:
+            low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
+            batches[name].append({"size": size, "faces_per_s": median, "low": low, "high": high})
+        growing = [name for name in growing if _still_grows(batches[name])]
+        size *= 2
+        after_size()
+    return {
+        name: {"batches": found, "best": max(found, key=lambda one: float(one["faces_per_s"]))}
+        for name, found in batches.items()
+    }
+
+
+def _still_grows(batches: Sequence[Json]) -> bool:
+    if len(batches) < 2:
+        return True
+    return float(batches[-1]["faces_per_s"]) > GROWTH * float(batches[-2]["faces_per_s"])
+
+
+def _prepared(method: Method, faces: Sequence[Face]) -> list[Any]:
+    prepared = (method.prepare(face) for face in faces)
+    return [value for value in prepared if not isinstance(value, NoPrediction)]
+
+
+def _faces_per_s(method: Method, inputs: Sequence[Any], size: int) -> float:
+    batch = [inputs[place % len(inputs)] for place in range(size)]
+    method.decode(method.infer(batch))  # a new batch size may compile or allocate
+    done = 0
+    with _no_garbage_collection():
+        method.synchronize()
+        start = perf_counter()
+        while perf_counter() - start < BATCH_SECONDS:
+            method.decode(method.infer(batch))
+            method.synchronize()
+            done += size
+        return done / (perf_counter() - start)
+
+
+def _measure_fresh(
+    evaluation: Evaluation, faces: Sequence[Face], progress: Progress
+) -> dict[str, dict[str, list[FreshRun]]]:
+    """Fresh processes for every method, with all cores and with one, in turns."""
+    progress.start(evaluation.key, _FRESH, 2 * FRESH_ROUNDS * len(evaluation.methods), 0)
+    found: dict[str, dict[str, list[FreshRun]]] = {
+        name: {"all": [], "one": []} for name in evaluation.methods
+    }
+    for _ in range(FRESH_ROUNDS):
+        for name, method in evaluation.methods.items():
+            for cores in ("all", "one"):
+                found[name][cores].append(
+                    measure_fresh(
+                        name, method.device, evaluation.plugins, faces, one_core=cores == "one"
+                    )
+                )
+                progress.advance(evaluation.key, _FRESH, 1)
+    return found
+
+
+def _describe_fresh(runs: Mapping[str, Sequence[FreshRun]] | None) -> Json:
+    if runs is None:
+        return {"cold_start": None, "cores": None}
+    cold = runs["all"]
+    return {
+        "cold_start": {
+            "first_answer_s": _low_median_high([run.first_answer_s for run in cold]),
+            "load_s": _low_median_high([run.load_s for run in cold]),
+            "peak_memory_mib": max(run.peak_memory_mib for run in cold),
+            "peak_device_memory_mib": max(
+                (run.peak_device_memory_mib for run in cold if run.peak_device_memory_mib),
+                default=None,
+            ),
+        },
+        "cores": {
+            cores: {
+                "count": some[0].cores,
+                "threads": some[0].threads,
+                "total_ms": summarise_times([ms for run in some for ms in run.total_ms]),
+            }
+            for cores, some in runs.items()
+        },
+    }
+
+
+def _low_median_high(values: Sequence[float]) -> Json:
+    return {"low": min(values), "median": float(np.median(values)), "high": max(values)}
+
+
+def _spread_faces(evaluation: Evaluation, count: int) -> Sequence[Face]:
+    """Faces spread evenly over a data set; those that cannot be used are left out."""
+    if count < 1 or not evaluation.methods:
+        return []
+    usable = [place for place, record in enumerate(evaluation.records) if record.excluded is None]
+    step = max(1, len(usable) // count)
+    ready = (read_face(evaluation, evaluation.records[place]) for place in usable[::step][:count])
+    return [item.face for item in ready if item.face is not None]
+
+
+def _conditions(device: str) -> Json:
+    """What else decides a time, written down beside it."""
+    from hpbench.storage.environment import hardware
+
+    threads = {}
+    if "torch" in sys.modules:
+        threads["torch"] = sys.modules["torch"].get_num_threads()
+    if "cv2" in sys.modules:
+        threads["opencv"] = sys.modules["cv2"].getNumThreads()
+    return {
+        **hardware(device),
+        "threads": threads,
+        "garbage_collection": "off inside a round",
+        "order": "the methods take turns on every face",
+        "warm_up_faces": WARM_UP_FACES,
+        "batch_size": 1,
+        "clock": "CUDA events and perf_counter" if device.startswith("cuda") else "perf_counter",
+    }
+
+
+def _load_average() -> float | None:
+    """Load of the last minute; None where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,1 @@
+"""Weights files by name: cache, download, verification."""

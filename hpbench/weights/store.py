@@ -1,0 +1,354 @@
+"""Weights files in the user's cache: fetched, verified by their hash, and found again.
+
+A download is verified before it gets its final name, so nothing half-written is ever used. What
+has arrived of one that breaks off is kept as ``FILE.part``, and the next try goes on from there.
+Beside each file lies ``FILE.sha256`` (as ``sha256sum -c`` reads it) with the hash that it had
+when it was stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from hpbench.errors import UsageError, WeightsError
+from hpbench.method import WeightsInfo
+from hpbench.spec import suggest
+from hpbench.weights.downloads import ask_git_blob, fetch_rest
+
+__all__ = [
+    "add_weights",
+    "cache_folder",
+    "cached_file",
+    "check_file",
+    "check_weights",
+    "fetch_file",
+    "fetch_weights",
+    "find_named",
+    "git_blob_of",
+    "sha256_of",
+]
+
+STALL_S = 30.0
+"""A server that sends nothing for so long is given up."""
+
+
+def cache_folder() -> Path:
+    """Folder where weights are kept: ``$HPBENCH_CACHE/weights``, or below the user's cache."""
+    named = os.environ.get("HPBENCH_CACHE")
+    if named:
+        return Path(named).expanduser() / "weights"
+    import pooch
+
+    return Path(pooch.os_cache("hpbench")) / "weights"
+
+
+def cached_file(name: str) -> Path | None:
+    """A file of the cache by its name, or None where there is none."""
+    path = cache_folder() / name
+    return path if name and path.is_file() else None
+
+
+# ---- hashes ------------------------------------------------------------------------------------
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file; read again only when its size or time has changed.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read.
+    """
+    try:
+        state = path.stat()
+        return _sha256(path, state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, time_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_of(path: Path) -> str:
+    """Id that git gives to a file's content: SHA-1 of a header with the size, and the content."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_file(path: Path, sha256: str | None, git_blob: str | None = None) -> None:
+    """Compare a file with what pins its content.
+
+    Raises
+    ------
+    WeightsError
+        If the content is another; the message says both hashes.
+    """
+    wrong = _difference(path, sha256, git_blob)
+    if wrong:
+        raise WeightsError(f"{path}: {wrong}; remove it and fetch it again")
+
+
+def _difference(path: Path, sha256: str | None, git_blob: str | None) -> str | None:
+    """How a file differs from what pins its content, or None."""
+    if sha256 is not None and sha256_of(path) != sha256:
+        return f"altered or incomplete: its SHA-256 is {sha256_of(path)}, not {sha256}"
+    if git_blob is not None and git_blob_of(path) != git_blob:
+        return f"altered or incomplete: its git blob id is {git_blob_of(path)}, not {git_blob}"
+    return None
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def check_weights(info: WeightsInfo) -> Literal["missing", "verified", "unchanged", "unpinned"]:
+    """State of weights on this machine.
+
+    Returns
+    -------
+    str
+        ``verified`` against a published hash; ``unchanged`` since they were stored (no hash is
+        published); ``unpinned``: nothing to compare with.
+
+    Raises
+    ------
+    WeightsError
+        If the content is not the pinned one.
+    """
+    if info.path is None:
+        return "missing"
+    check_file(info.path, info.sha256, info.git_blob)
+    if info.sha256 is not None or info.git_blob is not None:
+        return "verified"
+    record = _record_of(info.path)
+    if not record.is_file():
+        return "unpinned"
+    check_file(info.path, record.read_text(encoding="utf-8").partition(" ")[0])
+    return "unchanged"
+
+
+# ---- names -------------------------------------------------------------------------------------
+
+
+def find_named(
+    name: str, known: Mapping[str, Sequence[WeightsInfo]]
+) -> list[tuple[str, WeightsInfo]]:
+    """Weights behind a name that the user typed.
+
+    Parameters
+    ----------
+    name : str
+        ``METHOD/NAME``, ``NAME`` where only one method has it, the name of the file, or
+        ``METHOD`` for all files of a method.
+    known : mapping of str to sequence of WeightsInfo
+        By method.
+
+    Returns
+    -------
+    list of tuple
+        Method and weights.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown or stands for weights of several methods.
+    """
+    all_known = [(method, info) for method, infos in known.items() for info in infos]
+    if known.get(name):
+        return [(method, info) for method, info in all_known if method == name]
+    matching = [
+        (method, info)
+        for method, info in all_known
+        if name in (info.name, info.file, f"{method}/{info.name}")
+    ]
+    if not matching:
+        names = [f"{method}/{info.name}" for method, info in all_known]
+        raise UsageError(f"no weights '{name}'; {suggest(name, names)}")
+    if len(matching) > 1:
+        full = ", ".join(f"{method}/{info.name}" for method, info in matching)
+        raise UsageError(f"'{name}' stands for several weights; write one of {full}")
+    return matching
+
+
+# ---- fetching and adding -----------------------------------------------------------------------
+
+
+def fetch_weights(info: WeightsInfo, *, stall_s: float = STALL_S) -> Path:
+    """Fetch weights that a method knows by name, unless they are here.
+
+    Parameters
+    ----------
+    info : WeightsInfo
+    stall_s : float
+        Seconds without a byte after which a server is given up.
+
+    Returns
+    -------
+    Path
+        The verified file.
+
+    Raises
+    ------
+    WeightsError
+        If they cannot be fetched (the message says what to do by hand), or their content is not
+        the pinned one; then nothing is stored.
+    """
+    if info.path is not None:
+        check_weights(info)
+        return info.path
+    pinned = info.sha256 is not None or info.git_blob is not None or bool(info.git_blob_url)
+    if not info.url or not pinned:
+        why = "a browser has to fetch them" if not info.url else "no hash of them is known"
+        raise WeightsError(
+            f"weights '{info.name}': {why}; get them from {info.source or info.url} and then "
+            f"'hpbench weights add {info.name} FILE'"
+        )
+    git_blob = info.git_blob
+    if info.sha256 is None and git_blob is None:
+        git_blob = ask_git_blob(info.git_blob_url, stall_s, _add_it(info.file))
+    return fetch_file(info.file, info.url, info.sha256, git_blob, stall_s=stall_s)
+
+
+def fetch_file(
+    name: str,
+    url: str,
+    sha256: str | None,
+    git_blob: str | None = None,
+    *,
+    by_hand: str = "",
+    stall_s: float = STALL_S,
+) -> Path:
+    """Fetch a file into the cache, unless it lies there already.
+
+    Parameters
+    ----------
+    name : str
+        Name in the cache.
+    url : str
+    sha256, git_blob : str or None
+        What pins the content; at least one of them.
+    by_hand : str
+        What to do with a file that was fetched elsewhere; the default names ``weights add``.
+    stall_s : float
+        As for :func:`fetch_weights`.
+
+    Raises
+    ------
+    WeightsError
+        As for :func:`fetch_weights`.
+    """
+    if sha256 is None and git_blob is None:
+        raise WeightsError(f"{name}: no hash is known, so a download could not be verified")
+    path = cache_folder() / name
+    if path.is_file():
+        check_file(path, sha256, git_blob)
+        return path
+
+    part = path.with_name(f"{name}.part")
+
+    def download(temporary: Path) -> None:
+        resumed = _take(part, temporary)
+        try:
+            fetch_rest(url, temporary, stall_s, by_hand or _add_it(name))
+        except BaseException:
+            if temporary.stat().st_size:
+                temporary.replace(part)
+            raise
+        wrong = _difference(temporary, sha256, git_blob)
+        if wrong and resumed:  # the start was of another file, or corrupted
+            temporary.write_bytes(b"")
+            download(temporary)
+        elif wrong:
+            raise WeightsError(
+                f"{url}: {wrong}; nothing was stored; try again, or fetch it elsewhere and "
+                f"{by_hand or _add_it(name)}"
+            )
+
+    _put(path, download)
+    return path
+
+
+def _take(part: Path, temporary: Path) -> bool:
+    """Take up what an earlier try left; of two processes at once only one gets it."""
+    try:
+        part.replace(temporary)
+    except OSError:
+        return False
+    return True
+
+
+def _add_it(name: str) -> str:
+    return f"'hpbench weights add {name} FILE'"
+
+
+def add_weights(info: WeightsInfo, file: Path) -> Path:
+    """Copy a file that the user has into the cache, under the name that the method looks for.
+
+    Parameters
+    ----------
+    info : WeightsInfo
+    file : Path
+
+    Returns
+    -------
+    Path
+        The stored file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, its content is not the pinned one, or these weights are not
+        kept in the cache.
+    """
+    if not file.is_file():
+        raise WeightsError(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
+    if not info.file:
+        raise WeightsError(f"weights '{info.name}' are not kept in the cache: {info.source}")
+    wrong = _difference(file, info.sha256, info.git_blob)
+    if wrong:
+        raise WeightsError(f"{file}: not the weights '{info.name}', or {wrong}")
+    path = cache_folder() / info.file
+    _put(path, lambda temporary: _copy(file, temporary))
+    return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise WeightsError(f"{source}: cannot be copied ({error.strerror})") from error
+
+
+def _put(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name; once it is whole, move it and note its hash."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise WeightsError(
+            f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
+            "$HPBENCH_CACHE"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        record = f"{sha256_of(temporary)}  {path.name}\n"
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _record_of(path).write_text(record, encoding="utf-8")
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,212 @@
+"""Faces cut out once, so that an epoch neither decodes nor resizes whole images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.crops import crop_box, whole_pixels
+from hpbench.dataset import Dataset
+from hpbench.errors import DataError, ImageError
+from hpbench.face import check_box, crop_with_black
+from hpbench.methods.hopenet.crops import cut_input
+from hpbench.methods.hopenet.method import HopenetOptions
+from hpbench.methods.hopenet.training.samples import Sample
+from hpbench.storage.prediction_cache import file_state
+
+__all__ = ["FaceCache", "build_cache", "validation_inputs"]
+
+REACH = 2.3
+"""Side of the stored square as a multiple of the face box's longer side."""
+
+OVERSAMPLING = 1.65
+"""Side of the stored square over that of the network's input: a usual crop keeps its pixels."""
+
+RAISE = 0.1
+"""The stored square is centred this share of the box higher: crops reach above the brows."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCache:
+    """Square cut-outs around faces.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (n, side, side, 3), uint8
+        On disk and mapped into memory.
+    boxes_xyxy : ndarray, shape (n, 4), float32
+        Face boxes in pixels of the cut-out.
+    angles_deg : ndarray, shape (n, 3), float64
+        Yaw, pitch, roll; NaN where not labelled.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    boxes_xyxy: npt.NDArray[np.float32]
+    angles_deg: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def build_cache(
+    dataset: Dataset,
+    samples: Sequence[Sample],
+    input_size: int,
+    path: Path,
+    note: Note,
+) -> FaceCache:
+    """Cut out all faces of a source, or take up the file of an earlier run.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    samples : sequence of Sample
+    input_size : int
+        Side of the network's input in pixels.
+    path : Path
+        ``.npy`` file for the pixels.
+    note : callable
+        Takes one line for the log.
+
+    Raises
+    ------
+    DataError
+        If no image of the source can be read, or the disk is full.
+    """
+    side = round(OVERSAMPLING * input_size)
+    key = _fingerprint(samples, side)
+    index_path = path.with_suffix(".json")
+    boxes = np.stack([_stored_box(sample, side) for sample in samples]).astype(np.float32)
+    angles = np.stack([sample.angles_deg for sample in samples])
+    good = _stored_index(index_path, key) if path.is_file() else None
+    if good is None:
+        try:
+            good = _write_pixels(dataset, samples, side, path, note)
+            index_path.write_text(json.dumps({"key": key, "good": good}), encoding="utf-8")
+        except OSError as error:
+            _partial(path).unlink(missing_ok=True)
+            raise DataError(f"{path}: cannot write the face cache ({error.strerror})") from error
+    if not good:
+        raise DataError(f"{dataset.name}: none of its {len(samples)} images can be read")
+    pixels = np.load(path, mmap_mode="r")[: len(good)]
+    return FaceCache(pixels, boxes[good], angles[good])
+
+
+def _fingerprint(samples: Sequence[Sample], side: int) -> str:
+    """Hash of everything that the cut-outs depend on; images by their size and time of change."""
+    digest = hashlib.sha256(f"{side} {REACH} {RAISE}".encode())
+    for sample in samples:
+        path = sample.record.image_path
+        digest.update(f"{path} {file_state(path)}".encode())
+        digest.update(sample.box_xyxy.tobytes())
+    return digest.hexdigest()
+
+
+def _stored_index(path: Path, key: str) -> list[int] | None:
+    """Samples in the file of an earlier run, if it was made of the same faces."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stored["good"] if stored.get("key") == key else None
+
+
+def _square(sample: Sample) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = sample.box_xyxy
+    half = REACH * max(x1 - x0, y1 - y0) / 2.0
+    centre_x, centre_y = (x0 + x1) / 2.0, (y0 + y1) / 2.0 - RAISE * (y1 - y0)
+    left, top = round(centre_x - half), round(centre_y - half)
+    length = max(round(2.0 * half), 2)
+    return left, top, left + length, top + length
+
+
+def _stored_box(sample: Sample, side: int) -> npt.NDArray[np.float64]:
+    """Face box in pixels of the cut-out."""
+    left, top, right, _ = _square(sample)
+    return (sample.box_xyxy - [left, top, left, top]) * side / (right - left)
+
+
+def _cut(dataset: Dataset, sample: Sample, side: int) -> npt.NDArray[np.uint8] | str:
+    """Cut-out of a face, or the reason why there is none."""
+    from PIL import Image
+
+    try:
+        image = dataset.read_image(sample.record)
+        check_box(sample.box_xyxy, (image.shape[1], image.shape[0]))
+    except ImageError:
+        return "image cannot be read"
+    except DataError:
+        return "face box outside the image"
+    crop = Image.fromarray(np.ascontiguousarray(crop_with_black(image, _square(sample))))
+    return np.asarray(crop.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def _write_pixels(
+    dataset: Dataset, samples: Sequence[Sample], side: int, path: Path, note: Note
+) -> list[int]:
+    """Write the cut-outs that can be made; return which samples these are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    good: list[int] = []
+    failed: Counter[str] = Counter()
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)),
+        "fortran_order": False,
+        "shape": (len(samples), side, side, 3),
+    }
+    # plain writes: a full disk is an error here, while a memory map ends the process with SIGBUS
+    with _partial(path).open("wb") as file, ThreadPoolExecutor() as pool:
+        np.lib.format.write_array_header_1_0(file, header)
+        cuts = pool.map(lambda sample: _cut(dataset, sample, side), samples)
+        for place, cut in enumerate(cuts):
+            if isinstance(cut, str):
+                failed[cut] += 1
+                continue
+            file.write(cut.tobytes())
+            good.append(place)
+        for _ in range(failed.total()):  # the header was written before these were known
+            file.write(bytes(side * side * 3))
+    _partial(path).replace(path)
+    for reason, count in failed.items():
+        note(f"{dataset.name}: {count} left out: {reason}")
+    return good
+
+
+def validation_inputs(
+    dataset: Dataset, samples: Sequence[Sample], options: HopenetOptions, input_size: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Network inputs of validation faces, cut as the method will cut them.
+
+    Returns
+    -------
+    pixels : ndarray, shape (n, input_size, input_size, 3), uint8
+    angles_deg : ndarray, shape (n, 3)
+    """
+    assert options.crop != "auto" and options.k is not None
+    pixels: list[npt.NDArray[np.uint8]] = []
+    angles: list[npt.NDArray[np.float64]] = []
+    for sample in samples:
+        try:
+            image = dataset.read_image(sample.record)
+            check_box(sample.box_xyxy, (image.shape[1], image.shape[0]))
+        except DataError:
+            continue  # counted when the cache was built, or by 'hpbench run'
+        box = whole_pixels(crop_box(sample.box_xyxy, options.crop, options.k))
+        pixels.append(cut_input(image, box, input_size))
+        angles.append(sample.angles_deg)
+    if not pixels:
+        raise DataError(f"{dataset.name}: no image for validation can be read")
+    return np.stack(pixels), np.stack(angles)

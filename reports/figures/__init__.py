@@ -1,0 +1,1 @@
+"""Figures of a report: the numbers behind them, still and interactive ones."""

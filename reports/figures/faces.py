@@ -1,0 +1,128 @@
+"""Small images of faces with the true and the predicted axes, for the HTML report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.dataset import Dataset, Record
+from hpbench.errors import DataError, ImageError
+from hpbench.face import crop_with_black
+from hpbench.geometry.pose_drawing import axis_tips
+from hpbench.registry import DATASETS
+from hpbench.reports.tables.worst import worst_faces
+from hpbench.running.runner import RunSpec, open_dataset
+from hpbench.scoring.results import DatasetScores
+from hpbench.spec import parse_specs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["embedded_faces"]
+
+Json = dict[str, Any]
+
+MAX_FACES = 240
+"""Images in one section; a page with more is slow to open."""
+
+_SIDE_PX = 128
+_MARGIN = 1.7
+"""Side of the shown square in parts of the larger side of the face box."""
+
+_VIEW = 100.0
+_AXIS_LENGTH = 30.0
+
+
+def embedded_faces(dataset: DatasetScores, faces: pd.DataFrame, run: Json) -> dict[str, Json]:
+    """Images of a data set's faces, the worst of each method first, then an even choice.
+
+    Parameters
+    ----------
+    dataset : DatasetScores
+    faces : DataFrame
+        The data set's rows of ``faces.parquet``.
+    run : dict
+        ``run.json``, which says where the images lie.
+
+    Returns
+    -------
+    dict
+        By image id: ``image`` (data address of a JPEG), ``ground_truth`` and, by method,
+        ``predictions`` (ends of the three axes in a square of side 100)
+        and ``errors`` in degrees. An image
+        that cannot be read is left out.
+
+    Raises
+    ------
+    HpbenchError
+        If the data set itself is not there any more.
+    """
+    source, records = _open(dataset.name, run)
+    errors = {method.spec: dataset.curve_errors_deg(method) for method in dataset.methods}
+    found: dict[str, Json] = {}
+    for place in _choose(dataset):
+        image_id = str(dataset.image_ids[place])
+        box = faces.iloc[dataset.rows[place]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
+        try:
+            image = _picture(source.read_image(records[image_id]), box)
+        except (ImageError, KeyError):  # the folder has changed since the run
+            continue
+        predicted = [method for method in dataset.methods if method.predicted[place]]
+        found[image_id] = {
+            "image": image,
+            "ground_truth": _tips(dataset.R_gt[place]),
+            "predictions": {method.spec: _tips(method.R_pred[place]) for method in predicted},
+            "errors": {
+                method.spec: round(float(errors[method.spec][place]), 2) for method in predicted
+            },
+        }
+    return found
+
+
+def _open(key: str, run: Json) -> tuple[Dataset, dict[str, Record]]:
+    """The data set of a run, and its records by image id."""
+    spec = RunSpec.model_validate(run["spec"])
+    for item in parse_specs(spec.datasets):
+        if key in {item.name, str(item), f"{item.name}={item.path}"}:
+            kind = DATASETS.load(item.name, spec.plugins)
+            root = Path(item.path) if item.path else spec.data.get(item.name)
+            dataset, _ = open_dataset(kind, item, root, spec.protocol)
+            return dataset, {record.image_id: record for record in dataset.records()}
+    raise DataError(f"run.json does not say how to open data set '{key}'")
+
+
+def _choose(dataset: DatasetScores) -> list[int]:
+    worst = [face.place for method in dataset.methods for face in worst_faces(dataset, method)]
+    first = list(dict.fromkeys(worst))[:MAX_FACES]
+    count = len(dataset.image_ids)
+    step = max(1, -(-count // (MAX_FACES - len(first) or 1)))
+    even = [place for place in range(0, count, step) if place not in set(first)]
+    return [*first, *even][:MAX_FACES]
+
+
+def _picture(image: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float64]) -> str:
+    """Square around a face as a JPEG in a data address; the whole image without a box."""
+    from PIL import Image
+
+    if np.isfinite(box_xyxy).all():
+        center = (box_xyxy[:2] + box_xyxy[2:]) / 2.0
+        half = _MARGIN * float((box_xyxy[2:] - box_xyxy[:2]).max()) / 2.0
+        x0, y0 = (int(value) for value in np.floor(center - half))
+        side = max(2, int(np.ceil(2.0 * half)))
+        image = crop_with_black(image, (x0, y0, x0 + side, y0 + side))
+    small = Image.fromarray(image).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _tips(R_cam: npt.NDArray[np.float64]) -> list[list[float]] | None:
+    if not np.isfinite(R_cam).all():
+        return None
+    tips = axis_tips(R_cam, [_VIEW / 2.0, _VIEW / 2.0], _AXIS_LENGTH)
+    return [[round(float(x), 1), round(float(y), 1)] for x, y in tips]

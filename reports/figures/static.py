@@ -1,0 +1,363 @@
+"""Still figures of a report, as PNG for reading and SVG for papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from hpbench.reports import words
+from hpbench.reports.figures.data import (
+    ErrorMap,
+    error_map,
+    highest_shown,
+    histogram_limit,
+    pareto_points,
+    yaw_curve,
+)
+from hpbench.reports.figures.style import STAGE_COLOURS, MethodStyle
+from hpbench.reports.tables.robustness import Curve, leaves_faces_out
+from hpbench.rotation import ANGLES
+from hpbench.scoring import metrics
+from hpbench.scoring.results import DatasetScores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "ShownFigure",
+    "accuracy_figure",
+    "ced_figure",
+    "drawn",
+    "error_by_yaw_figure",
+    "heat_map_figure",
+    "histogram_figure",
+    "level_figure",
+    "pareto_figure",
+    "runtime_figure",
+    "save",
+]
+
+Json = dict[str, Any]
+Styles = Mapping[str, MethodStyle]
+
+_LOOK: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.hashsalt": "hpbench",  # the same run gives the same file
+    "text.parse_math": False,  # a file name with dollar signs is no formula
+}
+_MAX_PANELS = 6
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows without ``%matplotlib`` or pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        stream = BytesIO()
+        self.savefig(stream, format="png", dpi=90)
+        return stream.getvalue()
+
+
+def drawn(draw: Callable[[], Figure]) -> Figure:
+    """Draw a figure in the report's look."""
+    with mpl.rc_context(_LOOK):
+        return draw()
+
+
+def save(draw: Callable[[], Figure], stem: Path) -> Path:
+    """Draw a figure in the report's look and write ``stem.png`` and ``stem.svg``.
+
+    Returns
+    -------
+    Path
+        The PNG.
+    """
+    with mpl.rc_context(_LOOK):
+        figure = draw()
+        png = stem.with_name(stem.name + ".png")
+        figure.savefig(png, dpi=150, metadata={"Software": None})
+        figure.set_layout_engine("none")  # the layout of the PNG holds; finding it again is slow
+        figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None})
+    return png
+
+
+def accuracy_figure(results: list[Json], styles: Styles) -> Figure:
+    """Mean error of every method as published tables count it, with its 95 % interval."""
+    scored = [one for one in results if one["mae_deg"]["mean"] is not None]
+    figure = ShownFigure(figsize=(9.0, 1.2 + 0.55 * len(scored)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(scored))
+    for place, one in zip(places, scored, strict=True):
+        mean, style = one["mae_deg"]["mean"], styles[one["method_spec"]]
+        axes.barh(place, mean, height=0.62, color=style.colour, alpha=0.75)
+        intervals = one["intervals_95"] or {"mae_deg": {"mean": None}}
+        low, high = intervals["mae_deg"]["mean"] or (mean, mean)
+        if high > low:
+            axes.plot([low, high], [place, place], color="black", linewidth=1.4)
+        shown = f"{mean:.2f}"
+        if one["coverage"] is not None and one["coverage"] < 1.0:
+            shown += f" ({words.percent(one['coverage'])} predicted)"
+        axes.annotate(
+            shown, (max(mean, high), place), xytext=(6, 0), textcoords="offset points",
+            va="center",
+        )  # fmt: skip
+    axes.set_yticks(places, [styles[one["method_spec"]].label for one in scored])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("mean absolute error of the angles, degrees (line: 95 % interval)")
+    axes.margins(x=0.2)
+    return figure
+
+
+def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Signed errors of each angle, all methods overlaid; the end bars collect all beyond."""
+    shown = [place for place in range(3) if _has_numbers(dataset, place)]
+    figure = ShownFigure(figsize=(9.0, 3.4), layout="constrained")
+    limit = histogram_limit(dataset)
+    edges = np.linspace(-limit, limit, 41)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for panel, place in zip(panels, shown, strict=True):
+        for method in dataset.methods:
+            errors = method.differences_deg[:, place]
+            errors = np.clip(errors[np.isfinite(errors)], -limit, limit)
+            if not errors.size:
+                continue
+            counts, _ = np.histogram(errors, edges)
+            style = styles[method.spec]
+            panel.stairs(
+                100.0 * counts / errors.size, edges, label=style.label, color=style.colour,
+                linestyle=style.dash, linewidth=1.8,
+            )  # fmt: skip
+        panel.axvline(0.0, color="#555555", linewidth=0.8)
+        panel.set_title(ANGLES[place].capitalize())
+        panel.set_xlabel("predicted minus true, degrees")
+        panel.set_xlim(-limit, limit)
+        panel.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
+    panels[0].set_ylabel("share of predicted faces, %")
+    _legend_below(figure, panels[0], len(dataset.methods))
+    return figure
+
+
+def _has_numbers(dataset: DatasetScores, angle: int) -> bool:
+    return any(np.isfinite(method.differences_deg[:, angle]).any() for method in dataset.methods)
+
+
+def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Mean error against the true turn of the head, with 95 % bands, over the number of faces."""
+    curve = yaw_curve(dataset)
+    figure = ShownFigure(figsize=(9.0, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
+    for spec, line in curve.lines.items():
+        style = styles[spec]
+        upper.plot(
+            line.yaw_deg, line.mean_deg, label=style.label, color=style.colour,
+            linestyle=style.dash, marker=style.marker, markersize=5,
+        )  # fmt: skip
+        if line.low_deg is not None and line.high_deg is not None:
+            upper.fill_between(
+                line.yaw_deg, line.low_deg, line.high_deg, color=style.colour, alpha=0.15, lw=0
+            )
+    upper.set_ylim(bottom=0.0)
+    upper.set_ylabel("mean error, degrees")
+    lower.bar(curve.centres_deg, curve.faces, width=8.5, color="#9aa7b2")
+    lower.set_ylabel("faces")
+    lower.set_xlabel("absolute true yaw, degrees")
+    lower.set_xlim(0.0, curve.last_deg)
+    lower.set_xticks(np.arange(0.0, curve.last_deg + 1.0, 10.0))
+    _legend_below(figure, upper, len(dataset.methods))
+    return figure
+
+
+def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Share of all faces that a method solves within an error."""
+    thresholds = np.linspace(0.0, 30.0, 301)
+    figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for method in dataset.methods:
+        style = styles[method.spec]
+        curve = 100.0 * metrics.ced(dataset.curve_errors_deg(method), thresholds)
+        axes.plot(
+            thresholds, curve, label=style.label, color=style.colour, linestyle=style.dash,
+            marker=style.marker, markevery=50, markersize=5,
+        )  # fmt: skip
+    kind = "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
+    axes.set_xlabel(f"{kind}, degrees")
+    axes.set_ylabel("faces solved within it, %")
+    axes.set_xlim(0.0, 30.0)
+    axes.set_ylim(0.0, 101.0)
+    _legend_below(figure, axes, len(dataset.methods))
+    return figure
+
+
+def runtime_figure(results: list[Json], styles: Styles) -> Figure:
+    """Median time per face by stage, with the 95th percentile of the total."""
+    timed = [result for result in results if result["runtime_ms"]["total"]["p50"] is not None]
+    figure = ShownFigure(figsize=(9.0, 1.3 + 0.55 * len(timed)), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(timed))
+    start = np.zeros(len(timed))
+    for stage, colour in STAGE_COLOURS.items():
+        medians = np.array([result["runtime_ms"][stage]["p50"] or 0.0 for result in timed])
+        if not medians.any():
+            continue
+        axes.barh(places, medians, left=start, height=0.62, color=colour, label=stage)
+        start += medians
+    totals = [result["runtime_ms"]["total"] for result in timed]
+    slowest = [total["p95"] for total in totals]
+    axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile")
+    for place, total in enumerate(totals):
+        shown = words.milliseconds(total["p50"], total["decimals"])
+        axes.annotate(
+            f"{shown} ms", (max(total["p95"], start[place]), place), xytext=(6, 0),
+            textcoords="offset points", va="center",
+        )  # fmt: skip
+    axes.set_yticks(places, [_lines(styles[result["method_spec"]].label) for result in timed])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("milliseconds per face, one at a time (number: median of the total)")
+    axes.set_xlim(0.0, 1.15 * max([*slowest, *start]))
+    _legend_below(figure, axes, 4)
+    return figure
+
+
+def _lines(label: str) -> str:
+    """Name of a method where it has little room."""
+    return "\n".join(words.wrapped(label, 26))
+
+
+def _legend_below(figure: Figure, axes: Axes, entries: int) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    longest = max((len(name) for name in names), default=1)
+    columns = max(1, min(entries, 110 // (longest + 8)))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+
+
+def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Mean error over true yaw and pitch, one panel per method, one colour scale for all."""
+    methods = [method for method in dataset.methods if method.predicted.any()][:_MAX_PANELS]
+    maps = [error_map(dataset, method) for method in methods]
+    columns = min(3, len(methods))
+    rows = -(-len(methods) // columns)
+    figure = ShownFigure(figsize=(9.0, 0.8 + 2.5 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    highest = highest_shown(maps)
+    for panel, method, one in zip(panels, methods, maps, strict=False):
+        panel.pcolormesh(
+            one.yaw_edges, one.pitch_edges, one.mean_deg, cmap="viridis", vmin=0.0, vmax=highest
+        )
+        panel.set_title(_lines(styles[method.spec].label), fontsize=9)
+        panel.grid(visible=False)
+        panel.set_facecolor("#f0f0f0")
+        panel.set_xlim(*_shown_range(maps, "yaw"))
+        panel.set_ylim(*_shown_range(maps, "pitch"))
+    for panel in panels[::columns]:
+        panel.set_ylabel("true pitch, degrees")
+    for panel in panels[len(methods) :]:
+        panel.set_visible(False)
+    for panel in panels[: len(methods)][-columns:]:  # the lowest of each column
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("true yaw, degrees")
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, highest), "viridis")
+    bar = figure.colorbar(scale, ax=list(panels), extend="max")
+    bar.set_label("mean error, degrees")
+    return figure
+
+
+def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tuple[float, float]:
+    """From the first to the last edge of the cells that any method has a mean in."""
+    filled = np.logical_or.reduce([np.isfinite(one.mean_deg) for one in maps])
+    edges = maps[0].yaw_edges if angle == "yaw" else maps[0].pitch_edges
+    used = np.flatnonzero(filled.any(axis=0 if angle == "yaw" else 1))
+    if not used.size:
+        return float(edges[0]), float(edges[-1])
+    return float(edges[used[0]]), float(edges[used[-1] + 1])
+
+
+def pareto_figure(results: list[Json], styles: Styles) -> Figure:
+    """Mean error against time per face; who is on the line is beaten by nobody in both."""
+    points = pareto_points(results)
+    figure = ShownFigure(figsize=(9.0, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    best = [point for point in points if point.best]
+    axes.step(
+        [point.total_ms for point in best], [point.error_deg for point in best],
+        where="post", color="#9aa7b2", linewidth=1.2, zorder=1,
+    )  # fmt: skip
+    for point in points:
+        style = styles[point.method]
+        axes.plot(
+            point.total_ms, point.error_deg, marker=style.marker, markersize=9, linestyle="none",
+            markeredgecolor=style.colour, markeredgewidth=1.8,
+            color=style.colour if point.coverage == 1.0 else "white",
+        )  # fmt: skip
+        shown = _lines(style.label)
+        if point.coverage < 1.0:
+            shown += f" ({words.percent(point.coverage)} predicted)"
+        axes.annotate(
+            shown, (point.total_ms, point.error_deg), xytext=(9, 5), textcoords="offset points"
+        )
+    axes.set_ylim(0.0, 1.12 * max(point.error_deg for point in points))
+    axes.margins(x=0.25)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("milliseconds per face, one at a time (logarithmic)")
+    axes.set_ylabel("mean error on common faces, degrees")
+    return figure
+
+
+def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
+    """Error against what was changed, one panel per curve, with 95 % intervals.
+
+    Where a method left faces without a prediction, a thin dotted line counts these as
+    frontal heads: its
+    error on the easy faces that are left may well fall with the damage.
+    """
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = ShownFigure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for panel, curve in zip(panels, curves, strict=False):
+        places = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)
+        for spec, points in curve.points.items():
+            style = styles[spec]
+            shown = [place for place, point in enumerate(points) if point.mae_deg is not None]
+            axis = places[shown]
+            panel.plot(
+                axis, [points[place].mae_deg for place in shown], label=style.label,
+                color=style.colour, linestyle=style.dash, marker=style.marker, markersize=5,
+            )  # fmt: skip
+            limits = np.array([points[place].interval_95_deg or (np.nan,) * 2 for place in shown])
+            if limits.size:
+                panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
+            if leaves_faces_out(points):
+                filled = [point.mae_missing_as_frontal_deg for point in points]
+                panel.plot(
+                    places, np.array(filled, dtype=np.float64), color=style.colour, lw=1.0,
+                    linestyle=":", marker=style.marker, markersize=3, fillstyle="none",
+                )  # fmt: skip
+        if curve.positions is None:
+            panel.set_xticks(places, curve.levels)
+            panel.set_xlim(-0.2, len(places) - 0.8)
+        panel.set_title(curve.name)
+        panel.set_xlabel(curve.unit)
+    panels[0].set_ylim(bottom=0.0)  # after all panels: it ends the search for the common top
+    for panel in panels[::columns]:
+        panel.set_ylabel("mean error, degrees")
+    for panel in panels[len(curves) :]:
+        panel.set_visible(False)
+    _legend_below(figure, panels[0], len(styles))
+    return figure

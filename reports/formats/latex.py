@@ -1,0 +1,90 @@
+"""Tables as papers print them: booktabs, the best in bold, the second best underlined."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from hpbench.reports.tables.accuracy import Cell, Table
+
+__all__ = ["document", "escape", "table"]
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
+    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+_PATTERN = re.compile("|".join(map(re.escape, _SPECIAL)))
+
+_FLAGS = {
+    "†": "† Trained on this data set.",
+    "‡": "‡ Trained on rendered heads and scored on such.",
+}
+
+_PREAMBLE = r"""% Made by hpbench. It compiles by itself; to copy the tables into a paper, put
+% \usepackage{booktabs,textcomp} and \usepackage[T1]{fontenc} into its preamble.
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{textcomp}
+\usepackage{booktabs}
+\usepackage[landscape,margin=2cm]{geometry}
+\begin{document}
+"""
+
+
+def document(tables: Sequence[Table]) -> str:
+    """A file with all tables that compiles by itself."""
+    return _PREAMBLE + "\n".join(table(one) for one in tables) + "\n\\end{document}\n"
+
+
+def table(content: Table) -> str:
+    """One floating table."""
+    kinds = "".join("l" if column.text else "r" for column in content.columns)
+    lines = [
+        r"\begin{table}[ht]",
+        r"\centering",
+        rf"\caption{{{escape(_caption(content))}}}",
+        rf"\label{{tab:{content.key}}}",
+        rf"\begin{{tabular}}{{{kinds}}}",
+        r"\toprule",
+        _row(escape(column.title) for column in content.columns),
+        r"\midrule",
+        *(_row(_cell(cell) for cell in row) for row in content.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _caption(content: Table) -> str:
+    marked = any(cell.place for row in content.rows for cell in row)
+    explained = ". Bold: best, underlined: second best." if marked else "."
+    shown = "".join(cell.shown for row in content.rows for cell in row)
+    flags = [said for flag, said in _FLAGS.items() if flag in shown]
+    return " ".join([f"{content.title}{explained}", *flags, content.note]).strip()
+
+
+def _row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    shown = escape("--" if cell.shown == "-" else cell.shown)
+    if cell.place == 1:
+        return rf"\textbf{{{shown}}}"
+    return rf"\underline{{{shown}}}" if cell.place == 2 else shown
+
+
+def escape(text: str) -> str:
+    r"""Show text as it is.
+
+    Examples
+    --------
+    >>> print(escape("a_b & 50 %"))
+    a\_b \& 50 \%
+    """
+    return _PATTERN.sub(lambda found: _SPECIAL[found[0]], text)

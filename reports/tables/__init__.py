@@ -1,0 +1,1 @@
+"""Tables of a report, independent of the format they are written in."""

@@ -1,0 +1,177 @@
+"""Published figures beside measured ones, and in words what keeps them from being comparable."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from hpbench.protocol import Protocol
+from hpbench.reports import words
+from hpbench.reports.tables.accuracy import Cell, Column, Table, number, text
+
+__all__ = ["differences", "literature_table", "published"]
+
+Json = dict[str, Any]
+Published = dict[str, str]
+
+SAME = "nothing that is stated"
+_UNSTATED = "boxes are not stated"
+_FIRST = 8
+_ANGLES = ("yaw_deg", "pitch_deg", "roll_deg", "mae_deg")
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """All published figures, facts with their sources.
+
+    Returns
+    -------
+    tuple of dict of str to str
+        Columns of ``assets/published_results.csv``; an empty text is a fact that is not stated.
+    """
+    source = files("hpbench.reports").joinpath("assets/published_results.csv")
+    return tuple(csv.DictReader(source.read_text(encoding="utf-8").splitlines()))
+
+
+def differences(row: Published, protocol: Protocol, faces: int) -> list[str]:
+    """Say in what a published protocol differs from that of a run.
+
+    Parameters
+    ----------
+    row : dict of str to str
+        Of :func:`published`.
+    protocol : Protocol
+        Of the run.
+    faces : int
+        How many faces count in the run.
+
+    Returns
+    -------
+    list of str
+        Empty where nothing that is stated differs.
+    """
+    found = []
+    if row["faces"] and int(row["faces"]) != faces:
+        found.append(f"{int(row['faces']):,} faces, here {faces:,}")
+    elif "70/30" in row["protocol"]:
+        found.append("a random 30 % of the videos, whose list was never published")
+    elif not row["faces"]:
+        found.append("number of faces is not stated")
+    here = _boxes_here(protocol)
+    if not row["boxes"]:
+        found.append(_UNSTATED)
+    elif row["boxes"] != here:
+        found.append(f"boxes {row['boxes']}, here {here}")
+    if row["euler"]:
+        found.append(_reading(row["euler"]))
+    if row["wrap"] and row["wrap"] != protocol.wrap:
+        found.append(_wrapping(row["wrap"]))
+    if row["aligned"]:
+        found.append("errors after alignment")
+    return found
+
+
+def _boxes_here(protocol: Protocol) -> str:
+    if protocol.boxes != "annotated":
+        return protocol.boxes
+    return str(protocol.settings.get("box", "annotated"))
+
+
+def _reading(euler: str) -> str:
+    if euler == "rq, probably":
+        return "angles read in the RQ order, to judge by the figures (not stated)"
+    return f"angles in {euler}" if euler.startswith("pyr") else euler
+
+
+def _wrapping(wrap: str) -> str:
+    return {
+        "none": "angle differences not wrapped",
+        "360": "angle differences wrapped",
+    }.get(wrap, wrap)
+
+
+def literature_table(
+    dataset: str,
+    protocol: Protocol,
+    faces: int,
+    results: Sequence[Json],
+    labels: Mapping[str, str],
+) -> Table | None:
+    """Measured rows first, then the best published of the same methods and of others, then all.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set.
+    protocol : Protocol
+    faces : int
+        How many faces count in the run.
+    results : sequence of dict
+        Entries of ``results.json``, all of this data set.
+    labels : mapping of str to str
+        Shown name of each method.
+
+    Returns
+    -------
+    Table or None
+        None where nothing is published on the data set.
+    """
+    rows = [row for row in published() if row["dataset"] == dataset and row["mae_deg"]]
+    if not rows:
+        return None
+    families = {result["method"] for result in results}
+    rows.sort(key=lambda row: float(row["mae_deg"]))
+    related = [row for row in rows if row["family"] in families]
+    others = [row for row in rows if row["family"] not in families]
+    rows = [*related[:_FIRST], *others[:_FIRST], *related[_FIRST:], *others[_FIRST:]]
+    columns = [
+        Column("Method", text=True),
+        Column("Year", text=True),
+        Column("Trained on", text=True),
+        *(Column(angle.capitalize()) for angle in ("yaw", "pitch", "roll", "mean")),
+        Column("Same protocol", text=True),
+        Column("What differs", text=True),
+        Column("Source", text=True),
+    ]
+    measured = [_measured_row(result, labels) for result in results]
+    return Table(
+        "literature",
+        "Published figures beside the measured ones",
+        columns,
+        [*measured, *(_published_row(row, protocol, faces) for row in rows)],
+    )
+
+
+def _measured_row(result: Json, labels: Mapping[str, str]) -> list[Cell]:
+    angles = (result["mae_deg"][angle] for angle in ("yaw", "pitch", "roll", "mean"))
+    return [
+        Cell(labels[result["method_spec"]], result["method_spec"], 1),
+        text("this run"),
+        text(", ".join(result["trained_on"]) or words.NOTHING),
+        *map(number, angles),
+        text("-"),
+        text("-"),
+        text("measured here"),
+    ]
+
+
+def _published_row(row: Published, protocol: Protocol, faces: int) -> list[Cell]:
+    differ = differences(row, protocol, faces)
+    if not differ:
+        same = "as far as stated"
+    elif differ == [_UNSTATED]:
+        same = "not known"
+    else:
+        same = "no"
+    return [
+        text(row["method"]),
+        text(row["year"]),
+        text(row["trained_on"]),
+        *(number(float(row[key]) if row[key] else None) for key in _ANGLES),
+        text(same),
+        text("; ".join(differ) or SAME),
+        text(row["source"]),
+    ]

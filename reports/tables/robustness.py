@@ -1,0 +1,218 @@
+"""Error against one thing that was moved: a corruption's level, or a factor of swept renders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.reports.tables.accuracy import Cell, Column, Table, interval, number, text
+from hpbench.running.corruptions import LevelError, error_by_level
+from hpbench.scoring import metrics, statistics
+from hpbench.scoring.results import DatasetScores, MethodScores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Curve", "corruption_curves", "leaves_faces_out", "level_table", "sweep_curves"]
+
+Json = dict[str, Any]
+
+_FACTOR_UNITS = {
+    "yaw": "degrees", "pitch": "degrees", "roll": "degrees", "fov": "degrees",
+    "light_azimuth": "degrees", "light_elevation": "degrees", "exposure": "stops",
+    "expression": "share of full strength", "occlusion": "share of the box",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One corruption of one data set, or one swept factor.
+
+    Attributes
+    ----------
+    levels : list of str
+        From mild to strong, the clean images first; of a factor, in rising order.
+    positions : list of float or None
+        Places on an axis, for a factor that is a number; None for levels side by side.
+    points : dict of str to list of LevelError
+        By method, one per level.
+    """
+
+    name: str
+    unit: str
+    levels: list[str]
+    positions: list[float] | None
+    points: dict[str, list[LevelError]]
+
+    @property
+    def title(self) -> str:
+        """Name with the unit, where there is one."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+def leaves_faces_out(points: Sequence[LevelError]) -> bool:
+    """Whether a method left faces without a prediction at any level."""
+    return any(point.no_answer for point in points)
+
+
+def corruption_curves(
+    dataset: str, results: Sequence[Json], datasets: Mapping[str, Json]
+) -> list[Curve]:
+    """All corruptions that a run did to one data set.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the clean data set in the run's tables.
+    results : sequence of dict
+        All entries of ``results.json``.
+    datasets : mapping
+        ``datasets`` of ``run.json``.
+    """
+    points: dict[str, dict[str, list[LevelError]]] = {}
+    for point in error_by_level(results, datasets):
+        if point.dataset == dataset:
+            by_method = points.setdefault(point.corruption, {})
+            by_method.setdefault(point.method_spec, []).append(point)
+    curves = []
+    for name, by_method in points.items():
+        longest = max(by_method.values(), key=len)
+        complete = {spec: row for spec, row in by_method.items() if len(row) == len(longest)}
+        levels = ["clean" if point.level is None else f"{point.level:g}" for point in longest]
+        curves.append(Curve(name, longest[0].unit, levels, None, complete))
+    return curves
+
+
+def sweep_curves(dataset: DatasetScores, faces: pd.DataFrame) -> list[Curve]:
+    """Error against each factor that renders were swept over while all else stood still.
+
+    Parameters
+    ----------
+    dataset : DatasetScores
+    faces : DataFrame
+        The data set's rows of ``faces.parquet``; their ``factors`` name the factor as ``sweep``
+        and its value as ``sweep_value``.
+    """
+    # without factors the text is null, which pandas reads as NaN beside a data set that has some
+    texts = faces["factors"].iloc[dataset.rows].fillna("")
+    factors = [json.loads(text) if text else {} for text in texts]
+    swept = [one.get("sweep") if "sweep_value" in one else None for one in factors]
+    curves = []
+    for name in sorted({str(one) for one in swept if one is not None}):
+        values = [
+            one["sweep_value"] if own == name else None
+            for one, own in zip(factors, swept, strict=True)
+        ]
+        curves.append(_sweep_curve(dataset, name, values))
+    return curves
+
+
+def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Curve:
+    """Error against the values of one factor; None marks faces that belong to another."""
+    unit = _FACTOR_UNITS.get(name, "")
+    levels = sorted({value for value in values if value is not None}, key=_order)
+    masks = np.array([[value == level for level in levels] for value in values])
+    resampling = statistics.make_resampling(len(values), dataset.unit_groups, resamples=500)
+    points: dict[str, list[LevelError]] = {}
+    for method in dataset.methods:
+        filled = metrics.face_mae_deg(_with_frontal(dataset, method))
+        columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
+        draws = resampling.means(columns)
+        units = np.count_nonzero(resampling.unit_sums(np.isfinite(columns)), axis=0)
+        points[method.spec] = [
+            LevelError(
+                dataset=dataset.name,
+                corruption=name,
+                unit=unit,
+                level=_as_number(level),
+                method_spec=method.spec,
+                mae_deg=_mean(columns[:, place]),
+                interval_95_deg=_interval(draws[:, place], int(units[place])),
+                scored=int(np.isfinite(columns[:, place]).sum()),
+                no_answer=int((masks[:, place] & ~method.predicted).sum()),
+                mae_missing_as_frontal_deg=_mean(filled[masks[:, place]]),
+            )
+            for place, level in enumerate(levels)
+        ]
+    numbers = [_as_number(level) for level in levels]
+    positions = [number for number in numbers if number is not None]
+    if len(positions) < len(levels):
+        return Curve(name, unit, [str(level) for level in levels], None, points)
+    return Curve(name, unit, [f"{number:g}" for number in positions], positions, points)
+
+
+def _with_frontal(dataset: DatasetScores, method: MethodScores) -> npt.NDArray[np.float64]:
+    """Angle differences with a frontal head in place of a missing prediction."""
+    protocol = dataset.protocol
+    filled = metrics.fill_missing_with_frontal(method.R_pred)
+    return metrics.angle_differences_deg(filled, dataset.angles_deg, protocol.euler, protocol.wrap)
+
+
+def _order(level: Any) -> tuple[float, str]:
+    value = _as_number(level)
+    return (0.0, str(level)) if value is None else (value, "")
+
+
+def _as_number(level: Any) -> float | None:
+    try:
+        return float(level)
+    except (TypeError, ValueError):
+        return None
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
+
+
+def _interval(draws: npt.NDArray[np.float64], units: int) -> tuple[float, float] | None:
+    low, high = statistics.percentile_interval(draws)
+    return (low, high) if units >= statistics.MIN_UNITS and np.isfinite(low) else None
+
+
+def level_table(key: str, title: str, curves: Sequence[Curve], labels: Mapping[str, str]) -> Table:
+    """Mean error at every level, and how many faces were not predicted."""
+    columns = [
+        Column("What is changed", text=True),
+        Column("Level"),
+        Column("Method", text=True),
+        Column("Mean"),
+        Column("95 % interval", interval=True),
+        Column("No prediction"),
+        Column("Missing as frontal"),
+    ]
+    rows: list[list[Cell]] = []
+    methods: list[str] = []
+    for curve in curves:
+        for place, level in enumerate(curve.levels):
+            for spec, points in curve.points.items():
+                point = points[place]
+                rows.append(
+                    [
+                        text(curve.title),
+                        text(level),
+                        text(labels[spec]),
+                        number(point.mae_deg),
+                        interval(point.interval_95_deg),
+                        Cell(str(point.no_answer), point.no_answer),
+                        number(point.mae_missing_as_frontal_deg),
+                    ]
+                )
+                methods.append(spec)
+    note = ""
+    if all(
+        point.interval_95_deg is None
+        for curve in curves
+        for row in curve.points.values()
+        for point in row
+    ):
+        note = (
+            f"No intervals: a level needs predictions on at least {statistics.MIN_UNITS} "
+            "independent faces, subjects or sequences."
+        )
+    return Table(key, title, columns, rows, note, methods)

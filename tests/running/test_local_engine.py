@@ -1,0 +1,264 @@
+"""The accuracy pass on images made here, with small methods written for the test."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.running.runner import RunSpec, run
+
+METHODS = '''
+import numpy as np
+from hpbench.method import Method, MethodCard, NoPrediction, Options
+from hpbench.rotation import rotation_from_angles
+
+class _Base(Method):
+    summary = "for a test"
+    def card(self): return MethodCard(name=self.name, title=self.name)
+    def prepare(self, face): return face
+    def infer(self, batch): return batch
+
+class Half(_Base):
+    """Knows half of the faces by their ids."""
+    name = "half"
+    def decode(self, output):
+        even = [int(f.image_id[3:5]) % 2 == 0 for f in output]
+        return [np.eye(3) if known else NoPrediction("odd face") for known in even]
+
+class Brightness(_Base):
+    """Yaw is the grey level of the image minus 100."""
+    name = "brightness"
+    def decode(self, output):
+        return [rotation_from_angles([float(f.image[0, 0, 0]) - 100.0, 0, 0]) for f in output]
+
+class Chokes(Brightness):
+    name = "chokes"
+    def infer(self, batch):
+        if any(f.image_id.startswith("img03") for f in batch):
+            raise ValueError("cannot take this one")
+        return batch
+
+class Broken(_Base):
+    name = "broken"
+    def infer(self, batch): raise RuntimeError("always")
+    def decode(self, output): return []
+
+class Skewed(_Base):
+    name = "skewed"
+    def decode(self, output): return [np.diag([1.0, 1.0, -1.0]) for _ in output]
+'''
+
+
+class NoBars:
+    def start(self, dataset, method, total, done):
+        pass
+
+    def advance(self, dataset, method, count):
+        pass
+
+
+class StopAfter(NoBars):
+    """Stops the run like a user's Ctrl-C once so many faces are predicted."""
+
+    def __init__(self, faces):
+        self.left = faces
+
+    def advance(self, dataset, method, count):
+        self.left -= count
+        if self.left <= 0:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def plugin(tmp_path) -> Path:
+    file = tmp_path / "test_methods.py"
+    file.write_text(METHODS)
+    return file
+
+
+@pytest.fixture
+def labels(tmp_path) -> Path:
+    """Ten images whose yaw is their grey level minus 100: 80, 84, ... -> -20, -16, ..."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = []
+    for k in range(10):
+        name = f"img{k:02d}.png"
+        Image.new("RGB", (64, 64), (80 + 4 * k,) * 3).save(folder / name)
+        rows.append((name, -20 + 4 * k, 0, 0, 16, 16, 48, 48))
+    table = folder / "labels.csv"
+    columns = ["image", "yaw", "pitch", "roll", "x0", "y0", "x1", "y1"]
+    pd.DataFrame(rows, columns=columns).to_csv(table, index=False)
+    return table
+
+
+def run_here(tmp_path, plugin, labels, methods, bars=None, **changes) -> dict[str, dict]:
+    spec = RunSpec(
+        methods=methods,
+        datasets=f"table={labels}",
+        plugins=(plugin,),
+        device="cpu",
+        timing_images=2,
+        fresh=True,
+        **changes,
+    )
+    out = run(spec, tmp_path / "out", bars or NoBars())
+    results = json.loads((out / "results.json").read_text())["results"]
+    return {row["method"]: row for row in results}
+
+
+def test_perfect_method_has_no_error(tmp_path, plugin, labels):
+    rows = run_here(tmp_path, plugin, labels, "brightness")
+    assert rows["brightness"]["mae_deg"]["mean"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_constant_is_off_by_the_mean_absolute_label(tmp_path, plugin, labels):
+    rows = run_here(tmp_path, plugin, labels, "constant")
+    # |yaw| of -20, -16, ..., 16
+    assert rows["constant"]["mae_deg"]["yaw"] == pytest.approx(
+        np.mean(np.abs(np.arange(-20, 17, 4)))
+    )
+
+
+def test_face_without_answer_is_counted(tmp_path, plugin, labels):
+    images = run_here(tmp_path, plugin, labels, "half")["half"]["images"]
+    assert images == {"total": 10, "excluded": 0, "scored": 5, "no_answer": 5}
+
+
+def test_truncated_picture_is_counted_and_the_run_goes_on(tmp_path, plugin, labels):
+    image = labels.parent / "img04.png"
+    image.write_bytes(image.read_bytes()[:60])
+    images = run_here(tmp_path, plugin, labels, "constant")["constant"]["images"]
+    assert images == {"total": 10, "excluded": 1, "scored": 9, "no_answer": 0}
+    faces = pd.read_parquet(tmp_path / "out" / "faces.parquet").set_index("image_id")
+    assert "img04.png" in faces["excluded"].dropna().iloc[0]
+
+
+def test_data_set_without_a_usable_picture_is_refused_with_the_first_reason(
+    tmp_path, plugin, labels
+):
+    for image in labels.parent.glob("*.png"):
+        image.write_bytes(image.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"none of the 10 faces .* img00\.png: .* cannot be read"):
+        run_here(tmp_path, plugin, labels, "constant")
+
+
+def test_face_that_a_method_chokes_on_does_not_take_its_batch_along(tmp_path, plugin, labels):
+    rows = run_here(tmp_path, plugin, labels, "chokes")
+    assert rows["chokes"]["images"]["no_answer"] == 1
+
+
+def test_method_that_fails_on_every_face_stops_the_run_with_its_error(tmp_path, plugin, labels):
+    with pytest.raises(HpbenchError, match="'broken' fails on every face: RuntimeError: always"):
+        run_here(tmp_path, plugin, labels, "broken")
+
+
+def test_answer_that_is_no_rotation_is_not_scored(tmp_path, plugin, labels):
+    rows = run_here(tmp_path, plugin, labels, "skewed")
+    assert rows["skewed"]["images"]["no_answer"] == 10
+
+
+def test_answers_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):
+    one = run_here(tmp_path / "a", plugin, labels, "brightness", batch_size=1)
+    all_at_once = run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=64)
+    assert one["brightness"]["mae_deg"] == all_at_once["brightness"]["mae_deg"]
+
+
+def test_stopped_run_is_taken_up_and_gives_the_same_rows(tmp_path, plugin, labels, monkeypatch):
+    import hpbench.running.local_engine
+
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 2)
+    whole = run_here(tmp_path / "a", plugin, labels, "brightness", batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2, bars=StopAfter(6))
+    assert list((tmp_path / "b" / "out" / "parts").glob("faces-*.parquet"))
+    taken_up = run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2)
+    assert taken_up["brightness"]["mae_deg"] == whole["brightness"]["mae_deg"]
+    rows = pd.read_parquet(tmp_path / "b" / "out" / "predictions.parquet")
+    assert rows["image_id"].is_unique and len(rows) == 10
+
+
+def test_folder_of_another_run_is_refused(tmp_path, plugin, labels):
+    run_here(tmp_path, plugin, labels, "constant")
+    with pytest.raises(UsageError, match="another --out"):
+        run_here(tmp_path, plugin, labels, "half")
+
+
+def test_foreign_folder_is_refused(tmp_path, plugin, labels):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("keep me")
+    with pytest.raises(UsageError, match="not a run folder"):
+        run_here(tmp_path, plugin, labels, "constant")
+    assert (tmp_path / "out" / "precious.txt").read_text() == "keep me"
+
+
+def test_limit_takes_the_first_faces(tmp_path, plugin, labels):
+    rows = run_here(tmp_path, plugin, labels, "constant", limit=3)
+    assert rows["constant"]["images"]["total"] == 3
+
+
+def test_unknown_protocol_is_refused_with_what_there_is(tmp_path, plugin, labels):
+    with pytest.raises(UsageError, match="no protocol 'papper'"):
+        run_here(tmp_path, plugin, labels, "constant", protocol="papper")
+
+
+def aflw2000_protocol(text):
+    from hpbench.registry import DATASETS
+    from hpbench.running.runner import open_dataset
+    from hpbench.spec import parse_spec
+
+    return open_dataset(DATASETS.load("aflw2000"), parse_spec(text))[1]
+
+
+def test_option_of_the_data_set_changes_the_protocol_name_and_hash():
+    changed, default = (
+        aflw2000_protocol("aflw2000[box=pt2d-visible]"),
+        aflw2000_protocol("aflw2000"),
+    )
+    assert changed.name == "default (box=pt2d-visible)"
+    assert changed.hash != default.hash
+
+
+def test_option_that_repeats_the_default_changes_nothing():
+    assert aflw2000_protocol("aflw2000[box=pt3d_68]").hash == aflw2000_protocol("aflw2000").hash
+
+
+def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_path):
+    from hpbench.registry import DATASETS
+    from hpbench.running.runner import open_dataset
+    from hpbench.spec import parse_spec
+
+    hashes = set()
+    for folder in ("a", "b"):
+        frames = tmp_path / folder / "frames.txt"
+        frames.parent.mkdir()
+        frames.write_text("01/frame_00003\n")
+        spec = parse_spec(f"biwi[frames={frames}]")
+        hashes.add(open_dataset(DATASETS.load("biwi"), spec)[1].hash)
+    assert len(hashes) == 1
+
+
+def test_prefetch_keeps_the_order_and_never_runs_far_ahead():
+    from concurrent.futures import ThreadPoolExecutor
+
+    from hpbench.running.local_engine import prefetch
+
+    computed, lock = [], threading.Lock()
+
+    def work(number):
+        with lock:
+            computed.append(number)
+        return number
+
+    with ThreadPoolExecutor(4) as pool:
+        results = prefetch(pool, work, range(100), ahead=5)
+        first = next(results)
+        assert len(computed) <= 7
+        assert [first, *results] == list(range(100))

@@ -1,0 +1,209 @@
+"""Reuse of stored predictions: what is taken again, and what makes a run compute."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from hpbench.errors import UsageError
+from hpbench.running.runner import RunSpec, run
+from hpbench.storage.prediction_cache import PredictionCache
+
+METHODS = '''
+import os
+from pathlib import Path
+import numpy as np
+from hpbench.method import Method, MethodCard, Options
+
+class Counting(Method):
+    """Notes every loading and every face in a file beside it."""
+    name = "counting"
+    summary = "for a test"
+    class Options(Options):
+        turn: float = 0.0
+    def note(self, text):
+        with Path(__file__).with_name("log.txt").open("a") as log:
+            log.write(text + "\\n")
+    def card(self): return MethodCard(name=self.name, title=self.name)
+    def load(self): self.note("load")
+    def prepare(self, face): return face
+    def infer(self, batch):
+        if Path(__file__).with_name("fail").exists() and batch[0].image_id == "1.png":
+            raise RuntimeError("out of luck")
+        for face in batch: self.note(face.image_id)
+        return batch
+    def decode(self, output): return [np.eye(3) for _ in output]
+'''
+
+
+class NoBars:
+    def start(self, dataset, method, total, done):
+        pass
+
+    def advance(self, dataset, method, count):
+        pass
+
+
+class StopAtOnce(NoBars):
+    def advance(self, dataset, method, count):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with a plugin and five labelled images, and an empty cache."""
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "plugin").mkdir()
+    (tmp_path / "plugin" / "counting.py").write_text(METHODS)
+    lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
+    for k in range(5):
+        Image.new("RGB", (64, 64), (50 * k,) * 3).save(tmp_path / f"{k}.png")
+        lines.append(f"{k}.png,{10 * k},0,0,8,8,56,56")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def run_in(here: Path, out: str, methods: str = "counting", bars=None, **changes) -> Path:
+    spec = RunSpec(
+        methods=methods,
+        datasets=f"table={here / 'labels.csv'}",
+        plugins=(here / "plugin" / "counting.py",),
+        **{"device": "cpu", "timing": "off", **changes},
+    )
+    return run(spec, here / out, bars or NoBars())
+
+
+def log(here: Path) -> list[str]:
+    file = here / "plugin" / "log.txt"
+    return file.read_text().split() if file.exists() else []
+
+
+def results(folder: Path) -> dict[str, dict]:
+    rows = json.loads((folder / "results.json").read_text())["results"]
+    return {row["method"]: row for row in rows}
+
+
+def test_unchanged_run_computes_and_loads_nothing_and_says_so(here):
+    first = run_in(here, "first")
+    before = log(here)
+    second = run_in(here, "second")
+    assert log(here) == before
+    for name in ("faces.parquet", "predictions.parquet"):
+        pd.testing.assert_frame_equal(pd.read_parquet(first / name), pd.read_parquet(second / name))
+    reused = json.loads((second / "run.json").read_text())["reused"]
+    assert list(reused["predictions"]["table"]) == ["counting"]
+    assert results(first) == results(second)
+
+
+def test_times_of_an_unchanged_run_are_taken_again(here):
+    first = run_in(here, "first", timing="quick", timing_images=2)
+    before = log(here)
+    second = run_in(here, "second", timing="quick", timing_images=2)
+    assert log(here) == before
+    assert results(first)["counting"]["runtime_ms"] == results(second)["counting"]["runtime_ms"]
+
+
+def test_fresh_computes_again(here):
+    run_in(here, "first")
+    before = len(log(here))
+    run_in(here, "second", fresh=True)
+    assert len(log(here)) == 2 * before
+
+
+def test_fresh_does_not_mix_with_answers_that_a_folder_holds(here):
+    run_in(here, "first")
+    with pytest.raises(UsageError, match="--fresh needs another --out"):
+        run_in(here, "first", fresh=True)
+
+
+def test_other_options_are_another_method(here):
+    run_in(here, "first")
+    before = len(log(here))
+    run_in(here, "second", methods="counting[turn=1]")
+    assert len(log(here)) == 2 * before
+
+
+def test_changed_code_of_the_method_computes_again(here):
+    run_in(here, "first")
+    again = here / "plugin" / "again"
+    again.mkdir()
+    (again / "counting.py").write_text(METHODS.replace("np.eye(3)", "np.diag([1.0, -1.0, -1.0])"))
+    spec = {"datasets": f"table={here / 'labels.csv'}", "plugins": (again / "counting.py",)}
+    run(RunSpec(methods="counting", device="cpu", timing="off", **spec), here / "second", NoBars())
+    assert (again / "log.txt").exists()
+
+
+def test_changed_picture_computes_again(here):
+    run_in(here, "first")
+    before = len(log(here))
+    Image.new("RGB", (80, 80), (9, 9, 9)).save(here / "3.png")
+    run_in(here, "second")
+    assert len(log(here)) == 2 * before
+
+
+def test_changed_label_is_scored_anew(here):
+    run_in(here, "first")
+    table = here / "labels.csv"
+    table.write_text(table.read_text().replace("4.png,40", "4.png,45"))
+    second = run_in(here, "second")
+    # |yaw| of 0, 10, 20, 30, 45 against predictions of zero
+    assert results(second)["counting"]["mae_deg"]["yaw"] == pytest.approx(21.0)
+
+
+def test_only_the_new_method_is_computed(here):
+    run_in(here, "first")
+    before = log(here)
+    second = run_in(here, "second", methods="constant,counting")
+    assert log(here) == before
+    assert set(results(second)) == {"constant", "counting"}
+    rows = pd.read_parquet(second / "predictions.parquet")
+    assert rows.groupby("image_id")["method"].apply(list).map(sorted).map(len).eq(2).all()
+
+
+def test_run_with_a_failed_face_is_not_kept(here):
+    marker = here / "plugin" / "fail"
+    marker.touch()
+    assert results(run_in(here, "first", batch_size=1))["counting"]["images"]["no_answer"] == 1
+    marker.unlink()
+    assert results(run_in(here, "second"))["counting"]["images"]["no_answer"] == 0
+
+
+def test_stopped_run_that_had_reused_one_method_goes_on_without_the_store(here, monkeypatch):
+    import hpbench.running.local_engine
+
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    run_in(here, "first")
+    with pytest.raises(KeyboardInterrupt):
+        run_in(here, "second", methods="constant,counting", batch_size=1, bars=StopAtOnce())
+    for file in (here / "cache" / "predictions").iterdir():
+        file.unlink()
+    second = run_in(here, "second", methods="constant,counting")
+    rows = pd.read_parquet(second / "predictions.parquet")
+    assert sorted(rows["method"]) == ["constant"] * 5 + ["counting"] * 5
+
+
+def test_damaged_entry_is_computed_again(here):
+    run_in(here, "first")
+    before = len(log(here))
+    for file in (here / "cache" / "predictions").iterdir():
+        file.write_bytes(file.read_bytes()[:50])
+    run_in(here, "second")
+    assert len(log(here)) == 2 * before
+
+
+def test_oldest_entries_make_room(tmp_path):
+    table = pa.table({"x": list(range(1000))})
+    store = PredictionCache(tmp_path)
+    store.keep("old", table.schema, [table], {})
+    size = (tmp_path / "old.parquet").stat().st_size
+    os.utime(tmp_path / "old.parquet", (1, 1))
+    small = PredictionCache(tmp_path, limit_bytes=int(1.5 * size))
+    small.keep("new", table.schema, [table], {})
+    assert small.find("old") is None
+    assert small.find("new") is not None

@@ -1,0 +1,192 @@
+"""The timing pass: what is measured, in which order, and how it is summed up."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hpbench.detectors.base import make_detector
+from hpbench.face import Face
+from hpbench.method import Method, MethodCard, NoPrediction
+from hpbench.registry import make_dataset
+from hpbench.running.local_engine import Evaluation, NoProgress
+from hpbench.running.runner import RunSpec, run
+from hpbench.timing.cold_start import measure_fresh
+from hpbench.timing.measure import measure_throughput, summarise_times, time_methods
+
+
+class Counting:
+    """Keeps what the progress was told."""
+
+    def __init__(self):
+        self.totals = {}
+        self.done = {}
+
+    def start(self, dataset, method, total, done):
+        self.totals[method], self.done[method] = total, done
+
+    def advance(self, dataset, method, count):
+        self.done[method] += count
+
+
+class Sleeping(Method):
+    """Sleeps a known time in every step; a batch sleeps as long as one face, up to four."""
+
+    name = "sleeping"
+    summary = "for a test"
+
+    def card(self):
+        return MethodCard(name=self.name, title=self.name)
+
+    def prepare(self, face):
+        time.sleep(0.002)
+        return face
+
+    def infer(self, batch):
+        time.sleep(0.01 * max(1.0, len(batch) / 4))
+        return batch
+
+    def decode(self, output):
+        return [np.eye(3)] * len(output)
+
+
+@pytest.fixture
+def labels(tmp_path):
+    lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
+    for k in range(6):
+        Image.new("RGB", (48, 48), (40 * k,) * 3).save(tmp_path / f"{k}.png")
+        lines.append(f"{k}.png,{k},0,0,8,8,40,40")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "labels.csv"
+
+
+def run_here(labels, **changes):
+    options = {"methods": "constant", "device": "cpu", "fresh": True, "timing_images": 3} | changes
+    out = labels.parent / "run"
+    run(RunSpec(datasets=f"table={labels}", **options), out, NoProgress())
+    return pd.read_parquet(out / "timing.parquet"), json.loads((out / "timing.json").read_text())
+
+
+def faces(count):
+    image = np.zeros((32, 32, 3), dtype=np.uint8)
+    return [Face(str(k), image, np.array([4.0, 4.0, 28.0, 28.0])) for k in range(count)]
+
+
+def test_percentiles_are_those_of_numpy():
+    values = np.random.default_rng(0).gamma(4.0, 2.0, 500)
+    found = summarise_times([*values, None, float("nan")])
+    assert found["count"] == 500
+    for name, percent in (("p25", 25), ("p50", 50), ("p75", 75), ("p90", 90), ("p99", 99)):
+        assert found[name] == pytest.approx(np.percentile(values, percent))
+    assert found["iqr"] == pytest.approx(found["p75"] - found["p25"])
+
+
+@pytest.mark.parametrize(
+    ("spread", "decimals"), [(4.0, 0), (1.0, 0), (0.3, 1), (0.02, 2), (1e-5, 3)]
+)
+def test_digits_are_no_finer_than_the_spread(spread, decimals):
+    # the middle half of five evenly spaced values spans two of the four gaps
+    values = 50.0 + spread / 2 * np.arange(5)
+    assert summarise_times(list(values))["decimals"] == decimals
+
+
+def test_wide_spread_is_flagged():
+    assert not summarise_times([10.0, 10.2, 10.4, 10.6, 10.8])["wide"]
+    assert summarise_times([10.0, 11.0, 12.0, 13.0, 14.0])["wide"]
+
+
+def test_no_times_have_no_summary():
+    assert summarise_times([None, float("nan")]) is None
+
+
+def test_methods_take_turns_on_every_face_in_every_round(labels):
+    dataset = make_dataset(f"table={labels}")
+    methods = {"a": Sleeping(), "b": Sleeping()}
+    evaluation = Evaluation("table", dataset, dataset.protocols[0], (), methods)
+    rows = time_methods(evaluation, faces(3), rounds=2)
+    assert [(row["round"], row["image_id"], row["method"]) for row in rows] == [
+        (number, str(face), name) for number in range(2) for face in range(3) for name in "ab"
+    ]
+    # what was slept is measured
+    assert all(row["infer_ms"] >= 10.0 and row["prepare_ms"] >= 2.0 for row in rows)
+
+
+def test_timing_pass_shows_that_it_goes_on(labels):
+    dataset = make_dataset(f"table={labels}")
+    evaluation = Evaluation("table", dataset, dataset.protocols[0], (), {"sleeping": Sleeping()})
+    counted = Counting()
+    time_methods(evaluation, faces(2), rounds=2, progress=counted)
+    assert counted.totals == {"timing": 2}
+    assert counted.done == {"timing": 2}
+
+
+def test_total_is_the_sum_of_its_steps(labels):
+    rows, _ = run_here(labels)
+    steps = rows[["prepare_ms", "infer_ms", "decode_ms"]].sum(axis=1)
+    # two readings of the clock lie between the steps and their sum
+    assert np.allclose(rows["total_ms"], steps, atol=0.5)
+
+
+def test_detector_is_timed_where_it_runs(labels):
+    pytest.importorskip("dlib")
+    annotated, _ = run_here(labels)
+    assert annotated["detect_ms"].isna().all()
+    dataset = make_dataset(f"table={labels}")
+    detector = make_detector("dlib")
+    detector.load()
+    method = Sleeping()
+    evaluation = Evaluation(
+        "table", dataset, dataset.protocols[0], (), {"sleeping": method}, detector
+    )
+    rows = time_methods(evaluation, faces(2), rounds=1)
+    assert all(row["detect_ms"] > 0 for row in rows)
+    assert all(row["total_ms"] > row["detect_ms"] + row["infer_ms"] for row in rows)
+
+
+def test_timing_off_leaves_no_times(labels):
+    rows, summary = run_here(labels, timing="off")
+    assert rows.empty
+    assert summary["mode"] == "off" and summary["datasets"] == {}
+
+
+def test_conditions_are_written_down(labels):
+    conditions = run_here(labels)[1]["conditions"]
+    assert conditions["cores"] >= 1 and conditions["device"] == "cpu"
+    assert "load_average_before" in conditions and "garbage_collection" in conditions
+
+
+def test_batches_are_doubled_until_the_throughput_stops_growing():
+    found = measure_throughput({"sleeping": Sleeping()}, faces(2))["sleeping"]
+    # a batch of four takes as long as one face, so growth goes up to there and ends
+    assert [one["size"] for one in found["batches"]][:3] == [1, 2, 4]
+    assert found["batches"][-1]["size"] < 512
+    assert found["best"]["faces_per_s"] > 2 * found["batches"][0]["faces_per_s"]
+
+
+def test_method_that_answers_no_face_has_no_throughput():
+    class Unable(Sleeping):
+        def prepare(self, face):
+            return NoPrediction("never")
+
+    assert measure_throughput({"unable": Unable()}, faces(2)) == {}
+
+
+def test_fresh_process_answers_on_one_core():
+    found = measure_fresh("constant", "cpu", (), faces(3), one_core=True)
+    assert found.cores == 1
+    assert len(found.total_ms) == 3
+    assert found.first_answer_s > found.load_s >= 0.0
+    assert found.peak_memory_mib > 10
+
+
+def test_full_timing_describes_cold_start_and_cores(labels):
+    _, summary = run_here(labels, timing="full")
+    found = summary["datasets"]["table"]["constant"]
+    assert found["cold_start"]["first_answer_s"]["median"] > 0
+    assert found["cores"]["one"]["count"] == 1
+    assert found["throughput"]["best"]["faces_per_s"] > 0

@@ -1,0 +1,409 @@
+"""The weights store against servers that behave well and badly, all on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import re
+import subprocess
+import threading
+from typing import ClassVar
+
+import pytest
+from typer.testing import CliRunner
+
+from hpbench.cli.weights import weights as app
+from hpbench.errors import UsageError, WeightsError
+from hpbench.method import WeightsInfo
+from hpbench.weights.store import (
+    add_weights,
+    cache_folder,
+    cached_file,
+    check_weights,
+    fetch_file,
+    fetch_weights,
+    find_named,
+    git_blob_of,
+    sha256_of,
+)
+
+CONTENT = bytes(range(256)) * 400
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+GIT_BLOB = hashlib.sha1(b"blob %d\0" % len(CONTENT) + CONTENT).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT, and every sort of failure, by path."""
+
+    protocol_version = "HTTP/1.1"
+    release = threading.Event()
+    ranges: ClassVar[list[str | None]] = []
+
+    def do_GET(self):
+        getattr(self, "serve_" + self.path.strip("/").replace("-", "_"))()
+
+    def send(self, body, status=200, claimed=None, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", str(claimed or len(body)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def serve_right(self):
+        self.send(CONTENT)
+
+    def serve_truncated(self):
+        self.send(CONTENT[:5000], claimed=len(CONTENT))
+        self.close_connection = True
+
+    def serve_ranges(self):
+        """Send the rest where it is asked for."""
+        asked = self.headers.get("Range")
+        self.ranges.append(asked)
+        if asked is None:
+            return self.send(CONTENT)
+        start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if start >= len(CONTENT):
+            return self.send(b"", status=416)
+        span = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        return self.send(CONTENT[start:], status=206, **span)
+
+    def serve_breaking_ranges(self):
+        """As `ranges`, 40,000 bytes at a time."""
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        span = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        rest = CONTENT[start:]
+        self.send(rest[:40_000], 206 if start else 200, claimed=len(rest), **span)
+        self.close_connection = True
+
+    def serve_moved_ranges(self):
+        self.send(b"", status=302, Location="/ranges")
+
+    def serve_other_range(self):
+        """A server that gives another part than the one asked for."""
+        if "Range" not in self.headers:
+            return self.send(CONTENT)
+        span = {"Content-Range": f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        return self.send(CONTENT, status=206, **span)
+
+    def serve_altered(self):
+        self.send(CONTENT[:-1] + b"!")
+
+    def serve_missing(self):
+        self.send(b"not here", status=404)
+
+    def serve_redirect(self):
+        self.send(b"", status=302, Location="/right")
+
+    def serve_loop(self):
+        self.send(b"", status=302, Location="/loop")
+
+    def serve_slow(self):
+        self.send(CONTENT[:5000], claimed=len(CONTENT))
+        self.wfile.flush()
+        self.release.wait(20)
+        self.close_connection = True
+
+    def serve_git(self):
+        self.send(json.dumps({"name": "x", "sha": GIT_BLOB}).encode())
+
+    def serve_git_page(self):
+        self.send(b"<html>log in first</html>")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        running.daemon_threads = True
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        Server.release.set()
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / "cache" / "weights"
+
+
+def info(url="", **changes) -> WeightsInfo:
+    fields = {
+        "name": "net",
+        "summary": "a net",
+        "licence": "MIT",
+        "trained_on": (),
+        "file": "net.bin",
+    }
+    return WeightsInfo(**{**fields, "url": url, "sha256": SHA256, "source": "a page", **changes})
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_right_file_is_stored_with_its_hash_beside_it(server, cache):
+    path = fetch_weights(info(f"{server}/right"))
+    assert path == cache / "net.bin" == cached_file("net.bin")
+    assert path.read_bytes() == CONTENT
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
+    assert (cache / "net.bin.sha256").read_text() == f"{SHA256}  net.bin\n"
+
+
+def test_redirect_is_followed(server):
+    assert fetch_weights(info(f"{server}/redirect")).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("page", "reason", "left"),
+    [
+        ("truncated", "the download broke off .*are kept.*start it again", ["net.bin.part"]),
+        ("altered", f"SHA-256 is [0-9a-f]{{64}}, not {SHA256}; nothing was stored", []),
+        ("missing", "the server answers 404", []),
+        ("slow", "sends nothing more|broke off", ["net.bin.part"]),
+        ("loop", "cannot be fetched", []),
+    ],
+)
+def test_bad_download_is_told_in_one_line_and_never_used(server, cache, page, reason, left):
+    with pytest.raises(WeightsError, match=reason) as caught:
+        fetch_weights(info(f"{server}/{page}"), stall_s=0.3)
+    assert files_in(cache) == left
+    assert cached_file("net.bin") is None
+    assert str(caught.value).startswith(f"{server}/{page}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def broken_off(server, cache):
+    """Number of bytes that have arrived of a download that broke off."""
+    with pytest.raises(WeightsError):
+        fetch_weights(info(f"{server}/truncated"))
+    arrived = (cache / "net.bin.part").read_bytes()
+    assert 4000 < len(arrived) <= 5000
+    assert CONTENT.startswith(arrived)
+    Server.ranges.clear()
+    return len(arrived)
+
+
+def test_only_the_rest_of_a_broken_download_is_fetched(server, cache, broken_off):
+    assert fetch_weights(info(f"{server}/ranges")).read_bytes() == CONTENT
+    assert Server.ranges == [f"bytes={broken_off}-"]
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
+
+
+def test_rest_is_asked_for_behind_a_redirect_too(server, broken_off):
+    assert fetch_weights(info(f"{server}/moved_ranges")).read_bytes() == CONTENT
+    assert Server.ranges == [f"bytes={broken_off}-"]
+
+
+@pytest.mark.usefixtures("broken_off")
+@pytest.mark.parametrize("page", ["right", "redirect", "other_range"])
+def test_server_without_ranges_sends_everything_again(server, page):
+    assert fetch_weights(info(f"{server}/{page}")).read_bytes() == CONTENT
+
+
+def test_broken_download_survives_a_missing_network(server, cache, broken_off):
+    for bad in (f"{server}/missing", "http://127.0.0.1:9/net.bin"):
+        with pytest.raises(WeightsError):
+            fetch_weights(info(bad), stall_s=2)
+    assert (cache / "net.bin.part").stat().st_size == broken_off
+
+
+def test_download_that_breaks_off_again_and_again_gets_there(server, cache):
+    page = info(f"{server}/breaking_ranges")
+    for about in (40_000, 80_000):
+        with pytest.raises(WeightsError, match="broke off"):
+            fetch_weights(page)
+        assert about - 3000 < (cache / "net.bin.part").stat().st_size <= about
+    assert fetch_weights(page).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("start", [b"something else", CONTENT + b"more"], ids=["other", "longer"])
+def test_start_that_belongs_to_another_file_is_thrown_away(server, cache, start):
+    cache.mkdir(parents=True)
+    (cache / "net.bin.part").write_bytes(start)
+    assert fetch_weights(info(f"{server}/ranges")).read_bytes() == CONTENT
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
+
+
+def test_rest_of_a_killed_download_is_no_obstacle(server, cache):
+    cache.mkdir(parents=True)
+    (cache / "net.bin.abc123.part").write_bytes(CONTENT[:100])
+    assert cached_file("net.bin") is None
+    assert fetch_weights(info(f"{server}/right")).read_bytes() == CONTENT
+
+
+def test_without_network_the_message_says_what_to_do():
+    url = "http://127.0.0.1:9/net.bin"  # nothing listens on the discard port
+    with pytest.raises(WeightsError, match=r"cannot be reached.*hpbench weights add net\.bin FILE"):
+        fetch_weights(info(url), stall_s=2)
+
+
+def test_stored_file_is_not_fetched_again(cache):
+    cache.mkdir(parents=True)
+    (cache / "net.bin").write_bytes(CONTENT)
+    assert fetch_file("net.bin", "http://127.0.0.1:9/net.bin", SHA256) == cache / "net.bin"
+
+
+def test_stored_file_that_was_altered_is_refused(cache):
+    cache.mkdir(parents=True)
+    (cache / "net.bin").write_bytes(CONTENT[::-1])
+    with pytest.raises(WeightsError, match=r"net\.bin: altered or incomplete"):
+        fetch_file("net.bin", "http://127.0.0.1:9/net.bin", SHA256)
+
+
+def test_unverifiable_download_is_refused(server):
+    with pytest.raises(WeightsError, match="no hash of them is known"):
+        fetch_weights(info(f"{server}/right", sha256=None))
+
+
+def test_browser_only_weights_say_where_and_what_then():
+    with pytest.raises(WeightsError, match=r"browser.*from a page.*hpbench weights add net FILE"):
+        fetch_weights(info(sha256=None))
+
+
+def test_git_blob_id_pins_a_download(server, cache):
+    pinned = info(f"{server}/right", sha256=None, git_blob=GIT_BLOB)
+    assert fetch_weights(pinned).read_bytes() == CONTENT
+    (cache / "net.bin").unlink()
+    with pytest.raises(WeightsError, match=f"git blob id is .*, not {GIT_BLOB}"):
+        fetch_weights(pinned.model_copy(update={"url": f"{server}/altered"}))
+
+
+def test_git_blob_id_is_asked_for_where_only_the_commit_is_known(server):
+    asked = info(f"{server}/right", sha256=None, git_blob_url=f"{server}/git")
+    assert fetch_weights(asked).read_bytes() == CONTENT
+    altered = asked.model_copy(update={"file": "b.bin", "url": f"{server}/altered"})
+    with pytest.raises(WeightsError, match=GIT_BLOB):
+        fetch_weights(altered)
+    page = altered.model_copy(update={"git_blob_url": f"{server}/git_page"})
+    with pytest.raises(WeightsError, match="names no git blob id"):
+        fetch_weights(page)
+
+
+def test_git_blob_id_is_that_of_git(tmp_path):
+    file = tmp_path / "some.bin"
+    file.write_bytes(CONTENT)
+    done = subprocess.run(
+        ["git", "hash-object", "--no-filters", str(file)], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        pytest.skip(f"git cannot be asked: {done.stderr.strip()}")
+    assert git_blob_of(file) == done.stdout.strip() == GIT_BLOB
+
+
+def test_added_file_is_verified_and_copied(tmp_path, cache):
+    mine = tmp_path / "downloads.bin"
+    mine.write_bytes(CONTENT)
+    assert add_weights(info(), mine).read_bytes() == CONTENT
+    mine.write_bytes(CONTENT[1:])
+    with pytest.raises(WeightsError, match=r"downloads\.bin: not the weights 'net'.*SHA-256"):
+        add_weights(info(), mine)
+    assert sha256_of(cache / "net.bin") == SHA256
+
+
+def test_added_file_without_a_published_hash_is_watched_from_then_on(tmp_path, cache):
+    mine = tmp_path / "mine.bin"
+    mine.write_bytes(b"weights of somebody")
+    unpinned = info(sha256=None)
+    here = unpinned.model_copy(update={"path": add_weights(unpinned, mine)})
+    assert check_weights(here) == "unchanged"
+    (cache / "net.bin").write_bytes(b"weights of somebody else")
+    with pytest.raises(WeightsError, match="altered"):
+        check_weights(here)
+
+
+def test_states_of_weights(tmp_path):
+    file = tmp_path / "a.bin"
+    file.write_bytes(CONTENT)
+    assert check_weights(info()) == "missing"
+    assert check_weights(info(path=file)) == "verified"
+    assert check_weights(info(path=file, sha256=None)) == "unpinned"
+
+
+def test_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch, server):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    monkeypatch.setenv("HPBENCH_CACHE", str(blocked))
+    with pytest.raises(WeightsError, match=r"cannot be written.*\$HPBENCH_CACHE"):
+        fetch_weights(info(f"{server}/right"))
+    assert cache_folder() == blocked / "weights"
+
+
+def test_names_are_looked_up():
+    known = {
+        "a": [info(name="x"), info(name="y", file="y.bin")],
+        "b": [info(name="x"), info(name="z")],
+    }
+    assert [i.name for _, i in find_named("a", known)] == ["x", "y"]
+    assert find_named("y.bin", known) == find_named("y", known) == find_named("a/y", known)
+    with pytest.raises(UsageError, match="one of a/x, b/x"):
+        find_named("x", known)
+    with pytest.raises(UsageError, match="did you mean 'b/z'"):
+        find_named("b/zz", known)
+
+
+# ---- the command -------------------------------------------------------------------------------
+
+PLUGIN = """
+from hpbench.method import WeightsInfo
+from hpbench.methods.constant import Constant
+from hpbench.weights.store import cached_file
+class Net(Constant):
+    name = "net"
+    @classmethod
+    def named_weights(cls):
+        return [WeightsInfo(name="big", summary="s", licence="MIT", trained_on=("w300lp",),
+                file="big.bin", url="{url}", sha256="{sha}", path=cached_file("big.bin"))]
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, server):
+    file = tmp_path / "net.py"
+    file.write_text(PLUGIN.format(url=f"{server}/right", sha=SHA256))
+    return str(file)
+
+
+def command(*words):
+    return CliRunner().invoke(app, list(words))
+
+
+def test_fetch_then_verify_then_list(plugin, cache):
+    fetched = command("fetch", "net/big", "--plugin", plugin)
+    assert str(cache / "big.bin") in fetched.output
+    verified = command("verify", "--plugin", plugin)
+    assert (verified.exit_code, "net/big: ok, the published hash" in verified.output) == (0, True)
+    listed = command("list", "--plugin", plugin)
+    assert re.search(r"net/big.*licence MIT.*trained on w300lp.*here: ", listed.output, re.DOTALL)
+
+
+def test_verify_fails_on_an_altered_file(plugin, cache):
+    command("fetch", "big", "--plugin", plugin)
+    (cache / "big.bin").write_bytes(b"altered")
+    verified = command("verify", "--plugin", plugin)
+    assert verified.exit_code == 1
+    assert "altered or incomplete" in verified.output
+
+
+def test_add_puts_the_file_where_the_method_looks(plugin, cache, tmp_path):
+    mine = tmp_path / "mine.bin"
+    mine.write_bytes(CONTENT)
+    assert command("add", "big", str(mine), "--plugin", plugin).exit_code == 0
+    assert (cache / "big.bin").read_bytes() == CONTENT
+
+
+def test_list_names_licence_and_source_of_every_built_in():
+    listed = command("list").output
+    for name in ("fsanet/fsanet-1x1-iter-688590", "hopenet/alpha1", "hopenet/lite"):
+        assert re.search(
+            rf"^{name}  .+\n    licence .+\n    trained on w300lp", listed, re.MULTILINE
+        )
