@@ -318,7 +318,7 @@ def _corrupt_evaluation(evaluation: Evaluation, corruption: Corruption) -> Evalu
     """The same faces and methods, with every face corrupted."""
     if corruption.kind.by_box and all(record.box_xyxy is None for record in evaluation.records):
         raise UsageError(
-            f"--corrupt {corruption}: is measured by annotated boxes, and data set '{evaluation.key}' "
+            f"--corrupt {corruption}: needs annotated boxes, and data set '{evaluation.key}' "
             "has none; use downsample, noise, jpeg or dark"
         )
     return replace(

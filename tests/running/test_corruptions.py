@@ -370,5 +370,5 @@ def test_time_is_taken_on_clean_faces_only(run_table):
 
 
 def test_blur_is_refused_where_no_box_says_how_large_faces_are(run_table):
-    with pytest.raises(UsageError, match="blur=2: is measured by annotated boxes"):
+    with pytest.raises(UsageError, match="blur=2: needs annotated boxes"):
         run_table("blur=2", box=False)
