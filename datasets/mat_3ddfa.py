@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from hpbench.dataset import Label, Record
 from hpbench.errors import DataError
-from hpbench.face import box_from_points
+from hpbench.geometry.boxes import box_from_points
 from hpbench.images import IMAGE_SUFFIXES
 from hpbench.method import Options
 from hpbench.rotation import ANGLES

@@ -7,17 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import DataError
-
-__all__ = [
-    "Camera",
-    "Face",
-    "box_from_points",
-    "check_box",
-    "crop_with_black",
-    "face_size_px",
-    "iou",
-]
+__all__ = ["Camera", "Face", "crop_with_black"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +38,8 @@ class Face:
     image : ndarray, shape (height, width, 3), uint8
         The whole image, RGB. Shared between methods: never write into it.
     box_xyxy : ndarray, shape (4,)
-        Tight face box x0, y0, x1, y1 in pixels; it may reach outside the image.
-        What margin to put around it is the method's own business.
+        Tight face box x0, y0, x1, y1 in pixels from the centre of the first pixel; it may reach
+        outside the image. What margin to put around it is up to the method.
     camera : Camera or None
         The data set's own calibration, where it has one.
     landmarks_xy : ndarray, shape (68, 2), or None
@@ -67,64 +57,6 @@ class Face:
     def size_wh(self) -> tuple[int, int]:
         """Width and height of the image in pixels."""
         return self.image.shape[1], self.image.shape[0]
-
-
-def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> None:
-    """Refuse a box that no crop can be made of.
-
-    Parameters
-    ----------
-    box_xyxy : ndarray, shape (4,)
-    size_wh : tuple of int
-        Width and height of the image.
-
-    Raises
-    ------
-    DataError
-        If a number is not finite, the box has no area, or it lies outside the image.
-    """
-    x0, y0, x1, y1 = (float(value) for value in box_xyxy)
-    shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
-    if not np.isfinite(box_xyxy).all():
-        raise DataError("box with a coordinate that is not a number")
-    if x1 - x0 < 1 or y1 - y0 < 1:
-        raise DataError(f"{shown} has no area")
-    width, height = size_wh
-    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-        raise DataError(f"{shown} lies outside the image of {width}x{height} pixels")
-
-
-def box_from_points(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Box x0, y0, x1, y1 that points of shape (n, 2) span."""
-    points = np.asarray(points_xy, dtype=np.float64)
-    return np.concatenate([points.min(axis=0), points.max(axis=0)])
-
-
-def face_size_px(box_xyxy: npt.ArrayLike) -> float:
-    """Size of a face: the geometric mean of its box's sides, at least one pixel.
-
-    Examples
-    --------
-    >>> face_size_px([0.0, 0.0, 4.0, 9.0])
-    6.0
-    """
-    x0, y0, x1, y1 = np.asarray(box_xyxy, dtype=np.float64)
-    return float(np.sqrt(max(x1 - x0, 1.0) * max(y1 - y0, 1.0)))
-
-
-def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:
-    """Intersection over union of two boxes x0, y0, x1, y1.
-
-    Examples
-    --------
-    >>> round(iou([0, 0, 2, 2], [1, 0, 3, 2]), 4)
-    0.3333
-    """
-    a = np.asarray(box_a, dtype=np.float64)
-    b = np.asarray(box_b, dtype=np.float64)
-    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0, None).prod()
-    union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap
-    return float(overlap / union) if union > 0 else 0.0
 
 
 def crop_with_black(

@@ -25,9 +25,11 @@ __all__ = [
     "geodesic_deg",
     "is_rotation",
     "maev_deg",
+    "mean_rotation",
     "mirror_rotation",
     "nearest_angles",
     "nearest_rotation",
+    "rotate_in_plane",
     "rotation_from_angles",
     "rotation_from_rotvec",
     "rq_angles_from_rotation",
@@ -200,6 +202,26 @@ def mirror_rotation(R_cam: npt.ArrayLike) -> Array:
     return _MIRROR @ np.asarray(R_cam, dtype=np.float64) @ _MIRROR
 
 
+def rotate_in_plane(R_cam: npt.ArrayLike, angle_deg: npt.ArrayLike) -> Array:
+    """Rotation of the head in an image that is rotated about the principal point.
+
+    Parameters
+    ----------
+    R_cam : array_like, shape (..., 3, 3)
+    angle_deg : array_like, shape (...)
+        Clockwise, as seen.
+
+    Returns
+    -------
+    ndarray, shape (..., 3, 3)
+        ``Rz(angle) @ R_cam``.
+    """
+    angle = np.asarray(angle_deg, dtype=np.float64)
+    zero = np.zeros_like(angle)
+    roll = rotation_from_angles(np.stack([zero, zero, angle], axis=-1))
+    return roll @ np.asarray(R_cam, dtype=np.float64)
+
+
 def geodesic_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
     """Angle of the one turn that takes one rotation to the other, in degrees (0..180).
 
@@ -275,3 +297,19 @@ def nearest_rotation(M: npt.ArrayLike) -> Array:
     U = U.copy()
     U[..., :, 2] *= sign[..., None]
     return U @ Vt
+
+
+def mean_rotation(rotations: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Array:
+    """Chordal mean of rotations: the rotation nearest to the mean of the matrices.
+
+    Parameters
+    ----------
+    rotations : array_like, shape (n, 3, 3)
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+        See Hartley et al., "Rotation Averaging", IJCV 2013.
+    """
+    return nearest_rotation(np.average(np.asarray(rotations, float), axis=0, weights=weights))

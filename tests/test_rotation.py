@@ -14,6 +14,7 @@ from hpbench.rotation import (
     geodesic_deg,
     is_rotation,
     maev_deg,
+    mean_rotation,
     mirror_rotation,
     nearest_angles,
     nearest_rotation,
@@ -153,3 +154,11 @@ def test_rq_angles_are_those_of_scipy_and_give_the_rotation_back_at_the_gimbal_l
     yaw, pitch, roll = rq_angles_from_rotation(locked).T
     again = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
     np.testing.assert_allclose(again.as_matrix(), locked, atol=1e-9)
+
+
+def test_mean_of_rotations_agrees_with_scipy():
+    rotations = Rotation.from_rotvec(np.random.default_rng(0).normal(0.0, 0.3, (20, 3)))
+    weights = np.random.default_rng(1).random(20)
+    expected = rotations.mean(weights=weights).as_matrix()
+    found = mean_rotation(rotations.as_matrix(), weights)
+    assert float(geodesic_deg(found, expected)) < 1e-6

@@ -37,7 +37,7 @@ from hpbench.rendering.scene import identity_for
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
-    nearest_rotation,
+    mean_rotation,
     rotation_from_angles,
 )
 
@@ -228,9 +228,9 @@ def fsanet_crop(path: Path, box: Array) -> Array:
 
 def describe(turns: Array) -> str:
     """Pitch, yaw, roll of the mean of rotations (N, 3, 3), with a robust standard error."""
-    mean = nearest_rotation(turns.mean(axis=0))
+    mean = mean_rotation(turns)
     kept = turns[geodesic_deg(mean, turns) < 20]
-    mean = nearest_rotation(kept.mean(axis=0))
+    mean = mean_rotation(kept)
     yaw, pitch, roll = angles_from_rotation(mean)
     error = angles_from_rotation(kept).std(axis=0)[1] / np.sqrt(len(kept))
     return f"pitch {pitch:+.2f} +- {error:.2f}  yaw {yaw:+.2f}  roll {roll:+.2f}  (n {len(kept)})"

@@ -34,7 +34,8 @@ import numpy.typing as npt
 from hpbench.checking.known_mistakes import MIN_FACES, Diagnosis, diagnose
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
-from hpbench.face import Camera, Face, check_box
+from hpbench.face import Camera, Face
+from hpbench.geometry.boxes import check_box
 from hpbench.images import read_rgb
 from hpbench.method import Method, MethodCard, NoPrediction, Pose
 from hpbench.registry import load_method

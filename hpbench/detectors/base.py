@@ -18,7 +18,6 @@ import numpy.typing as npt
 from pydantic import Field
 
 from hpbench.errors import DataError, MissingDependencyError, UsageError
-from hpbench.face import iou
 from hpbench.method import Options as AnyOptions
 from hpbench.method import WeightsInfo
 from hpbench.spec import Spec, build_options, parse_spec, suggest
@@ -30,7 +29,6 @@ __all__ = [
     "DlibDetector",
     "YunetDetector",
     "make_detector",
-    "match_box",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -264,36 +262,6 @@ def make_detector(spec_text: str | Spec) -> Detector:
         )
     kind = DETECTORS[spec.name]
     return kind(build_options(kind.Options, spec.options, f"face detector '{spec.name}'"))
-
-
-def match_box(
-    boxes_xyxy: npt.ArrayLike, annotated_box_xyxy: npt.ArrayLike, min_iou: float = 0.3
-) -> int | None:
-    """Which detected box is the annotated face.
-
-    Parameters
-    ----------
-    boxes_xyxy : array_like, shape (n, 4)
-    annotated_box_xyxy : array_like, shape (4,)
-    min_iou : float
-        A box must overlap by more than this. The default is low, since detectors differ in how
-        much forehead and chin they frame.
-
-    Returns
-    -------
-    int or None
-        Index of the box that overlaps most, or None if the face was missed.
-
-    Examples
-    --------
-    >>> match_box([[0, 0, 2, 2], [10, 10, 20, 20]], [11, 10, 20, 21])
-    1
-    """
-    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
-    overlaps = [iou(box, annotated_box_xyxy) for box in boxes]
-    if not overlaps or max(overlaps) <= min_iou:
-        return None
-    return int(np.argmax(overlaps))
 
 
 def _once_per_thread(key: Hashable, make: Callable[[], Any]) -> Any:

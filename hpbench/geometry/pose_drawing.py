@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.face import face_size_px
+from hpbench.geometry.boxes import face_size_px
 from hpbench.rotation import angles_from_rotation, geodesic_deg
 
 if TYPE_CHECKING:

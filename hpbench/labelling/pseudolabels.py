@@ -16,14 +16,16 @@ import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError
-from hpbench.face import Face, check_box
+from hpbench.face import Face
+from hpbench.geometry.boxes import check_box
+from hpbench.geometry.views import jittered, mirrored
 from hpbench.labelling.journal import Journal
 from hpbench.method import Method, NoPrediction
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
+    mean_rotation,
     mirror_rotation,
-    nearest_rotation,
     rotation_from_angles,
 )
 from hpbench.storage.environment import versions
@@ -36,7 +38,6 @@ __all__ = [
     "jittered_views",
     "label_faces",
     "labels_key",
-    "mean_rotation",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -72,24 +73,6 @@ class PseudoLabel:
     predictions: int
 
 
-def mean_rotation(rotations: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Array:
-    """Chordal mean of rotations: the rotation nearest to the mean of the matrices.
-
-    Parameters
-    ----------
-    rotations : array_like, shape (n, 3, 3)
-    weights : array_like, shape (n,), optional
-
-    Returns
-    -------
-    ndarray, shape (3, 3)
-        See Hartley et al., "Rotation Averaging", IJCV 2013.
-    """
-    matrices = np.asarray(rotations, dtype=np.float64)
-    shares = None if weights is None else np.asarray(weights, dtype=np.float64)
-    return nearest_rotation(np.average(matrices, axis=0, weights=shares))
-
-
 def jittered_views(
     face: Face, views: int, generator: np.random.Generator
 ) -> list[tuple[Face, bool]]:
@@ -105,23 +88,16 @@ def jittered_views(
     Returns
     -------
     list of (Face, bool)
-        The flag says that the image is mirrored.
+        The flag says that the face is mirrored.
     """
-    x0, y0, x1, y1 = face.box_xyxy
-    width, height = x1 - x0, y1 - y0
-    image_width = face.image.shape[1]
-    mirrored_image = np.ascontiguousarray(face.image[:, ::-1])
     pairs: list[tuple[Face, bool]] = []
+    mirror = mirrored(face)
     for view in range(views):
         strength = 0.0 if view == 0 else 1.0
-        dx, dy = strength * generator.uniform(-MAX_SHIFT, MAX_SHIFT, 2) * (width, height)
-        grow = strength * generator.uniform(-MAX_SCALE, MAX_SCALE) / 2.0
-        left, right = x0 + dx - grow * width, x1 + dx + grow * width
-        top, bottom = y0 + dy - grow * height, y1 + dy + grow * height
-        plain = np.array([left, top, right, bottom])
-        mirror = np.array([image_width - right, top, image_width - left, bottom])
-        pairs.append((Face(face.image_id, face.image, plain), False))
-        pairs.append((Face(face.image_id, mirrored_image, mirror), True))
+        shift = strength * generator.uniform(-MAX_SHIFT, MAX_SHIFT, 2)
+        growth = strength * generator.uniform(-MAX_SCALE, MAX_SCALE)
+        pairs.append((jittered(face, shift, growth), False))
+        pairs.append((jittered(mirror, shift * (-1.0, 1.0), growth), True))
     return pairs
 
 
@@ -238,7 +214,7 @@ def _read(dataset: Dataset, record: Record) -> Face | str:
         check_box(record.box_xyxy, (image.shape[1], image.shape[0]))
     except DataError as error:
         return str(error)
-    return Face(record.image_id, image, record.box_xyxy, record.camera)
+    return Face(record.image_id, image, record.box_xyxy, record.camera, record.landmarks_xy)
 
 
 def _label(
@@ -255,11 +231,11 @@ def _label(
     for teacher in teachers:
         predictions = teacher.predict([view for view, _ in pairs])
         solved: list[Array] = []
-        for (_, mirrored), prediction in zip(pairs, predictions, strict=True):
+        for (_, is_mirrored), prediction in zip(pairs, predictions, strict=True):
             if isinstance(prediction, NoPrediction):
                 reason = prediction.reason
             else:
-                solved.append(mirror_rotation(prediction) if mirrored else prediction)
+                solved.append(mirror_rotation(prediction) if is_mirrored else prediction)
         rotations += solved
         weights += [1.0 / len(solved)] * len(solved)
     if not rotations:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.transform import Rotation
 
-from hpbench.face import iou
+from hpbench.geometry.boxes import iou
 
 __all__ = ["RotationSmoother", "Tracker", "slerp"]
 

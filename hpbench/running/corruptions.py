@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, UsageError
-from hpbench.face import face_size_px
+from hpbench.geometry.boxes import face_size_px
 from hpbench.protocol import Protocol
 from hpbench.spec import suggest
 

@@ -29,9 +29,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.detectors.base import Detector, match_box
+from hpbench.detectors.base import Detector
 from hpbench.errors import DataError, HpbenchError, ImageError
-from hpbench.face import Face, check_box
+from hpbench.face import Face
+from hpbench.geometry.boxes import check_box, match_box
 from hpbench.method import Method, NoPrediction, Pose
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.registry import DATASETS, make_method

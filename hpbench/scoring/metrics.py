@@ -15,8 +15,8 @@ import numpy.typing as npt
 from hpbench.protocol import EulerReading, WrapRule
 from hpbench.rotation import (
     angles_from_rotation,
+    mean_rotation,
     nearest_angles,
-    nearest_rotation,
     rq_angles_from_rotation,
     wrap_deg,
 )
@@ -332,7 +332,7 @@ def align_camera_side(
     pred = np.asarray(R_pred, dtype=np.float64)
     true = np.asarray(R_gt, dtype=np.float64)
     if groups is None:
-        return _mean_rotation(pred @ np.swapaxes(true, -1, -2)).T @ pred
+        return _offset(pred @ np.swapaxes(true, -1, -2)).T @ pred
     aligned = np.empty_like(pred)
     _, label = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     order = np.argsort(label, kind="stable")
@@ -360,12 +360,12 @@ def align_head_side(R_pred: npt.ArrayLike, R_gt: npt.ArrayLike) -> Array:
     """
     pred = np.asarray(R_pred, dtype=np.float64)
     true = np.asarray(R_gt, dtype=np.float64)
-    return pred @ _mean_rotation(np.swapaxes(true, -1, -2) @ pred).T
+    return pred @ _offset(np.swapaxes(true, -1, -2) @ pred).T
 
 
-def _mean_rotation(turns: Array) -> Array:
+def _offset(turns: Array) -> Array:
     """Chordal mean, shape (3, 3), of the turns below 90 degrees; NaN where there is none."""
     usable = np.trace(turns, axis1=-2, axis2=-1) > 1.0  # trace = 1 + 2 cos(angle)
     if not usable.any():
         return np.full((3, 3), np.nan)
-    return nearest_rotation(turns[usable].mean(axis=0))
+    return mean_rotation(turns[usable])

@@ -50,7 +50,7 @@ LIMIT_BYTES = 2 * 2**30
 _ABOUT = b"hpbench"
 _CORE = (
     "running.corruptions", "crops", "dataset", "face", "images", "method", "protocol",
-    "detectors.base",
+    "detectors.base", "geometry.boxes",
     "rotation", "running.local_engine", "running.worker_processes", "inference.runtimes",
     "inference.batching",
 )  # fmt: skip

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from hpbench.crops import DEFAULT_K, HopenetRule, crop_box, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError
-from hpbench.face import Face, check_box
+from hpbench.face import Face
+from hpbench.geometry.boxes import check_box
 from hpbench.inference.runtimes import RuntimeName, count_flops, make_runtime
 from hpbench.method import (
     Method,

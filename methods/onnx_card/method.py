@@ -14,7 +14,8 @@ from pydantic import Field
 
 from hpbench.crops import crop_box, cut_out, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
-from hpbench.face import Face, check_box
+from hpbench.face import Face
+from hpbench.geometry.boxes import check_box
 from hpbench.method import (
     BaseOptions,
     Method,

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
 from hpbench.errors import DataError, MissingDependencyError
-from hpbench.face import Face, check_box
+from hpbench.face import Face
+from hpbench.geometry.boxes import check_box
 from hpbench.method import Method, MethodCard, NoPrediction, Options, Pose
 from hpbench.methods.pnp.landmarks import (
     find_landmarks,

@@ -31,7 +31,8 @@ from hpbench.checking.known_mistakes import diagnose
 from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
-from hpbench.face import Camera, Face, box_from_points
+from hpbench.face import Camera, Face
+from hpbench.geometry.boxes import box_from_points
 from hpbench.method import Method, MethodCard, NoPrediction
 from hpbench.methods.onnx_card import FsaNet
 from hpbench.registry import METHODS, make_dataset, make_method

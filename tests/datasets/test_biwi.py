@@ -7,7 +7,7 @@ import pytest
 
 from hpbench.datasets.biwi import Biwi, BiwiOptions
 from hpbench.errors import DataError
-from hpbench.face import iou
+from hpbench.geometry.boxes import iou
 from hpbench.rotation import geodesic_deg, is_rotation
 
 

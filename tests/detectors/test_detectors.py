@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from hpbench.detectors.base import YunetDetector, make_detector, match_box
+from hpbench.detectors.base import YunetDetector, make_detector
 from hpbench.errors import DataError, UsageError
-from hpbench.face import box_from_points, iou
+from hpbench.geometry.boxes import box_from_points, iou, match_box
 from hpbench.images import read_rgb
 
 FRONTAL = "image00002"

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import nn
 
 from hpbench.errors import UsageError, WeightsError
-from hpbench.face import Face, box_from_points
+from hpbench.face import Face
+from hpbench.geometry.boxes import box_from_points
 from hpbench.images import read_rgb
 from hpbench.method import Method, NoPrediction
 from hpbench.methods.hopenet import Hopenet, Regression

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from hpbench.detectors.base import make_detector, match_box
-from hpbench.face import Face, box_from_points
+from hpbench.detectors.base import make_detector
+from hpbench.face import Face
+from hpbench.geometry.boxes import box_from_points, match_box
 from hpbench.images import read_rgb
 from hpbench.method import NoPrediction
 from hpbench.methods.pnp import face_model, solve_pose

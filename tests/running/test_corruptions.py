@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from hpbench.errors import DataError, UsageError
-from hpbench.face import iou
+from hpbench.geometry.boxes import iou
 from hpbench.images import read_rgb
 from hpbench.protocol import Protocol
 from hpbench.running.corruptions import (

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from hpbench.crops import crop_box
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.rotation import nearest_angles, rotation_from_angles
+from hpbench.rotation import nearest_angles, rotate_in_plane, rotation_from_angles
 
 __all__ = ["Augmentation", "Geometry", "cut_batch", "draw_geometry", "photometric"]
 
@@ -38,7 +38,7 @@ class Augmentation(BaseModel):
     shift: float = Field(0.06, ge=0.0, description="its centre moves by this share of the side")
     aspect: float = Field(0.06, ge=0.0, description="standard deviation of the log aspect")
     mirror: float = Field(0.5, ge=0.0, le=1.0)
-    rotate: float = Field(0.5, ge=0.0, le=1.0, description="share turned in the image plane")
+    rotate: float = Field(0.5, ge=0.0, le=1.0, description="share rotated in the image plane")
     rotate_max_deg: float = Field(20.0, ge=0.0, le=90.0)
     light: float = Field(1.0, ge=0.0, description="strength of gamma, contrast, colour; 0: none")
     grey: float = Field(0.2, ge=0.0, le=1.0)
@@ -92,7 +92,7 @@ def draw_geometry(
     n = len(boxes_xyxy)
     theta = generator.uniform(-settings.rotate_max_deg, settings.rotate_max_deg, n)
     theta[generator.random(n) >= settings.rotate] = 0.0
-    angles, theta = _turned_labels(angles_deg, theta, bins)
+    angles, theta = _rotated_labels(angles_deg, theta, bins)
     mirror = generator.random(n) < settings.mirror
     angles = np.where(mirror[:, None], angles * [-1.0, 1.0, -1.0], angles)
 
@@ -111,7 +111,7 @@ def draw_geometry(
     centre_x = (crop[:, 0] + crop[:, 2]) / 2.0 + moves[0]
     centre_y = (crop[:, 1] + crop[:, 3]) / 2.0 + moves[1]
 
-    # content turns clockwise by theta, so places are looked up turned the other way
+    # content turns clockwise by theta, so places are looked up rotated the other way
     cosine, sine = np.cos(np.radians(theta)), np.sin(np.radians(theta))
     sign = np.where(mirror, -1.0, 1.0)
     affine = np.stack(
@@ -124,21 +124,19 @@ def draw_geometry(
     return Geometry(torch.from_numpy(affine.astype(np.float32)), angles)
 
 
-def _turned_labels(
+def _rotated_labels(
     angles_deg: npt.NDArray[np.float64], theta_deg: npt.NDArray[np.float64], bins: Bins
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Labels after the image is turned clockwise: ``R' = Rz(theta) R``.
+    """Labels after the image is rotated clockwise by theta, and theta.
 
-    A face with an angle that is not labelled, or that would leave the bins, is not turned.
+    A face with an angle that is not labelled, or that would leave the bins, is not rotated.
     """
     complete = np.asarray(np.isfinite(angles_deg).all(axis=1))
     known = np.where(complete[:, None], angles_deg, 0.0)
-    none = np.zeros_like(theta_deg)
-    in_plane = rotation_from_angles(np.stack([none, none, theta_deg], axis=-1))
-    turned = nearest_angles(in_plane @ rotation_from_angles(known), known)
-    allowed = complete & (theta_deg != 0.0) & bins.covers(turned)
+    rotated = nearest_angles(rotate_in_plane(rotation_from_angles(known), theta_deg), known)
+    allowed = complete & (theta_deg != 0.0) & bins.covers(rotated)
     return (
-        np.where(allowed[:, None], turned, angles_deg),
+        np.where(allowed[:, None], rotated, angles_deg),
         np.where(allowed, theta_deg, 0.0),
     )
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from hpbench.crops import crop_box, whole_pixels
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
-from hpbench.face import check_box, crop_with_black
+from hpbench.face import crop_with_black
+from hpbench.geometry.boxes import check_box
 from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.training.samples import Sample

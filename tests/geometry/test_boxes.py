@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import DataError
-from hpbench.face import box_from_points, check_box, crop_with_black, iou
+from hpbench.face import crop_with_black
+from hpbench.geometry.boxes import box_from_points, check_box, iou
 
 SIZE_WH = (100, 80)
 

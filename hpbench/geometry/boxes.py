@@ -1,0 +1,104 @@
+"""Face boxes ``x0, y0, x1, y1`` in pixels of the whole image.
+
+A coordinate of hpbench counts from the centre of the first pixel, as OpenCV's camera matrix does:
+boxes, landmarks and the principal point are in the same frame, and an image of width ``w`` spans
+-0.5 to ``w - 0.5``. Crops in whole pixels follow the field instead (:mod:`hpbench.crops`): x0 is
+the first column of the crop, x1 the first one after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import DataError
+
+__all__ = ["box_from_points", "check_box", "face_size_px", "iou", "match_box"]
+
+
+def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> None:
+    """Reject a box that no crop can be made of.
+
+    Parameters
+    ----------
+    box_xyxy : ndarray, shape (4,)
+    size_wh : tuple of int
+        Width and height of the image.
+
+    Raises
+    ------
+    DataError
+        If a number is not finite, the box has no area, or it lies outside the image.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box_xyxy)
+    shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
+    if not np.isfinite(box_xyxy).all():
+        raise DataError("box with a coordinate that is not a number")
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        raise DataError(f"{shown} has no area")
+    width, height = size_wh
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+        raise DataError(f"{shown} lies outside the image of {width}x{height} pixels")
+
+
+def box_from_points(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Box x0, y0, x1, y1 that points of shape (n, 2) span."""
+    points = np.asarray(points_xy, dtype=np.float64)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def face_size_px(box_xyxy: npt.ArrayLike) -> float:
+    """Size of a face: the geometric mean of its box's sides, at least one pixel.
+
+    Examples
+    --------
+    >>> face_size_px([0.0, 0.0, 4.0, 9.0])
+    6.0
+    """
+    x0, y0, x1, y1 = np.asarray(box_xyxy, dtype=np.float64)
+    return float(np.sqrt(max(x1 - x0, 1.0) * max(y1 - y0, 1.0)))
+
+
+def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:
+    """Intersection over union of two boxes x0, y0, x1, y1.
+
+    Examples
+    --------
+    >>> round(iou([0, 0, 2, 2], [1, 0, 3, 2]), 4)
+    0.3333
+    """
+    a = np.asarray(box_a, dtype=np.float64)
+    b = np.asarray(box_b, dtype=np.float64)
+    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0, None).prod()
+    union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap
+    return float(overlap / union) if union > 0 else 0.0
+
+
+def match_box(
+    boxes_xyxy: npt.ArrayLike, annotated_box_xyxy: npt.ArrayLike, min_iou: float = 0.3
+) -> int | None:
+    """Which detected box is the annotated face.
+
+    Parameters
+    ----------
+    boxes_xyxy : array_like, shape (n, 4)
+    annotated_box_xyxy : array_like, shape (4,)
+    min_iou : float
+        A box must overlap by more than this. The default is low, since detectors differ in how
+        much forehead and chin they frame.
+
+    Returns
+    -------
+    int or None
+        Index of the box that overlaps most, or None if the face was missed.
+
+    Examples
+    --------
+    >>> match_box([[0, 0, 2, 2], [10, 10, 20, 20]], [11, 10, 20, 21])
+    1
+    """
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
+    overlaps = [iou(box, annotated_box_xyxy) for box in boxes]
+    if not overlaps or max(overlaps) <= min_iou:
+        return None
+    return int(np.argmax(overlaps))
