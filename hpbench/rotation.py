@@ -15,11 +15,14 @@ Triples of angles are always in the order yaw, pitch, roll.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
     "ANGLES",
+    "Frame",
     "angles_from_rotation",
     "equivalent_angles",
     "geodesic_deg",
@@ -32,6 +35,8 @@ __all__ = [
     "rotate_in_plane",
     "rotation_from_angles",
     "rotation_from_rotvec",
+    "rotation_from_rq_angles",
+    "rotation_in_camera_frame",
     "rq_angles_from_rotation",
     "wrap_deg",
 ]
@@ -41,7 +46,18 @@ Array = npt.NDArray[np.float64]
 ANGLES = ("yaw", "pitch", "roll")
 """Order of the three angles in every triple of this project."""
 
+Frame = Literal["camera", "6drepnet", "y-up", "opal"]
+"""What a foreign rotation matrix R means; ``S = diag(1, -1, -1)``, ``T = diag(-1, 1, -1)``.
+
+- ``camera``: the OpenCV camera frame of this module, ``R_cam = R``.
+- ``6drepnet``: ``R = Rz(roll) Ry(yaw) Rx(pitch)``, ``R_cam = S R^T S`` (6DRepNet).
+- ``y-up``: x right, y up, z to the viewer, ``R_cam = S R S`` (3DDFA, face3d, MediaPipe).
+- ``opal``: ``R_cam = S T R T S`` (opal23, SRHP).
+"""
+
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
+_S = np.diag([1.0, -1.0, -1.0])
+_ST = _S @ np.diag([-1.0, 1.0, -1.0])
 
 
 def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
@@ -128,6 +144,31 @@ def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     pitch = np.where(locked, 0.0, pitch)
     roll = np.where(locked, np.arctan2(-R[..., 0, 1], R[..., 1, 1]), roll)
     return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+
+
+def rotation_from_rq_angles(angles_deg: npt.ArrayLike) -> Array:
+    """Rotations, shape (..., 3, 3), of the triples of :func:`rq_angles_from_rotation`.
+
+    ``R_cam = Rz(roll) @ Ry(yaw) @ Rx(-pitch)``; `angles_deg` has shape (..., 3).
+    """
+    from scipy.spatial.transform import Rotation
+
+    angles = np.asarray(angles_deg, dtype=np.float64)
+    yaw, pitch, roll = np.moveaxis(angles.reshape(-1, 3), -1, 0)
+    rotation = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
+    return np.asarray(rotation.as_matrix()).reshape(*angles.shape, 3)
+
+
+def rotation_in_camera_frame(R: npt.ArrayLike, frame: Frame) -> Array:
+    """Rotations ``R_cam`` of rotations that another code base defines, shape (..., 3, 3)."""
+    matrix = np.asarray(R, dtype=np.float64)
+    if frame == "6drepnet":
+        return _S @ np.swapaxes(matrix, -1, -2) @ _S
+    if frame == "y-up":
+        return _S @ matrix @ _S
+    if frame == "opal":
+        return _ST @ matrix @ _ST.T
+    return matrix
 
 
 def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -12,9 +12,15 @@ from pydantic import ValidationError
 from hpbench.errors import UsageError
 from hpbench.method import Options
 
-__all__ = ["Spec", "build_options", "parse_spec", "parse_specs", "suggest"]
+__all__ = ["Spec", "SpecsLike", "build_options", "parse_spec", "parse_specs", "suggest"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_FILE_SUFFIXES = (".toml", ".onnx")
+"""A name that ends so is the path of a file: a card, or a network that lacks one."""
+
+_QUOTES = "\"'"
+_NEEDS_QUOTES = re.compile(r"""[,\[\]"']|^\s|\s$""")
+_QUOTE_HINT = 'a path with commas, brackets or quotes goes in quotes: name[key="a,b.pkl"]'
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +40,35 @@ class Spec:
     path: str | None = None
 
     def __str__(self) -> str:
-        """Canonical text: options sorted by key, none shown where none was given."""
+        """Canonical text without the path: options sorted by key, none shown where none given."""
         if not self.options:
             return self.name
-        inner = ",".join(f"{key}={self.options[key]}" for key in sorted(self.options))
+        inner = ",".join(f"{key}={_quoted(self.options[key])}" for key in sorted(self.options))
         return f"{self.name}[{inner}]"
+
+    @property
+    def text(self) -> str:
+        """The whole spec, its path included, as :func:`parse_spec` reads it."""
+        path = "" if self.path is None else f"={_quoted(self.path)}"
+        return f"{self.name}{path}{str(self).removeprefix(self.name)}"
+
+
+def _quoted(value: str) -> str:
+    if not _NEEDS_QUOTES.search(value):
+        return value
+    quote = "'" if '"' in value else '"'
+    return f"{quote}{value}{quote}"
+
+
+OptionsByName = Mapping[str, Mapping[str, object] | None]
+SpecsLike = str | OptionsByName | Iterable[str | Spec | OptionsByName]
+"""What :func:`parse_specs` takes."""
 
 
 def parse_spec(text: str) -> Spec:
-    """Parse ``name``, ``name[key=value,...]`` or ``name=path``.
+    """Parse ``name``, ``name[key=value,...]``, ``name=path`` or ``name=path[key=value,...]``.
+
+    A path or value in quotes may hold commas, brackets and equals signs.
 
     Raises
     ------
@@ -55,70 +81,125 @@ def parse_spec(text: str) -> Spec:
     'pnp[focal=1.0,model=mallick6]'
     >>> parse_spec("nets/my_net.toml[weights=/w]").name
     'nets/my_net.toml'
+    >>> parse_spec("table=labels.csv[unit=rad]").path
+    'labels.csv'
+    >>> parse_spec('hopenet[weights="lr=0.1,bs=32/best.pkl"]').options["weights"]
+    'lr=0.1,bs=32/best.pkl'
     """
     text = text.strip()
-    if text.endswith((".toml", ".TOML")) and "[" not in text:
-        return Spec(text)
-    name, bracket, inner = text.partition("[")
-    name, equals, path = name.partition("=")
-    name = name.strip()
-    is_card = name.lower().endswith(".toml") and not equals  # it may lie in a folder
-    if not (_NAME.fullmatch(name) or is_card):
+    _split(text)  # refuses brackets and quotes that do not match
+    start = min((k for k in (_find(text, "="), _find(text, "[")) if k >= 0), default=len(text))
+    name, rest = _bare(text[:start]), text[start:]
+    is_file = name.lower().endswith(_FILE_SUFFIXES) and not rest.startswith("=")
+    if not (_NAME.fullmatch(name) or is_file):
         raise UsageError(f"'{text}' is not of the form name or name[key=value,...]")
-    if not bracket:
-        return Spec(name, {}, path.strip() or None)
-    if equals or not inner.endswith("]"):
+    if not rest:
+        return Spec(name)
+    path = None
+    if rest.startswith("="):
+        bracket = _find(rest, "[") if rest.endswith("]") else -1
+        path, rest = (rest[1:], "") if bracket < 0 else (rest[1:bracket], rest[bracket:])
+        path = _bare(path) or None
+    elif not rest.endswith("]"):
         raise UsageError(f"'{text}': write name[key=value,...] with one closing bracket at the end")
     options: dict[str, str] = {}
-    for item in _split(inner[:-1]):
+    for item in _split(rest[1:-1]):
         key, has_value, value = item.partition("=")
         if not has_value or not key.strip():
-            raise UsageError(f"'{text}': '{item}' is not of the form key=value")
+            raise UsageError(f"'{text}': '{item}' is not of the form key=value; {_QUOTE_HINT}")
         if key.strip() in options:
             raise UsageError(f"'{text}': '{key.strip()}' is given twice")
-        options[key.strip()] = value.strip()
-    return Spec(name, options)
+        options[key.strip()] = _bare(value)
+    return Spec(name, options, path)
 
 
-def parse_specs(text: str | Iterable[str]) -> list[Spec]:
-    """Parse a comma-separated list of specs; commas inside brackets do not separate.
+def parse_specs(given: SpecsLike) -> list[Spec]:
+    """Parse a comma-separated list of specs; commas inside brackets or quotes do not separate.
+
+    Parameters
+    ----------
+    given : str, mapping, or iterable of str, Spec and mappings
+        A mapping holds the options by name: ``{"hopenet": {"weights": path}, "pnp": {}}``.
 
     Raises
     ------
     UsageError
         If the list is empty, an item is malformed, or the same spec stands twice.
     """
-    texts = [text] if isinstance(text, str) else list(text)
-    specs = [parse_spec(item) for chunk in texts for item in _split(chunk)]
+    items = [given] if isinstance(given, str | Mapping) else list(given)
+    specs = [spec for item in items for spec in _specs_in(item)]
     if not specs:
         raise UsageError("an empty list of names; name at least one")
     seen: set[str] = set()
     for spec in specs:
-        key = f"{spec}={spec.path}"
-        if key in seen:
+        if spec.text in seen:
             raise UsageError(f"'{spec}' is listed twice")
-        seen.add(key)
+        seen.add(spec.text)
     return specs
 
 
-def _split(text: str) -> list[str]:
-    """Split at commas outside of brackets; empty parts are dropped."""
-    parts: list[str] = []
-    depth = start = 0
-    for place, character in enumerate(text):
-        if character == "[":
-            depth += 1
-        elif character == "]":
-            depth -= 1
-            if depth < 0:
-                raise UsageError(f"'{text}': a closing bracket without an opening one")
-        elif character == "," and depth == 0:
-            parts.append(text[start:place])
-            start = place + 1
+def _specs_in(item: str | Spec | OptionsByName) -> list[Spec]:
+    if isinstance(item, Spec):
+        return [item]
+    if isinstance(item, str):
+        return [parse_spec(part) for part in _split(item)]
+    specs = []
+    for text, options in item.items():
+        spec = parse_spec(text)
+        given = {key: _as_text(value) for key, value in (options or {}).items()}
+        specs.append(Spec(spec.name, spec.options | given, spec.path))
+    return specs
+
+
+def _as_text(value: object) -> str:
+    """An option's value as the command line would have it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(_as_text, value))
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def _bare(text: str) -> str:
+    """Text without blanks and one pair of quotes around it."""
+    text = text.strip()
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in _QUOTES and text[0] not in text[1:-1]:
+        return text[1:-1]
+    return text
+
+
+def _outside_quotes(text: str) -> Iterator[tuple[int, str, int]]:
+    """Index, character and depth of brackets for all that no quotes enclose.
+
+    A quote opens where a value begins, so that the apostrophe of ``it's.csv`` is none.
+    """
+    quote, depth = "", 0
+    for index, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+            continue
+        if character in _QUOTES and text[:index].rstrip()[-1:] in ("", "=", "[", ","):
+            quote = character
+            continue
+        depth += (character == "[") - (character == "]")
+        if depth < 0:
+            raise UsageError(f"'{text}': a closing bracket without an opening one; {_QUOTE_HINT}")
+        yield index, character, depth
+    if quote:
+        raise UsageError(f"'{text}': a quote ({quote}) is not closed")
     if depth:
-        raise UsageError(f"'{text}': an opening bracket is not closed")
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
+        raise UsageError(f"'{text}': an opening bracket is not closed; {_QUOTE_HINT}")
+
+
+def _find(text: str, wanted: str) -> int:
+    """Index of the first such character outside of quotes, or -1."""
+    return next((k for k, character, _ in _outside_quotes(text) if character == wanted), -1)
+
+
+def _split(text: str) -> list[str]:
+    """Split at commas outside of brackets and quotes; empty parts are dropped."""
+    commas = [k for k, character, depth in _outside_quotes(text) if character == "," and not depth]
+    starts, ends = [0, *(k + 1 for k in commas)], [*commas, len(text)]
+    parts = [text[start:end].strip() for start, end in zip(starts, ends, strict=True)]
+    return [part for part in parts if part]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -154,7 +235,12 @@ def build_options(kind: type[Options], given: Mapping[str, object], owner: str) 
     """
     for key in given:
         if key not in kind.model_fields:
-            raise UsageError(f"{owner} has no option '{key}'; {suggest(key, kind.model_fields)}")
+            is_rest_of_path = any(
+                "/" in str(value) or "\\" in str(value) for value in given.values()
+            )
+            hint = f"; {_QUOTE_HINT}" if is_rest_of_path else ""
+            known = suggest(key, kind.model_fields)
+            raise UsageError(f"{owner} has no option '{key}'; {known}{hint}")
     try:
         return kind.model_validate(given)
     except ValidationError as error:

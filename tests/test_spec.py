@@ -75,3 +75,53 @@ def test_value_that_does_not_fit_is_shown_with_its_key():
 def test_card_in_a_folder_takes_options():
     spec = parse_spec("my nets/deep.toml[weights=/w]")
     assert (spec.name, spec.options) == ("my nets/deep.toml", {"weights": "/w"})
+
+
+def test_path_takes_options_behind_it():
+    spec = parse_spec("table=folder/labels.csv[unit=rad]")
+    assert (spec.name, spec.path, spec.options) == (
+        "table",
+        "folder/labels.csv",
+        {"unit": "rad"},
+    )
+    assert parse_spec(spec.text) == spec
+
+
+@pytest.mark.parametrize(
+    "path", ["runs/lr=0.1,bs=32/best.pkl", "a[1]/b.pt", "it's.pt", 'say "hi".pt', "C:\\nets\\a.pt"]
+)
+def test_quoted_path_may_hold_whatever_separates_options(path):
+    quote = "'" if '"' in path else '"'
+    (spec,) = parse_specs(f"hopenet[k=.2,weights={quote}{path}{quote}]")
+    assert spec.options == {"k": ".2", "weights": path}
+    assert parse_specs(f"{spec},pnp")[0] == spec
+    (table,) = parse_specs(f"table={quote}{path}{quote}[unit=rad]")
+    assert (table.path, table.options) == (path, {"unit": "rad"})
+    assert parse_spec(table.text) == table
+
+
+def test_path_with_brackets_and_nothing_behind_them_is_a_path():
+    assert parse_spec("table=set[1]/labels.csv").path == "set[1]/labels.csv"
+
+
+def test_apostrophe_inside_a_value_opens_no_quote():
+    assert parse_spec("m[weights=it's.pt]").options == {"weights": "it's.pt"}
+
+
+def test_quote_that_is_not_closed_is_named():
+    with pytest.raises(UsageError, match="is not closed"):
+        parse_spec('m[weights="a.pt]')
+
+
+def test_half_a_path_in_the_place_of_an_option_is_told_about_quotes():
+    spec = parse_spec("m[model=lr=0.1,bs=32/best.pkl]")
+    with pytest.raises(UsageError, match="goes in quotes"):
+        build_options(Choices, spec.options, "method 'm'")
+
+
+def test_options_may_be_given_as_a_mapping():
+    specs = parse_specs([{"hopenet": {"weights": "a,b.pkl", "k": 0.2}}, "pnp", {"dlib": None}])
+    assert [spec.name for spec in specs] == ["hopenet", "pnp", "dlib"]
+    assert specs[0].options == {"weights": "a,b.pkl", "k": "0.2"}
+    (table,) = parse_specs({"table=labels.csv": {"unit": "rad"}})
+    assert (table.path, table.options) == ("labels.csv", {"unit": "rad"})

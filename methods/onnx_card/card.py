@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hpbench.crops import DEFAULT_K, CropRule, Outside
 from hpbench.errors import DataError
+from hpbench.rotation import Frame
 from hpbench.spec import suggest
 
 __all__ = [
     "AnglesOutput",
     "BinsOutput",
     "CropCard",
-    "Frame",
     "InputCard",
     "NetworkCard",
     "RotationOutput",
@@ -31,14 +31,6 @@ __all__ = [
 
 Triple = tuple[float, float, float]
 SignedAngle = Literal["yaw", "pitch", "roll", "-yaw", "-pitch", "-roll"]
-Frame = Literal["camera", "6drepnet", "y-up", "opal"]
-"""What a network's rotation matrix R_net means; ``S = diag(1, -1, -1)``, ``T = diag(-1, 1, -1)``.
-
-- ``camera``: the OpenCV camera frame of :mod:`hpbench.rotation`, ``R_cam = R_net``.
-- ``6drepnet``: ``R_net = Rz(roll) Ry(yaw) Rx(pitch)``, ``R_cam = S R_net^T S`` (6DRepNet).
-- ``y-up``: x right, y up, z to the viewer, ``R_cam = S R_net S`` (3DDFA, face3d, MediaPipe).
-- ``opal``: ``R_cam = S T R_net T S`` (opal23, SRHP).
-"""
 
 
 class _Part(BaseModel):
@@ -255,7 +247,7 @@ class RotationOutput(_Part):
         ``6d``: the first two columns of the matrix, to be orthonormalised (Zhou et al., CVPR
         2019). ``matrix``: nine numbers row by row. ``rotvec``: axis times angle in radians.
     frame : str
-        See :data:`Frame`.
+        See :data:`hpbench.rotation.Frame`.
     """
 
     kind: Literal["6d", "matrix", "rotvec"]
@@ -319,8 +311,7 @@ def read_card(path: Path) -> NetworkCard:
         the message names the entry.
     """
     try:
-        with path.open("rb") as file:
-            content = tomllib.load(file)
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such card of a declared method") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import WeightsError
-from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, Frame, RotationOutput
+from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
 from hpbench.rotation import (
     ANGLES,
     nearest_rotation,
     rotation_from_angles,
     rotation_from_rotvec,
+    rotation_from_rq_angles,
+    rotation_in_camera_frame,
 )
 
 __all__ = ["OutputCard", "decode_networks", "output_angles", "output_rotations"]
@@ -21,8 +23,6 @@ __all__ = ["OutputCard", "decode_networks", "output_angles", "output_rotations"]
 Array = npt.NDArray[np.float64]
 OutputCard = AnglesOutput | BinsOutput | RotationOutput
 
-_S = np.diag([1.0, -1.0, -1.0])
-_ST = _S @ np.diag([-1.0, 1.0, -1.0])
 _NUMBERS = {"6d": 6, "matrix": 9, "rotvec": 3}
 
 
@@ -49,7 +49,8 @@ def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Ar
         mean = np.mean([output_rotations(outputs, card) for outputs in networks], axis=0)
         return mean if len(networks) == 1 else _where_finite(nearest_rotation, mean)
     angles = np.mean([output_angles(outputs, card) for outputs in networks], axis=0)
-    return _where_finite(_rq_rotation if card.euler == "rq" else rotation_from_angles, angles)
+    make = rotation_from_rq_angles if card.euler == "rq" else rotation_from_angles
+    return _where_finite(make, angles)
 
 
 def _where_finite(function: object, values: Array) -> Array:
@@ -59,15 +60,6 @@ def _where_finite(function: object, values: Array) -> Array:
     if good.any():
         result[good] = function(values[good])  # type: ignore[operator]
     return result
-
-
-def _rq_rotation(angles_deg: Array) -> Array:
-    """``Rz(roll) Ry(yaw) Rx(-pitch)`` of yaw, pitch, roll triples, shape (n, 3)."""
-    from scipy.spatial.transform import Rotation
-
-    yaw, pitch, roll = angles_deg.T
-    rotation = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=1), degrees=True)
-    return np.asarray(rotation.as_matrix())
 
 
 def output_angles(outputs: Sequence[Array], card: AnglesOutput | BinsOutput) -> Array:
@@ -129,7 +121,7 @@ def output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
         R_net = _where_finite(nearest_rotation, values.reshape(-1, 3, 3))
     else:
         R_net = _where_finite(rotation_from_rotvec, values)
-    return _to_camera(R_net, card.frame)
+    return rotation_in_camera_frame(R_net, card.frame)
 
 
 def _from_columns(values: Array) -> Array:
@@ -139,13 +131,3 @@ def _from_columns(values: Array) -> Array:
         z = np.cross(x, values[:, 3:])
         z = z / np.linalg.norm(z, axis=1, keepdims=True)
     return np.stack([x, np.cross(z, x), z], axis=2)
-
-
-def _to_camera(R_net: Array, frame: Frame) -> Array:
-    if frame == "6drepnet":
-        return _S @ np.swapaxes(R_net, 1, 2) @ _S
-    if frame == "y-up":
-        return _S @ R_net @ _S
-    if frame == "opal":
-        return _ST @ R_net @ _ST.T
-    return R_net

@@ -442,3 +442,8 @@ def test_mean_of_two_rotations_lies_half_way():
 def test_output_that_is_no_rotation_decodes_to_none(output):
     R_cam = decode_networks([[output]], RotationOutput(kind="6d", frame="camera"))
     assert not np.isfinite(R_cam).all()
+
+
+def test_card_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "card.toml").write_text(CARD, encoding="utf-8-sig")
+    assert read_card(tmp_path / "card.toml").name == "probe"
