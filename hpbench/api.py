@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from hpbench.errors import DataError, UsageError
+from hpbench.inference.devices import resolve_device
 from hpbench.reports.figures.notebook import Plots
 from hpbench.running.local_engine import NoProgress
-from hpbench.running.runner import RunSpec, resolve_device
+from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:

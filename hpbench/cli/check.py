@@ -33,8 +33,8 @@ def check(
     """Check that a method keeps the contract and the conventions, and say what looks wrong."""
     from hpbench.checking.conformance import check_method
     from hpbench.cli.paths import data_roots
+    from hpbench.inference.devices import resolve_device
     from hpbench.registry import make_dataset, make_method
-    from hpbench.running.runner import resolve_device
     from hpbench.spec import parse_spec
 
     plugins = tuple(plugin or ())

@@ -48,7 +48,7 @@ def label(
         ),
     ] = 0.0,
     limit: Annotated[int | None, typer.Option(help="Only the first N faces.", min=1)] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of the moved boxes.")] = 0,
     plugin: Annotated[
         list[Path] | None,
@@ -58,6 +58,7 @@ def label(
     """Label images with the mean prediction of other methods, and its spread."""
     from hpbench.cli.paths import data_roots
     from hpbench.cli.stopping import says_when_stopped
+    from hpbench.inference.devices import resolve_device
     from hpbench.labelling.journal import Journal
     from hpbench.labelling.pseudolabels import label_faces, labels_key
     from hpbench.registry import load_method, make_dataset, make_method
@@ -75,7 +76,8 @@ def label(
     spec = parse_spec(dataset)
     roots = data_roots(data or [], spec.name)
     faces = make_dataset(spec, roots.get(spec.name), plugins)
-    teachers = [make_method(one, device, plugins) for one in parse_specs(teacher)]
+    resolved = resolve_device(device)
+    teachers = [make_method(one, resolved, plugins) for one in parse_specs(teacher)]
     for method in teachers:
         load_method(method)
     records = faces.records()[:limit]

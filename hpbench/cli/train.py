@@ -81,7 +81,7 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Weights to start from: Hopenet's, or ImageNet's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "cpu",
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto: bf16 on cuda.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
     name: Annotated[str, typer.Option(help="Name for the weights' card.")] = "",

@@ -9,12 +9,12 @@ from typing import Literal
 
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import UsageError
+from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
 from hpbench.predicting.predict import Summary, predict_source
 from hpbench.predicting.prediction_files import PredictionWriter, TableKind, plan_output
 from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
 from hpbench.registry import load_method, make_method
-from hpbench.running.runner import resolve_device
 from hpbench.spec import parse_specs
 
 __all__ = ["Draw", "Session", "open_session"]

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, UsageError
+from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, load_method, make_method
@@ -33,7 +34,7 @@ from hpbench.storage.prediction_cache import PredictionCache, content_digest, fa
 from hpbench.storage.run_folder import SCHEMA, RunFolder, write_json
 from hpbench.timing.measure import TimingMode, TimingPass, TimingSettings, time_evaluations
 
-__all__ = ["RunSpec", "dataset_items", "open_dataset", "resolve_device", "run"]
+__all__ = ["RunSpec", "dataset_items", "open_dataset", "run"]
 
 ANNOTATED = "annotated"
 
@@ -405,32 +406,3 @@ def _order(
         or (record.image_id for record in evaluation.records)
         for evaluation in evaluations
     }
-
-
-def resolve_device(device: str) -> str:
-    """Device that ``auto`` stands for, or the named one where it is available.
-
-    Raises
-    ------
-    UsageError
-        If it is not available here.
-    """
-    if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
-        return "cpu"
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {device}: not available here; use --device cpu") from error
-    return device
-
-
-def _has_gpu_driver() -> bool:
-    """Whether it is worth the seconds of importing torch to ask it for a GPU."""
-    if not sys.platform.startswith("linux"):
-        return True
-    # NVIDIA, NVIDIA under WSL, AMD
-    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))

@@ -87,6 +87,15 @@ def test_wrong_options_are_one_line_usage_errors(arguments, message, table, tmp_
     assert "\n" not in str(caught.value)
 
 
+def test_both_commands_find_a_device_themselves(table, tmp_path):
+    out = tmp_path / "out"
+    options = ("--data", f"table={table}", "--out", out, "--device", "auto")
+    assert "hopenet.safetensors" in invoke("train", "hopenet", *options, *TINY)
+    labels = tmp_path / "labels.csv"
+    invoke("label", f"table={table}", "--teacher", "constant", "--device", "auto", "--out", labels)
+    assert labels.is_file()
+
+
 def test_only_hopenet_can_be_trained(table):
     with pytest.raises(UsageError, match="hpbench train hopenet"):
         invoke("train", "pnp", "--data", f"table={table}")

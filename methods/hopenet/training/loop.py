@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
+from hpbench.inference.devices import resolve_device
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.loss import decode_angles, multi_loss, regression_loss
 from hpbench.methods.hopenet.method import IMAGENET_MEAN, IMAGENET_STD, HopenetOptions
@@ -149,12 +150,7 @@ class _Run:
     ) -> None:
         self.settings, self.augmentation, self.out, self.note = settings, augmentation, out, note
         self.bins = settings.angle_bins
-        try:
-            self.device = torch.device(settings.device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            line = str(error).splitlines()[0]
-            raise UsageError(f"--device {settings.device}: cannot be used ({line})") from error
+        self.device = torch.device(resolve_device(settings.device))
         torch.manual_seed(settings.seed)
         network = make_network(settings.backbone, settings.outputs, settings.input_size)
         if settings.init is not None:
