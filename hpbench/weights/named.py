@@ -1,0 +1,54 @@
+"""The file behind a method's ``weights`` option: a path, or weights known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpbench.errors import UsageError, WeightsError
+from hpbench.method import WeightsInfo
+from hpbench.spec import suggest
+from hpbench.weights.store import cached_file, check_file, fetch_weights
+
+__all__ = ["info_of_file", "resolve_weights", "with_paths"]
+
+
+def with_paths(published: Sequence[WeightsInfo]) -> list[WeightsInfo]:
+    """Published weights with the path of those that are on this machine."""
+    return [info.model_copy(update={"path": cached_file(info.file)}) for info in published]
+
+
+def resolve_weights(weights: str, published: Sequence[WeightsInfo]) -> Path:
+    """File behind a ``weights`` option; published weights are fetched on first use.
+
+    Parameters
+    ----------
+    weights : str
+        A path, a name, or empty for the first of the published weights.
+    published : sequence of WeightsInfo
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown.
+    WeightsError
+        If a path does not exist, or named weights cannot be fetched or have another content.
+    """
+    for info in with_paths(published):
+        if weights in ("", info.name):
+            if info.path is None:
+                return fetch_weights(info)
+            check_file(info.path, info.sha256, info.git_blob)
+            return info.path
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise WeightsError(f"{path}: no such weights file; give a path that exists (weights=)")
+    names = [info.name for info in published]
+    raise UsageError(f"no weights '{weights}', and no such file; {suggest(weights, names)}")
+
+
+def info_of_file(sha256: str, published: Sequence[WeightsInfo]) -> WeightsInfo | None:
+    """Published weights with this content, or None for a file of the user's own."""
+    return next((info for info in published if info.sha256 == sha256), None)
