@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from hpbench.arguments import documented
+from hpbench.checking.config import CheckConfig, run_checks
 from hpbench.errors import DataError, UsageError
-from hpbench.inference.devices import resolve_device
+from hpbench.predicting.config import PredictConfig
 from hpbench.reports.figures.notebook import Plots
+from hpbench.running.data_folders import data_folders
 from hpbench.running.local_engine import NoProgress
 from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
     from hpbench.checking.conformance import CheckResult
     from hpbench.predicting.predict import Summary
-    from hpbench.predicting.session import Draw
     from hpbench.reports.compare import RunComparison
 
 __all__ = [
@@ -223,7 +225,7 @@ def run(
     spec = _run_spec(
         methods=_joined(methods),
         datasets=asked,
-        data=_roots(data, asked),
+        data=data_folders({name: Path(folder) for name, folder in (data or {}).items()}, asked),
         protocol=protocol,
         boxes=boxes,
         device=device,
@@ -259,12 +261,6 @@ def _joined(specs: Words) -> str:
 
 def _paths(files: Files) -> tuple[Path, ...]:
     return tuple(Path(file) for file in files)
-
-
-def _roots(data: Mapping[str, str | Path] | None, datasets: str) -> dict[str, Path]:
-    from hpbench.cli.paths import data_roots
-
-    return data_roots([f"{name}={folder}" for name, folder in (data or {}).items()], datasets)
 
 
 def load(folder: str | Path) -> Results:
@@ -326,45 +322,14 @@ class Predictions:
         return _html(self.table().dropna(axis="columns", how="all"))
 
 
-def predict(
-    source: str | Path,
-    method: Words,
-    *,
-    draw: Draw = "axes",
-    boxes: str = "dlib",
-    out: str | Path | None = None,
-    format: Literal["csv", "json"] | None = None,
-    smooth: bool = False,
-    smooth_seconds: float = 0.15,
-    limit: int | None = None,
-    device: str = "auto",
-    plugin: Files = (),
-) -> Predictions:
+@documented(positional=2)
+def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predictions:
     """Head poses of all faces in images, a video or a camera, as ``hpbench predict`` does.
 
     Parameters
     ----------
-    source : str or path
-        Image, folder, video, or camera (``"camera:0"``).
-    method : str or iterable of str
-        Methods with options.
-    draw : {'axes', 'cube', 'none'}
-        What is drawn into the images below `out`.
-    boxes : str
-        Face detector: ``dlib``, ``dlib[upsample=1]`` or ``yunet[model=FILE]``.
-    out : path, optional
+    out : str or Path, optional
         Folder or file to write drawings and table to. Without it nothing is written.
-    format : {'csv', 'json'}, optional
-        Table in the folder; default csv.
-    smooth : bool
-        Smooth each face's rotation over time in a video.
-    smooth_seconds : float
-        Time constant of it.
-    limit : int, optional
-        Only the first so many images or frames.
-    device : str
-    plugin : iterable of path
-        Python files with further methods.
 
     Returns
     -------
@@ -381,20 +346,10 @@ def predict(
     from hpbench.predicting.prediction_files import RowList
     from hpbench.predicting.session import open_session
 
-    session = open_session(
-        str(source),
-        [method] if isinstance(method, str) else list(method),
-        draw=draw,
-        boxes=boxes,
-        out=Path(out) if out is not None else None,
-        table_format=format,
-        smoothing_s=smooth_seconds if smooth else None,
-        device=device,
-        plugins=_paths(plugin),
-    )
+    session = open_session(config, Path(out) if out is not None else None)
     collected = RowList(list(session.methods))
     session.writers.append(collected)
-    summary = session.run(islice(session.source.frames(), limit))
+    summary = session.run(islice(session.source.frames(), config.limit))
     return Predictions(collected.rows, summary, session.written)
 
 
@@ -443,13 +398,13 @@ class Comparison:
 
 
 def compare(
-    run_a: str | Path | Results, run_b: str | Path | Results, fail_if: Words = ()
+    baseline: str | Path | Results, candidate: str | Path | Results, fail_if: Words = ()
 ) -> Comparison:
     """Compare two runs on the same faces, as ``hpbench compare`` does.
 
     Parameters
     ----------
-    run_a, run_b : path or Results
+    baseline, candidate : path or Results
         The run to compare with, and the one that may be better or worse.
     fail_if : str or iterable of str
         Conditions such as ``"mae>+0.2"``; where they hold or cannot be
@@ -464,7 +419,7 @@ def compare(
 
     texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
     conditions = [parse_condition(text) for text in texts]
-    found = compare_runs(_folder(run_a), _folder(run_b))
+    found = compare_runs(_folder(baseline), _folder(candidate))
     failed = [
         (condition.text, change.dataset, change.method_b)
         for condition in conditions
@@ -504,29 +459,9 @@ class Checks:
         return _html(self.table())
 
 
-def check(
-    method: str,
-    dataset: str = "sample",
-    *,
-    data: Mapping[str, str | Path] | None = None,
-    device: str = "cpu",
-    faces: int = 48,
-    plugin: Files = (),
-) -> Checks:
-    """Check that a method keeps the contract and the conventions, as ``hpbench check`` does.
-
-    Parameters
-    ----------
-    method : str
-        Method with options, or a card.
-    dataset : str
-        Data set whose faces and labels are used.
-    data : mapping of str to path, optional
-        Folder of the data set by its name.
-    device : str
-    faces : int
-        Largest number of faces, at least 12: with fewer no mistake is told from chance.
-    plugin : iterable of path
+@documented(positional=2)
+def check(config: CheckConfig) -> Checks:
+    """Validate a method: its contract and its conventions, as ``hpbench check`` does.
 
     Returns
     -------
@@ -537,15 +472,4 @@ def check(
     hpbench.errors.HpbenchError
         If the method cannot be made or loaded at all.
     """
-    from hpbench.checking.conformance import check_method
-    from hpbench.registry import make_dataset, make_method
-    from hpbench.spec import parse_spec
-
-    files = _paths(plugin)
-    place = resolve_device(device)
-    root = _roots(data, dataset).get(parse_spec(dataset).name)
-    return Checks(
-        check_method(
-            lambda: make_method(method, place, files), make_dataset(dataset, root, files), faces
-        )
-    )
+    return Checks(run_checks(config))

@@ -65,17 +65,19 @@ def test_function_takes_the_words_of_its_command(name):
     words = {
         max(parameter.opts, key=len).lstrip("-").replace("-", "_") for parameter in command.params
     }
-    words -= {"help", "embed_images"}  # the API writes no report unless it is asked to
+    words -= {"help", "embed_images", "no_report"}  # the API writes no report unless asked to
     assert set(inspect.signature(getattr(hpbench, name)).parameters) == words
 
 
-@pytest.mark.parametrize("name", ["run", "check"])
-def test_defaults_are_those_of_the_command(name):
-    command = typer.main.get_command(app).get_command(None, name)
-    own = inspect.signature(getattr(hpbench, name)).parameters
-    for parameter in command.params:
-        if parameter.name in own and parameter.default:
-            assert own[parameter.name].default == parameter.default, parameter.name
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [("predict", ("draw", "axes")), ("check", ("device", "auto"))],
+)
+def test_help_shows_names_types_defaults_and_descriptions(name, default):
+    function = getattr(hpbench, name)
+    shown = inspect.signature(function).parameters
+    assert shown[default[0]].default == default[1]
+    assert re.search(rf"{default[0]} : .*, default {default[1]!r}\n    \w", inspect.getdoc(function))
 
 
 def test_table_holds_the_figures_of_results_json(results):
@@ -208,11 +210,11 @@ def test_check_says_what_failed(tmp_path):
         "    def decode(self, output):\n"
         "        return [2.0 * R for R in super().decode(output)]\n"
     )
-    checks = hpbench.check("wrong", faces=12, plugin=[plugin])
+    checks = hpbench.check("wrong", limit=12, plugin=[plugin])
     assert not checks.passed
     table = checks.table().set_index("name")
     assert table.loc["rotations", "status"] == "failed"
-    assert hpbench.check("constant", faces=12).passed
+    assert hpbench.check("constant", limit=12).passed
 
 
 def test_blocks_of_the_documentation_run_in_order(tmp_path, monkeypatch, capsys):

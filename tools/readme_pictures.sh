@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 
 images=docs/images
 sample=datasets/sample/images
-hpbench predict $sample/sample_064.jpg --method hopenet --method pnp --out $images/axes.png
-hpbench predict $sample/sample_117.jpg --method hopenet --method pnp --draw cube --out $images/cube.png
+hpbench predict $sample/sample_064.jpg --methods hopenet,pnp --out $images/axes.png
+hpbench predict $sample/sample_117.jpg --methods hopenet,pnp --draw cube --out $images/cube.png
 
 run="$(mktemp -d)/readme"
 hpbench run --methods hopenet,pnp --fresh --out "$run"

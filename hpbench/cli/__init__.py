@@ -1,7 +1,7 @@
 """The command line: thin commands over the library.
 
 Modules of this package import only what ``--help`` needs; a command imports the rest when it
-runs, so that ``hpbench --help`` predictions at once.
+runs, so that ``hpbench --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hpbench.cli.explain import explain
 from hpbench.cli.label import label
 from hpbench.cli.listing import list_plugins
 from hpbench.cli.new import new
+from hpbench.cli.options import add_command
 from hpbench.cli.predict import predict
 from hpbench.cli.render import render
 from hpbench.cli.report import report
@@ -35,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich would swallow the brackets of name[key=value]
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 _state = {"debug": False}
@@ -49,26 +50,32 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show version and exit."
+        ),
     ] = False,
 ) -> None:
     _state["debug"] = debug
 
 
-app.command("run")(run)
-app.command("report")(report)
-app.command("list")(list_plugins)
+for _name, _command in (
+    ("run", run),
+    ("report", report),
+    ("explain", explain),
+    ("compare", compare),
+    ("predict", predict),
+    ("list", list_plugins),
+    ("check", check),
+    ("label", label),
+    ("train", train),
+    ("render", render),
+):
+    add_command(app, _name, _command)
 app.add_typer(weights, name="weights")
-app.command("check")(check)
-app.command("compare")(compare)
-app.command("explain")(explain)
 app.add_typer(new, name="new")
-app.command("predict")(predict)
-app.command("render")(render)
-app.command("train")(train)
-app.command("label")(label)
 
 
 def main() -> None:

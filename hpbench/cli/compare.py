@@ -18,23 +18,36 @@ WORSE = 3
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(help="Run folder to compare with.")],
-    run_b: Annotated[Path, typer.Argument(help="Run folder that may be better or worse.")],
+    baseline: Annotated[
+        Path, typer.Argument(help="Run folder to compare with.", metavar="BASELINE")
+    ],
+    candidate: Annotated[
+        Path,
+        typer.Argument(help="Run folder that may be better or worse.", metavar="CANDIDATE"),
+    ],
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CONDITION",
             help="Exit with 3 if it holds for any method or cannot be judged: mae>+0.2 (a "
-            "change), time>+10% (in percent), mae>6.16 (the second run's own). Of mae, yaw, "
+            "change), time>+10% (in percent), mae>6.16 (the candidate's own value). Of mae, yaw, "
             "pitch, roll, geodesic, no_answer, time. Repeatable.",
+            metavar="CONDITION",
         ),
     ] = None,
 ) -> None:
-    """Compare two runs on the same faces: paired differences, with intervals and p-values."""
+    """Compare two runs face by face.
+
+    Paired differences with intervals and p-values, over the faces that both runs hold.
+
+    Examples
+    --------
+    hpbench compare runs/main runs/branch
+    hpbench compare runs/main runs/branch --fail-if "mae>+0.2" --fail-if "time>+10%"
+    """
     from hpbench.reports.compare import compare_runs, failures, parse_condition
 
     conditions = [parse_condition(text) for text in fail_if or []]
-    found = compare_runs(run_a, run_b)
+    found = compare_runs(baseline, candidate)
     for change in found.changes:
         _print_change(change)
     for sentence in found.unmatched:

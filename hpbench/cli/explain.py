@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+from pydantic import Field
 
+from hpbench.arguments import Config, DataFolders
 from hpbench.cli.report import EmbedImages
 
 if TYPE_CHECKING:
@@ -15,31 +17,39 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 
-def explain(
-    rundir: Annotated[Path, typer.Argument(help="Folder that 'hpbench run' wrote.")],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Folder of a data set that has moved since the run; repeatable.",
-            metavar="NAME=DIR",
-        ),
-    ] = None,
-    embed_images: EmbedImages = False,
-) -> None:
-    """Show what other rules make of a run: boxes, exclusions, Euler order, profile faces.
+class ExplainConfig(Config):
+    """Options of ``hpbench explain``."""
 
-    The methods run again under every other setting of the run's data sets, and with a
-    frontal-face detector. The rows stand in explain.json and in the report.
+    rundir: Path = Field(
+        description="Folder that 'hpbench run' wrote.",
+        json_schema_extra={"argument": True, "metavar": "RUN"},
+    )
+    data: DataFolders = Field(
+        {}, description="Folder of a data set that has moved since the run; repeatable."
+    )
+
+
+def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
+    """Show how evaluation choices change the results of a run.
+
+    Reruns the methods with different boxes, exclusions and angle conventions. The rows are in
+    explain.json and in the report.
+
+    Examples
+    --------
+    hpbench explain runs/aflw2000
+    hpbench explain runs/biwi --data biwi=/data/hpdb
     """
-    from hpbench.cli.paths import data_roots
     from hpbench.cli.progress import Bars
     from hpbench.reports import write_report
     from hpbench.reports.content import gather
+    from hpbench.running.data_folders import data_folders
     from hpbench.running.explain import explain as run_again
 
+    rundir = config.rundir
     bars: Bars
     with Bars() as bars:
-        run_again(rundir, bars, data_roots(data or [], "sample"))
+        run_again(rundir, bars, data_folders(config.data, "sample"))
     for section in gather(rundir).sections:
         _print(section.title, section.tables["explain"])
     for path in write_report(rundir, _formats(rundir), embed_images):

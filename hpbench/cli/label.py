@@ -56,12 +56,13 @@ def label(
     ] = None,
 ) -> None:
     """Label images with the mean prediction of other methods, and its spread."""
-    from hpbench.cli.paths import data_roots
+    from hpbench.cli.options import pairs
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.journal import Journal
     from hpbench.labelling.pseudolabels import label_faces, labels_key
     from hpbench.registry import load_method, make_dataset, make_method
+    from hpbench.running.data_folders import data_folders
     from hpbench.spec import parse_spec, parse_specs
 
     if views < 1:
@@ -74,7 +75,8 @@ def label(
         raise DataError(f"{out}: no folder can be made there ({error.strerror})") from error
     plugins = tuple(plugin or ())
     spec = parse_spec(dataset)
-    roots = data_roots(data or [], spec.name)
+    given = pairs("--data", data or [], "NAME=DIR")
+    roots = data_folders({name: Path(folder) for name, folder in given.items()}, spec.name)
     faces = make_dataset(spec, roots.get(spec.name), plugins)
     resolved = resolve_device(device)
     teachers = [make_method(one, resolved, plugins) for one in parse_specs(teacher)]

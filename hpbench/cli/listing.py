@@ -16,15 +16,27 @@ __all__ = ["list_plugins"]
 
 PluginFiles = Annotated[
     list[Path] | None,
-    typer.Option(help="Python file with further methods or data sets; repeatable."),
+    typer.Option(
+        help="Python file with further methods or data sets; repeatable.", metavar="FILE.py"
+    ),
 ]
 
 
 def list_plugins(
     plugin: PluginFiles = None,
-    options: Annotated[bool, typer.Option(help="Show the options of each, too.")] = False,
+    options: Annotated[
+        bool, typer.Option("--options", help="Show the options of each, too.")
+    ] = False,
 ) -> None:
-    """List methods, data sets and protocols, and what is missing to use them."""
+    """List methods, data sets and protocols.
+
+    What is missing to use one is shown with it.
+
+    Examples
+    --------
+    hpbench list
+    hpbench list --options --plugin my_method.py
+    """
     from hpbench.registry import DATASETS, METHODS
 
     files = tuple(plugin or ())
@@ -67,8 +79,8 @@ def _missing(kind: type[Any]) -> str | None:
 
 
 def _missing_folder(kind: type[Dataset]) -> str | None:
-    from hpbench.cli.paths import data_roots
+    from hpbench.running.data_folders import data_folders
 
-    if not kind.needs_root or kind.name in data_roots([], kind.name):
+    if not kind.needs_root or kind.name in data_folders({}, kind.name):
         return None
     return f"--data {kind.name}={kind.root_is}. {kind.card.how_to_get}".strip()

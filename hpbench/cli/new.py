@@ -8,29 +8,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpbench.cli.options import add_command
+
 if TYPE_CHECKING:
     from hpbench.scaffold import Kind
 
 __all__ = ["new"]
 
 new = typer.Typer(
-    help="Write a small installable package: new method NAME, new dataset NAME.",
+    help="Write an installable package with a new method or data set.",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(help="Name on the command line, such as my_net.")]
-Folder = Annotated[Path, typer.Option(help="Where the package's folder is made.")]
+Name = Annotated[
+    str, typer.Argument(help="Name on the command line, such as my_net.", metavar="NAME")
+]
+Folder = Annotated[Path, typer.Option(help="Where the package's folder is made.", metavar="DIR")]
 
 
-@new.command("method")
 def new_method(name: Name, folder: Folder = Path()) -> None:
-    """Write a package with a new method that passes its own tests."""
+    """Write a package with a new method that passes its own tests.
+
+    Examples
+    --------
+    hpbench new method my_net
+    hpbench new method my_net --folder ~/src
+    """
     _write("method", name, folder)
 
 
-@new.command("dataset")
 def new_dataset(name: Name, folder: Folder = Path()) -> None:
-    """Write a package with a new data set that passes its own tests."""
+    """Write a package with a new data set that passes its own tests.
+
+    Examples
+    --------
+    hpbench new dataset my_faces
+    hpbench new dataset my_faces --folder ~/src
+    """
     _write("dataset", name, folder)
 
 
@@ -44,3 +58,7 @@ def _write(kind: Kind, name: str, parent: Path) -> None:
         typer.echo(str(file))
     there = quote(str(package))
     typer.echo(f"next: pip install -e {there} pytest && pytest {there}")
+
+
+add_command(new, "method", new_method)
+add_command(new, "dataset", new_dataset)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from os.path import commonpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hpbench.predicting.config import PredictConfig
 
 if TYPE_CHECKING:
     from hpbench.predicting.predict import Summary
@@ -20,75 +22,30 @@ MAX_PATHS = 10
 
 
 def predict(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="Image, folder of images, video, or camera: 0, camera:0 or /dev/video0.",
-            metavar="IMAGE|FOLDER|VIDEO|CAMERA",
-            show_default=False,
-        ),
-    ],
-    method: Annotated[
-        list[str],
-        typer.Option(
-            help="Method with options, such as hopenet or pnp[model=mallick6]; repeatable, shown "
-            "side by side.",
-            metavar="NAME[KEY=VALUE,...]",
-        ),
-    ],
-    draw: Annotated[
-        Literal["axes", "cube", "none"],
-        typer.Option(help="What to draw; none writes the table only."),
-    ] = "axes",
-    boxes: Annotated[
-        str, typer.Option(help="Face detector: dlib, dlib[upsample=1] or yunet[model=FILE].")
-    ] = "dlib",
+    config: PredictConfig,
     out: Annotated[
         Path | None,
         typer.Option(
             help="Folder for drawings and table; or one file: .csv, .json, an image, .mp4. "
-            "Default: a new folder below runs/."
+            "A new folder below runs/ if not given.",
+            metavar="PATH",
         ),
     ] = None,
-    table_format: Annotated[
-        Literal["csv", "json"] | None,
-        typer.Option("--format", help="Table in the folder. Default: csv."),
-    ] = None,
-    smooth: Annotated[
-        bool, typer.Option(help="Smooth each face's rotation over time in a video.")
-    ] = False,
-    smooth_seconds: Annotated[
-        float, typer.Option(help="Time constant of --smooth.", min=0.001)
-    ] = 0.15,
-    limit: Annotated[
-        int | None, typer.Option(help="Only the first N images or frames.", min=1)
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1, or auto: cuda where there is one.")
-    ] = "auto",
-    plugin: Annotated[
-        list[Path] | None, typer.Option(help="Python file with further methods; repeatable.")
-    ] = None,
 ) -> None:
-    """Show the head poses in images, a video or a camera: drawn, and as a table.
+    """Estimate and draw head poses in images, a video or a camera stream.
 
-    Finds the faces and asks the same methods that 'hpbench run' compares.
+    Finds the faces and runs the methods that 'hpbench run' compares.
+
+    Examples
+    --------
+    hpbench predict photo.jpg --methods hopenet,pnp
+    hpbench predict clip.mp4 --methods hopenet --smooth --out clip_pose.mp4
     """
     from hpbench.predicting.session import open_session
 
-    session = open_session(
-        source,
-        method,
-        draw=draw,
-        boxes=boxes,
-        out=out or _fresh_folder(),
-        table_format=table_format,
-        smoothing_s=smooth_seconds if smooth else None,
-        device=device,
-        plugins=plugin or (),
-    )
+    session = open_session(config, out or _fresh_folder())
     opened = session.source
-    summary = session.run(_with_bar(opened, limit))
+    summary = session.run(_with_bar(opened, config.limit))
     for line in [*summary.lines(list(session.methods), _word(opened)), *opened.notes]:
         typer.echo(line)
     if opened.total == 1:
@@ -97,7 +54,7 @@ def predict(
         many = len(writer.written) > MAX_PATHS
         for path in [Path(commonpath(writer.written))] if many else writer.written:
             typer.echo(str(path))
-    summary.require_faces(opened.name, boxes)
+    summary.require_faces(opened.name, config.boxes)
     if summary.stopped and not opened.live:
         raise KeyboardInterrupt
 

@@ -7,26 +7,37 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["EmbedImages", "report"]
+__all__ = ["EmbedImages", "RunFolder", "report"]
 
+RunFolder = Annotated[Path, typer.Argument(help="Folder that 'hpbench run' wrote.", metavar="RUN")]
 EmbedImages = Annotated[
     bool,
     typer.Option(
         "--embed-images",
-        help="Put small images of the faces into report.html; mind the data set's terms.",
+        help="Put small images of the faces into report.html; mind the data set's terms. "
+        "The embedded sample's are always in.",
     ),
 ]
 """The option of every command that writes a report from a run folder."""
 
 
 def report(
-    rundir: Annotated[Path, typer.Argument(help="Folder that 'hpbench run' wrote.")],
+    rundir: RunFolder,
     formats: Annotated[
-        str, typer.Option("--format", help="Any of md, html, csv, latex, separated by commas.")
+        str,
+        typer.Option(
+            "--format", help="Any of md, html, csv, latex, separated by commas.", metavar="A,B"
+        ),
     ] = "md,html",
     embed_images: EmbedImages = False,
 ) -> None:
-    """Write the report of a finished run again, from its stored results."""
+    """Write the report of a finished run again, from its stored results.
+
+    Examples
+    --------
+    hpbench report runs/aflw2000
+    hpbench report runs/aflw2000 --format csv,latex
+    """
     from hpbench.reports import write_report
 
     chosen = [name.strip() for name in formats.split(",") if name.strip()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hpbench.cli.paths import data_roots
+from hpbench.cli.options import pairs
 
 if TYPE_CHECKING:
     from hpbench.cli.progress import Bars
@@ -107,12 +107,19 @@ def run(
 ) -> None:
     """Run methods over data sets, print the result table and write a report."""
     from hpbench.api import fresh_run_folder
+    from hpbench.running.data_folders import data_folders
     from hpbench.running.runner import RunSpec
 
     spec = RunSpec(
         methods=methods,
         datasets=datasets,
-        data=data_roots(data or [], datasets),
+        data=data_folders(
+            {
+                name: Path(folder)
+                for name, folder in pairs("--data", data or [], "NAME=DIR").items()
+            },
+            datasets,
+        ),
         protocol=protocol,
         boxes=boxes,
         device=device,

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpbench.cli.options import add_command
+
 if TYPE_CHECKING:
     from hpbench.method import WeightsInfo
 
 __all__ = ["weights"]
 
-weights = typer.Typer(help="Weights of methods and detectors by name: list, fetch, add, verify.")
+weights = typer.Typer(help="List, fetch, add and verify weights.")
 
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file with further methods.")
+    list[Path] | None,
+    typer.Option("--plugin", help="Python file with further methods.", metavar="FILE.py"),
 ]
 Name = Annotated[
     str,
-    typer.Argument(help="NAME or METHOD/NAME as listed; METHOD alone means all of its files."),
+    typer.Argument(
+        help="NAME or METHOD/NAME as listed; METHOD alone means all of its files.", metavar="NAME"
+    ),
 ]
 
 
@@ -29,9 +34,14 @@ def _default(context: typer.Context) -> None:
         list_weights()
 
 
-@weights.command("list")
 def list_weights(plugin: Plugins = None) -> None:
-    """List all named weights: licence, training data, source, and whether they are here."""
+    """List all named weights: licence, training data, source, and whether they are here.
+
+    Examples
+    --------
+    hpbench weights list
+    hpbench weights list --plugin my_method.py
+    """
     for method, infos in _known(plugin).items():
         for info in infos:
             size = f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes else "size unknown"
@@ -55,9 +65,14 @@ def _pin(info: WeightsInfo) -> str:
     return "pinned by its git commit" if info.git_blob_url else "no published hash"
 
 
-@weights.command("fetch")
 def fetch(name: Name, plugin: Plugins = None) -> None:
-    """Fetch weights into the user's cache and verify them."""
+    """Fetch weights into the user's cache and verify them.
+
+    Examples
+    --------
+    hpbench weights fetch fsanet
+    hpbench weights fetch hopenet/paper
+    """
     from hpbench.weights.store import fetch_weights, find_named
 
     for _, info in find_named(name, _known(plugin)):
@@ -66,13 +81,20 @@ def fetch(name: Name, plugin: Plugins = None) -> None:
         typer.echo(str(fetch_weights(info)))
 
 
-@weights.command("add")
 def add(
     name: Name,
-    file: Annotated[Path, typer.Argument(help="File that you have fetched yourself.")],
+    file: Annotated[
+        Path, typer.Argument(help="File that you have fetched yourself.", metavar="FILE")
+    ],
     plugin: Plugins = None,
 ) -> None:
-    """Put a file into the user's cache, after verifying it where a hash is known."""
+    """Put a file into the user's cache, after verifying it where a hash is known.
+
+    Examples
+    --------
+    hpbench weights add hopenet/paper hopenet_robust_alpha1.pkl
+    hpbench weights add my_net.onnx ~/my_net.onnx --plugin my_method.py
+    """
     from hpbench.errors import UsageError
     from hpbench.weights.store import add_weights, find_named
 
@@ -83,9 +105,14 @@ def add(
     typer.echo(str(add_weights(found[0][1], file)))
 
 
-@weights.command("verify")
 def verify(plugin: Plugins = None) -> None:
-    """Compare all weights on this machine with their hashes."""
+    """Compare all weights on this machine with their hashes.
+
+    Examples
+    --------
+    hpbench weights verify
+    hpbench weights verify --plugin my_method.py
+    """
     from hpbench.errors import WeightsError
     from hpbench.weights.store import check_weights
 
@@ -128,3 +155,12 @@ def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
         if detector.named_weights():
             known[name] = list(detector.named_weights())
     return known
+
+
+for _name, _command in (
+    ("list", list_weights),
+    ("fetch", fetch),
+    ("add", add),
+    ("verify", verify),
+):
+    add_command(weights, _name, _command)

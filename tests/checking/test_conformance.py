@@ -550,7 +550,7 @@ def test_command_names_the_failed_check_and_exits_with_one(tmp_path):
         "    def card(self):\n"
         "        return super().card().model_copy(update={'licence': ''})\n"
     )
-    done = CliRunner().invoke(app, ["check", "mine", "--plugin", str(file), "--faces", "12"])
+    done = CliRunner().invoke(app, ["check", "mine", "--plugin", str(file), "--limit", "12"])
     assert done.exit_code == 1
     lines = done.output.splitlines()
     (place,) = [number for number, line in enumerate(lines) if line.startswith("FAIL")]

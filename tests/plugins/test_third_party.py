@@ -41,7 +41,7 @@ def test_good_plugin_runs_beside_the_built_ins(environment, tmp_path):
 
 
 def test_good_plugin_passes_the_conformance_checks(environment):
-    done = environment.run("hpbench", "check", "steady", "--faces", "12")
+    done = environment.run("hpbench", "check", "steady", "--limit", "12")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -481,7 +481,7 @@ def command(*arguments):
 
 def test_command_shows_the_angles_of_a_real_photo(aflw2000_dir, tmp_path):
     done = command(
-        aflw2000_dir / "image00042.jpg", "--method", "pnp,constant", "--out", tmp_path / "out"
+        aflw2000_dir / "image00042.jpg", "--methods", "pnp,constant", "--out", tmp_path / "out"
     )
     assert done.exit_code == 0, done.output
     assert "face 1, pnp: yaw" in done.output
@@ -498,7 +498,7 @@ def test_command_on_a_folder_of_real_photos_counts_faces_that_were_missed(aflw20
     # image00010 is a profile that dlib's frontal detector does not find.
     for name in ("image00042", "image00010"):
         (folder / f"{name}.jpg").write_bytes((aflw2000_dir / f"{name}.jpg").read_bytes())
-    done = command(folder, "--method", "pnp", "--draw", "none", "--out", tmp_path / "poses.json")
+    done = command(folder, "--methods", "pnp", "--draw", "none", "--out", tmp_path / "poses.json")
     assert done.exit_code == 0, done.output
     assert "2 images, 1 face; 1 image without a face" in done.output
     rows = json.loads((tmp_path / "poses.json").read_text())["rows"]
@@ -507,7 +507,7 @@ def test_command_on_a_folder_of_real_photos_counts_faces_that_were_missed(aflw20
 
 def test_picture_without_a_face_is_a_row_and_the_command_says_so(tmp_path):
     Image.fromarray(squares()).save(tmp_path / "black.png")
-    done = command(tmp_path / "black.png", "--method", "constant", "--out", tmp_path / "out")
+    done = command(tmp_path / "black.png", "--methods", "constant", "--out", tmp_path / "out")
     assert isinstance(done.exception, DataError)
     assert "no face found by dlib; try --boxes dlib[upsample=1]" in str(done.exception)
     with (tmp_path / "out" / "poses.csv").open() as stream:
@@ -516,14 +516,14 @@ def test_picture_without_a_face_is_a_row_and_the_command_says_so(tmp_path):
 
 def test_single_pictures_cannot_be_smoothed(tmp_path):
     Image.fromarray(squares()).save(tmp_path / "black.png")
-    done = command(tmp_path / "black.png", "--method", "constant", "--smooth")
+    done = command(tmp_path / "black.png", "--methods", "constant", "--smooth")
     assert isinstance(done.exception, UsageError)
     assert "only videos and cameras are smoothed" in str(done.exception)
 
 
 def test_unreadable_picture_is_an_error_of_its_own(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no png")
-    done = command(tmp_path / "bad.png", "--method", "constant", "--out", tmp_path / "out")
+    done = command(tmp_path / "bad.png", "--methods", "constant", "--out", tmp_path / "out")
     assert isinstance(done.exception, ImageError)
 
 
@@ -533,7 +533,7 @@ def test_video_of_a_real_face_is_followed(aflw2000_dir, tmp_path):
     images = [np.roll(photo, 6 * k, axis=1) for k in range(4)]
     clip = write_video(tmp_path / "clip.mp4", images)
     done = command(
-        clip, "--method", "constant", "--smooth", "--draw", "cube", "--out", tmp_path / "out"
+        clip, "--methods", "constant", "--smooth", "--draw", "cube", "--out", tmp_path / "out"
     )
     assert done.exit_code == 0, done.output
     assert "4 frames, 4 faces" in done.output

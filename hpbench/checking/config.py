@@ -1,0 +1,51 @@
+"""What ``hpbench check`` takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from hpbench.arguments import Config, DataFolders, DataSets, Device, Plugins
+
+if TYPE_CHECKING:
+    from hpbench.checking.conformance import CheckResult
+
+__all__ = ["CheckConfig", "run_checks"]
+
+
+class CheckConfig(Config):
+    """Options of ``hpbench check`` and arguments of ``hpbench.check``."""
+
+    method: str = Field(
+        description="Method with options, or a card: hopenet, my_net.toml",
+        json_schema_extra={"argument": True, "metavar": "METHOD"},
+    )
+    datasets: DataSets = Field("sample", description="Data set whose faces and labels are used.")
+    data: DataFolders = Field({})
+    device: Device = "auto"
+    limit: int = Field(48, ge=12, description="Only the first N faces; 12 are the fewest.")
+    plugins: Plugins = ()
+
+
+def run_checks(config: CheckConfig) -> list[CheckResult]:
+    """Run every check on a method.
+
+    Raises
+    ------
+    HpbenchError
+        If the method cannot be made or loaded at all.
+    """
+    from hpbench.checking.conformance import check_method
+    from hpbench.registry import make_dataset, make_method
+    from hpbench.running.data_folders import data_folders
+    from hpbench.inference.devices import resolve_device
+    from hpbench.spec import parse_spec
+
+    device = resolve_device(config.device)
+    folder = data_folders(config.data, config.datasets).get(parse_spec(config.datasets).name)
+    return check_method(
+        lambda: make_method(config.method, device, config.plugins),
+        make_dataset(config.datasets, folder, config.plugins),
+        config.limit,
+    )

@@ -1,0 +1,37 @@
+"""What ``hpbench predict`` takes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from hpbench.arguments import Config, Device, Limit, Methods, Plugins
+
+__all__ = ["PredictConfig"]
+
+
+class PredictConfig(Config):
+    """Options of ``hpbench predict`` and arguments of ``hpbench.predict``."""
+
+    source: Annotated[str, BeforeValidator(str)] = Field(
+        description="Image, folder of images, video, or camera: 0, camera:0 or /dev/video0.",
+        json_schema_extra={"argument": True, "metavar": "IMAGE|FOLDER|VIDEO|CAMERA"},
+    )
+    methods: Methods
+    draw: Literal["axes", "cube", "none"] = Field(
+        "axes", description="What to draw; none writes the table only."
+    )
+    boxes: str = Field(
+        "dlib",
+        description="Face detector: dlib, dlib[upsample=1] or yunet[model=FILE].",
+        json_schema_extra={"metavar": "NAME[KEY=VALUE,...]"},
+    )
+    format: Literal["csv", "json"] | None = Field(
+        None, description="Table in the output folder; csv if not given."
+    )
+    smooth: bool = Field(False, description="Smooth each face's rotation over time in a video.")
+    smooth_seconds: float = Field(0.15, ge=0.001, description="Time constant of the smoothing.")
+    limit: Limit = Field(None, description="Only the first N images or frames.")
+    device: Device = "auto"
+    plugins: Plugins = ()
