@@ -77,7 +77,8 @@ def test_help_shows_names_types_defaults_and_descriptions(name, default):
     function = getattr(hpbench, name)
     shown = inspect.signature(function).parameters
     assert shown[default[0]].default == default[1]
-    assert re.search(rf"{default[0]} : .*, default {default[1]!r}\n    \w", inspect.getdoc(function))
+    described = rf"{default[0]} : .*, default {default[1]!r}\n    \w"
+    assert re.search(described, inspect.getdoc(function))
 
 
 def test_table_holds_the_figures_of_results_json(results):

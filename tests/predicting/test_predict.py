@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from typer import Typer
 from typer.testing import CliRunner
 
-from hpbench.cli.predict import predict
+from hpbench.cli import app
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.images import read_rgb
@@ -474,9 +473,7 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path):
 
 
 def command(*arguments):
-    app = Typer()
-    app.command()(predict)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
 
 
 def test_command_shows_the_angles_of_a_real_photo(aflw2000_dir, tmp_path):
