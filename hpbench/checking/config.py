@@ -37,9 +37,9 @@ def run_checks(config: CheckConfig) -> list[CheckResult]:
         If the method cannot be made or loaded at all.
     """
     from hpbench.checking.conformance import check_method
+    from hpbench.inference.devices import resolve_device
     from hpbench.registry import make_dataset, make_method
     from hpbench.running.data_folders import data_folders
-    from hpbench.inference.devices import resolve_device
     from hpbench.spec import parse_spec
 
     device = resolve_device(config.device)
