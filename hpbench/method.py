@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -26,15 +26,32 @@ __all__ = [
     "ModelSize",
     "NoPrediction",
     "Options",
-    "Pose",
+    "Prediction",
     "WeightsInfo",
 ]
 
-CONTRACT_VERSION = 1
-"""Version of the method and data-set contracts; a plugin for a newer one is refused."""
+CONTRACT_VERSION = 2
+"""Version of the plugin contracts; a plugin that was written for another one is refused."""
 
-Pose = npt.NDArray[np.float64]
-"""One prediction: ``R_cam``, shape (3, 3), as :mod:`hpbench.rotation` defines it."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a method says of one face.
+
+    Every field after `R_cam` is named when it is given, and has a default, so that later versions
+    can add some.
+
+    Attributes
+    ----------
+    R_cam : ndarray, shape (3, 3), float64
+        Rotation of the head as :mod:`hpbench.rotation` defines it.
+    confidence : float or None
+        Larger where the method is surer, on any scale; None where it cannot tell.
+    """
+
+    R_cam: npt.NDArray[np.float64]
+    _: KW_ONLY
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +234,14 @@ class Method(ABC):
         """Run the network or solver on a non-empty batch of prepared inputs."""
 
     @abstractmethod
-    def decode(self, output: Any) -> Sequence[Pose | NoPrediction]:
+    def decode(self, output: Any) -> Sequence[Prediction | NoPrediction]:
         """Turn what :meth:`infer` returned into one prediction (or none) per input, in order."""
 
     def synchronize(self) -> None:
         """Wait until the device has finished; called around each timed step."""
 
-    def predict(self, faces: Sequence[Face]) -> list[Pose | NoPrediction]:
-        """All three steps on any number of faces, in order.
+    def predict(self, faces: Sequence[Face]) -> list[Prediction | NoPrediction]:
+        """All three steps on any number of faces.
 
         Parameters
         ----------
@@ -232,20 +249,13 @@ class Method(ABC):
 
         Returns
         -------
-        list
-            One rotation, shape (3, 3), or :class:`NoPrediction` per face.
+        list of Prediction or NoPrediction
+            One per face, in order.
         """
-        predictions: list[Pose | NoPrediction] = [NoPrediction("not computed")] * len(faces)
-        inputs: list[Any] = []
-        places: list[int] = []
-        for place, face in enumerate(faces):
-            prepared = self.prepare(face)
-            if isinstance(prepared, NoPrediction):
-                predictions[place] = prepared
-            else:
-                inputs.append(prepared)
-                places.append(place)
-        if inputs:
-            for place, prediction in zip(places, self.decode(self.infer(inputs)), strict=True):
-                predictions[place] = prediction
-        return predictions
+        prepared = [self.prepare(face) for face in faces]
+        inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
+        decoded = self.decode(self.infer(inputs)) if inputs else []
+        if len(decoded) != len(inputs):
+            raise ValueError(f"decode gave {len(decoded)} predictions to {len(inputs)} faces")
+        following = iter(decoded)
+        return [value if isinstance(value, NoPrediction) else next(following) for value in prepared]

@@ -31,6 +31,7 @@ __all__ = [
     "load_method",
     "make_dataset",
     "make_method",
+    "outdated_contract",
 ]
 
 T = TypeVar("T", bound=Method | Dataset)
@@ -93,8 +94,8 @@ class Registry(Generic[T]):
         UsageError
             If the name is unknown (with the nearest match) or offered twice.
         HpbenchError
-            If the plugin cannot be imported, is not of the right class, or was written for a
-            newer contract; the message names its package.
+            If the plugin cannot be imported, is not of the right class, or was written for
+            another contract; the message names its package.
         """
         offers = self.plugins(files)
         if name not in offers:
@@ -112,9 +113,11 @@ class Registry(Generic[T]):
             try:
                 found = plugin.source.load()
             except (Exception, SystemExit) as error:
+                if _is_of_contract_1(error):
+                    raise HpbenchError(outdated_contract(where, 1)) from error
                 raise HpbenchError(
                     f"{where} is broken: {type(error).__name__}: {error}; "
-                    "mend or uninstall that package"
+                    "fix or uninstall that package"
                 ) from error
         else:
             found = plugin.source
@@ -122,9 +125,11 @@ class Registry(Generic[T]):
             raise HpbenchError(f"{where} is not a subclass of hpbench's {self.base.__name__}")
         if not isinstance(found.contract, int):
             raise HpbenchError(
-                f"{where} says contract = {found.contract!r}; write the whole number of the "
+                f"{where} has contract = {found.contract!r}; write the whole number of the "
                 f"plugin contract that it was written for, now {CONTRACT_VERSION}"
             )
+        if found.contract < CONTRACT_VERSION:
+            raise HpbenchError(outdated_contract(where, found.contract))
         if found.contract > CONTRACT_VERSION:
             raise HpbenchError(
                 f"{where} was written for plugin contract {found.contract}, this hpbench has "
@@ -169,10 +174,27 @@ def _import_file(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
+        if _is_of_contract_1(error):
+            raise HpbenchError(outdated_contract(str(file), 1)) from error
         raise HpbenchError(
             f"{file}: plugin cannot be imported: {type(error).__name__}: {error}"
         ) from error
     return module
+
+
+def _is_of_contract_1(error: BaseException) -> bool:
+    """Whether an import failed on a name that plugin contract 1 had."""
+    names = ("'NoAnswer'", "'Pose'")
+    return isinstance(error, ImportError) and any(name in str(error) for name in names)
+
+
+def outdated_contract(subject: str, contract: int) -> str:
+    """The one line for a plugin of an earlier contract, which says what to change."""
+    return (
+        f"{subject} was written for plugin contract {contract}, this hpbench has "
+        f"{CONTRACT_VERSION}; return Prediction(R_cam) from decode, rename NoAnswer to "
+        f"NoPrediction, and set contract = {CONTRACT_VERSION}"
+    )
 
 
 DECLARED = "onnx"

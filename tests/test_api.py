@@ -22,7 +22,7 @@ FIGURES = ("accuracy", "errors", "ced", "by_yaw", "heat_map", "runtime", "tradeo
 
 
 TURNED = """
-from hpbench.method import Options
+from hpbench.method import Options, Prediction
 from hpbench.methods.constant import Constant
 from hpbench.rotation import rotation_from_angles
 
@@ -35,7 +35,7 @@ class Turned(Constant):
 
     def decode(self, output):
         R_cam = rotation_from_angles([self.options.yaw_deg, 0.0, 0.0])
-        return [R_cam for _ in range(output)]
+        return [Prediction(R_cam) for _ in range(output)]
 """
 
 
@@ -205,11 +205,12 @@ def test_picture_without_a_face_is_a_row_and_no_error():
 def test_check_says_what_failed(tmp_path):
     plugin = tmp_path / "wrong.py"
     plugin.write_text(
+        "from hpbench.method import Prediction\n"
         "from hpbench.methods.constant import Constant\n"
         "class Wrong(Constant):\n"
         "    name = 'wrong'\n"
         "    def decode(self, output):\n"
-        "        return [2.0 * R for R in super().decode(output)]\n"
+        "        return [Prediction(2.0 * one.R_cam) for one in super().decode(output)]\n"
     )
     checks = hpbench.check("wrong", limit=12, plugin=[plugin])
     assert not checks.passed

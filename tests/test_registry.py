@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -25,7 +26,7 @@ class {cls}(Method):
 """
 
 
-def write_plugin(path, name="mine", cls="Mine", contract=1):
+def write_plugin(path, name="mine", cls="Mine", contract=2):
     path.write_text(PLUGIN.format(name=name, cls=cls, contract=contract))
     return path
 
@@ -66,6 +67,36 @@ def test_plugin_for_a_newer_contract_is_refused(tmp_path):
     file = write_plugin(tmp_path / "mine.py", contract=99)
     with pytest.raises(HpbenchError, match="contract 99"):
         make_method("mine", plugins=[file])
+
+
+CONTRACT_1 = r"plugin contract 1, this hpbench has 2; return Prediction\(R_cam\) from decode"
+
+
+def test_plugin_for_the_first_contract_is_refused_with_what_to_change(tmp_path):
+    file = write_plugin(tmp_path / "mine.py", contract=1)
+    with pytest.raises(HpbenchError, match=f"'mine' of .*mine.py was written for {CONTRACT_1}"):
+        make_method("mine", plugins=[file])
+
+
+@pytest.mark.parametrize("name", ["NoAnswer", "Pose"])
+def test_plugin_that_imports_a_name_of_the_first_contract_is_told_what_to_change(tmp_path, name):
+    file = tmp_path / "mine.py"
+    file.write_text(f"from hpbench.method import Method, {name}\n")
+    with pytest.raises(HpbenchError, match=f"mine.py was written for {CONTRACT_1}"):
+        make_method("mine", plugins=[file])
+
+
+def test_method_that_decodes_to_bare_arrays_ends_a_run_with_what_to_change(tmp_path):
+    file = tmp_path / "old.py"
+    file.write_text(
+        "from hpbench.methods.constant import Constant\n"
+        "class Old(Constant):\n"
+        "    name = 'old'\n"
+        "    def decode(self, output): return [one.R_cam for one in super().decode(output)]\n"
+    )
+    words = ["run", "--methods", "old", "--plugin", str(file), "--limit", "2", "--fresh"]
+    done = CliRunner().invoke(app, [*words, "--timing", "off", "--out", str(tmp_path / "run")])
+    assert re.match(f"method 'old' was written for {CONTRACT_1}", str(done.exception))
 
 
 FAULTS = {

@@ -37,7 +37,7 @@ from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import check_box
 from hpbench.images import read_rgb
-from hpbench.method import Method, MethodCard, NoPrediction, Pose
+from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.registry import load_method
 from hpbench.rotation import (
     angles_from_rotation,
@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
-Answer = Pose | NoPrediction
+Outcome = Prediction | NoPrediction
 
 SAME_DEG = 0.05
 """Predictions that differ by less are the same: batched networks round differently."""
@@ -246,7 +246,7 @@ class Probe:
         return self.method.card()
 
     @cached_property
-    def predictions(self) -> list[Answer]:
+    def predictions(self) -> list[Outcome]:
         """Predictions to all faces in one batch."""
         return self.method.predict(self.faces)
 
@@ -257,14 +257,8 @@ class Probe:
 
     def predicted(self) -> tuple[list[Face], Array, Array]:
         """Faces with a prediction, their predictions, and the ground truth."""
-        places = [
-            i
-            for i, prediction in enumerate(self.predictions)
-            if not isinstance(prediction, NoPrediction)
-        ]
-        predictions = [np.asarray(self.predictions[place], dtype=np.float64) for place in places]
-        stacked = np.array(predictions).reshape(-1, 3, 3)
-        return [self.faces[place] for place in places], stacked, self.ground_truth[places]
+        rotations, predicted = _rotations(self.predictions)
+        return [self.faces[i] for i in predicted], rotations, self.ground_truth[predicted]
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -399,26 +393,35 @@ def _require_valid(prediction: object, what: str) -> None:
         if not prediction.reason:
             raise ConformanceError(f"{what}: NoPrediction without a reason")
         return
-    if not isinstance(prediction, np.ndarray):
+    if not isinstance(prediction, Prediction):
         raise ConformanceError(
-            f"{what}: the prediction is a {type(prediction).__name__}, not a numpy array"
+            f"{what}: decode gives a {type(prediction).__name__}; return Prediction(R_cam)"
         )
-    if prediction.shape != (3, 3):
-        raise ConformanceError(f"{what}: the prediction has shape {prediction.shape}, not (3, 3)")
-    if prediction.dtype.kind != "f":
+    R_cam = prediction.R_cam
+    if not isinstance(R_cam, np.ndarray):
+        raise ConformanceError(f"{what}: R_cam is a {type(R_cam).__name__}, not a numpy array")
+    if R_cam.shape != (3, 3):
+        raise ConformanceError(f"{what}: R_cam has shape {R_cam.shape}, not (3, 3)")
+    if R_cam.dtype.kind != "f":
+        raise ConformanceError(f"{what}: R_cam has dtype {R_cam.dtype}, not a floating one")
+    if not np.isfinite(R_cam).all():
+        raise ConformanceError(f"{what}: R_cam holds NaN or infinity; return NoPrediction instead")
+    if not is_rotation(R_cam, tolerance=1e-3):
+        determinant = np.linalg.det(R_cam.astype(np.float64))
         raise ConformanceError(
-            f"{what}: the prediction has dtype {prediction.dtype}, not a floating one"
-        )
-    if not np.isfinite(prediction).all():
-        raise ConformanceError(
-            f"{what}: the prediction holds NaN or infinity; return NoPrediction instead"
-        )
-    if not is_rotation(prediction, tolerance=1e-3):
-        determinant = np.linalg.det(prediction.astype(np.float64))
-        raise ConformanceError(
-            f"{what}: the prediction is not a rotation (determinant {determinant:.3f}); "
+            f"{what}: R_cam is not a rotation (determinant {determinant:.3f}); "
             "hpbench.rotation.nearest_rotation makes one of it"
         )
+    if prediction.confidence is not None and not np.isfinite(prediction.confidence):
+        raise ConformanceError(
+            f"{what}: the confidence is {prediction.confidence}; give a finite number or None"
+        )
+
+
+def _rotations(predictions: Sequence[Outcome]) -> tuple[Array, list[int]]:
+    """Predicted rotations, shape (m, 3, 3), and the indices of the faces they belong to."""
+    found = {i: one.R_cam for i, one in enumerate(predictions) if isinstance(one, Prediction)}
+    return np.array(list(found.values()), dtype=np.float64).reshape(-1, 3, 3), list(found)
 
 
 def check_empty_batch(probe: Probe) -> None:
@@ -477,14 +480,14 @@ def check_threads(probe: Probe) -> None:
         prepared = list(pool.map(probe.method.prepare, probe.faces))
     inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
     decoded = iter(probe.method.decode(probe.method.infer(inputs)) if inputs else ())
-    predictions: list[Answer] = [
+    predictions: list[Outcome] = [
         value if isinstance(value, NoPrediction) else next(decoded) for value in prepared
     ]
     _require_same(probe.faces, probe.predictions, predictions, "when prepared in threads")
 
 
 def check_pickle(probe: Probe) -> None:
-    """An instance that is not loaded pickles, and the copy predictions the same."""
+    """An instance that is not loaded pickles, and the copy predicts the same."""
     from multiprocessing.reduction import ForkingPickler
 
     copy = ForkingPickler.loads(ForkingPickler.dumps(probe.make()))  # as a worker receives it
@@ -494,7 +497,10 @@ def check_pickle(probe: Probe) -> None:
 
 
 def _require_same(
-    faces: Sequence[Face], first: Sequence[Answer], second: Sequence[Answer], when: str
+    faces: Sequence[Face],
+    first: Sequence[Outcome],
+    second: Sequence[Outcome],
+    when: str,
 ) -> None:
     if len(first) != len(second):
         raise ConformanceError(f"{len(first)} and {len(second)} predictions {when}")
@@ -505,7 +511,7 @@ def _require_same(
                     f"face '{face.image_id}' is predicted once and once not {when}"
                 )
             continue
-        difference = float(geodesic_deg(a, b))
+        difference = float(geodesic_deg(a.R_cam, b.R_cam))
         if not difference <= SAME_DEG:
             raise ConformanceError(
                 f"face '{face.image_id}' gets predictions {difference:.2f} degrees apart {when}"
@@ -654,18 +660,13 @@ def _comparable(probe: Probe) -> tuple[list[Face], Array]:
 
 
 def _predictions_for(probe: Probe, faces: Sequence[Face]) -> tuple[Array, list[int]]:
-    """Predictions to changed faces, shape (m, 3, 3), and the places of those predicted."""
-    predictions = probe.method.predict(faces)
-    places = [
-        place
-        for place, prediction in enumerate(predictions)
-        if not isinstance(prediction, NoPrediction)
-    ]
-    if len(places) < max(len(faces) / 2, 3):
+    """Predictions for changed faces, shape (m, 3, 3), and the indices of those predicted."""
+    rotations, predicted = _rotations(probe.method.predict(faces))
+    if len(predicted) < max(len(faces) / 2, 3):
         raise NotApplicableError(
-            f"only {len(places)} of {len(faces)} changed images have a prediction"
+            f"only {len(predicted)} of {len(faces)} changed images have a prediction"
         )
-    return np.array([np.asarray(predictions[place], dtype=np.float64) for place in places]), places
+    return rotations, predicted
 
 
 def _median(values: Array) -> float:
@@ -850,7 +851,7 @@ def _compare_colours(probe: Probe) -> Colours:
     )
 
 
-def _predictions_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list[list[Answer]]:
+def _predictions_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> list[list[Outcome]]:
     """Predictions at each saturation, to all faces."""
     return [
         list(
@@ -862,17 +863,18 @@ def _predictions_in_colours(probe: Probe, faces: Sequence[Face], swap: bool) -> 
     ]
 
 
-def _always_predicted(predictions: Sequence[Sequence[Answer]]) -> npt.NDArray[np.bool_]:
+def _always_predicted(
+    predictions: Sequence[Sequence[Outcome]],
+) -> npt.NDArray[np.bool_]:
     """Which faces have a prediction at every saturation."""
     predicted = [[not isinstance(one, NoPrediction) for one in row] for row in predictions]
     return np.asarray(np.logical_and.reduce(predicted, axis=0), dtype=np.bool_)
 
 
-def _stacked(predictions: Sequence[Sequence[Answer]], which: npt.NDArray[np.bool_]) -> Array:
-    """Predictions to some faces, shape (saturations, faces, 3, 3)."""
-    places = np.flatnonzero(which).tolist()
-    rows = [[np.asarray(row[place], dtype=np.float64) for place in places] for row in predictions]
-    return np.array(rows, dtype=np.float64).reshape(len(predictions), len(places), 3, 3)
+def _stacked(predictions: Sequence[Sequence[Outcome]], which: npt.NDArray[np.bool_]) -> Array:
+    """Predictions for some faces, shape (saturations, faces, 3, 3)."""
+    kept = np.flatnonzero(which).tolist()
+    return np.stack([_rotations([row[i] for i in kept])[0] for row in predictions])
 
 
 def _exchange_helps(error: Array, error_exchanged: Array) -> bool:

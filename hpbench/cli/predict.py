@@ -103,5 +103,5 @@ def _print_angles(summary: Summary) -> None:
             if isinstance(prediction, NoPrediction):
                 words = f"no prediction: {prediction.reason}"
             else:
-                words = angles_in_words(prediction)
+                words = angles_in_words(prediction.R_cam)
             typer.echo(f"face {number}, {name}: {words}")

@@ -235,7 +235,8 @@ def _label(
             if isinstance(prediction, NoPrediction):
                 reason = prediction.reason
             else:
-                solved.append(mirror_rotation(prediction) if is_mirrored else prediction)
+                R_cam = prediction.R_cam
+                solved.append(mirror_rotation(R_cam) if is_mirrored else R_cam)
         rotations += solved
         weights += [1.0 / len(solved)] * len(solved)
     if not rotations:

@@ -20,15 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.detectors.base import Detector
-from hpbench.errors import DataError, HpbenchError, ImageError
+from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry import pose_drawing as drawing
-from hpbench.method import Method, NoPrediction, Pose
+from hpbench.inference.solving import solve_batch
+from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.predicting.sources import Frame
 from hpbench.predicting.tracking import RotationSmoother, Tracker
 from hpbench.rotation import ANGLES, angles_from_rotation
-from hpbench.running.local_engine import checked_prediction
-from hpbench.running.worker_processes import solve_face
 from hpbench.spec import parse_spec
 from hpbench.storage.run_folder import rotation_cells
 
@@ -65,23 +64,26 @@ class FoundFace:
         Pixels.
     score : float
         The detector's own; higher is surer.
-    predictions : mapping of str to Pose or NoPrediction
+    predictions : mapping of str to Prediction or NoPrediction
         By method. Always what the method said about this image alone.
     track : int or None
         Number that stays with a face through a video.
-    smoothed : mapping of str to Pose
+    smoothed : mapping of str to ndarray, shape (3, 3)
         By method, where smoothing was asked for.
     """
 
     box_xyxy: Array
     score: float
-    predictions: Mapping[str, Pose | NoPrediction]
+    predictions: Mapping[str, Prediction | NoPrediction]
     track: int | None = None
-    smoothed: Mapping[str, Pose] = field(default_factory=dict)
+    smoothed: Mapping[str, Array] = field(default_factory=dict)
 
-    def shown(self, method: str) -> Pose | NoPrediction:
-        """The smoothed rotation where there is one, else the prediction."""
-        return self.smoothed.get(method, self.predictions[method])
+    def shown_rotation(self, method: str) -> Array | None:
+        """The smoothed rotation where there is one, else the predicted one, if any."""
+        prediction = self.predictions[method]
+        if method in self.smoothed or isinstance(prediction, NoPrediction):
+            return self.smoothed.get(method)
+        return prediction.R_cam
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +133,13 @@ def predict_faces(
             method.load()
         detector.load()
         for face in predict_faces(read_rgb(Path("face.jpg")), methods, detector):
-            print(face.box_xyxy, angles_from_rotation(face.predictions["pnp"]))
+            print(face.box_xyxy, face.predictions["pnp"])
     """
     boxes, scores = detector.detect(image_rgb)
     faces = [Face(image_id, image_rgb, box) for box in boxes]
-    predictions = {name: _predict(method, faces) for name, method in methods.items()}
+    solved = {name: solve_batch(method, faces) for name, method in methods.items()}
     return [
-        FoundFace(box, float(score), {name: predictions[name][place] for name in methods})
+        FoundFace(box, float(score), {name: solved[name][place].prediction for name in methods})
         for place, (box, score) in enumerate(zip(boxes, scores, strict=True))
     ]
 
@@ -219,17 +221,6 @@ def predict_source(
     return summary
 
 
-def _predict(method: Method, faces: Sequence[Face]) -> list[Pose | NoPrediction]:
-    """Predictions to all faces; one that a method chokes on does not take the others along."""
-    try:
-        predictions = method.predict(faces)
-    except HpbenchError:
-        raise
-    except Exception:
-        predictions = [solve_face(method, face).prediction for face in faces]
-    return [checked_prediction(prediction) for prediction in predictions]
-
-
 def _follow(
     faces: Sequence[FoundFace], time_s: float, tracker: Tracker, smoother: RotationSmoother | None
 ) -> list[FoundFace]:
@@ -239,7 +230,7 @@ def _follow(
         smoothed = {}
         if smoother is not None:
             smoothed = {
-                name: smoother.update((track, name), prediction, time_s)
+                name: smoother.update((track, name), prediction.R_cam, time_s)
                 for name, prediction in face.predictions.items()
                 if not isinstance(prediction, NoPrediction)
             }
@@ -278,8 +269,7 @@ def draw_result(
     for name in methods:
         panel = image
         for face in reversed(result.faces):  # the surest on top
-            prediction = face.shown(name)
-            R_cam = None if isinstance(prediction, NoPrediction) else prediction
+            R_cam = face.shown_rotation(name)
             words = [f"face {face.track}"] if face.track is not None else []
             words += ["no prediction"] if R_cam is None else []
             box = (face.box_xyxy + 0.5) * scale - 0.5
@@ -354,7 +344,9 @@ def result_rows(result: FrameResult, methods: Sequence[str]) -> list[dict[str, A
             if isinstance(prediction, NoPrediction):
                 row = _row(seen, method=name, status="no_answer", reason=prediction.reason)
             else:
-                row = _row(seen, method=name, status="ok", **_rotation_columns(prediction))
+                confidence = _rounded(prediction.confidence, 6)
+                row = _row(seen, method=name, status="ok", confidence=confidence)
+                row |= _rotation_columns(prediction.R_cam)
             if name in face.smoothed:
                 row |= _angle_columns(face.smoothed[name], "smoothed_")
             rows.append(row)
@@ -363,7 +355,7 @@ def result_rows(result: FrameResult, methods: Sequence[str]) -> list[dict[str, A
 
 ROW_COLUMNS = (
     "image", "frame", "time_s", "face", "track", "x0", "y0", "x1", "y1", "score", "method",
-    "status", "reason", "yaw_deg", "pitch_deg", "roll_deg",
+    "status", "reason", "confidence", "yaw_deg", "pitch_deg", "roll_deg",
     "smoothed_yaw_deg", "smoothed_pitch_deg", "smoothed_roll_deg",
     "r00", "r01", "r02", "r10", "r11", "r12", "r20", "r21", "r22",
 )  # fmt: skip
@@ -377,12 +369,12 @@ def _row(*parts: Mapping[str, Any], **further: Any) -> dict[str, Any]:
     return row
 
 
-def _rotation_columns(R_cam: Pose) -> dict[str, float]:
+def _rotation_columns(R_cam: Array) -> dict[str, float]:
     cells = {key: round(value, 9) for key, value in rotation_cells(R_cam).items()}
     return _angle_columns(R_cam) | cells
 
 
-def _angle_columns(R_cam: Pose, prefix: str = "") -> dict[str, float]:
+def _angle_columns(R_cam: Array, prefix: str = "") -> dict[str, float]:
     angles = zip(ANGLES, angles_from_rotation(R_cam).tolist(), strict=True)
     return {f"{prefix}{name}_deg": round(value, 4) for name, value in angles}
 
@@ -391,7 +383,7 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def angles_in_words(R_cam: Pose) -> str:
+def angles_in_words(R_cam: Array) -> str:
     """What the three angles mean in the image, for a newcomer.
 
     Examples

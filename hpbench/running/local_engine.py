@@ -22,7 +22,6 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -33,19 +32,22 @@ from hpbench.detectors.base import Detector
 from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
-from hpbench.method import Method, NoPrediction, Pose
+from hpbench.inference.solving import (
+    Solved,
+    is_failure,
+    prepare_face,
+    solve_face,
+    solve_prepared,
+)
+from hpbench.method import Method, NoPrediction
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.registry import DATASETS, make_method
-from hpbench.rotation import is_rotation
 from hpbench.running.corruptions import Corruption, corrupt_box, corrupt_image
 from hpbench.running.records import ChosenRecords
 from hpbench.running.worker_processes import (
     POOL_FROM_FACES,
-    Solved,
     SolverPool,
-    failure,
     result_of,
-    solve_face,
     worker_died,
 )
 from hpbench.storage.run_folder import RunFolder, rotation_cells
@@ -58,7 +60,6 @@ __all__ = [
     "Part",
     "Progress",
     "ReadyFace",
-    "checked_prediction",
     "evaluate_dataset",
     "pending_records",
     "predict_records",
@@ -68,7 +69,6 @@ __all__ = [
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-Answer = Pose | NoPrediction
 
 STORE_EVERY_FACES = 256
 """How many faces a killed run may lose."""
@@ -414,14 +414,7 @@ def read_and_prepare(
         for name in evaluation.methods_in("processes"):
             ready.solving[name] = solvers.submit(name, ready.face)
     for name, method in evaluation.methods_in("threads").items():
-        start = perf_counter()
-        try:
-            ready.inputs[name] = method.prepare(ready.face)
-        except HpbenchError:
-            raise
-        except Exception as error:
-            ready.inputs[name] = failure("prepare", error)
-        ready.prepare_ms[name] = 1e3 * (perf_counter() - start)
+        ready.inputs[name], ready.prepare_ms[name] = prepare_face(method, ready.face)
     return ready
 
 
@@ -495,14 +488,16 @@ def _predict_batch(
 
 
 def _prediction_row(dataset: str, name: str, image_id: str, solved: Solved) -> dict[str, Any]:
-    prediction = checked_prediction(solved.prediction)
+    prediction = solved.prediction
+    R_cam = None if isinstance(prediction, NoPrediction) else prediction.R_cam
     return {
         "dataset": dataset,
         "method": name,
         "image_id": image_id,
         "status": "no_answer" if isinstance(prediction, NoPrediction) else "ok",
         "reason": prediction.reason if isinstance(prediction, NoPrediction) else None,
-        **rotation_cells(None if isinstance(prediction, NoPrediction) else prediction),
+        **rotation_cells(R_cam),
+        "confidence": None if isinstance(prediction, NoPrediction) else prediction.confidence,
         "prepare_ms": solved.prepare_ms,
         "infer_ms": solved.infer_ms,
         "decode_ms": solved.decode_ms,
@@ -517,72 +512,20 @@ def _solve(name: str, method: Method, item: ReadyFace) -> Solved:
 
 
 def _infer(name: str, method: Method, items: Sequence[ReadyFace], proven: set[str]) -> list[Solved]:
-    """Predictions of a network to one batch of prepared faces.
-
-    A batch that fails is run again face by face, so that one face that a method chokes on
-    does not take its neighbours along.
-    """
-    inputs = [
-        item.inputs[name] for item in items if not isinstance(item.inputs[name], NoPrediction)
+    """Predictions of a network for one batch of prepared faces."""
+    solved = solve_prepared(method, [(item.inputs[name], item.prepare_ms[name]) for item in items])
+    inferred = [
+        one.prediction
+        for item, one in zip(items, solved, strict=True)
+        if not isinstance(item.inputs[name], NoPrediction)
     ]
-    predictions: list[Answer] = []
-    infer_ms: float | None = None
-    decode_ms: float | None = None
-    if inputs:
-        try:
-            predictions, infer_ms, decode_ms = _infer_timed(method, inputs)
-        except HpbenchError:
-            raise
-        except Exception as error:
-            predictions = [_infer_one(method, value) for value in inputs]
-            if name not in proven and all(
-                isinstance(prediction, NoPrediction) for prediction in predictions
-            ):
-                raise HpbenchError(
-                    f"method '{name}' fails on every face: {type(error).__name__}: {error}"
-                ) from error
+    if inferred and name not in proven:
+        reasons = [one.reason for one in inferred if isinstance(one, NoPrediction)]
+        if len(reasons) == len(inferred) and all(map(is_failure, reasons)):
+            error = reasons[0].removeprefix("infer failed: ")
+            raise HpbenchError(f"method '{name}' fails on every face: {error}")
         proven.add(name)
-    following = iter(predictions)
-    return [
-        Solved(item.inputs[name], item.prepare_ms[name])
-        if isinstance(item.inputs[name], NoPrediction)
-        else Solved(next(following), item.prepare_ms[name], infer_ms, decode_ms)
-        for item in items
-    ]
-
-
-def _infer_timed(method: Method, inputs: Sequence[Any]) -> tuple[list[Answer], float, float]:
-    method.synchronize()
-    start = perf_counter()
-    output = method.infer(inputs)
-    method.synchronize()
-    middle = perf_counter()
-    predictions = list(method.decode(output))
-    end = perf_counter()
-    if len(predictions) != len(inputs):
-        raise ValueError(f"decode gave {len(predictions)} predictions to {len(inputs)} faces")
-    return predictions, 1e3 * (middle - start) / len(inputs), 1e3 * (end - middle) / len(inputs)
-
-
-def _infer_one(method: Method, value: Any) -> Answer:
-    try:
-        return _infer_timed(method, [value])[0][0]
-    except HpbenchError:
-        raise
-    except Exception as error:
-        return failure("infer", error)
-
-
-def checked_prediction(prediction: Answer) -> Answer:
-    """Refuse what is no rotation, so that no metric is ever computed on it."""
-    if isinstance(prediction, NoPrediction):
-        return prediction
-    matrix = np.asarray(prediction, dtype=np.float64)
-    if matrix.shape != (3, 3):
-        return NoPrediction(f"prediction of shape {matrix.shape} instead of (3, 3)")
-    if not np.isfinite(matrix).all() or not is_rotation(matrix, tolerance=1e-3):
-        return NoPrediction("prediction is not a rotation matrix")
-    return matrix
+    return solved
 
 
 def _face_row(evaluation: Evaluation, item: ReadyFace) -> dict[str, Any]:

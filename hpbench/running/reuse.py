@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpbench.dataset import Record
 from hpbench.errors import plugin_errors
+from hpbench.inference.solving import is_failure
 from hpbench.method import Method
 from hpbench.running.local_engine import Evaluation
-from hpbench.running.worker_processes import is_failure
 from hpbench.storage.join import ROWS_AT_ONCE
 from hpbench.storage.prediction_cache import (
     Kept,

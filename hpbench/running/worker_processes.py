@@ -8,87 +8,28 @@ few faces to pay for starting those, one after the other between the network's b
 from __future__ import annotations
 
 import multiprocessing
-import re
 import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 from hpbench.errors import HpbenchError
 from hpbench.face import Face
-from hpbench.method import Method, NoPrediction, Pose
+from hpbench.inference.solving import Solved, solve_face
+from hpbench.method import Method
 from hpbench.registry import make_method
 
 __all__ = [
     "POOL_FROM_FACES",
-    "Solved",
     "SolverPool",
-    "failure",
-    "is_failure",
     "result_of",
-    "solve_face",
     "worker_died",
 ]
 
 POOL_FROM_FACES = 1000
 """From how many faces on the start of worker processes (about two seconds) pays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """Prediction of one method to one face, with the milliseconds of its three steps."""
-
-    prediction: Pose | NoPrediction
-    prepare_ms: float | None = None
-    infer_ms: float | None = None
-    decode_ms: float | None = None
-
-
-_FAILURE = re.compile(r"(prepare|infer|solve) failed: ")
-
-
-def failure(step: str, error: Exception) -> NoPrediction:
-    """The row of a face on which a method has raised; `step` is prepare, infer or solve."""
-    return NoPrediction(f"{step} failed: {type(error).__name__}: {error}")
-
-
-def is_failure(reason: str | None) -> bool:
-    """Whether a reason is one of :func:`failure`, and not the method's own word."""
-    return reason is not None and _FAILURE.match(reason) is not None
-
-
-def solve_face(method: Method, face: Face) -> Solved:
-    """All three steps on one face.
-
-    Raises
-    ------
-    HpbenchError
-        As the method raises it; any other exception of the method becomes a
-        :class:`NoPrediction` that names it, for one face must not end a run.
-    """
-    start = perf_counter()
-    try:
-        prepared = method.prepare(face)
-        after_prepare = perf_counter()
-        if isinstance(prepared, NoPrediction):
-            return Solved(prepared, 1e3 * (after_prepare - start))
-        output = method.infer([prepared])
-        after_infer = perf_counter()
-        (prediction,) = method.decode(output)
-    except HpbenchError:
-        raise
-    except Exception as error:
-        return Solved(failure("solve", error))
-    return Solved(
-        prediction,
-        1e3 * (after_prepare - start),
-        1e3 * (after_infer - after_prepare),
-        1e3 * (perf_counter() - after_infer),
-    )
 
 
 class SolverPool:

@@ -273,7 +273,7 @@ def predictions_schema() -> pa.Schema:
     import pyarrow as pa
 
     text = ["dataset", "method", "image_id", "status", "reason"]
-    numbers = [*ROTATION_COLUMNS, "prepare_ms", "infer_ms", "decode_ms"]
+    numbers = [*ROTATION_COLUMNS, "confidence", "prepare_ms", "infer_ms", "decode_ms"]
     return pa.schema(
         [(name, pa.string()) for name in text] + [(name, pa.float64()) for name in numbers]
     )

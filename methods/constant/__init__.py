@@ -1,4 +1,4 @@
-"""The floor of every table: a head that always looks into the camera."""
+"""The frontal baseline of every table: a head that always looks into the camera."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpbench.face import Face
-from hpbench.method import Method, MethodCard, NoPrediction, Pose
+from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 
 __all__ = ["Constant"]
 
 
 class Constant(Method):
-    """Predictions the frontal pose, ``R_cam`` = identity, for every face.
+    """Predicts the frontal pose, ``R_cam`` = identity, for every face.
 
     Its error is the spread of a data set's labels; a method that is not clearly below it has
     learnt nothing there.
     """
 
     name = "constant"
-    summary = "always frontal: the floor of every table"
+    summary = "always frontal: the frontal baseline of every table"
 
     def card(self) -> MethodCard:
         """Describe the method."""
@@ -40,6 +40,6 @@ class Constant(Method):
         """Count the faces."""
         return len(batch)
 
-    def decode(self, output: int) -> Sequence[Pose | NoPrediction]:
+    def decode(self, output: int) -> list[Prediction]:
         """One identity per face."""
-        return [np.eye(3) for _ in range(output)]
+        return [Prediction(np.eye(3)) for _ in range(output)]

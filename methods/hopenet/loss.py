@@ -11,7 +11,7 @@ from torch.nn import functional
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG
 
-__all__ = ["Penalty", "Targets", "decode_angles", "multi_loss", "regression_loss"]
+__all__ = ["Penalty", "Targets", "decode_angles", "multi_loss", "regression_loss", "spread_deg"]
 
 Targets = Literal["hard", "soft"]
 Penalty = Literal["mse", "huber"]
@@ -38,6 +38,25 @@ def decode_angles(outputs: Tensor, bins: Bins | None) -> Tensor:
         return outputs.squeeze(-1) * REGRESSION_UNIT_DEG
     values = torch.as_tensor(bins.values_deg, dtype=outputs.dtype, device=outputs.device)
     return outputs.softmax(dim=-1) @ values
+
+
+def spread_deg(outputs: Tensor, bins: Bins) -> Tensor:
+    """Standard deviation of the bins' values under the softmax, in degrees.
+
+    Parameters
+    ----------
+    outputs : Tensor, shape (n, 3, bins.count)
+    bins : Bins
+
+    Returns
+    -------
+    Tensor, shape (n, 3), float64
+        Yaw, pitch, roll.
+    """
+    values = torch.as_tensor(bins.values_deg, device=outputs.device)
+    probabilities = outputs.double().softmax(dim=-1)
+    mean = probabilities @ values
+    return (probabilities * (values - mean[..., None]) ** 2).sum(dim=-1).sqrt()
 
 
 def multi_loss(

@@ -22,7 +22,7 @@ from hpbench.method import (
     MethodCard,
     NoPrediction,
     Options,
-    Pose,
+    Prediction,
     WeightsInfo,
 )
 from hpbench.methods.onnx_card.card import NetworkCard, WeightsFile, read_card
@@ -180,14 +180,16 @@ class DeclaredMethod(Method):
             values = values.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(values)
 
-    def decode(self, output: list[list[npt.NDArray[np.float64]]]) -> list[Pose | NoPrediction]:
+    def decode(
+        self, output: list[list[npt.NDArray[np.float64]]]
+    ) -> list[Prediction | NoPrediction]:
         """Rotations by the card's output rule."""
         try:
             rotations = decode_networks(output, self.network_card().output)
         except WeightsError as error:
             raise WeightsError(f"{self.card_path()}: {error}; see [output]") from error
         return [
-            R_cam
+            Prediction(R_cam)
             if np.isfinite(R_cam).all() and is_rotation(R_cam)
             else NoPrediction("the network's output is not a number or gives no rotation")
             for R_cam in rotations

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from hpbench.errors import DataError, MissingDependencyError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
-from hpbench.method import Method, MethodCard, NoPrediction, Options, Pose
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.methods.pnp.landmarks import (
     find_landmarks,
     installed_predictor,
@@ -211,10 +211,12 @@ class Pnp(Method):
             for seen in batch
         ]
 
-    def decode(self, output: Sequence[PnpSolution | NoPrediction]) -> Sequence[Pose | NoPrediction]:
+    def decode(
+        self, output: Sequence[PnpSolution | NoPrediction]
+    ) -> list[Prediction | NoPrediction]:
         """Take the rotation out of each solution; it is ``R_cam`` already."""
         return [
-            solution if isinstance(solution, NoPrediction) else solution.R_cam
+            solution if isinstance(solution, NoPrediction) else Prediction(solution.R_cam)
             for solution in output
         ]
 

@@ -33,7 +33,7 @@ from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import box_from_points
-from hpbench.method import Method, MethodCard, NoPrediction
+from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.methods.onnx_card import FsaNet
 from hpbench.registry import METHODS, make_dataset, make_method
 from hpbench.rotation import (
@@ -115,7 +115,7 @@ class Reader(Method):
         return list(batch)
 
     def decode(self, output):
-        return [self.pose(**spots) for spots in output]
+        return [Prediction(self.pose(**spots)) for spots in output]
 
     def pose(self, nose, chin, forehead):
         front = np.array([-nose[0], -nose[1], 0.0])
@@ -150,7 +150,8 @@ class Changed(Reader):
     """A reader whose prediction is changed in the last step."""
 
     def decode(self, output):
-        return list(self.change(np.array(super().decode(output))))
+        R = np.array([one.R_cam for one in super().decode(output)])
+        return [Prediction(changed) for changed in self.change(R)]
 
 
 class YawSign(Changed):
@@ -297,6 +298,18 @@ class NotANumber(Changed):
         return R * np.nan
 
 
+class BareArrays(Reader):
+    """As under plugin contract 1."""
+
+    def decode(self, output):
+        return [one.R_cam for one in super().decode(output)]
+
+
+class EndlesslySure(Reader):
+    def decode(self, output):
+        return [replace(one, confidence=float("inf")) for one in super().decode(output)]
+
+
 class OneTooFew(Reader):
     def predict(self, faces):
         return super().predict(faces)[:-1]
@@ -428,6 +441,8 @@ class SecretLook(Reader):
         (Angles, "rotations", r"shape \(3,\)"),
         (Whole, "rotations", "dtype int"),
         (NotANumber, "rotations", "NaN"),
+        (BareArrays, "rotations", r"decode gives a ndarray; return Prediction\(R_cam\)"),
+        (EndlesslySure, "rotations", "confidence is inf; give a finite number or None"),
         (OneTooFew, "rotations", "23 predictions to 24 faces"),
         (SpeechlessNoAnswer, "rotations", "NoPrediction without a reason"),
         (AnswersNothing, "rotations", "no prediction to any of 24 faces: no face found"),
@@ -653,4 +668,6 @@ def test_data_set_without_whole_labels_is_refused():
 
 def test_reader_reads():
     probe = Probe.of(Reader, Balls())
-    assert float(geodesic_deg(np.array(probe.predictions), probe.ground_truth).max()) < 3.0
+    _, rotations, ground_truth = probe.predicted()
+    assert len(rotations) == len(probe.faces)
+    assert float(geodesic_deg(rotations, ground_truth).max()) < 3.0

@@ -25,8 +25,8 @@ from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.loss import decode_angles, multi_loss, regression_loss
 from hpbench.methods.hopenet.network import backbone_names, make_network
 from hpbench.methods.hopenet.weights import load_weights, save_weights
-from hpbench.registry import make_method
-from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
+from hpbench.registry import make_dataset, make_method
+from hpbench.rotation import geodesic_deg, nearest_angles, rotation_from_angles, wrap_deg
 
 
 @pytest.mark.parametrize("box", [(-40, -40, 156, 116), (20, 10, 90, 170), (3, 5, 227, 229)])
@@ -156,7 +156,7 @@ def mean_error(method: Method, folder: Path) -> float:
             box = box_from_points(content["pt3d_68"][:2].T)
             faces.append(Face(mat.stem, read_rgb(mat.with_suffix(".jpg")), box))
             labels.append((yaw, pitch, roll))
-    nearest = nearest_angles(np.stack(method.predict(faces)), labels)
+    nearest = nearest_angles(np.stack([one.R_cam for one in method.predict(faces)]), labels)
     return float(np.abs(wrap_deg(nearest - np.array(labels))).mean())
 
 
@@ -240,7 +240,41 @@ def test_regression_weights_decode_to_the_regressed_angles(tmp_path):
     method = Regression(Regression.Options(weights=str(path)))
     method.load()
     prediction = method.decode(torch.tensor([[[1.0], [-0.5], [0.1]]]))[0]
-    np.testing.assert_allclose(prediction, rotation_from_angles([30.0, -15.0, 3.0]), atol=1e-6)
+    np.testing.assert_allclose(
+        prediction.R_cam, rotation_from_angles([30.0, -15.0, 3.0]), atol=1e-6
+    )
+    assert prediction.confidence is None
+
+
+def test_confidence_orders_the_errors_on_the_sample():
+    """Chosen on these very renders, never on photos; the other sharpness measures do as well."""
+    from scipy.stats import spearmanr
+
+    sample, method = make_dataset("sample"), make_method("hopenet")
+    method.load()
+    records = sample.records()
+    faces = [Face(r.image_id, sample.read_image(r), r.box_xyxy) for r in records]
+    predictions = [one for k in range(0, 144, 48) for one in method.predict(faces[k : k + 48])]
+    error = geodesic_deg(
+        np.stack([one.R_cam for one in predictions]), np.stack([r.label.R_cam for r in records])
+    )
+    confidence = np.array([one.confidence for one in predictions])
+    order = spearmanr(confidence, error)
+    assert order.statistic < -0.2
+    assert order.pvalue < 0.001
+    surer = confidence > np.median(confidence)
+    assert error[surer].mean() < 0.75 * error[~surer].mean()
+
+
+def test_confidence_is_the_negative_spread_of_the_bins_in_degrees(tmp_path):
+    """Half of the mass in each of two bins 6 degrees apart: 3 degrees from their mean."""
+    path = own_weights(tmp_path / "h.safetensors")
+    method = make_method(f"hopenet[weights={path}]")
+    method.load()
+    logits = torch.full((1, 3, method._loaded.bins.count), -1e4)
+    logits[:, :, [10, 12]] = 0.0
+    width_deg = method._loaded.bins.width_deg
+    assert method.decode(logits)[0].confidence == pytest.approx(-width_deg)
 
 
 def test_heads_of_the_other_kind_are_refused_with_the_right_command(tmp_path):

@@ -89,7 +89,7 @@ def answer_of(card: Path, face: Face | None = None) -> np.ndarray:
     method.load()
     (prediction,) = method.predict([face or coloured_face()])
     assert not isinstance(prediction, NoPrediction), prediction.reason
-    return angles_from_rotation(prediction)
+    return angles_from_rotation(prediction.R_cam)
 
 
 # ---- FSA-Net ---------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_fsanet_gives_its_reference_error(aflw2000_dir, shared_path):
         if record.excluded is None:
             image = dataset.read_image(record)
             faces = [Face(record.image_id, image, box[record.image_id]) for box in boxes]
-            read = angles_from_rotation(method.predict(faces))
+            read = angles_from_rotation([one.R_cam for one in method.predict(faces)])
             errors.append(np.abs(read - record.label.angles_deg))
     assert len(errors) == 491
     mae = np.mean(np.minimum(errors, 360.0 - np.array(errors)), axis=0)
@@ -173,7 +173,7 @@ def test_network_exported_for_one_face_answers_a_batch(tmp_path):
     method = make_method(str(write_card(tmp_path)))
     method.load()
     faces = [coloured_face(40), coloured_face(60), coloured_face(80)]
-    yaws = [angles_from_rotation(prediction)[0] for prediction in method.predict(faces)]
+    yaws = [angles_from_rotation(prediction.R_cam)[0] for prediction in method.predict(faces)]
     assert yaws == pytest.approx([40, 60, 80], abs=1e-4)
 
 

@@ -41,7 +41,7 @@ def test_focal_is_a_multiple_of_the_longer_picture_side(size_wh, focal, model):
     face = drawn_face(pinhole(focal * 640, size_wh), size_wh)
     method = make_method(f"pnp[landmarks=annotated,focal={focal},model={model}]")
     (prediction,) = method.predict([face])
-    assert geodesic_deg(prediction, R_TRUE) < 1e-3
+    assert geodesic_deg(prediction.R_cam, R_TRUE) < 1e-3
 
 
 def test_the_camera_of_the_data_set_is_used_when_asked_for():
@@ -49,8 +49,8 @@ def test_the_camera_of_the_data_set_is_used_when_asked_for():
     face = drawn_face(matrix, camera=Camera(matrix, np.zeros(5)))
     (calibrated,) = make_method("pnp[landmarks=annotated,focal=camera]").predict([face])
     (assumed,) = make_method("pnp[landmarks=annotated]").predict([face])
-    assert geodesic_deg(calibrated, R_TRUE) < 1e-3
-    assert geodesic_deg(assumed, R_TRUE) > 0.1
+    assert geodesic_deg(calibrated.R_cam, R_TRUE) < 1e-3
+    assert geodesic_deg(assumed.R_cam, R_TRUE) > 0.1
 
 
 def test_what_a_data_set_lacks_is_declined_with_the_reason():
@@ -105,7 +105,7 @@ def test_a_pickled_method_gives_the_same_answer(aflw2000_dir):
     before_loading = pickle.loads(pickle.dumps(method))
     method.load()
     after_loading = pickle.loads(pickle.dumps(method))
-    predictions = [m.predict([face])[0] for m in (method, before_loading, after_loading)]
+    predictions = [m.predict([face])[0].R_cam for m in (method, before_loading, after_loading)]
     assert np.array_equal(predictions[0], predictions[1])
     assert np.array_equal(predictions[0], predictions[2])
 

@@ -49,7 +49,7 @@ def pictureless_faces(labels):
 
 
 def mean_errors_deg(predictions, angles):
-    read = angles_from_rotation(np.array(predictions))
+    read = angles_from_rotation([prediction.R_cam for prediction in predictions])
     return np.abs(wrap_deg(read - angles)).mean(axis=0)
 
 

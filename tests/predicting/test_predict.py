@@ -18,7 +18,7 @@ from hpbench.cli import app
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.images import read_rgb
-from hpbench.method import Method, MethodCard, NoPrediction
+from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.predicting.predict import (
     FoundFace,
     FrameResult,
@@ -70,14 +70,14 @@ class YawIsLeftSide(Method):
         return batch
 
     def decode(self, output):
-        return [rotation_from_angles([face.box_xyxy[0], 0, 0]) for face in output]
+        return [Prediction(rotation_from_angles([face.box_xyxy[0], 0, 0])) for face in output]
 
 
 class Skewed(YawIsLeftSide):
     name = "skewed"
 
     def decode(self, output):
-        return [np.diag([1.0, 1.0, 2.0]) for _ in output]
+        return [Prediction(np.diag([1.0, 1.0, 2.0])) for _ in output]
 
 
 def squares(*lefts, size=(120, 160)):
@@ -102,15 +102,15 @@ def test_every_face_gets_the_answer_of_every_method():
     )
     assert [face.box_xyxy.tolist() for face in faces] == [[10, 40, 30, 60], [60, 40, 80, 60]]
     for face, yaw in zip(faces, (10, 60), strict=True):
-        assert face.predictions["a"] == pytest.approx(rotation_from_angles([yaw, 0, 0]))
-        assert face.predictions["b"] == pytest.approx(rotation_from_angles([yaw, 0, 0]))
+        assert face.predictions["a"].R_cam == pytest.approx(rotation_from_angles([yaw, 0, 0]))
+        assert face.predictions["b"].R_cam == pytest.approx(rotation_from_angles([yaw, 0, 0]))
 
 
 def test_face_that_a_method_chokes_on_does_not_take_the_others_along():
     faces = predict_faces(squares(13, 60), {"a": YawIsLeftSide()}, SquareDetector())
     assert isinstance(faces[0].predictions["a"], NoPrediction)
     assert faces[0].predictions["a"].reason.endswith("ValueError: unlucky")
-    assert faces[1].predictions["a"] == pytest.approx(rotation_from_angles([60, 0, 0]))
+    assert faces[1].predictions["a"].R_cam == pytest.approx(rotation_from_angles([60, 0, 0]))
 
 
 def test_answer_that_is_no_rotation_is_refused():
@@ -128,7 +128,7 @@ def test_prediction_is_that_of_the_benchmarks_own_contract(aflw2000_dir):
     detector.load()
     (face,) = predict_faces(photo, {"pnp": method}, detector)
     (expected,) = method.predict([Face("any", photo, detector.detect(photo)[0][0])])
-    assert face.predictions["pnp"] == pytest.approx(expected)
+    assert face.predictions["pnp"].R_cam == pytest.approx(expected.R_cam)
     # Labelled yaw -1.5, pitch -11.0, roll -7.7.
     yaw, pitch, roll = (
         result_rows(FrameResult(Frame("x", photo), [face]), ["pnp"])[0][f"{axis}_deg"]
@@ -212,7 +212,7 @@ def prediction_of(image, *faces):
 
 
 def test_one_panel_per_method_stands_side_by_side():
-    predictions = {"a": np.eye(3), "b": NoPrediction("turned away")}
+    predictions = {"a": Prediction(np.eye(3)), "b": NoPrediction("turned away")}
     drawn = draw_result(
         prediction_of(np.zeros((300, 400, 3), np.uint8), ([100, 80, 200, 180], predictions)),
         ["a", "b"],
@@ -225,7 +225,10 @@ def test_one_panel_per_method_stands_side_by_side():
 
 def test_small_picture_is_drawn_large_enough_to_be_read():
     drawn = draw_result(
-        prediction_of(np.zeros((60, 80, 3), np.uint8), ([10, 10, 50, 50], {"a": np.eye(3)})), ["a"]
+        prediction_of(
+            np.zeros((60, 80, 3), np.uint8), ([10, 10, 50, 50], {"a": Prediction(np.eye(3))})
+        ),
+        ["a"],
     )
     assert drawn.shape == (240, 320, 3)
     # The axes start in the middle of the enlarged box: (30 + .5) * 4 - .5.

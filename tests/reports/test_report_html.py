@@ -188,7 +188,7 @@ def test_paper_shows_what_a_click_would_open(browsed) -> None:
 LONG = "frontal_by_a_name_that_is_much_longer_than_the_screen_of_any_phone_is_wide"
 FRONTAL = f"""
 import numpy as np
-from hpbench.method import Method, MethodCard
+from hpbench.method import Method, MethodCard, Prediction
 
 class Frontal(Method):
     name = "{LONG}"
@@ -196,7 +196,7 @@ class Frontal(Method):
     def card(self): return MethodCard(name=self.name, title="frontal")
     def prepare(self, face): return face
     def infer(self, batch): return batch
-    def decode(self, output): return [np.eye(3) for _ in output]
+    def decode(self, output): return [Prediction(np.eye(3)) for _ in output]
 """
 
 POINTER = """

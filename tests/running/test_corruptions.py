@@ -292,7 +292,7 @@ def test_real_photo_keeps_its_size_and_gets_worse_with_each_level(aflw2000_dir):
 
 
 METHODS = '''
-from hpbench.method import Method, MethodCard
+from hpbench.method import Method, MethodCard, Prediction
 from hpbench.rotation import rotation_from_angles
 
 class Sees(Method):
@@ -302,7 +302,7 @@ class Sees(Method):
     def card(self): return MethodCard(name=self.name, title=self.name)
     def prepare(self, face):
         grey, (x0, _, x1, _) = float(face.image[32, 32, 0]), face.box_xyxy
-        return rotation_from_angles([grey - 150, x1 - x0, 0])
+        return Prediction(rotation_from_angles([grey - 150, x1 - x0, 0]))
     def infer(self, batch): return batch
     def decode(self, output): return output
 '''

@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import field_validator
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
-from hpbench.method import Method, MethodCard, Options
+from hpbench.method import Method, MethodCard, Options, Prediction
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
 
@@ -38,7 +38,7 @@ class Wide(Method):
     def infer(self, batch): return batch
     def decode(self, output):
         boxes = [face.box_xyxy for face in output]
-        return [rotation_from_angles([box[2] - box[0], 0.0, 0.0]) for box in boxes]
+        return [Prediction(rotation_from_angles([b[2] - b[0], 0.0, 0.0])) for b in boxes]
 
 class HeadsOptions(Options):
     box: Literal["narrow", "broad"] = "narrow"

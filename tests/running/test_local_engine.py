@@ -16,7 +16,7 @@ from hpbench.running.runner import RunSpec, run
 
 METHODS = '''
 import numpy as np
-from hpbench.method import Method, MethodCard, NoPrediction, Options
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.rotation import rotation_from_angles
 
 class _Base(Method):
@@ -30,13 +30,14 @@ class Half(_Base):
     name = "half"
     def decode(self, output):
         even = [int(f.image_id[3:5]) % 2 == 0 for f in output]
-        return [np.eye(3) if known else NoPrediction("odd face") for known in even]
+        return [Prediction(np.eye(3)) if known else NoPrediction("odd face") for known in even]
 
 class Brightness(_Base):
     """Yaw is the grey level of the image minus 100."""
     name = "brightness"
     def decode(self, output):
-        return [rotation_from_angles([float(f.image[0, 0, 0]) - 100.0, 0, 0]) for f in output]
+        yaws_deg = [float(f.image[0, 0, 0]) - 100.0 for f in output]
+        return [Prediction(rotation_from_angles([yaw, 0, 0])) for yaw in yaws_deg]
 
 class Chokes(Brightness):
     name = "chokes"
@@ -50,9 +51,17 @@ class Broken(_Base):
     def infer(self, batch): raise RuntimeError("always")
     def decode(self, output): return []
 
+class Sure(_Base):
+    """Sure of a face by its number, with three values that are no confidence."""
+    name = "sure"
+    def decode(self, output):
+        strange = {0: None, 1: float("nan"), 2: float("inf"), 3: "very"}
+        numbers = [int(f.image_id[3:5]) for f in output]
+        return [Prediction(np.eye(3), confidence=strange.get(n, n)) for n in numbers]
+
 class Skewed(_Base):
     name = "skewed"
-    def decode(self, output): return [np.diag([1.0, 1.0, -1.0]) for _ in output]
+    def decode(self, output): return [Prediction(np.diag([1.0, 1.0, -1.0]))] * len(output)
 '''
 
 
@@ -125,6 +134,14 @@ def test_constant_is_off_by_the_mean_absolute_label(tmp_path, plugin, labels):
     assert rows["constant"]["mae_deg"]["yaw"] == pytest.approx(
         np.mean(np.abs(np.arange(-20, 17, 4)))
     )
+
+
+def test_confidence_is_stored_and_null_where_it_is_no_finite_number(tmp_path, plugin, labels):
+    run_here(tmp_path, plugin, labels, "sure")
+    table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert (table["status"] == "ok").all()
+    assert table["confidence"].isna().tolist() == [True] * 4 + [False] * 6
+    assert table["confidence"].dropna().tolist() == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 
 
 def test_face_without_answer_is_counted(tmp_path, plugin, labels):

@@ -23,7 +23,7 @@ METHODS = '''
 import os
 import time
 from pathlib import Path
-from hpbench.method import Method, MethodCard
+from hpbench.method import Method, MethodCard, Prediction
 from hpbench.rotation import rotation_from_angles
 
 class Brightness(Method):
@@ -42,7 +42,8 @@ class Brightness(Method):
         time.sleep(0.05)
         return batch
     def decode(self, output):
-        return [rotation_from_angles([float(f.image[0, 0, 0]) - 100.0, 3, -2]) for f in output]
+        yaws_deg = [float(f.image[0, 0, 0]) - 100.0 for f in output]
+        return [Prediction(rotation_from_angles([yaw, 3, -2])) for yaw in yaws_deg]
 '''
 
 

@@ -19,7 +19,7 @@ METHODS = '''
 import os
 from pathlib import Path
 import numpy as np
-from hpbench.method import Method, MethodCard, Options
+from hpbench.method import Method, MethodCard, Options, Prediction
 
 class Counting(Method):
     """Notes every loading and every face in a file beside it."""
@@ -38,7 +38,7 @@ class Counting(Method):
             raise RuntimeError("out of luck")
         for face in batch: self.note(face.image_id)
         return batch
-    def decode(self, output): return [np.eye(3) for _ in output]
+    def decode(self, output): return [Prediction(np.eye(3)) for _ in output]
 '''
 
 

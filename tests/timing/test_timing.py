@@ -12,7 +12,7 @@ from PIL import Image
 
 from hpbench.detectors.base import make_detector
 from hpbench.face import Face
-from hpbench.method import Method, MethodCard, NoPrediction
+from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.registry import make_dataset
 from hpbench.running.local_engine import Evaluation, NoProgress
 from hpbench.running.runner import RunSpec, run
@@ -52,7 +52,7 @@ class Sleeping(Method):
         return batch
 
     def decode(self, output):
-        return [np.eye(3)] * len(output)
+        return [Prediction(np.eye(3))] * len(output)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
-from hpbench.method import Method, MethodCard
+from hpbench.method import Method, MethodCard, Prediction
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
 
@@ -28,7 +28,7 @@ class Steady(Method):
         return len(batch)
 
     def decode(self, output):
-        return [rotation_from_angles([10.0, 0.0, 0.0])] * output
+        return [Prediction(rotation_from_angles([10.0, 0.0, 0.0]))] * output
 
 
 class Dots(Dataset):

@@ -1,0 +1,160 @@
+"""Faces through a method: the one place that runs its steps outside of :class:`Method` itself.
+
+Whatever a method raises on one face becomes a :class:`NoPrediction` that names the step, so that
+one face ends neither a run nor the batch that it is in. Only an :class:`HpbenchError` passes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from hpbench.errors import HpbenchError
+from hpbench.face import Face
+from hpbench.method import Method, NoPrediction, Prediction
+from hpbench.registry import outdated_contract
+from hpbench.rotation import is_rotation
+
+__all__ = [
+    "Solved",
+    "failure",
+    "infer_inputs",
+    "is_failure",
+    "prepare_face",
+    "solve_batch",
+    "solve_face",
+    "solve_prepared",
+]
+
+_FAILURE = re.compile(r"(prepare|infer) failed: ")
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """Prediction of one method for one face, with the milliseconds of its three steps."""
+
+    prediction: Prediction | NoPrediction
+    prepare_ms: float | None = None
+    infer_ms: float | None = None
+    decode_ms: float | None = None
+
+
+def failure(step: str, error: Exception) -> NoPrediction:
+    """The row of a face on which a method has raised; `step` is prepare or infer."""
+    return NoPrediction(f"{step} failed: {type(error).__name__}: {error}")
+
+
+def is_failure(reason: str | None) -> bool:
+    """Whether a reason is one of :func:`failure`, and not one that the method gives."""
+    return reason is not None and _FAILURE.match(reason) is not None
+
+
+def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]:
+    """Input of :meth:`Method.infer` for a face, and the milliseconds that it took."""
+    start = perf_counter()
+    try:
+        prepared = method.prepare(face)
+    except HpbenchError:
+        raise
+    except Exception as error:
+        prepared = failure("prepare", error)
+    return prepared, 1e3 * (perf_counter() - start)
+
+
+def infer_inputs(method: Method, inputs: Sequence[Any]) -> list[Solved]:
+    """Infer and decode prepared inputs in one batch; the times are per face.
+
+    Raises
+    ------
+    HpbenchError
+        If decode returns bare arrays, as under plugin contract 1.
+    ValueError
+        If it returns more or fewer predictions than there are inputs.
+    Exception
+        Whatever else the method raises.
+    """
+    method.synchronize()
+    start = perf_counter()
+    output = method.infer(inputs)
+    method.synchronize()
+    inferred = perf_counter()
+    predictions = list(method.decode(output))
+    decoded = perf_counter()
+    if len(predictions) != len(inputs):
+        raise ValueError(f"decode gave {len(predictions)} predictions to {len(inputs)} faces")
+    infer_ms, decode_ms = (
+        1e3 * seconds / len(inputs) for seconds in (inferred - start, decoded - inferred)
+    )
+    return [Solved(_checked(method, one), None, infer_ms, decode_ms) for one in predictions]
+
+
+def _checked(method: Method, prediction: object) -> Prediction | NoPrediction:
+    """Refuse what is no rotation, so that no metric is ever computed on it."""
+    if isinstance(prediction, NoPrediction):
+        return prediction
+    if isinstance(prediction, np.ndarray):
+        raise HpbenchError(outdated_contract(f"method '{method.name}'", 1))
+    if not isinstance(prediction, Prediction):
+        return NoPrediction(f"decode gave a {type(prediction).__name__}, not a Prediction")
+    R_cam = np.asarray(prediction.R_cam, dtype=np.float64)
+    if R_cam.shape != (3, 3):
+        return NoPrediction(f"prediction of shape {R_cam.shape} instead of (3, 3)")
+    if not np.isfinite(R_cam).all() or not is_rotation(R_cam, tolerance=1e-3):
+        return NoPrediction("prediction is not a rotation matrix")
+    return replace(prediction, R_cam=R_cam, confidence=_finite(prediction.confidence))
+
+
+def _finite(confidence: float | None) -> float | None:
+    """The confidence as a plain number; None where it is none."""
+    try:
+        number = math.nan if confidence is None else float(confidence)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def solve_prepared(method: Method, prepared: Sequence[tuple[Any, float | None]]) -> list[Solved]:
+    """Infer and decode what :func:`prepare_face` returned for some faces.
+
+    A batch that fails is run again input by input, so that one face that a method chokes on
+    does not take the others along.
+    """
+    inputs = [value for value, _ in prepared if not isinstance(value, NoPrediction)]
+    try:
+        solved = infer_inputs(method, inputs) if inputs else []
+    except HpbenchError:
+        raise
+    except Exception:
+        solved = [_infer_one(method, value) for value in inputs]
+    following = iter(solved)
+    return [
+        Solved(value, prepare_ms)
+        if isinstance(value, NoPrediction)
+        else replace(next(following), prepare_ms=prepare_ms)
+        for value, prepare_ms in prepared
+    ]
+
+
+def _infer_one(method: Method, value: Any) -> Solved:
+    try:
+        return replace(infer_inputs(method, [value])[0], infer_ms=None, decode_ms=None)
+    except HpbenchError:
+        raise
+    except Exception as error:
+        return Solved(failure("infer", error))
+
+
+def solve_batch(method: Method, faces: Sequence[Face]) -> list[Solved]:
+    """All three steps on some faces, in order."""
+    return solve_prepared(method, [prepare_face(method, face) for face in faces])
+
+
+def solve_face(method: Method, face: Face) -> Solved:
+    """All three steps on one face."""
+    return solve_batch(method, [face])[0]
