@@ -11,10 +11,9 @@ import typer
 from hpbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpbench.methods.hopenet.training.samples import OutOfRange, Source
     from hpbench.methods.hopenet.training.settings import TrainSettings
 
-__all__ = ["parse_source", "train"]
+__all__ = ["train"]
 
 _DATA_HELP = (
     "Training data, repeatable: a data set with options, its folder, and its share of the faces "
@@ -110,59 +109,21 @@ def train(
         first_size=first_size, holdout=holdout, precision=precision, device=device,
         seed=seed, init=init,
     )  # fmt: skip
-    _train(
-        settings,
-        _pairs(augment or []),
-        [parse_source(text) for text in data],
-        [parse_source(text) for text in validate or []],
-        {"name": name, "summary": summary, "licence": licence, "trained_on": trained_on},
-        out,
-        resume,
-        tuple(plugin or ()),
-    )
+    from hpbench.cli.stopping import says_when_stopped
+    from hpbench.methods.hopenet.training.files import CHECKPOINT
+    from hpbench.methods.hopenet.training.setup import train_on
 
-
-def parse_source(text: str) -> tuple[str, str, float]:
-    """Split ``NAME[KEY=VALUE,...][=DIR][:SHARE]``.
-
-    Returns
-    -------
-    spec : str
-        Data set with options.
-    folder : str
-        Empty for a data set that brings its own images.
-    share : float
-        1 where none is given.
-
-    Raises
-    ------
-    UsageError
-        If the text has another form.
-
-    Examples
-    --------
-    >>> parse_source("synthetic=renders/a:0.7")
-    ('synthetic', 'renders/a', 0.7)
-    >>> parse_source("sample:0.3")
-    ('sample', '', 0.3)
-    """
-    source, share = text, 1.0
-    before, colon, number = text.rpartition(":")
-    if colon and number.replace(".", "", 1).isdigit():
-        source, share = before, float(number)
-    head, bracket, rest = source.partition("]=") if "[" in source.split("=")[0] else ("", "", "")
-    if bracket:
-        spec, folder = head + "]", rest
-    elif source.endswith("]") or "=" not in source:
-        spec, folder = source, ""
-    else:
-        spec, _, folder = source.partition("=")
-    if not spec or share <= 0.0:
-        raise UsageError(
-            f"'{text}': write NAME=DIR or NAME=DIR:SHARE with a share above zero, "
-            "such as synthetic=renders:0.7"
-        )
-    return spec, folder, share
+    checkpoint = out / CHECKPOINT
+    with says_when_stopped(
+        "\nStopped. The same command with --resume goes on from here.", kept=checkpoint
+    ):
+        weights = train_on(
+            data, validate or [], settings, _pairs(augment or []),
+            {"name": name, "summary": summary, "licence": licence, "trained_on": trained_on},
+            out, resume, tuple(plugin or ()), typer.echo,
+        )  # fmt: skip
+    trained = "hopenet" if settings.heads == "bins" else "regression"
+    typer.echo(f'{weights}  use it with: hpbench run --methods "{trained}[weights={weights}]"')
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -187,81 +148,3 @@ def _settings(**given: Any) -> TrainSettings:
         option = str(first["loc"][0])
         flag = option.replace("_", "-")
         raise UsageError(f"--{flag} {given[option]}: {first['msg']}") from error
-
-
-def _train(
-    settings: TrainSettings,
-    augment: dict[str, str],
-    data: Sequence[tuple[str, str, float]],
-    validate: Sequence[tuple[str, str, float]],
-    words: dict[str, str],
-    out: Path,
-    resume: bool,
-    plugins: Sequence[Path],
-) -> None:
-    from pydantic import ValidationError
-
-    from hpbench.cli.stopping import says_when_stopped
-    from hpbench.methods.hopenet.card import WeightsCard
-    from hpbench.methods.hopenet.training.augment import Augmentation
-    from hpbench.methods.hopenet.training.loop import CHECKPOINT
-    from hpbench.methods.hopenet.training.loop import train as run_training
-    from hpbench.spec import suggest
-
-    for key in augment:
-        if key not in Augmentation.model_fields:
-            raise UsageError(f"--augment {key}: {suggest(key, Augmentation.model_fields)}")
-    try:
-        augmentation = Augmentation.model_validate(augment)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"--augment {first['loc'][0]}: {first['msg']}") from error
-    sources = [_source(item, settings, settings.out_of_range, plugins) for item in data]
-    checks = [_source(item, settings, "drop", plugins) for item in validate]
-    names = [part.strip() for part in words["trained_on"].split(",") if part.strip()]
-    card = WeightsCard(
-        name=words["name"] or out.name,
-        summary=words["summary"],
-        licence=words["licence"],
-        backbone=settings.backbone,
-        trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
-        trained_domains=_domains(sources, names, plugins),
-    )
-    with says_when_stopped(
-        "\nStopped. The same command with --resume goes on from here.", kept=out / CHECKPOINT
-    ):
-        weights = run_training(
-            sources, checks, settings, augmentation, card, out, resume, typer.echo
-        )
-    typer.echo(f'{weights}  use it with: hpbench run --methods "{_spec(settings, weights)}"')
-
-
-def _domains(
-    sources: Sequence[Source], names: Sequence[str], plugins: Sequence[Path]
-) -> tuple[str, ...]:
-    """Photos or renders: what the data sets are, and those whose images a table holds."""
-    from hpbench.registry import DATASETS
-
-    known = DATASETS.plugins(plugins)
-    cards = [source.dataset.card for source in sources]
-    cards += [DATASETS.load(name, plugins).card for name in names if name in known]
-    return tuple(sorted({card.domain for card in cards} - {"unknown"}))
-
-
-def _source(
-    item: tuple[str, str, float],
-    settings: TrainSettings,
-    out_of_range: OutOfRange,
-    plugins: Sequence[Path],
-) -> Source:
-    from hpbench.methods.hopenet.training.samples import gather
-    from hpbench.registry import make_dataset
-
-    spec, folder, share = item
-    dataset = make_dataset(spec, Path(folder).expanduser() if folder else None, plugins)
-    return gather(spec, dataset, share, settings.angle_bins, out_of_range)
-
-
-def _spec(settings: TrainSettings, weights: Path) -> str:
-    method = "hopenet" if settings.heads == "bins" else "regression"
-    return f"{method}[weights={weights}]"

@@ -16,7 +16,6 @@ import pytest
 import torch
 from PIL import Image
 
-from hpbench.cli.train import parse_source
 from hpbench.errors import DataError, UsageError, WeightsError
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.card import WeightsCard
@@ -28,8 +27,14 @@ from hpbench.methods.hopenet.training.augment import (
     photometric,
 )
 from hpbench.methods.hopenet.training.cutouts import build_cache
-from hpbench.methods.hopenet.training.loop import CHECKPOINT, TrainingError, train
-from hpbench.methods.hopenet.training.samples import Source, gather, held_out
+from hpbench.methods.hopenet.training.files import CHECKPOINT
+from hpbench.methods.hopenet.training.loop import TrainingError, train
+from hpbench.methods.hopenet.training.samples import (
+    TrainingSource,
+    collect_samples,
+    held_out,
+    parse_source,
+)
 from hpbench.methods.hopenet.training.settings import TrainSettings
 from hpbench.methods.hopenet.weights import load_weights, save_weights
 from hpbench.registry import make_dataset, make_method
@@ -64,8 +69,8 @@ def table(tmp_path) -> Path:
     return path
 
 
-def source(path: Path, out_of_range: str = "drop") -> Source:
-    return gather("table", make_dataset("table", path), 1.0, BINS, out_of_range)
+def source(path: Path, out_of_range: str = "drop") -> TrainingSource:
+    return collect_samples("table", make_dataset("table", path), 1.0, BINS, out_of_range)
 
 
 def run(
@@ -184,7 +189,7 @@ def test_photometric_augmentation_keeps_shape_and_range_and_follows_its_seed():
 
 
 def test_real_300w_lp_pairs_are_training_faces(w300lp_dir):
-    faces = gather("w300lp", make_dataset("w300lp", w300lp_dir), 1.0, BINS, "drop")
+    faces = collect_samples("w300lp", make_dataset("w300lp", w300lp_dir), 1.0, BINS, "drop")
     assert len(faces.samples) + sum(faces.left_out.values()) == 61
     assert len(faces.samples) >= 55
 
@@ -237,7 +242,7 @@ def test_a_source_of_unreadable_pictures_is_an_error(table, tmp_path):
 
 
 def test_whole_people_are_held_out(pointing04_dir):
-    faces = gather("p", make_dataset("pointing04", pointing04_dir), 1.0, BINS, "drop")
+    faces = collect_samples("p", make_dataset("pointing04", pointing04_dir), 1.0, BINS, "drop")
     kept_back = held_out(faces.samples, 0.2)
     people = {
         back: {s.record.group for s, b in zip(faces.samples, kept_back, strict=True) if b == back}
@@ -374,7 +379,7 @@ def test_a_checkpoint_without_some_of_its_parts_is_named(table, tmp_path):
 
 def test_an_output_folder_that_is_a_file_is_named(table, tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(DataError, match="no folder can be made"):
+    with pytest.raises(DataError, match="cannot create the folder"):
         run(table, tmp_path / "out")
 
 

@@ -66,7 +66,7 @@ def build_cache(
     path: Path,
     note: Note,
 ) -> FaceCache:
-    """Cut out all faces of a source, or take up the file of an earlier run.
+    """Cut out all faces of a source, or reuse the file of an earlier run.
 
     Parameters
     ----------

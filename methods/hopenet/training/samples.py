@@ -1,4 +1,4 @@
-"""Training faces: gathered from data sets, counted, and split from the validation faces."""
+"""Training faces: collected from data sets, counted, and split from the validation faces."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
 from hpbench.methods.hopenet.bins import Bins
 
-__all__ = ["OutOfRange", "Sample", "Source", "gather", "held_out"]
+__all__ = ["OutOfRange", "Sample", "TrainingSource", "collect_samples", "held_out", "parse_source"]
 
 OutOfRange = Literal["drop", "clip"]
 
@@ -32,7 +32,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TrainingSource:
     """The usable faces of one data set.
 
     Attributes
@@ -66,9 +66,52 @@ class Source:
         return "; ".join(parts)
 
 
-def gather(
+def parse_source(text: str) -> tuple[str, str, float]:
+    """Split ``NAME[KEY=VALUE,...][=DIR][:SHARE]``.
+
+    Returns
+    -------
+    spec : str
+        Data set with options.
+    folder : str
+        Empty for a data set that brings its own images.
+    share : float
+        1 where none is given.
+
+    Raises
+    ------
+    UsageError
+        If the text has another form.
+
+    Examples
+    --------
+    >>> parse_source("synthetic=renders/a:0.7")
+    ('synthetic', 'renders/a', 0.7)
+    >>> parse_source("sample:0.3")
+    ('sample', '', 0.3)
+    """
+    source, share = text, 1.0
+    before, colon, number = text.rpartition(":")
+    if colon and number.replace(".", "", 1).isdigit():
+        source, share = before, float(number)
+    head, bracket, rest = source.partition("]=") if "[" in source.split("=")[0] else ("", "", "")
+    if bracket:
+        spec, folder = head + "]", rest
+    elif source.endswith("]") or "=" not in source:
+        spec, folder = source, ""
+    else:
+        spec, _, folder = source.partition("=")
+    if not spec or share <= 0.0:
+        raise UsageError(
+            f"'{text}': write NAME=DIR or NAME=DIR:SHARE with a share above zero, "
+            "such as synthetic=renders:0.7"
+        )
+    return spec, folder, share
+
+
+def collect_samples(
     name: str, dataset: Dataset, weight: float, bins: Bins, out_of_range: OutOfRange
-) -> Source:
+) -> TrainingSource:
     """Take the faces of a data set that can be trained on.
 
     Parameters
@@ -103,7 +146,7 @@ def gather(
             inside = np.clip(angles, bins.first_edge_deg, bins.last_edge_deg - 1e-6)
             sample = Sample(sample.record, sample.box_xyxy, inside)
         samples.append(sample)
-    source = Source(name, dataset, weight, samples, left_out, clipped)
+    source = TrainingSource(name, dataset, weight, samples, left_out, clipped)
     if not samples:
         raise DataError(f"no face to train on in {source.summary}")
     return source

@@ -58,3 +58,10 @@ class TrainSettings(BaseModel):
     def outputs(self) -> int:
         """Outputs per head."""
         return self.bins if self.heads == "bins" else 1
+
+    def input_size_at(self, progress: float) -> int:
+        """Side of the input when a share of the run is done: it grows for the first two thirds."""
+        if self.first_size is None:
+            return self.input_size
+        grown = self.first_size + (self.input_size - self.first_size) * min(1.0, progress / 0.65)
+        return min(self.input_size, 16 * round(grown / 16))

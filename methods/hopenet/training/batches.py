@@ -1,0 +1,147 @@
+"""Batches of augmented faces, drawn from the cut-outs of several data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hpbench.methods.hopenet.method import IMAGENET_MEAN, IMAGENET_STD
+from hpbench.methods.hopenet.training.augment import (
+    Augmentation,
+    cut_batch,
+    draw_geometry,
+    photometric,
+)
+from hpbench.methods.hopenet.training.cutouts import FaceCache
+from hpbench.methods.hopenet.training.settings import TrainSettings
+
+__all__ = ["Batch", "BatchMaker", "normalised"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Network inputs and labels on the device.
+
+    Attributes
+    ----------
+    images : Tensor, shape (n, 3, size, size)
+        Normalised.
+    angles_deg : Tensor, shape (n, 3)
+        Yaw, pitch, roll; NaN where not labelled.
+    progress : float
+        How much of the run is done, 0..1.
+    """
+
+    images: Tensor
+    angles_deg: Tensor
+    progress: float
+
+
+class BatchMaker:
+    """Makes the batches of an epoch; all random choices follow from seed and epoch alone.
+
+    Parameters
+    ----------
+    caches : sequence of FaceCache
+    weights : sequence of float
+        Share of the faces that is drawn from each cache, relative to the others.
+    settings : TrainSettings
+    augmentation : Augmentation
+    device : torch.device
+    """
+
+    def __init__(
+        self,
+        caches: Sequence[FaceCache],
+        weights: Sequence[float],
+        settings: TrainSettings,
+        augmentation: Augmentation,
+        device: torch.device,
+    ) -> None:
+        self.caches, self.weights = caches, weights
+        self.settings, self.augmentation, self.device = settings, augmentation, device
+
+    def epoch(
+        self, epoch: int, steps: int, progress: Callable[[int], float]
+    ) -> Generator[Batch, None, None]:
+        """Batches of one epoch; the next one is made while the last one is used.
+
+        Parameters
+        ----------
+        epoch, steps : int
+        progress : callable
+            How much of the run is done at a step of this epoch, 0..1.
+        """
+        seed = [self.settings.seed, epoch]
+        generator = np.random.default_rng(seed)
+        torch_generator = torch.Generator(device=self.device)
+        torch_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+        size = self.settings.batch_size
+        sizes = [len(cache) for cache in self.caches]
+        drawn = _draw_faces(sizes, self.weights, steps * size, generator)
+
+        def make(step: int) -> Batch:
+            faces = drawn[step * size : (step + 1) * size]
+            return self._make(faces, progress(step), generator, torch_generator)
+
+        with ThreadPoolExecutor(1) as maker:
+            coming = maker.submit(make, 0)
+            for step in range(1, steps):
+                batch = coming.result()
+                coming = maker.submit(make, step)
+                yield batch
+            yield coming.result()
+
+    def _make(
+        self,
+        faces: npt.NDArray[np.int64],
+        progress: float,
+        generator: np.random.Generator,
+        torch_generator: torch.Generator,
+    ) -> Batch:
+        pairs = [(self.caches[source], int(face)) for source, face in faces]
+        boxes = np.stack([cache.boxes_xyxy[face] for cache, face in pairs])
+        angles = np.stack([cache.angles_deg[face] for cache, face in pairs])
+        stored = np.stack([cache.pixels[face] for cache, face in pairs])
+        bins = self.settings.angle_bins
+        geometry = draw_geometry(boxes, angles, bins, self.augmentation, generator)
+        pixels = torch.from_numpy(stored).to(self.device)
+        size = self.settings.input_size_at(progress)
+        images = cut_batch(pixels, geometry.affine.to(self.device), size)
+        images = normalised(photometric(images, self.augmentation, torch_generator))
+        labels = torch.from_numpy(geometry.angles_deg).float().to(self.device)
+        return Batch(images.contiguous(memory_format=torch.channels_last), labels, progress)
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Network input of RGB images in 0..1, shape (n, 3, height, width)."""
+    mean, std = _imagenet_statistics(images.device)
+    return (images - mean) / std
+
+
+@cache
+def _imagenet_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(value, device=device) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean.view(3, 1, 1), std.view(3, 1, 1)
+
+
+def _draw_faces(
+    sizes: Sequence[int], weights: Sequence[float], count: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw (source, face) pairs, shape (count, 2); no face twice before all of its source."""
+    shares = np.asarray(weights, dtype=np.float64) / sum(weights)
+    source = generator.choice(len(sizes), size=count, p=shares)
+    face = np.zeros(count, dtype=np.int64)
+    for number, size in enumerate(sizes):
+        drawn = np.flatnonzero(source == number)
+        order = [generator.permutation(size) for _ in range(-(-len(drawn) // size))]
+        if order:
+            face[drawn] = np.concatenate(order)[: len(drawn)]
+    return np.stack([source, face], axis=1)

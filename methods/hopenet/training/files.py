@@ -1,0 +1,142 @@
+"""Files of a training run: checkpoint, history with curves, and the weights with their card."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpbench.errors import DataError, UsageError, WeightsError
+from hpbench.methods.hopenet.card import WeightsCard
+from hpbench.methods.hopenet.network import HopenetNetwork
+from hpbench.methods.hopenet.training.curves import draw_curves
+from hpbench.methods.hopenet.weights import save_weights
+from hpbench.weights.store import sha256_of
+
+__all__ = ["CHECKPOINT", "HISTORY", "WEIGHTS", "Outputs"]
+
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "hopenet.safetensors"
+HISTORY = "history.json"
+
+_RESUMABLE = {"device", "precision", "minutes"}
+"""Settings that may differ when a run is resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a training run writes.
+
+    Attributes
+    ----------
+    folder : Path
+    settings : dict
+        All that decides what the run computes; a checkpoint is resumed with the same only.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+
+    @property
+    def checkpoint(self) -> Path:
+        """File that a stopped run is resumed from."""
+        return self.folder / CHECKPOINT
+
+    def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
+        """State of the last whole epoch.
+
+        Raises
+        ------
+        UsageError
+            If the checkpoint was made with other settings.
+        WeightsError
+            If it is corrupted.
+        """
+        with self.corruption_named():
+            stored: dict[str, Any] = torch.load(
+                self.checkpoint, map_location=device, weights_only=True
+            )
+            before = json.loads(stored["settings"])
+        for key, value in json.loads(json.dumps(self.settings)).items():
+            if key not in _RESUMABLE and before.get(key) != value:
+                raise UsageError(
+                    f"{self.checkpoint}: was made with {key}={before.get(key)}, not {value}; "
+                    "use the same options, or another --out"
+                )
+        return stored
+
+    @contextmanager
+    def corruption_named(self) -> Iterator[None]:
+        """Turn whatever a corrupted checkpoint raises, which may be anything, into one line."""
+        try:
+            yield
+        except Exception as error:
+            raise WeightsError(
+                f"{self.checkpoint}: not a checkpoint, or corrupted ({type(error).__name__}); "
+                "remove it"
+            ) from None
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint.
+
+        Raises
+        ------
+        DataError
+            If the disk is full; the last good checkpoint is kept.
+        """
+        path = self.checkpoint
+        content = io.BytesIO()  # torch's own writer would report a full disk in riddles
+        torch.save({"settings": json.dumps(self.settings)} | state, content)
+        try:
+            _replace(path, bytes(content.getbuffer()))
+        except OSError as error:
+            kept = (
+                "the last good checkpoint is kept; resume with --resume when there is room"
+                if path.exists()
+                else "it would have been the first, so nothing was kept"
+            )
+            raise DataError(f"{path}: cannot be written ({error.strerror}); {kept}") from error
+
+    def write_history(self, history: Sequence[dict[str, Any]]) -> None:
+        """Write the figures of all epochs, and draw them."""
+        path = self.folder / HISTORY
+        with _full_disk_named(path):
+            _replace(path, json.dumps(history, indent=1).encode())
+            draw_curves(history, self.folder / "curves.png")
+
+    def write_weights(self, network: HopenetNetwork, card: WeightsCard) -> Path:
+        """Write weights with their card in the file, and a readable copy of it beside them."""
+        path = self.folder / WEIGHTS
+        with _full_disk_named(path):
+            save_weights(network, card, path)
+            readable = card.model_dump(mode="json") | {"weights_sha256": sha256_of(path)}
+            text = json.dumps(readable, indent=1, ensure_ascii=False)
+            (self.folder / "card.json").write_text(text + "\n", encoding="utf-8")
+        return path
+
+
+@contextmanager
+def _full_disk_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); the checkpoint is whole, resume with "
+            "--resume when there is room"
+        ) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that a reader sees complete or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
