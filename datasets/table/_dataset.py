@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,24 +13,31 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record, require_scorable
+from hpbench.datasets.table._columns import Columns, count_known, find_columns
+from hpbench.datasets.table._labels import (
+    TableOptions,
+    image_path,
+    needs_size,
+    pixel_box,
+    read_box,
+    read_label,
+)
 from hpbench.datasets.table._rows import as_number, as_text, is_empty, read_rows
-from hpbench.errors import DataError
+from hpbench.errors import DataError, ImageError
+from hpbench.images import read_rgb, read_size
 from hpbench.protocol import Protocol
 
 __all__ = ["Table"]
-
-_REQUIRED = ("image", "yaw", "pitch")
-_BOX = ("x0", "y0", "x1", "y1")
-_KNOWN = (*_REQUIRED, "roll", *_BOX, "subject")
 
 
 class Table(Dataset):
     """Images and labels listed in a CSV or Parquet file: ``--datasets table=labels.csv``.
 
     Columns: ``image`` (path, relative to the table's folder), ``yaw`` and ``pitch`` in degrees,
-    perhaps ``roll`` (without it that axis is left out of the figures), ``x0,y0,x1,y1`` (tight
-    face box in pixels), ``subject``. Any further column is a factor that a report may break
-    errors down by.
+    perhaps ``roll`` (without it that axis is left out of the figures), or a rotation as
+    ``r00..r22``, ``qw,qx,qy,qz`` or ``rotvec_x,rotvec_y,rotvec_z``; ``x0,y0,x1,y1`` (tight face
+    box in pixels), ``subject``. Any further column is a factor that a report may break errors
+    down by. docs/your-data.md lists the other names that are recognised.
 
     Notes
     -----
@@ -40,6 +47,7 @@ class Table(Dataset):
 
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "your own images: a CSV or Parquet file with image,yaw,pitch,roll"
+    Options = TableOptions
     root_is: ClassVar[Literal["DIR", "FILE"]] = "FILE"
     resample: ClassVar[Literal["image", "group"]] = "group"
     card: ClassVar[DatasetCard] = DatasetCard(
@@ -56,35 +64,65 @@ class Table(Dataset):
     )
 
     def protocol_settings(self) -> dict[str, Any]:
-        """The table's hash: another table, or another version of it, is another protocol."""
+        """The options given and the table's hash: another table is another protocol."""
         digest = hashlib.sha256(self._file().read_bytes()).hexdigest()
-        return {**super().protocol_settings(), "table_sha256": digest}
+        return {**self.options.changed(), "table_sha256": digest}
+
+    def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
+        """Read the image of a record; see :meth:`hpbench.dataset.Dataset.read_image`."""
+        return read_rgb(record.image_path, upright=self.options.exif != "ignore")
 
     def records(self) -> Sequence[Record]:
         """Index in the order of the rows; see :meth:`hpbench.dataset.Dataset.records`."""
         path = self._file()
-        columns, rows = read_rows(path)
-        has_box = _check_columns(path, columns)
-        _refuse_double_faces(path, rows, has_box)
+        names, rows = read_rows(path, count_known)
+        columns = find_columns(path, names)
+        if self.options.frame != "camera" and not columns.rotation:
+            raise DataError(
+                f"{path}: frame={self.options.frame} is of rotations, and the table has none: "
+                "it takes r00..r22, qw,qx,qy,qz or rotvec_x,rotvec_y,rotvec_z"
+            )
+        _refuse_double_faces(path, rows, columns)
         factors = _factors(columns, rows)
         times_seen: Counter[str] = Counter()
         records = []
         for number, row in enumerate(rows, start=1):
-            image = as_text(row["image"])
+            image = as_text(row[columns.image])
             times_seen[image] += 1
             image_id = image if times_seen[image] == 1 else f"{image}#{times_seen[image]}"
+            image_file = image_path(path.parent, image)
+            label, box, defect = self._label_and_box(row, columns, image_file)
+            subject = as_text(row[columns.subject]) if columns.subject else ""
             records.append(
                 Record(
                     image_id if image else f"row {number}",
-                    path.parent / image,
-                    _label(row),
-                    box_xyxy=_box(row) if has_box else None,
-                    excluded=_defect(row, has_box),
-                    group=as_text(row.get("subject")) or image,
+                    image_file,
+                    label,
+                    box_xyxy=box,
+                    excluded=defect if image else "the row names no image",
+                    group=subject or image,
                     factors=factors[number - 1],
                 )
             )
+        if (self.options.unit or columns.unit) == "rad":
+            _refuse_degrees(path, records)
         return require_scorable(records, path, "row below the column names")
+
+    def _label_and_box(
+        self, row: Mapping[str, Any], columns: Columns, image: Path
+    ) -> tuple[Label | None, npt.NDArray[np.float64] | None, str | None]:
+        """Label and box of a row, and the reason why it cannot be scored."""
+        label = box = None
+        try:
+            label = read_label(row, columns, self.options)
+            numbers = read_box(row, columns)
+            if numbers is not None:
+                size = read_size(image) if needs_size(self.options) else None
+                layout = self.options.box or columns.box_format
+                box = pixel_box(numbers, layout, self.options, size)
+        except (DataError, ImageError) as error:
+            return label, box, str(error)
+        return label, box, None
 
     def _file(self) -> Path:
         if self.root is None:
@@ -96,57 +134,19 @@ class Table(Dataset):
         return self.root
 
 
-def _check_columns(path: Path, columns: Sequence[str]) -> bool:
-    """Whether there are boxes.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, or spelled in capitals or with blanks.
-    """
-    given = ", ".join(columns) or "none"
-    for name in _KNOWN:
-        for column in columns:
-            if column != name and column.strip().lower() == name and name not in columns:
-                raise DataError(f"{path}: column '{column}' must be called '{name}'")
-    for name in _REQUIRED:
-        if name not in columns:
-            raise DataError(f"{path}: no column '{name}' (columns: {given})")
-    missing = [name for name in _BOX if name not in columns]
-    if missing and len(missing) < len(_BOX):
-        raise DataError(f"{path}: no column '{missing[0]}'; a box needs x0, y0, x1 and y1")
-    return not missing
+def _refuse_degrees(path: Path, records: Sequence[Record]) -> None:
+    """Refuse a table in radians whose numbers are far too large for that."""
+    angles = [r.label.angles_deg for r in records if r.label is not None]
+    beyond_turn = [bool((np.abs(triple) > 360.0).any()) for triple in angles]
+    if sum(beyond_turn) > len(angles) / 2:
+        largest = math.radians(float(np.nanmax(np.abs(angles))))
+        raise DataError(
+            f"{path}: its angles are taken as radians but reach {largest:.4g}; "
+            f"write table={path.name}[unit=deg]"
+        )
 
 
-def _label(row: dict[str, Any]) -> Label | None:
-    angles = [as_number(row[name]) for name in ("yaw", "pitch", "roll") if name in row]
-    if any(math.isnan(angle) for angle in angles):
-        return None
-    roll = angles[2] if len(angles) == 3 else math.nan
-    return Label.from_angles(angles[0], angles[1], roll)
-
-
-def _box(row: dict[str, Any]) -> npt.NDArray[np.float64] | None:
-    box = np.array([as_number(row[name]) for name in _BOX])
-    return box if np.isfinite(box).all() else None
-
-
-def _defect(row: dict[str, Any], has_box: bool) -> str | None:
-    """Reason why a row cannot be scored, or None. A row without any box cell is no defect."""
-    if not as_text(row["image"]):
-        return "the row names no image"
-    for name in ("yaw", "pitch", "roll"):
-        if name in row and math.isnan(as_number(row[name])):
-            return f"label is not a number ({name}: '{as_text(row[name])}')"
-    if not has_box or all(is_empty(row[name]) for name in _BOX):
-        return None
-    for name in _BOX:
-        if math.isnan(as_number(row[name])):
-            return f"box is not a number ({name}: '{as_text(row[name])}')"
-    return None
-
-
-def _refuse_double_faces(path: Path, rows: Sequence[dict[str, Any]], has_box: bool) -> None:
+def _refuse_double_faces(path: Path, rows: Sequence[dict[str, Any]], columns: Columns) -> None:
     """Refuse a table in which one face stands twice: it would count double.
 
     Raises
@@ -156,8 +156,8 @@ def _refuse_double_faces(path: Path, rows: Sequence[dict[str, Any]], has_box: bo
     """
     row_of_face: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(rows, start=1):
-        image = as_text(row["image"])
-        face = (image, *(as_text(row[name]) for name in (_BOX if has_box else ())))
+        image = as_text(row[columns.image])
+        face = (image, *(as_text(row[name]) for name in columns.box))
         earlier = row_of_face.setdefault(face, number)
         if image and earlier != number:
             raise DataError(
@@ -166,14 +166,10 @@ def _refuse_double_faces(path: Path, rows: Sequence[dict[str, Any]], has_box: bo
             )
 
 
-def _factors(
-    columns: Sequence[str], rows: Sequence[dict[str, Any]]
-) -> list[dict[str, str | float]]:
+def _factors(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[dict[str, str | float]]:
     """Per row the filled cells of all further columns: numbers where a column holds only these."""
     factors: list[dict[str, str | float]] = [{} for _ in rows]
-    for name in columns:
-        if name in _KNOWN:
-            continue
+    for name in columns.factors:
         filled = [number for number, row in enumerate(rows) if not is_empty(row[name])]
         numeric = not any(math.isnan(as_number(rows[number][name])) for number in filled)
         for number in filled:

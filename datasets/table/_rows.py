@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +18,119 @@ __all__ = ["as_number", "as_text", "is_empty", "read_rows"]
 Row = dict[str, Any]
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
+_NO_TABLES = (".xlsx", ".xls", ".ods", ".json", ".mat", ".npz", ".npy", ".xml", ".pkl")
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_NO_VALUE = frozenset({"", "nan", "na", "n/a", "none", "null"})
 
 
-def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Lines of a CSV file from the column names on, without blank lines and comments."""
+
+    numbers: list[int]
+    texts: list[str]
+    delimiter: str
+
+    def cells(self) -> Iterator[tuple[int, list[str]]]:
+        """Number of the last line and cells of each row; a quoted cell may hold line breaks."""
+        if self.delimiter == " ":
+            yield from ((n, text.split()) for n, text in zip(self.numbers, self.texts, strict=True))
+            return
+        reader = csv.reader(self.texts, delimiter=self.delimiter, strict=True)
+        for cells in reader:
+            yield self.numbers[reader.line_num - 1], [cell.strip() for cell in cells]
+
+
+def read_rows(
+    path: Path, count_known: Callable[[Sequence[str]], int]
+) -> tuple[list[str], list[Row]]:
     """Column names and rows of a table.
 
     Parameters
     ----------
     path : Path
-        Parquet by its suffix, else CSV with commas and one line of column names.
+        Parquet by its suffix, else CSV whose first line, but for blank lines and ``#`` comments,
+        holds the column names. Commas, semicolons, tabs, bars or blanks separate the cells,
+        whichever yields most known columns; numbers may have decimal commas.
+    count_known : callable
+        How many of some column names mean something to the caller.
 
     Raises
     ------
     DataError
         If the file is corrupted, or a CSV row has more or fewer cells than there are columns.
     """
-    return _parquet(path) if path.suffix.lower() in _PARQUET_SUFFIXES else _csv(path)
-
-
-def _csv(path: Path) -> tuple[list[str], list[Row]]:
+    if path.suffix.lower() in _NO_TABLES:
+        raise DataError(f"{path}: '{path.suffix}' files are not read; save the table as CSV")
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        return _parquet(path)
     try:
-        # Spreadsheets write a byte-order mark, which "utf-8-sig" takes off the first name.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = [name.strip() for name in next(reader, [])]
-            rows = []
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(columns):
-                    raise DataError(
-                        f"{path}:{reader.line_num}: {len(cells)} cells in a table of "
-                        f"{len(columns)} columns; put text that holds commas in quotes"
-                    )
-                rows.append(dict(zip(columns, cells, strict=True)))
+        lines = _lines(_text(path), count_known)
+        rows = list(lines.cells())
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    columns = rows[0][1] if rows else []
+    while columns and not columns[-1]:
+        columns = columns[:-1]
     _refuse_double_columns(path, columns)
-    return columns, rows
+    return columns, [_row(path, columns, *row, lines.delimiter) for row in rows[1:]]
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")  # "Unicode text" of a spreadsheet
+    return content.decode("utf-8-sig")
+
+
+def _lines(text: str, count_known: Callable[[Sequence[str]], int]) -> _Lines:
+    numbered = [(n, line) for n, line in enumerate(_line_list(text), start=1) if line.strip()]
+    delimiters: Sequence[str] = tuple(_DELIMITERS)
+    if numbered and (told := re.fullmatch(r"sep=(.)", numbered[0][1].strip())):
+        delimiters = (told[1],)
+        del numbered[0]
+    comments = [item for item in numbered if item[1].startswith("#")]
+    rows = [item for item in numbered if not item[1].startswith("#")]
+
+    def known(line: str, delimiter: str) -> int:
+        names = line.split() if delimiter == " " else line.split(delimiter)
+        return count_known([name.strip(" \"'") for name in names])
+
+    def best(line: str) -> tuple[int, str]:
+        counts = [(known(line, delimiter), -k) for k, delimiter in enumerate(delimiters)]
+        count, place = max(counts)
+        return count, delimiters[-place]
+
+    count, delimiter = best(rows[0][1]) if rows else (0, ",")
+    if comments and not count:  # "# image yaw pitch": the names themselves are a comment
+        number, line = comments[-1]
+        if number < rows[0][0] if rows else True:
+            names = line.lstrip("# ")
+            count, chosen = best(names)
+            if count:
+                rows, delimiter = [(number, names), *rows], chosen
+    return _Lines([n for n, _ in rows], [line for _, line in rows], delimiter)
+
+
+def _line_list(text: str) -> list[str]:
+    """Lines with their ends; unlike ``str.splitlines`` at line feeds and carriage returns only."""
+    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
+
+
+def _row(path: Path, columns: list[str], number: int, cells: list[str], delimiter: str) -> Row:
+    while len(cells) > len(columns) and not cells[-1]:
+        cells = cells[:-1]
+    if len(cells) != len(columns):
+        separators = _DELIMITERS.get(delimiter, f"'{delimiter}'")
+        hint = "put text that holds them in quotes"
+        if len(cells) > len(columns) and delimiter == ",":
+            hint += ", and write decimal points, or separate cells by semicolons"
+        raise DataError(
+            f"{path}:{number}: {len(cells)} cells in a table of {len(columns)} columns "
+            f"separated by {separators}; {hint}"
+        )
+    return dict(zip(columns, cells, strict=True))
 
 
 def _parquet(path: Path) -> tuple[list[str], list[Row]]:
@@ -74,14 +153,16 @@ def _refuse_double_columns(path: Path, columns: list[str]) -> None:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing: null, NaN, or text of blanks."""
+    """Whether a cell holds nothing: null, NaN, blanks, or a word for these such as ``NA``."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return True
-    return isinstance(cell, str) and not cell.strip()
+    return isinstance(cell, str) and cell.strip().lower() in _NO_VALUE
 
 
 def as_number(cell: Any) -> float:
-    """The number in a cell; NaN where there is none."""
+    """The number in a cell, perhaps with a decimal comma; NaN where there is none."""
+    if isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip()):
+        cell = cell.replace(",", ".")
     try:
         number = float(cell)
     except (TypeError, ValueError):
@@ -91,4 +172,6 @@ def as_number(cell: Any) -> float:
 
 def as_text(cell: Any) -> str:
     """The text in a cell; empty where there is none."""
-    return "" if is_empty(cell) else str(cell).strip()
+    return (
+        "" if cell is None or (is_empty(cell) and not isinstance(cell, str)) else str(cell).strip()
+    )

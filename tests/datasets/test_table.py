@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
+from scipy.spatial.transform import Rotation
 
 from hpbench.datasets.table import Table
+from hpbench.datasets.table._labels import TableOptions
 from hpbench.errors import DataError
 
 HEADER = "image,yaw,pitch,roll"
@@ -13,10 +16,12 @@ HEADER = "image,yaw,pitch,roll"
 
 @pytest.fixture
 def table(tmp_path: Path):
-    def write(text: str, name: str = "labels.csv") -> Table:
+    def write(
+        text: str, name: str = "labels.csv", encoding: str = "utf-8", **options: str
+    ) -> Table:
         path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return Table(path)
+        path.write_text(text, encoding=encoding)
+        return Table(path, TableOptions(**options))
 
     return write
 
@@ -73,8 +78,7 @@ def test_without_a_roll_column_that_axis_is_missing(table):
     ("row", "reason"),
     [
         ("b.jpg,?,0,0,1,2,3,4", "label is not a number (yaw: '?')"),
-        ("b.jpg,0,nan,0,1,2,3,4", "label is not a number (pitch: 'nan')"),
-        ("b.jpg,0,0,,1,2,3,4", "label is not a number (roll: '')"),
+        ("b.jpg,,nan,,1,2,3,4", "the row has no label"),
         ("b.jpg,0,0,inf,1,2,3,4", "label is not a number (roll: 'inf')"),
         ("b.jpg,0,0,0,1,2,3,", "box is not a number (y1: '')"),
         (",0,0,0,1,2,3,4", "the row names no image"),
@@ -100,10 +104,23 @@ def test_two_faces_of_one_picture_get_their_own_ids(table):
     ("text", "message"),
     [
         ("image,yaw,roll\na.jpg,0,0\n", r"no column 'pitch' \(columns: image, yaw, roll\)"),
-        ("picture,yaw,pitch\na.jpg,0,0\n", "no column 'image'"),
-        ("image,yaw,pitch,Roll\na.jpg,0,0,0\n", "column 'Roll' must be called 'roll'"),
+        ("name,yaw,pitch\na.jpg,0,0\n", "no column 'image' .* is 'name' the image"),
+        ("image,yaw,pitch,rol\na.jpg,0,0,0\n", "is 'rol' the roll"),
+        ("image,pose_Rx,pose_Ry\na.jpg,0,0\n", "'pose_Ry' may be the angle .*OpenFace"),
+        ("image,pan,tilt\na.jpg,0,0\n", "is 'pan' the yaw"),
+        (f"{HEADER},bbox\na.jpg,0,0,0,1 2 3 4\n", "'bbox' looks like a face box"),
+        ("file,path,yaw,pitch\na.jpg,a.jpg,0,0\n", "'file' and 'path' may both be 'image'"),
+        ("a.jpg,1.5,2,3\nb.jpg,1,2,3\n", "first line has to hold the names"),
+        ("image,yaw_rad,pitch_deg\na.jpg,0,0\n", "different units"),
+        ("image,qw,qx,qy\na.jpg,1,0,0\n", "no column 'qz'"),
+        (f"{HEADER},x,y,w\na.jpg,0,0,0,1,2,3\n", "no column 'h'; a box needs x, y, w and h"),
         (f"{HEADER},x0,y0,x1\na.jpg,0,0,0,1,2,3\n", "no column 'y1'; a box needs"),
-        (f"{HEADER}\na.jpg,0,0,0\nb.jpg,0,0\n", r"labels\.csv:3: 3 cells in a table of 4 columns"),
+        (
+            f"{HEADER}\na.jpg,0,0,0\nb.jpg,0,0\n",
+            r"labels\.csv:3: 3 cells .* 4 columns separated by commas",
+        ),
+        (f"{HEADER}\na.jpg,0,5,0,0,0\n", "6 cells .* separate cells by semicolons"),
+        ("image;yaw;pitch\na.jpg;0\n", "2 cells .* 3 columns separated by semicolons"),
         (f"{HEADER}\na.jpg,0,0,0\na.jpg,5,0,0\n", "rows 1 and 2 are the same face of 'a.jpg'"),
         (f"{HEADER},roll\na.jpg,0,0,0,0\n", "two columns are called 'roll'"),
         (f"{HEADER}\n", "holds no row below the column names"),
@@ -148,3 +165,217 @@ def test_other_content_is_another_protocol(table):
     second = table(f"{HEADER}\na.jpg,0,0,1\n").protocol_settings()
     assert first != second
     assert len(first["table_sha256"]) == 64
+
+
+# ---- other dialects ----------------------------------------------------------------------------
+
+COMMAS = "image,yaw,pitch,roll,x0,y0,x1,y1\na.jpg,1.5,-2.25,3,10,20,30,40\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (COMMAS.replace(",", ";").replace(".5", ",5").replace(".25", ",25"), "utf-8-sig"),
+        (COMMAS.replace(",", "\t"), "utf-8"),
+        (COMMAS.replace(",", "\t").replace(".5", ",5"), "utf-16"),
+        (COMMAS.replace(",", "|"), "utf-8"),
+        (COMMAS.replace(",", " "), "utf-8"),
+        (COMMAS.replace(",", "   "), "utf-8"),
+        (COMMAS.replace(",", ", "), "utf-8"),
+        (COMMAS.replace("\n", "\r\n"), "utf-8"),
+        (COMMAS.replace("\n", "\r"), "utf-8"),
+        ("# made by hand\n\n" + COMMAS.replace("\na", "\n\n# the first\na"), "utf-8-sig"),
+        ("# " + COMMAS.replace(",", " "), "utf-8"),
+        ("sep=;\n" + COMMAS.replace(",", ";"), "utf-8"),
+        (COMMAS.replace("1.5", '"1,5"'), "utf-8"),
+        (COMMAS.replace("\na.jpg", ",\na.jpg").replace("40\n", "40,\n"), "utf-8"),
+    ],
+    ids=[
+        "semicolons and decimal commas", "tabs", "UTF-16 of a spreadsheet", "bars", "blanks",
+        "several blanks", "commas and blanks", "Windows", "old Mac", "comments and blank lines",
+        "names in a comment", "sep=", "quoted decimal comma", "trailing commas",
+    ],
+)  # fmt: skip
+def test_table_of_another_dialect_is_read(table, text, encoding):
+    (record,) = table(text, encoding=encoding).records()
+    assert record.label.angles_deg.tolist() == pytest.approx([1.5, -2.25, 3], abs=0.3)
+    assert record.label.angles_deg[0] == 1.5
+    assert record.box_xyxy.tolist() == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("name", ["filename", "Path", "img_path", "Image Name", "picture"])
+def test_image_column_is_known_under_its_usual_names(table, name):
+    assert table(f"{name},Yaw,PITCH\na.jpg,1,2\n").records()[0].image_id == "a.jpg"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "xmin,ymin,xmax,ymax",
+        "left,top,right,bottom",
+        "x1,y1,x2,y2",
+        "bbox_x1,bbox_y1,bbox_x2,bbox_y2",
+    ],
+)
+def test_corners_are_known_under_other_names(table, header):
+    (record,) = table(f"{HEADER},{header}\na.jpg,0,0,0,10,20,30,50\n").records()
+    assert record.box_xyxy.tolist() == [10, 20, 30, 50]
+
+
+@pytest.mark.parametrize(
+    "header", ["x,y,w,h", "left,top,width,height", "bbox_x,bbox_y,bbox_w,bbox_h"]
+)
+def test_width_and_height_are_known_by_their_names(table, header):
+    (record,) = table(f"{HEADER},{header}\na.jpg,0,0,0,10,20,30,50\n").records()
+    assert record.box_xyxy.tolist() == [10, 20, 40, 70]
+
+
+@pytest.mark.parametrize(
+    ("box", "cells"),
+    [
+        ("xywh", "10,20,30,50"), ("cxcywh", "25,45,30,50"), ("yxyx", "20,10,70,40"),
+        ("yxhw", "20,10,50,30"), ("xxyy", "10,40,20,70"), ("corners", "40,70,10,20"),
+    ],
+)  # fmt: skip
+def test_box_option_says_what_the_four_columns_hold(table, box, cells):
+    (record,) = table(f"{HEADER},x0,y0,x1,y1\na.jpg,0,0,0,{cells}\n", box=box).records()
+    assert record.box_xyxy.tolist() == [10, 20, 40, 70]
+
+
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        ("0.1,0.4,0.4,0.8", {"box_unit": "fraction"}),
+        ("10,40,40,80", {"box_unit": "percent"}),
+        ("20,40,80,80", {"box_size": "200x100"}),
+    ],
+)
+def test_boxes_in_parts_of_the_image_or_of_another_size_become_pixels(
+    table, tmp_path, cells, options
+):
+    Image.new("RGB", (100, 50)).save(tmp_path / "a.png")
+    text = f"{HEADER},x0,y0,x1,y1\na.png,0,0,0,{cells}\n"
+    (record,) = table(text, **options).records()
+    assert record.box_xyxy.tolist() == pytest.approx([10, 20, 40, 40])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_box_of_the_stored_image_turns_with_it(table, tmp_path, orientation):
+    stored = np.zeros((40, 60, 3), np.uint8)
+    stored[8:16, 5:25] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
+    rows, columns = np.nonzero(upright[..., 0])
+    text = f"{HEADER},x0,y0,x1,y1\na.png,0,0,0,5,8,25,16\n"
+    (record,) = table(text, exif="boxes").records()
+    expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert record.box_xyxy.tolist() == expected
+    ignoring = table(text, exif="ignore")
+    assert ignoring.read_image(ignoring.records()[0]).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("written", ["photos\\a.jpg", "C:\\data\\set 1\\photos\\a.jpg"])
+def test_path_of_windows_finds_its_file(table, tmp_path, written):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(b"")
+    (record,) = table(f"{HEADER}\n{written},0,0,0\n").records()
+    assert record.image_path == tmp_path / "photos" / "a.jpg"
+
+
+# ---- other labels ------------------------------------------------------------------------------
+
+LABEL_DEG = [30.0, -20.0, 10.0]
+
+
+def expected_rotation() -> Rotation:
+    yaw, pitch, roll = LABEL_DEG
+    return Rotation.from_euler("XYZ", [-pitch, yaw, roll], degrees=True)
+
+
+RQ_DEG = expected_rotation().as_euler("xyz", degrees=True)[[1, 0, 2]] * [1, -1, 1]
+
+
+def cells(numbers) -> str:
+    return ",".join(f"{number:.9f}" for number in np.ravel(numbers))
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [
+        ("r00,r01,r02,r10,r11,r12,r20,r21,r22", expected_rotation().as_matrix()),
+        ("R11,R12,R13,R21,R22,R23,R31,R32,R33", expected_rotation().as_matrix()),
+        ("qx,qy,qz,qw", expected_rotation().as_quat()),
+        ("rotvec_x,rotvec_y,rotvec_z", expected_rotation().as_rotvec()),
+        ("rvec_0,rvec_1,rvec_2", expected_rotation().as_rotvec()),
+        ("yaw_rad,pitch_rad,roll_rad", np.radians(LABEL_DEG)),
+        ("Yaw (deg),Pitch (deg),Roll (deg)", LABEL_DEG),
+        ("pose_yaw,pose_pitch,pose_roll", LABEL_DEG),
+    ],
+)
+def test_label_is_read_in_whatever_form_its_columns_name(table, header, numbers):
+    (record,) = table(f"image,{header}\na.jpg,{cells(numbers)}\n").records()
+    assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+    assert record.factors == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "angles"),
+    [
+        ({"unit": "rad"}, np.radians(LABEL_DEG)),
+        ({"signs": "-yaw,-roll"}, [-30, -20, -10]),
+        ({"signs": "-yaw-roll"}, [-30, -20, -10]),
+        ({"order": "pitch,yaw,roll"}, [-20, 30, 10]),
+        ({"offset": "pitch-180"}, [30, 160, 10]),
+        ({"offset": "pitch+180", "signs": "-pitch"}, [30, 200, 10]),
+        ({"euler": "rq"}, RQ_DEG),
+    ],
+)  # fmt: skip
+def test_options_say_what_the_angles_are(table, options, angles):
+    (record,) = table(f"{HEADER}\na.jpg,{cells(angles)}\n", **options).records()
+    assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+
+
+def test_frame_of_rotations_is_that_of_a_card(table):
+    flip = np.diag([1.0, -1.0, -1.0])
+    matrix = flip @ expected_rotation().as_matrix() @ flip
+    header = ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
+    text = f"image,{header}\na.jpg,{cells(matrix)}\n"
+    (record,) = table(text, frame="y-up").records()
+    assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+
+
+def test_frame_without_rotations_is_refused(table):
+    with pytest.raises(DataError, match="frame=y-up is of rotations, and the table has none"):
+        table(f"{HEADER}\na.jpg,0,0,0\n", frame="y-up").records()
+
+
+def test_empty_cell_of_one_axis_is_a_missing_axis(table):
+    records = table(f"{HEADER}\na.jpg,1,2,\nb.jpg,,2,3\nc.jpg,1,2,3\n").records()
+    assert [record.excluded for record in records] == [None, None, None]
+    assert [record.label.R_cam is None for record in records] == [True, True, False]
+    assert np.isnan(records[0].label.angles_deg).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "reason"),
+    [
+        ("qw,qx,qy,qz", "3,0,0,1", "label is no rotation (quaternion of length 3.162)"),
+        ("rotvec_x,rotvec_y,rotvec_z", "30,0,0", "label is no rotation vector in radians"),
+        ("r00,r01,r02,r10,r11,r12,r20,r21,r22", "1,0,0,0,1,0,0,0,-1", "label is no rotation (r00"),
+        ("yaw,pitch,roll,qw,qx,qy,qz", "30,0,0,1,0,0,0", "differ by 30.0 degrees"),
+    ],
+)
+def test_row_whose_label_is_no_rotation_is_excluded_with_its_reason(table, header, row, reason):
+    good = ",".join(
+        "1" if name in ("qw", "r00", "r11", "r22") else "0" for name in header.split(",")
+    )
+    records = table(f"image,{header}\na.jpg,{good}\nb.jpg,{row}\n").records()
+    assert records[0].excluded is None
+    assert reason in records[1].excluded
+
+
+def test_degrees_under_unit_rad_are_refused(table):
+    with pytest.raises(DataError, match=r"taken as radians but reach 40; .*\[unit=deg\]"):
+        table(f"{HEADER}\na.jpg,30,20,10\nb.jpg,40,5,7\n", unit="rad").records()

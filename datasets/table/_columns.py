@@ -1,0 +1,282 @@
+"""What the columns of a table mean, under the names that tools of the field give them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hpbench.errors import DataError
+from hpbench.rotation import ANGLES
+
+__all__ = ["MATRIX", "QUATERNION", "ROTVEC", "Columns", "count_known", "find_columns"]
+
+Unit = Literal["deg", "rad"]
+BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
+
+MATRIX = tuple(f"r{i}{j}" for i in range(3) for j in range(3))
+QUATERNION = ("qw", "qx", "qy", "qz")
+ROTVEC = ("rotvec_x", "rotvec_y", "rotvec_z")
+
+_IMAGE = {
+    "image", "img", "picture", "photo", "file", "filename", "path", "filepath",
+    *(f"{a}_{b}" for a in ("image", "img") for b in ("path", "file", "name", "filename")),
+    "file_name", "file_path", "imagepath", "imagename", "imagefile", "imgpath", "imgname",
+}  # fmt: skip
+_SUBJECT = {"subject", "subject_id", "subjectid", "person_id", "personid"}
+_SUFFIXES: Mapping[str, Unit | None] = {
+    "": None, "_deg": "deg", "_degree": "deg", "_degrees": "deg",
+    "_rad": "rad", "_radian": "rad", "_radians": "rad",
+}  # fmt: skip
+_PREFIXES = ("", "pose_", "head_", "headpose_", "head_pose_", "gt_", "true_", "label_")
+
+_BOX_NAMES: tuple[tuple[BoxFormat, tuple[str, ...]], ...] = (
+    ("xyxy", ("x0", "y0", "x1", "y1")),
+    ("xyxy", ("x1", "y1", "x2", "y2")),
+    ("xyxy", ("xmin", "ymin", "xmax", "ymax")),
+    ("xyxy", ("x_min", "y_min", "x_max", "y_max")),
+    ("xyxy", ("left", "top", "right", "bottom")),
+    ("xywh", ("left", "top", "width", "height")),
+    ("xywh", ("left", "top", "w", "h")),
+    ("xywh", ("x", "y", "w", "h")),
+    ("xywh", ("x", "y", "width", "height")),
+    ("xywh", ("x0", "y0", "w", "h")),
+    ("xywh", ("x0", "y0", "width", "height")),
+    ("xywh", ("xmin", "ymin", "width", "height")),
+    ("cxcywh", ("cx", "cy", "w", "h")),
+    ("cxcywh", ("cx", "cy", "width", "height")),
+    ("cxcywh", ("x_center", "y_center", "width", "height")),
+    ("cxcywh", ("xcenter", "ycenter", "width", "height")),
+)
+_BOX_PREFIXES = ("", "box_", "bbox_", "face_", "face_box_", "roi_", "bb_")
+
+_UNCERTAIN: Mapping[str, tuple[str, ...]] = {
+    "image": ("name", "id", "image_id", "img_id", "frame", "key", "url", "src"),
+    "yaw": ("pan", "azimuth", "heading", "theta", "psi", "ry", "rot_y", "angle_y", "pose_ry"),
+    "pitch": ("tilt", "elevation", "phi", "rx", "rot_x", "angle_x", "pose_rx"),
+    "roll": ("bank", "rz", "rot_z", "angle_z", "pose_rz"),
+    "x0": ("bbox", "box", "face_box", "rect", "bb"),
+}
+"""Names that may mean a column; whether they do is left to the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns of a table by what they mean; each value is the column's name in the file.
+
+    Attributes
+    ----------
+    image : str
+    subject : str or None
+    angles : dict
+        Of ``yaw``, ``pitch`` and ``roll`` those that there are.
+    rotation : tuple of str
+        Columns of a whole rotation: nine, four or three, in the order of :data:`MATRIX`,
+        :data:`QUATERNION` or :data:`ROTVEC`.
+    unit : {'deg', 'rad'} or None
+        Of the angles, as their names say it.
+    box : tuple of str
+        The four columns of the face box, or none.
+    box_format : {'xyxy', 'xywh', 'cxcywh'}
+        What these hold, as their names say it.
+    factors : list of str
+        All further columns.
+    """
+
+    image: str
+    subject: str | None
+    angles: dict[str, str]
+    rotation: tuple[str, ...]
+    unit: Unit | None
+    box: tuple[str, ...]
+    box_format: BoxFormat
+    factors: list[str] = field(default_factory=list)
+
+
+def _plain(name: str) -> str:
+    """A name in small letters, ``Yaw (deg)`` as ``yaw_deg``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+
+
+def _angle_and_unit(plain: str) -> tuple[str, Unit | None] | None:
+    for suffix, unit in _SUFFIXES.items():
+        for prefix in _PREFIXES:
+            name = plain.removeprefix(prefix).removesuffix(suffix)
+            if name in ANGLES and plain == f"{prefix}{name}{suffix}":
+                return name, unit
+    return None
+
+
+def _rotation_name(plain: str, one_based: bool) -> str | None:
+    """Canonical name of a column of a rotation, or None."""
+    if match := re.fullmatch(r"(?:r|rot|m)_?([0-3])_?([0-3])", plain):
+        i, j = (int(digit) - one_based for digit in match.groups())
+        return f"r{i}{j}" if 0 <= i < 3 and 0 <= j < 3 else None
+    if match := re.fullmatch(r"(?:q|quat|quaternion)_?([wxyz])", plain):
+        return f"q{match[1]}"
+    if match := re.fullmatch(r"(?:rotvec|rvec|rot_vec|rotation_vector)_?([xyz012])", plain):
+        return f"rotvec_{'xyz'['xyz012'.index(match[1]) % 3]}"
+    return None
+
+
+def count_known(names: Sequence[str]) -> int:
+    """How many of some column names are known, or nearly."""
+    plain = [_plain(name) for name in names]
+    boxes = {prefix + part for _, four in _BOX_NAMES for part in four for prefix in _BOX_PREFIXES}
+    nearly = {name for names in _UNCERTAIN.values() for name in names}
+    return sum(
+        name in _IMAGE | _SUBJECT | boxes | nearly
+        or _angle_and_unit(name) is not None
+        or _rotation_name(name, one_based=False) is not None
+        for name in plain
+    )
+
+
+def find_columns(path: Path, names: Sequence[str]) -> Columns:
+    """Find out what the columns of a table mean.
+
+    Raises
+    ------
+    DataError
+        If the image or all of the label is missing, two columns mean the same, or a column may
+        mean what is missing without being certain to; the message names it.
+    """
+    taken: set[str] = set()
+    by_plain: dict[str, str] = {}
+    for name in names:
+        by_plain.setdefault(_plain(name), name)
+
+    def one_of(role: str, known: set[str]) -> str | None:
+        exact = [name for name in names if name == role]
+        found = exact or [name for name in names if _plain(name) in known]
+        if len(found) > 1:
+            listed = " and ".join(f"'{name}'" for name in found)
+            raise DataError(f"{path}: columns {listed} may both be '{role}'; rename one of them")
+        taken.update(found)
+        return found[0] if found else None
+
+    angles, unit = _find_angles(path, names, taken)
+    rotation = _find_rotation(path, names, taken)
+    image = one_of("image", _IMAGE)
+    subject = one_of("subject", _SUBJECT)
+    box_format, box = _find_box(path, by_plain, taken)
+    given = ", ".join(names) or "none"
+    if image is None:
+        raise DataError(
+            f"{path}: no column 'image' (columns: {given})"
+            f"{_nearest(path, 'image', names, taken)}{_no_header(names)}"
+        )
+    for name in ("yaw", "pitch"):
+        if not rotation and name not in angles:
+            raise DataError(
+                f"{path}: no column '{name}' (columns: {given}){_nearest(path, name, names, taken)}"
+            )
+    for name, absent in (("roll", not rotation and "roll" not in angles), ("x0", not box)):
+        if absent and (hint := _nearest(path, name, names, taken)):
+            raise DataError(f"{path}: no column '{name}'{hint}")
+    factors = [name for name in names if name and name not in taken]
+    return Columns(image, subject, angles, rotation, unit, box, box_format, factors)
+
+
+def _no_header(names: Sequence[str]) -> str:
+    looks_like_data = any(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name.strip()) for name in names)
+    return "; the first line has to hold the names of the columns" if looks_like_data else ""
+
+
+def _find_angles(
+    path: Path, names: Sequence[str], taken: set[str]
+) -> tuple[dict[str, str], Unit | None]:
+    found: dict[str, list[tuple[str, Unit | None]]] = {}
+    for name in names:
+        if meaning := _angle_and_unit(_plain(name)):
+            found.setdefault(meaning[0], []).append((name, meaning[1]))
+    angles: dict[str, str] = {}
+    units: dict[Unit, str] = {}
+    for angle, columns in found.items():
+        exact = [item for item in columns if item[0] == angle]
+        if len(columns) > 1 and not exact:
+            listed = " and ".join(f"'{name}'" for name, _ in columns)
+            raise DataError(f"{path}: columns {listed} may both be '{angle}'; rename one of them")
+        name, unit = (exact or columns)[0]
+        angles[angle] = name
+        taken.add(name)
+        if unit is not None:
+            units[unit] = name
+    if len(units) > 1:
+        listed = " and ".join(f"'{name}'" for name in units.values())
+        raise DataError(f"{path}: columns {listed} have different units; write one unit")
+    return angles, next(iter(units), None)
+
+
+def _find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[str, ...]:
+    plain = [_plain(name) for name in names]
+    one_based = any(re.fullmatch(r"(?:r|rot|m)_?(3_?[1-3]|[1-3]_?3)", name) for name in plain)
+    found: dict[str, str] = {}
+    for name, simple in zip(names, plain, strict=True):
+        if meaning := _rotation_name(simple, one_based):
+            if meaning in found:
+                raise DataError(
+                    f"{path}: columns '{found[meaning]}' and '{name}' may both be '{meaning}'; "
+                    "rename one of them"
+                )
+            found[meaning] = name
+    for wanted in (MATRIX, QUATERNION, ROTVEC):
+        missing = [name for name in wanted if name not in found]
+        if not missing:
+            taken.update(found[name] for name in wanted)
+            return tuple(found[name] for name in wanted)
+        if len(missing) < len(wanted) - 1:
+            raise DataError(
+                f"{path}: no column '{missing[0]}'; a rotation needs {', '.join(wanted)}"
+            )
+    return ()
+
+
+def _find_box(
+    path: Path, by_plain: Mapping[str, str], taken: set[str]
+) -> tuple[BoxFormat, tuple[str, ...]]:
+    best: tuple[int, list[str], list[str]] = (0, [], [])
+    for prefix in _BOX_PREFIXES:
+        for layout, four in _BOX_NAMES:
+            parts = [prefix + part for part in four]
+            present = [part for part in parts if part in by_plain]
+            if len(present) == 4:
+                columns = tuple(by_plain[part] for part in parts)
+                taken.update(columns)
+                return layout, columns
+            if len(present) > best[0]:
+                best = (len(present), parts, [part for part in parts if part not in by_plain])
+    # 'x' and 'y' alone may be anything, but not three of four, nor one of our own names
+    if best[0] > 2 or any(name in by_plain for name in _BOX_NAMES[0][1]):
+        if best[0] < 3:
+            best = (0, list(_BOX_NAMES[0][1]), [n for n in _BOX_NAMES[0][1] if n not in by_plain])
+        raise DataError(
+            f"{path}: no column '{best[2][0]}'; a box needs {', '.join(best[1][:3])} "
+            f"and {best[1][3]}"
+        )
+    return "xyxy", ()
+
+
+def _nearest(path: Path, role: str, names: Sequence[str], taken: set[str]) -> str:
+    """Hint at a column that may be the missing one."""
+    free = {_plain(name): name for name in names if name not in taken}
+    for name in _UNCERTAIN[role]:
+        if name not in free:
+            continue
+        if role == "x0":
+            return (
+                f"; '{free[name]}' looks like a face box, whose order cannot be known: "
+                "split it into x0, y0, x1, y1"
+            )
+        if name.endswith(("rx", "ry", "rz")):
+            return (
+                f"; '{free[name]}' may be the angle about an axis (OpenFace writes radians) or "
+                "part of a rotation vector: for angles rename x pitch, y yaw, z roll and write "
+                f"table={path.name}[unit=rad], else rename them rotvec_x, rotvec_y, rotvec_z"
+            )
+        return f"; is '{free[name]}' the {role}? Then rename it '{role}', else leave it out"
+    near = difflib.get_close_matches(role, free, n=1, cutoff=0.75) if role != "x0" else []
+    return f"; is '{free[near[0]]}' the {role}? Then rename it '{role}'" if near else ""

@@ -1,0 +1,284 @@
+"""Labels and boxes of a table's rows, in whatever form they are written."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PureWindowsPath
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, field_validator
+
+from hpbench.dataset import Label
+from hpbench.datasets.table._columns import Columns
+from hpbench.datasets.table._rows import as_number, as_text, is_empty
+from hpbench.errors import DataError
+from hpbench.images import ImageSize
+from hpbench.method import Options
+from hpbench.rotation import (
+    ANGLES,
+    Frame,
+    angles_from_rotation,
+    is_rotation,
+    nearest_rotation,
+    rotation_from_rotvec,
+    rotation_from_rq_angles,
+    rotation_in_camera_frame,
+    wrap_deg,
+)
+
+__all__ = ["TableOptions", "image_path", "pixel_box", "read_box", "read_label"]
+
+Array = npt.NDArray[np.float64]
+BoxFormat = Literal["xyxy", "xywh", "cxcywh", "yxyx", "yxhw", "xxyy", "corners"]
+
+_ORDERS = {"yxyx": (1, 0, 3, 2), "yxhw": (1, 0, 3, 2), "xxyy": (0, 2, 1, 3)}
+_DISAGREE_DEG = 1.0
+
+
+class TableOptions(Options):
+    """What the names of the columns do not say."""
+
+    unit: Literal["deg", "rad"] | None = Field(
+        default=None,
+        description="unit of the angles; default: what the columns' names say, else degrees",
+    )
+    signs: str = Field(
+        default="",
+        description="angles that the table counts the other way: -yaw, or in quotes "
+        '"-yaw,-roll"; positive is the nose to the image\'s left, up, clockwise',
+    )
+    order: str = Field(
+        default="",
+        description='what the columns yaw, pitch, roll hold, where it is another: "pitch,yaw,roll"',
+    )
+    offset: str = Field(
+        default="",
+        description='degrees to add to angles, after the signs: pitch-180, or "pitch+180,roll-90"',
+    )
+    euler: Literal["canonical", "rq"] = Field(
+        default="canonical",
+        description="which triple the angles are: rq for cv2.RQDecomp3x3 and "
+        "cv2.decomposeProjectionMatrix",
+    )
+    frame: Frame = Field(
+        default="camera",
+        description="frame of r00..r22, of a quaternion or a rotation vector: camera (OpenCV), "
+        "y-up (3DDFA, MediaPipe), 6drepnet, opal",
+    )
+    box: BoxFormat | None = Field(
+        default=None,
+        description="what the four columns of the box hold, in their order; default: what their "
+        "names say. corners: any two opposite corners",
+    )
+    box_unit: Literal["px", "fraction", "percent"] = Field(
+        default="px", description="unit of the boxes; fraction and percent are of the image"
+    )
+    box_size: str = Field(
+        default="",
+        pattern=r"^(\d+x\d+)?$",
+        description="WIDTHxHEIGHT of the images that the boxes were made on, if not these",
+    )
+    exif: Literal["upright", "boxes", "ignore"] = Field(
+        default="upright",
+        description="upright: images are turned by their EXIF tag, and boxes belong to the "
+        "upright image; boxes: boxes belong to the stored image and are turned with it; ignore: "
+        "neither is turned",
+    )
+
+    @field_validator("signs")
+    @classmethod
+    def _three_signs(cls, value: str) -> str:
+        if value and not re.fullmatch(r"([+-]?(yaw|pitch|roll)[\s,]*)+", value):
+            raise ValueError('write the angles to turn: -yaw, or in quotes "-yaw,-roll"')
+        return value
+
+    @field_validator("order")
+    @classmethod
+    def _each_once(cls, value: str) -> str:
+        if value and sorted(re.findall(r"\w+", value)) != sorted(ANGLES):
+            raise ValueError('name yaw, pitch and roll once each: order="pitch,yaw,roll"')
+        return value
+
+    @field_validator("offset")
+    @classmethod
+    def _angle_and_number(cls, value: str) -> str:
+        if value and not re.fullmatch(r"((yaw|pitch|roll)[+-]\d+(\.\d+)?[\s,]*)+", value):
+            raise ValueError("write an angle and degrees: offset=pitch-180")
+        return value
+
+    def changed(self) -> dict[str, Any]:
+        """The options that are not as they are by default."""
+        return dict(self.model_dump(mode="json", exclude_defaults=True))
+
+
+def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Label:
+    """Label of a row.
+
+    Raises
+    ------
+    DataError
+        With the bare reason: something in it is not a number, or no rotation.
+    """
+    rotation = _rotation(row, columns.rotation, options) if columns.rotation else None
+    if not columns.angles:
+        assert rotation is not None
+        return Label.from_rotation(rotation)
+    angles = _angles_deg(row, columns, options)
+    if options.euler == "rq":
+        if np.isnan(angles).any():
+            raise DataError("euler=rq needs yaw, pitch and roll")
+        return Label.from_rotation(rotation_from_rq_angles(angles))
+    if np.isnan(angles).all():
+        if rotation is None:
+            raise DataError("the row has no label")
+        return Label.from_rotation(rotation)
+    if rotation is not None:
+        difference = np.abs(wrap_deg(angles - angles_from_rotation(rotation)))
+        label = Label.from_angles(*angles.tolist())
+        if label.R_cam is not None:
+            difference = np.abs(angles_from_rotation(label.R_cam) - angles_from_rotation(rotation))
+            difference = np.minimum(difference, 360.0 - difference)
+        if np.nanmax(difference) > _DISAGREE_DEG:
+            raise DataError(
+                f"its angles and its {_rotation_words(columns.rotation)} differ by "
+                f"{np.nanmax(difference):.1f} degrees; keep one of them, or name frame="
+            )
+    return Label.from_angles(*angles.tolist())
+
+
+def _angles_deg(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Array:
+    """Yaw, pitch and roll in degrees; NaN for an empty cell. What lies beyond is not wrapped."""
+    held = re.findall(r"\w+", options.order) or list(ANGLES)
+    unit = options.unit or columns.unit or "deg"
+    angles = np.full(3, np.nan)
+    for name, meaning in zip(ANGLES, held, strict=True):
+        cell = row[columns.angles[name]] if name in columns.angles else None
+        if is_empty(cell):
+            continue
+        number = as_number(cell)
+        if math.isnan(number):
+            raise DataError(f"label is not a number ({name}: '{as_text(cell)}')")
+        angles[ANGLES.index(meaning)] = math.degrees(number) if unit == "rad" else number
+    for sign, name in re.findall(r"([+-]?)(yaw|pitch|roll)", options.signs):
+        if sign == "-":
+            angles[ANGLES.index(name)] *= -1.0
+    for name, degrees in re.findall(r"(yaw|pitch|roll)([+-][\d.]+)", options.offset):
+        place = ANGLES.index(name)
+        angles[place] = wrap_deg(angles[place] + float(degrees))
+    return angles
+
+
+def _rotation(row: Mapping[str, Any], names: Sequence[str], options: TableOptions) -> Array | None:
+    """``R_cam`` of a row; None where all of its cells are empty."""
+    cells = [row[name] for name in names]
+    if all(map(is_empty, cells)):
+        return None
+    for name, cell in zip(names, cells, strict=True):
+        if math.isnan(as_number(cell)):
+            raise DataError(f"label is not a number ({name}: '{as_text(cell)}')")
+    numbers = np.array([as_number(cell) for cell in cells])
+    if len(numbers) == 9:
+        R = numbers.reshape(3, 3)
+        if not is_rotation(R, tolerance=1e-2):
+            raise DataError(
+                f"label is no rotation ({names[0]}..{names[8]}, determinant {np.linalg.det(R):.4g})"
+            )
+        R = nearest_rotation(R)
+    elif len(numbers) == 4:
+        length = float(np.linalg.norm(numbers))
+        if abs(length - 1.0) > 0.05:
+            raise DataError(f"label is no rotation (quaternion of length {length:.4g})")
+        R = rotation_from_rotvec(_rotvec_of_quaternion(numbers / length))
+    else:
+        turn_rad = float(np.linalg.norm(numbers))
+        if turn_rad > 2.0 * math.pi:
+            raise DataError(f"label is no rotation vector in radians (length {turn_rad:.4g})")
+        R = rotation_from_rotvec(numbers)
+    return rotation_in_camera_frame(R, options.frame)
+
+
+def _rotvec_of_quaternion(wxyz: Array) -> Array:
+    sine = float(np.linalg.norm(wxyz[1:]))
+    if sine == 0.0:
+        return np.zeros(3)
+    return np.asarray(wxyz[1:] / sine * 2.0 * math.atan2(sine, wxyz[0]))
+
+
+def _rotation_words(names: Sequence[str]) -> str:
+    return {9: "matrix", 4: "quaternion", 3: "rotation vector"}[len(names)]
+
+
+def read_box(row: Mapping[str, Any], columns: Columns) -> Array | None:
+    """The four numbers of a row's box as they are written; None where all cells are empty.
+
+    Raises
+    ------
+    DataError
+        With the bare reason.
+    """
+    if not columns.box or all(is_empty(row[name]) for name in columns.box):
+        return None
+    numbers = np.array([as_number(row[name]) for name in columns.box])
+    for name, number in zip(columns.box, numbers, strict=True):
+        if math.isnan(number):
+            raise DataError(f"box is not a number ({name}: '{as_text(row[name])}')")
+    return numbers
+
+
+def pixel_box(
+    numbers: Array, box_format: BoxFormat, options: TableOptions, size: ImageSize | None
+) -> Array:
+    """Box x0, y0, x1, y1 in pixels of the image as methods see it.
+
+    Parameters
+    ----------
+    numbers : ndarray, shape (4,)
+        In the order of the table's columns.
+    box_format : str
+    options : TableOptions
+    size : ImageSize or None
+        Needed for boxes that are not in pixels of this image; see :func:`needs_size`.
+    """
+    box = numbers[list(_ORDERS[box_format])] if box_format in _ORDERS else numbers.copy()
+    if box_format in ("xywh", "yxhw"):
+        box[2:] += box[:2]
+    elif box_format == "cxcywh":
+        box = np.concatenate([box[:2] - box[2:] / 2.0, box[:2] + box[2:] / 2.0])
+    elif box_format == "corners":
+        box = np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
+    if size is None:
+        return box
+    turned = options.exif == "boxes" and size.orientation > 1
+    width, height = size.stored_wh if options.exif in ("boxes", "ignore") else size.upright_wh
+    if options.box_unit != "px":
+        box = (
+            box * np.array([width, height] * 2) / (100.0 if options.box_unit == "percent" else 1.0)
+        )
+    elif options.box_size:
+        made_w, made_h = map(int, options.box_size.split("x"))
+        box = box * np.array([width / made_w, height / made_h] * 2)
+    return size.upright_box(box) if turned else box
+
+
+def needs_size(options: TableOptions) -> bool:
+    """Whether boxes cannot be understood without the size of their image."""
+    return options.box_unit != "px" or bool(options.box_size) or options.exif == "boxes"
+
+
+def image_path(folder: Path, text: str) -> Path:
+    r"""Path of an image, relative to the table's folder; one of Windows is found by its end.
+
+    ``C:\faces\set 1\a.jpg`` is the first of ``faces/set 1/a.jpg``, ``set 1/a.jpg`` and
+    ``a.jpg`` that exists.
+    """
+    path = folder / text
+    if "\\" not in text or path.is_file():
+        return path
+    windows = PureWindowsPath(text)
+    parts = windows.parts[1:] if windows.anchor else windows.parts
+    ends = [folder.joinpath(*parts[k:]) for k in range(len(parts) if windows.anchor else 1)]
+    return next((end for end in ends if end.is_file()), ends[0])
