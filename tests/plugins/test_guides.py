@@ -61,10 +61,10 @@ def test_dataset_guide_scores_one_face_and_counts_the_other(environment, tmp_pat
     assert images["excluded"] == 1
 
 
-def test_card_of_the_method_guide_is_valid():
+def test_card_of_the_onnx_guide_is_valid():
     (card,) = [
         body
-        for language, body in BLOCK.findall((DOCS / "add-a-method.md").read_text())
+        for language, body in BLOCK.findall((DOCS / "add-an-onnx-network.md").read_text())
         if language == "toml"
     ]
     assert NetworkCard.model_validate(tomllib.loads(card)).name == "my_net"
