@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
+from importlib import import_module
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {
+FILES = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "model-card.md": "methods/hopenet/weights/README.md",
@@ -18,11 +22,64 @@ PAGES = {
 }
 """Page of the site, and its file in the repository."""
 
+PLUGIN_CLASSES = {
+    "hpbench.method": (
+        "Method", "Prediction", "NoPrediction", "MethodCard", "WeightsInfo", "ModelSize", "Options",
+    ),
+    "hpbench.face": ("Face", "Camera"),
+    "hpbench.dataset": ("Dataset", "Record", "Label", "DatasetCard"),
+    "hpbench.protocol": ("Protocol",),
+    "hpbench.detectors.base": ("Detector",),
+}  # fmt: skip
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages; links into ``docs/`` become links between pages."""
-    for page, source in PAGES.items():
+    for page, source in FILES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         text = re.sub(r"\]\((?:\.\./)*docs/", "](", text)
         files.append(File.generated(config, page, content=text))
+    files.append(File.generated(config, "plugin-api.md", content=plugin_api()))
     return files
+
+
+def plugin_api() -> str:
+    """Page of the classes that a plugin imports, from their docstrings."""
+    parts = [
+        "# Plugin API\n\nThe classes that a method, data set or detector imports. Guides: "
+        "[Add a method](add-a-method.md), [Add a data set](add-a-dataset.md). Angles and frames: "
+        "[Coordinate conventions](conventions.md)."
+    ]
+    for module, names in PLUGIN_CLASSES.items():
+        for name in names:
+            cls = getattr(import_module(module), name)
+            parts += [f"## {name}", f"`from {module} import {name}`", _doc(inspect.getdoc(cls))]
+            parts += _members(cls)
+    return "\n\n".join(parts) + "\n"
+
+
+def _members(cls: type) -> list[str]:
+    """Attributes with the text below them, then public methods."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    attributes, methods = [], []
+    for node, following in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and not ast.unparse(node.target).startswith("_"):
+            has_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            text = f": {_doc(inspect.cleandoc(following.value.value))}" if has_text else ""
+            attributes.append(f"- `{ast.unparse(node)}`{text}")
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+            is_property = any(ast.unparse(mark) == "property" for mark in node.decorator_list)
+            arguments = "" if is_property else f"({ast.unparse(node.args)})"
+            methods += [f"### {cls.__name__}.{node.name}", f"`{node.name}{arguments}{returns}`"]
+            methods.append(_doc(ast.get_docstring(node)))
+    return ["\n".join(attributes), *methods] if attributes else methods
+
+
+def _doc(text: str | None) -> str:
+    """Markdown of a NumPy docstring."""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", (text or "").replace("``", "`"))
+    text = re.sub(r"^(\w+)\n-+\n", r"**\1**\n\n", text, flags=re.MULTILINE)
+    # "name : type", or a type alone, above an indented text becomes an item of a list
+    text = re.sub(r"^(\w[\w, ]*) : (.*)$", r"- `\1` : \2\n", text, flags=re.MULTILINE)
+    return re.sub(r"^(\w.*)\n(?= {4}\w)", r"- \1\n\n", text, flags=re.MULTILINE)
