@@ -1,0 +1,36 @@
+"""Angles from scores of bins: their expectation, and how far the bins spread around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["expected_angles"]
+
+Array = npt.NDArray[np.float64]
+
+
+def expected_angles(logits: Array, values_deg: Array) -> tuple[Array, Array]:
+    """Expectation and standard deviation of an angle under the softmax over its bins.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, bins)
+    values_deg : ndarray, shape (bins,)
+        Angle that each bin stands for.
+
+    Returns
+    -------
+    mean_deg, spread_deg : ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> mean, spread = expected_angles(np.zeros((1, 2)), np.array([-3.0, 3.0]))
+    >>> float(mean[0]), float(spread[0])
+    (0.0, 3.0)
+    """
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    mean = shares @ values_deg
+    variance = (shares * (values_deg - mean[:, None]) ** 2).sum(axis=1)
+    return mean, np.sqrt(variance)
