@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hpbench.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    from hpbench.labelling.pseudolabels import PseudoLabel
 
 __all__ = ["label"]
 
@@ -59,8 +52,7 @@ def label(
     from hpbench.cli.options import pairs
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.inference.devices import resolve_device
-    from hpbench.labelling.journal import Journal
-    from hpbench.labelling.pseudolabels import label_faces, labels_key
+    from hpbench.labelling.pseudolabels import label_dataset
     from hpbench.registry import load_method, make_dataset, make_method
     from hpbench.running.data_folders import data_folders
     from hpbench.spec import parse_spec, parse_specs
@@ -72,7 +64,7 @@ def label(
     try:  # before the work, which takes minutes
         out.resolve().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{out}: no folder can be made there ({error.strerror})") from error
+        raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
     plugins = tuple(plugin or ())
     spec = parse_spec(dataset)
     given = pairs("--data", data or [], "NAME=DIR")
@@ -83,68 +75,12 @@ def label(
     for method in teachers:
         load_method(method)
     records = faces.records()[:limit]
-    journal = Journal(_journal_path(out), labels_key(faces, records, teachers, views, seed))
-    if journal:
-        typer.echo(f"going on from {len(journal)} faces of a stopped run", err=True)
     with (
-        says_when_stopped("\nStopped. The same command goes on from here."),
-        closing(journal),
-        typer.progressbar(records, file=sys.stderr, label="labelling") as shown,
+        says_when_stopped("\nStopped. Repeat the command to resume."),
+        typer.progressbar(length=len(records), file=sys.stderr, label="labelling") as bar,
     ):
-        labels, failures = label_faces(faces, shown, teachers, views, seed, journal)
-    for reason, count in Counter(failures.values()).most_common():
-        typer.echo(f"{count} without a label: {reason}")
-    if max_spread is not None:
-        kept = [one for one in labels if one.spread_deg <= max_spread]
-        typer.echo(f"{len(labels) - len(kept)} left out: spread above {max_spread:g} degrees")
-        labels = kept
-    if not labels:
-        raise DataError(f"{faces.name}: no face is left; raise --max-spread")
-    _write(labels, own_yaw, out)
-    journal.remove()
-    typer.echo(f"{out}  {len(labels)} faces; use it as: table={out}")
-
-
-def _journal_path(out: Path) -> Path:
-    return out.with_name(out.name + ".journal")
-
-
-def _write(labels: Sequence[PseudoLabel], own_yaw: float, out: Path) -> None:
-    """Write a table with one row per face, replaced only when it is whole."""
-    import numpy as np
-    import pandas as pd
-
-    from hpbench.labelling.pseudolabels import BLEND_FROM_DEG, blend_own_yaw
-    from hpbench.rotation import angles_from_rotation
-
-    folder = out.resolve().parent
-    rows = []
-    for one in labels:
-        record = one.record
-        own = record.label.angles_deg[0] if record.label is not None else np.nan
-        R_cam = blend_own_yaw(one.R_cam, own, BLEND_FROM_DEG, own_yaw)
-        yaw, pitch, roll = angles_from_rotation(R_cam).round(4)
-        assert record.box_xyxy is not None
-        x0, y0, x1, y1 = record.box_xyxy
-        rows.append(
-            {
-                "image": os.path.relpath(record.image_path.resolve(), folder),
-                "yaw": yaw, "pitch": pitch, "roll": roll,
-                "x0": x0, "y0": y0, "x1": x1, "y1": y1,
-                "subject": record.group, "spread_deg": round(one.spread_deg, 3),
-            }
+        rows = label_dataset(
+            faces, records, teachers, out, views=views, seed=seed, max_spread_deg=max_spread,
+            dataset_yaw_share=own_yaw, note=typer.echo, on_progress=bar.update,
         )  # fmt: skip
-    table = pd.DataFrame(rows)
-    temporary = out.with_name(out.name + ".part")
-    try:
-        if out.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-        temporary.replace(out)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(
-            f"{out}: cannot be written ({error.strerror}); the predictions are kept, the same "
-            "command goes on from them"
-        ) from error
+    typer.echo(f"{out}  {rows} faces; use it as: table={out}")

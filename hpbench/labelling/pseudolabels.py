@@ -7,8 +7,13 @@ the face can be left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +24,6 @@ from hpbench.errors import DataError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.geometry.views import jittered, mirrored
-from hpbench.labelling.journal import Journal
 from hpbench.method import Method, NoPrediction
 from hpbench.rotation import (
     angles_from_rotation,
@@ -34,16 +38,16 @@ from hpbench.storage.prediction_cache import code_digest, hash_of, predictions_k
 __all__ = [
     "BLEND_FROM_DEG",
     "PseudoLabel",
-    "blend_own_yaw",
+    "blend_dataset_yaw",
     "jittered_views",
+    "label_dataset",
     "label_faces",
-    "labels_key",
 ]
 
 Array = npt.NDArray[np.float64]
 
 BLEND_FROM_DEG = 30.0
-"""Yaw up to which teachers are trusted alone."""
+"""Yaw of the data set up to which teachers are trusted alone."""
 
 MAX_SHIFT = 0.06
 """Largest move of the box, as a share of its sides."""
@@ -101,13 +105,72 @@ def jittered_views(
     return pairs
 
 
+def label_dataset(
+    dataset: Dataset,
+    records: Sequence[Record],
+    teachers: Sequence[Method],
+    out: Path,
+    *,
+    views: int = 4,
+    seed: int = 0,
+    max_spread_deg: float | None = None,
+    dataset_yaw_share: float = 0.0,
+    note: Callable[[str], None] = print,
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Write a table of labels that teachers give, to be read as the data set ``table``.
+
+    Repeated after it was stopped, it resumes from ``OUT.progress``.
+
+    Parameters
+    ----------
+    dataset, records, teachers, views, seed, on_progress
+        See :func:`label_faces`.
+    out : Path
+        ``.parquet`` or ``.csv`` file with one row per face, replaced only when it is complete.
+    max_spread_deg : float or None
+        Faces whose predictions differ by more are left out.
+    dataset_yaw_share : float
+        See :func:`blend_dataset_yaw`.
+    note : callable
+        Takes one line for the user: how many faces have no label, and why.
+
+    Returns
+    -------
+    int
+        Rows of the table.
+
+    Raises
+    ------
+    DataError
+        If no face is left, or the files cannot be written.
+    """
+    progress_file = out.with_name(out.name + ".progress")
+    labels, failures = label_faces(
+        dataset, records, teachers, views, seed, progress_file, note, on_progress
+    )
+    for reason, count in Counter(failures.values()).most_common():
+        note(f"{count} without a label: {reason}")
+    if max_spread_deg is not None:
+        certain = [label for label in labels if label.spread_deg <= max_spread_deg]
+        note(f"{len(labels) - len(certain)} left out: spread above {max_spread_deg:g} degrees")
+        labels = certain
+    if not labels:
+        raise DataError(f"{dataset.name}: no face is left; raise --max-spread")
+    _write_table(labels, out, dataset_yaw_share)
+    progress_file.unlink(missing_ok=True)
+    return len(labels)
+
+
 def label_faces(
     dataset: Dataset,
-    records: Iterable[Record],
+    records: Sequence[Record],
     teachers: Sequence[Method],
     views: int = 4,
     seed: int = 0,
-    journal: Journal | None = None,
+    progress_file: Path | None = None,
+    note: Callable[[str], None] = print,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[PseudoLabel], dict[str, str]]:
     """Let teachers label the faces of a data set that have a box.
 
@@ -115,16 +178,20 @@ def label_faces(
     ----------
     dataset : Dataset
         Where the images are read from.
-    records : iterable of Record
+    records : sequence of Record
         Its faces. Their labels are not looked at.
     teachers : sequence of Method
         Loaded.
     views : int
         Boxes per face; each is seen plain and mirrored.
     seed : int
-    journal : Journal, optional
-        Made with :func:`labels_key`; faces that it holds are not shown to the teachers again, and
-        every further prediction is kept in it.
+    progress_file : Path, optional
+        Every label is written to it at once; faces that it holds from a stopped call with the same
+        arguments are not shown to the teachers again.
+    note : callable
+        Takes one line for the user.
+    on_progress : callable, optional
+        Called with the number of faces that have just been finished.
 
     Returns
     -------
@@ -135,33 +202,64 @@ def label_faces(
     Raises
     ------
     DataError
-        If no face could be labelled, or the journal cannot be written.
+        If no face could be labelled, or the file cannot be written.
     """
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
-    for place, record in enumerate(records):
-        kept = journal.find(record.image_id) if journal is not None else None
-        if kept is not None:
-            prediction = _from_json(record, kept)
+    done: dict[str, Any] = {}
+    if progress_file is not None:
+        key = _labels_key(dataset, records, teachers, views, seed)
+        done = _read_progress(progress_file, key)
+        if done:
+            note(f"resuming: {len(done)} faces are labelled")
         else:
-            generator = np.random.default_rng([seed, place])
-            prediction = _read_and_label(dataset, record, teachers, views, generator)
-            if journal is not None:
-                journal.keep(record.image_id, _to_json(prediction))
-        if isinstance(prediction, str):
-            failures[record.image_id] = prediction
+            _write_progress(progress_file, key, "w")
+    for index, record in enumerate(records):
+        result = done.get(record.image_id)
+        if result is None:
+            generator = np.random.default_rng([seed, index])
+            result = _label(dataset, record, teachers, views, generator)
+            if progress_file is not None:
+                # the line end comes first: what a killed run has torn off stays on a line alone
+                _write_progress(progress_file, "\n" + json.dumps([record.image_id, result]), "a")
+        if isinstance(result, str):
+            failures[record.image_id] = result
         else:
-            labels.append(prediction)
+            R_cam, spread_deg, predictions = result
+            labels.append(PseudoLabel(record, np.array(R_cam), spread_deg, predictions))
+        on_progress(1)
     if not labels:
         reason = next(iter(failures.values()), "it has no faces")
         raise DataError(f"{dataset.name}: no face could be labelled ({reason})")
     return labels, failures
 
 
-def labels_key(
+def _write_progress(path: Path, text: str, mode: str) -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); make room, then repeat the command to "
+            "resume"
+        ) from error
+
+
+def _read_progress(path: Path, key: str) -> dict[str, Any]:
+    """Results of a stopped call by image id; torn lines and those of another key do not count."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    first, *lines = text.split("\n")
+    results: list[tuple[str, Any]] = []
+    for line in lines if first == key else ():
+        with suppress(ValueError):
+            results.append(json.loads(line))
+    return dict(results)
+
+
+def _labels_key(
     dataset: Dataset, records: Sequence[Record], teachers: Sequence[Method], views: int, seed: int
 ) -> str:
-    """Hash of everything that labels depend on, for their journal.
+    """Hash of everything that labels depend on.
 
     Images count as unchanged while their size and time of change are.
     """
@@ -175,38 +273,14 @@ def labels_key(
     )
 
 
-def _to_json(prediction: PseudoLabel | str) -> dict[str, Any] | str:
-    if isinstance(prediction, str):
-        return prediction
-    # numbers of JSON are read back to the last bit
-    return {
-        "R_cam": prediction.R_cam.tolist(),
-        "spread_deg": prediction.spread_deg,
-        "predictions": prediction.predictions,
-    }
-
-
-def _from_json(record: Record, kept: dict[str, Any] | str) -> PseudoLabel | str:
-    if isinstance(kept, str):
-        return kept
-    return PseudoLabel(record, np.array(kept["R_cam"]), kept["spread_deg"], kept["predictions"])
-
-
-def _read_and_label(
+def _label(
     dataset: Dataset,
     record: Record,
     teachers: Sequence[Method],
     views: int,
     generator: np.random.Generator,
-) -> PseudoLabel | str:
-    face = _read(dataset, record)
-    if isinstance(face, str):
-        return face
-    return _label(record, face, teachers, views, generator)
-
-
-def _read(dataset: Dataset, record: Record) -> Face | str:
-    """The face, or the reason why there is none."""
+) -> tuple[list[list[float]], float, int] | str:
+    """Rotation, spread and number of predictions, or the reason why there is no label."""
     if record.box_xyxy is None:
         return record.excluded or "no face box"
     try:
@@ -214,60 +288,87 @@ def _read(dataset: Dataset, record: Record) -> Face | str:
         check_box(record.box_xyxy, (image.shape[1], image.shape[0]))
     except DataError as error:
         return str(error)
-    return Face(record.image_id, image, record.box_xyxy, record.camera, record.landmarks_xy)
-
-
-def _label(
-    record: Record,
-    face: Face,
-    teachers: Sequence[Method],
-    views: int,
-    generator: np.random.Generator,
-) -> PseudoLabel | str:
+    face = Face(record.image_id, image, record.box_xyxy, record.camera, record.landmarks_xy)
     pairs = jittered_views(face, views, generator)
     rotations: list[Array] = []
     weights: list[float] = []
     reason = ""
     for teacher in teachers:
         predictions = teacher.predict([view for view, _ in pairs])
-        solved: list[Array] = []
+        predicted: list[Array] = []
         for (_, is_mirrored), prediction in zip(pairs, predictions, strict=True):
             if isinstance(prediction, NoPrediction):
                 reason = prediction.reason
             else:
                 R_cam = prediction.R_cam
-                solved.append(mirror_rotation(R_cam) if is_mirrored else R_cam)
-        rotations += solved
-        weights += [1.0 / len(solved)] * len(solved)
+                predicted.append(mirror_rotation(R_cam) if is_mirrored else R_cam)
+        rotations += predicted
+        weights += [1.0 / len(predicted)] * len(predicted)
     if not rotations:
         return f"no teacher has a prediction ({reason})"
     mean = mean_rotation(rotations, weights)
     spread = float(np.average(geodesic_deg(np.stack(rotations), mean), weights=weights))
-    return PseudoLabel(record, mean, spread, len(rotations))
+    return mean.tolist(), spread, len(rotations)
 
 
-def blend_own_yaw(R_cam: Array, own_yaw_deg: float, from_deg: float, share_at_90: float) -> Array:
-    """Pull the yaw of a pseudo-label towards the data set's own at profile.
+def blend_dataset_yaw(R_cam: Array, yaw_deg: float, share_at_90: float) -> Array:
+    """Pull the yaw of a pseudo-label towards that of the data set at profile.
 
     Teachers say too little in profile, while a data set like Pointing'04 knows where people
-    were asked to look. The weight of its own yaw grows linearly from zero at `from_deg` to
-    `share_at_90` at 90 degrees.
+    were asked to look. The weight of its yaw grows linearly from zero at :data:`BLEND_FROM_DEG`
+    to `share_at_90` at 90 degrees.
 
     Parameters
     ----------
     R_cam : ndarray, shape (3, 3)
-    own_yaw_deg : float
-        NaN leaves the label as it is.
-    from_deg, share_at_90 : float
+    yaw_deg : float
+        The data set's label; NaN leaves the pseudo-label as it is.
+    share_at_90 : float
 
     Returns
     -------
     ndarray, shape (3, 3)
     """
-    if not np.isfinite(own_yaw_deg):
+    if not np.isfinite(yaw_deg):
         return R_cam
     yaw, pitch, roll = angles_from_rotation(R_cam)
-    beyond = np.clip((abs(own_yaw_deg) - from_deg) / (90.0 - from_deg), 0.0, 1.0)
+    beyond = np.clip((abs(yaw_deg) - BLEND_FROM_DEG) / (90.0 - BLEND_FROM_DEG), 0.0, 1.0)
     share = float(share_at_90 * beyond)
-    blended = (1.0 - share) * yaw + share * own_yaw_deg
-    return rotation_from_angles([blended, pitch, roll])
+    return rotation_from_angles([(1.0 - share) * yaw + share * yaw_deg, pitch, roll])
+
+
+def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_yaw_share: float) -> None:
+    """Write labels as a table that the data set ``table`` reads."""
+    import pandas as pd
+
+    folder = path.resolve().parent
+    rows = []
+    for one in labels:
+        record = one.record
+        labelled_yaw = record.label.angles_deg[0] if record.label is not None else np.nan
+        R_cam = blend_dataset_yaw(one.R_cam, labelled_yaw, dataset_yaw_share)
+        yaw, pitch, roll = angles_from_rotation(R_cam).round(4)
+        assert record.box_xyxy is not None
+        x0, y0, x1, y1 = record.box_xyxy
+        rows.append(
+            {
+                "image": os.path.relpath(record.image_path.resolve(), folder),
+                "yaw": yaw, "pitch": pitch, "roll": roll,
+                "x0": x0, "y0": y0, "x1": x1, "y1": y1,
+                "subject": record.group, "spread_deg": round(one.spread_deg, 3),
+            }
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); the predictions are kept, repeat the "
+            "command to resume"
+        ) from error

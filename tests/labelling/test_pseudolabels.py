@@ -11,7 +11,7 @@ from hpbench.dataset import Dataset, DatasetCard, Record
 from hpbench.errors import DataError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import box_from_points
-from hpbench.labelling.pseudolabels import blend_own_yaw, jittered_views, label_faces
+from hpbench.labelling.pseudolabels import blend_dataset_yaw, jittered_views, label_faces
 from hpbench.methods.pnp.models import face_model
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
@@ -63,11 +63,11 @@ def test_teacher_that_needs_the_camera_labels_plain_and_mirrored_views_alike():
     assert float(geodesic_deg(label.R_cam, dataset.R_cam)) < 1e-3
 
 
-def test_own_yaw_counts_from_30_degrees_and_most_at_90():
+def test_yaw_of_the_data_set_counts_from_30_degrees_and_most_at_90():
     label = rotation_from_angles([60.0, 10.0, 5.0])
 
-    def blended(own_yaw: float) -> list[float]:
-        return angles_from_rotation(blend_own_yaw(label, own_yaw, 30.0, 0.6)).tolist()
+    def blended(dataset_yaw: float) -> list[float]:
+        return angles_from_rotation(blend_dataset_yaw(label, dataset_yaw, 0.6)).tolist()
 
     assert blended(90.0) == pytest.approx([0.4 * 60.0 + 0.6 * 90.0, 10.0, 5.0])
     assert blended(60.0) == pytest.approx([60.0, 10.0, 5.0])

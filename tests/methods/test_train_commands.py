@@ -133,24 +133,24 @@ def test_a_full_disk_leaves_no_half_table_of_labels(table, tmp_path):
     with pytest.raises(HpbenchError, match=r"new\.csv: cannot be written"):
         invoke("label", f"table={table}", "--teacher", "constant", "--out", out)
     # what the teachers have said is not lost with it
-    assert [path.name for path in tmp_path.glob("new.csv*")] == ["new.csv.journal"]
+    assert [path.name for path in tmp_path.glob("new.csv*")] == ["new.csv.progress"]
 
 
 def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
-    """Of the journal of a whole run four faces and a torn fifth are kept, as a kill leaves it."""
+    """Of a whole run's progress four faces and a torn fifth are kept, as a kill leaves it."""
     options = ("--teacher", "hopenet", "--views", 2, "--seed", 3)
     whole, stopped = tmp_path / "whole.csv", tmp_path / "stopped.csv"
     invoke("label", f"table={table}", *options, "--max-spread", 1000, "--out", whole)
     with pytest.raises(HpbenchError, match="raise --max-spread"):  # leaves all predictions behind
         invoke("label", f"table={table}", *options, "--max-spread", -1, "--out", stopped)
-    journal = tmp_path / "stopped.csv.journal"
-    lines = journal.read_bytes().splitlines(keepends=True)
+    progress = tmp_path / "stopped.csv.progress"
+    lines = progress.read_bytes().splitlines(keepends=True)
     assert len(lines) == 1 + 10
-    journal.write_bytes(b"".join(lines[:5]) + lines[5][:20])
+    progress.write_bytes(b"".join(lines[:5]) + lines[5][:20])
     shown = invoke("label", f"table={table}", *options, "--out", stopped)
-    assert "going on from 4 faces" in shown
+    assert "resuming: 4 faces" in shown
     assert stopped.read_text() == whole.read_text()
-    assert not journal.exists()
+    assert not progress.exists()
 
 
 def test_answers_of_other_teachers_are_not_taken_up(table, tmp_path):
@@ -160,13 +160,13 @@ def test_answers_of_other_teachers_are_not_taken_up(table, tmp_path):
             "label", f"table={table}", "--teacher", "hopenet", "--max-spread", "-1", "--out", out
         )
     shown = invoke("label", f"table={table}", "--teacher", "constant", "--out", out)
-    assert "going on" not in shown
+    assert "resuming" not in shown
     assert pd.read_csv(out)["yaw"].abs().max() < 1e-3
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_teachers_work(table, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(HpbenchError, match="no folder can be made there"):
+    with pytest.raises(HpbenchError, match="cannot create the folder"):
         invoke(
             "label", f"table={table}", "--teacher", "no-such-teacher",
             "--out", tmp_path / "file" / "labels.csv",
