@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from hpbench.errors import DataError, plugin_errors
 from hpbench.face import Camera
 from hpbench.images import read_rgb
-from hpbench.method import CONTRACT_VERSION, BaseOptions
+from hpbench.plugin import BaseOptions, Plugin
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
@@ -100,7 +100,7 @@ class DatasetCard(BaseModel):
     notes: tuple[str, ...] = ()
 
 
-class Dataset(ABC):
+class Dataset(Plugin):
     """Base class of all data sets, built-in or plugged in.
 
     Parameters
@@ -110,16 +110,8 @@ class Dataset(ABC):
     options : Options
         An instance of the class attribute ``Options``. All options that change which faces
         are scored, or their boxes, are part of the protocol and of its hash.
-
-    Notes
-    -----
-    The module that holds the class must import fast; heavy libraries belong into the methods.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    Options: ClassVar[type[BaseOptions]] = BaseOptions
-    contract: ClassVar[int] = CONTRACT_VERSION
     needs_root: ClassVar[bool] = True
     root_is: ClassVar[Literal["DIR", "FILE"]] = "DIR"
     """What the user names with ``--data NAME=...``."""

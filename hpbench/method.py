@@ -7,10 +7,9 @@ the class must import fast: heavy libraries belong into :meth:`Method.load` and 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from hpbench.face import Face
+from hpbench.plugin import CONTRACT_VERSION, BaseOptions, Options, Plugin, WeightsInfo
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -29,9 +29,6 @@ __all__ = [
     "Prediction",
     "WeightsInfo",
 ]
-
-CONTRACT_VERSION = 2
-"""Version of the plugin contracts; a plugin that was written for another one is refused."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,58 +77,6 @@ class ModelSize:
     flops: int | None = None
 
 
-class Options(BaseModel):
-    """Base of the options of a method or data set: immutable, unknown keys refused.
-
-    Field descriptions are shown by ``hpbench list --options``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-BaseOptions = Options
-"""The base class under a second name: plugins have a class attribute called ``Options``."""
-
-
-class WeightsInfo(BaseModel):
-    """One weights file that a method knows by name.
-
-    Attributes
-    ----------
-    name : str
-        As in ``hpbench weights fetch NAME``.
-    trained_on : tuple of str
-        Names of data sets.
-    sha256, git_blob : str or None
-        What pins the content; git's id of a file (SHA-1 over a header and the content) is public
-        for every file of a public repository, also where no SHA-256 is known.
-    git_blob_url : str
-        Where that id can be asked for: the contents address of GitHub's API, at a fixed commit.
-    source : str
-        Where the file comes from, for a person.
-    file : str
-        Its name in the user's cache.
-    url : str
-        Where a program can fetch it; empty if only a person can.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    summary: str
-    licence: str
-    trained_on: tuple[str, ...]
-    size_bytes: int | None = None
-    sha256: str | None = None
-    git_blob: str | None = None
-    git_blob_url: str = ""
-    source: str = ""
-    file: str = ""
-    url: str = ""
-    path: Path | None = None
-    """Where the file lies on this machine; None when it has to be fetched first."""
-
-
 class MethodCard(BaseModel):
     """What a reader must know about a method to judge its figures."""
 
@@ -154,7 +99,7 @@ class MethodCard(BaseModel):
     notes: tuple[str, ...] = ()
 
 
-class Method(ABC):
+class Method(Plugin):
     """Base class of all methods, built-in or plugged in.
 
     Parameters
@@ -170,30 +115,12 @@ class Method(ABC):
     ``prepare`` may be called from several threads at once, ``infer`` and ``decode`` may not.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    """One line for ``hpbench list``."""
-    Options: ClassVar[type[BaseOptions]] = BaseOptions
-    contract: ClassVar[int] = CONTRACT_VERSION
     prepare_in: ClassVar[Literal["threads", "processes"]] = "threads"
     """How ``prepare`` is spread over cores: processes when it holds Python's lock for long."""
 
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
         self.options: Any = options if options is not None else self.Options()
         self.device = device
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """What has to be installed or fetched before the method can run, or None.
-
-        ``hpbench list`` asks every method; nothing heavy may be imported for the prediction.
-        """
-        return None
-
-    @classmethod
-    def named_weights(cls) -> Sequence[WeightsInfo]:
-        """Weights that the method's ``weights`` option knows by name."""
-        return ()
 
     def fingerprint(self) -> str:
         """Text that changes whenever the predictions may change; the key of stored ones.

@@ -1,7 +1,7 @@
-"""Finding methods and data sets: entry points of installed packages, and single files.
+"""Finding plugins: entry points of installed packages, and single files.
 
-Built-in and third-party plugins come the same way. A broken plugin is named with its package
-and its error, and stops only a run that asks for it.
+Built-in and third-party plugins come the same way, and none is named here. A broken plugin is
+named with its package and its error, and stops only a run that asks for it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from typing import Generic, TypeVar
 
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError, plugin_errors
-from hpbench.method import CONTRACT_VERSION, Method
-from hpbench.spec import Spec, build_options, parse_spec, suggest
+from hpbench.method import Method
+from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
+from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs, suggest
 
 __all__ = [
     "DATASETS",
     "METHODS",
-    "Plugin",
+    "Offer",
     "Registry",
     "load_method",
     "make_dataset",
@@ -34,11 +35,11 @@ __all__ = [
     "outdated_contract",
 ]
 
-T = TypeVar("T", bound=Method | Dataset)
+T = TypeVar("T", bound=Plugin)
 
 
 @dataclass(frozen=True, slots=True)
-class Plugin:
+class Offer:
     """A name that an installed package or a file offers; nothing is imported yet.
 
     Attributes
@@ -54,36 +55,39 @@ class Plugin:
     source: EntryPoint | type
 
 
+@dataclass(frozen=True)
 class Registry(Generic[T]):
     """All plugins of one kind.
 
-    Parameters
+    Attributes
     ----------
     group : str
-        Entry-point group, ``hpbench.methods`` or ``hpbench.datasets``.
+        Entry-point group, such as ``hpbench.methods``.
     base : type
         Class that every plugin derives from.
-    word : str
-        ``method`` or ``data set``, for messages.
+    noun : str
+        ``method``, for messages.
+    takes_path : bool
+        Whether a spec may name a path: ``table=labels.csv``.
     """
 
-    def __init__(self, group: str, base: type[T], word: str) -> None:
-        self.group = group
-        self.base = base
-        self.word = word
+    group: str
+    base: type[T]
+    noun: str
+    takes_path: bool = False
 
-    def plugins(self, files: Sequence[Path] = ()) -> dict[str, list[Plugin]]:
+    def plugins(self, files: Sequence[Path] = ()) -> dict[str, list[Offer]]:
         """Offers by name, sorted; more than one offer for a name is a conflict."""
-        offers: dict[str, list[Plugin]] = {}
+        offers: dict[str, list[Offer]] = {}
         for entry in entry_points(group=self.group):
             dist = entry.dist
             origin = f"{dist.name} {dist.version}" if dist is not None else entry.value
             offers.setdefault(entry.name, [])
             if all(other.origin != origin for other in offers[entry.name]):
-                offers[entry.name].append(Plugin(entry.name, origin, entry))
+                offers[entry.name].append(Offer(entry.name, origin, entry))
         for file in files:
-            for found in self._classes_in(file):
-                offers.setdefault(found.name, []).append(Plugin(found.name, str(file), found))
+            for cls in self._classes_in(file):
+                offers.setdefault(cls.name, []).append(Offer(cls.name, str(file), cls))
         return dict(sorted(offers.items()))
 
     def load(self, name: str, files: Sequence[Path] = ()) -> type[T]:
@@ -99,63 +103,105 @@ class Registry(Generic[T]):
         """
         offers = self.plugins(files)
         if name not in offers:
-            raise UsageError(f"no {self.word} '{name}'; {suggest(name, offers)}")
+            raise UsageError(f"no {self.noun} '{name}'; {suggest(name, offers)}")
         if len(offers[name]) > 1:
             origins = " and ".join(offer.origin for offer in offers[name])
             raise UsageError(
-                f"{self.word} '{name}' is offered by {origins}; rename or uninstall one of them"
+                f"{self.noun} '{name}' is offered by {origins}; rename or uninstall one of them"
             )
         return self._import(offers[name][0])
 
-    def _import(self, plugin: Plugin) -> type[T]:
-        where = f"{self.word} '{plugin.name}' of {plugin.origin}"
-        if isinstance(plugin.source, EntryPoint):
+    def parse(self, specs: SpecsLike, files: Sequence[Path] = ()) -> list[Spec]:
+        """Specs of a list, each with the plugin that it means (:meth:`resolve`)."""
+        return [self.resolve(spec, files) for spec in parse_specs(specs)]
+
+    def resolve(self, spec: str | Spec, files: Sequence[Path] = ()) -> Spec:
+        """The spec itself, or the one that it stands for where a plugin claims its name.
+
+        Raises
+        ------
+        UsageError
+            If several plugins claim it.
+        """
+        spec = parse_spec(spec) if isinstance(spec, str) else spec
+        offers = self.plugins(files)
+        if spec.name in offers or spec.path is not None:
+            return spec
+        claims = [claim for name in offers if (claim := self._claim(name, spec.name, files))]
+        if len(claims) > 1:
+            texts = " and ".join(claim.text for claim in claims)
+            raise UsageError(f"{self.noun} '{spec.name}' may mean {texts}; write one of them")
+        if not claims:
+            return spec
+        return Spec(claims[0].name, claims[0].options | spec.options, claims[0].path)
+
+    def _claim(self, name: str, text: str, files: Sequence[Path]) -> Spec | None:
+        try:
+            cls = self.load(name, files)
+        except HpbenchError:  # a broken plugin stops only a run that names it
+            return None
+        with plugin_errors(f"{self.noun} '{name}': its claims() fails"):
+            return cls.claims(text)
+
+    def configure(
+        self, spec: str | Spec, files: Sequence[Path] = ()
+    ) -> tuple[type[T], Options, Path | None]:
+        """Class behind a spec, its options, and the path that the spec names.
+
+        Raises
+        ------
+        UsageError
+            For an unknown plugin, option or value.
+        """
+        given = parse_spec(spec) if isinstance(spec, str) else spec
+        if given.path is not None and not self.takes_path:
+            raise UsageError(
+                f"{self.noun} '{given.name}={given.path}': write options as {given.name}[key=value]"
+            )
+        full = self.resolve(given, files)
+        cls = self.load(full.name, files)
+        options = build_options(cls.Options, full.options, f"{self.noun} '{given.name}'")
+        return cls, options, None if full.path is None else Path(full.path)
+
+    def _import(self, offer: Offer) -> type[T]:
+        subject = f"{self.noun} '{offer.name}' of {offer.origin}"
+        if isinstance(offer.source, EntryPoint):
             try:
-                found = plugin.source.load()
+                cls = offer.source.load()
             except (Exception, SystemExit) as error:
                 if _is_of_contract_1(error):
-                    raise HpbenchError(outdated_contract(where, 1)) from error
+                    raise HpbenchError(outdated_contract(subject)) from error
                 raise HpbenchError(
-                    f"{where} is broken: {type(error).__name__}: {error}; "
+                    f"{subject} is broken: {type(error).__name__}: {error}; "
                     "fix or uninstall that package"
                 ) from error
         else:
-            found = plugin.source
-        if not (inspect.isclass(found) and issubclass(found, self.base)):
-            raise HpbenchError(f"{where} is not a subclass of hpbench's {self.base.__name__}")
-        if not isinstance(found.contract, int):
-            raise HpbenchError(
-                f"{where} has contract = {found.contract!r}; write the whole number of the "
-                f"plugin contract that it was written for, now {CONTRACT_VERSION}"
-            )
-        if found.contract < CONTRACT_VERSION:
-            raise HpbenchError(outdated_contract(where, found.contract))
-        if found.contract > CONTRACT_VERSION:
-            raise HpbenchError(
-                f"{where} was written for plugin contract {found.contract}, this hpbench has "
-                f"{CONTRACT_VERSION}; update hpbench"
-            )
+            cls = offer.source
+        if not (inspect.isclass(cls) and issubclass(cls, self.base)):
+            raise HpbenchError(f"{subject} is not a subclass of hpbench's {self.base.__name__}")
+        _require_contract(cls, subject)
         lacking = [
             name
-            for name, kind in self.base.__annotations__.items()
-            if str(kind).startswith("ClassVar") and not hasattr(found, name)
+            for base in self.base.__mro__
+            for name, annotation in vars(base).get("__annotations__", {}).items()
+            if str(annotation).startswith("ClassVar") and not hasattr(cls, name)
         ]
         if lacking:
-            raise HpbenchError(f"{where} has no {', '.join(lacking)}; give its class one")
-        return found
+            raise HpbenchError(f"{subject} has no {', '.join(lacking)}; give its class one")
+        return cls
 
     def _classes_in(self, file: Path) -> Iterator[type[T]]:
         module = _import_file(file.resolve())
-        for found in vars(module).values():
+        for cls in vars(module).values():
             if (
-                inspect.isclass(found)
-                and issubclass(found, self.base)
-                and found.__module__ == module.__name__
-                and hasattr(found, "name")
+                inspect.isclass(cls)
+                and issubclass(cls, self.base)
+                and cls.__module__ == module.__name__
+                and hasattr(cls, "name")
                 # an unfinished class that has a name is offered, so that making it says what lacks
-                and ("name" in vars(found) or not inspect.isabstract(found))
+                and ("name" in vars(cls) or not inspect.isabstract(cls))
             ):
-                yield found
+                yield cls
 
 
 @cache
@@ -175,11 +221,35 @@ def _import_file(file: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         if _is_of_contract_1(error):
-            raise HpbenchError(outdated_contract(str(file), 1)) from error
+            raise HpbenchError(outdated_contract(str(file))) from error
         raise HpbenchError(
             f"{file}: plugin cannot be imported: {type(error).__name__}: {error}"
         ) from error
     return module
+
+
+def _require_contract(cls: type[Plugin], subject: str) -> None:
+    if not isinstance(cls.contract, int):
+        raise HpbenchError(
+            f"{subject} has contract = {cls.contract!r}; write the whole number of the plugin "
+            f"contract that it was written for, now {CONTRACT_VERSION}"
+        )
+    if cls.contract > CONTRACT_VERSION:
+        raise HpbenchError(
+            f"{subject} was written for plugin contract {cls.contract}, this hpbench has "
+            f"{CONTRACT_VERSION}; update hpbench"
+        )
+    if cls.contract < CONTRACT_VERSION:
+        raise HpbenchError(outdated_contract(subject, issubclass(cls, Method)))
+
+
+def outdated_contract(subject: str, is_method: bool = True) -> str:
+    """The one line for a plugin of contract 1, which says what to change."""
+    changes = "return Prediction(R_cam) from decode, rename NoAnswer to NoPrediction, and "
+    return (
+        f"{subject} was written for plugin contract 1, this hpbench has {CONTRACT_VERSION}; "
+        f"{changes if is_method else ''}set contract = {CONTRACT_VERSION}"
+    )
 
 
 def _is_of_contract_1(error: BaseException) -> bool:
@@ -188,20 +258,13 @@ def _is_of_contract_1(error: BaseException) -> bool:
     return isinstance(error, ImportError) and any(name in str(error) for name in names)
 
 
-def outdated_contract(subject: str, contract: int) -> str:
-    """The one line for a plugin of an earlier contract, which says what to change."""
-    return (
-        f"{subject} was written for plugin contract {contract}, this hpbench has "
-        f"{CONTRACT_VERSION}; return Prediction(R_cam) from decode, rename NoAnswer to "
-        f"NoPrediction, and set contract = {CONTRACT_VERSION}"
-    )
-
-
-DECLARED = "onnx"
-"""The method that a card stands for: ``my_net.toml`` is short for ``onnx[card=my_net.toml]``."""
-
 METHODS: Registry[Method] = Registry("hpbench.methods", Method, "method")  # type: ignore[type-abstract]
-DATASETS: Registry[Dataset] = Registry("hpbench.datasets", Dataset, "data set")  # type: ignore[type-abstract]
+DATASETS: Registry[Dataset] = Registry(
+    "hpbench.datasets",
+    Dataset,  # type: ignore[type-abstract]
+    "data set",
+    takes_path=True,
+)
 
 
 def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] = ()) -> Method:
@@ -210,7 +273,7 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
     Parameters
     ----------
     spec : str or Spec
-        ``"pnp[model=mallick6]"``, or the card of a declared method, ``"nets/my_net.toml"``.
+        ``"pnp[model=mallick6]"``, or a path that a method claims, ``"nets/my_net.toml"``.
     device : str
     plugins : sequence of Path
         Files named by ``--plugin``.
@@ -220,19 +283,9 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
     UsageError
         For an unknown method, option or value.
     """
-    spec = parse_spec(spec) if isinstance(spec, str) else spec
-    if spec.path is not None:
-        raise UsageError(
-            f"method '{spec.name}={spec.path}': write options as {spec.name}[key=value]"
-        )
-    options = spec.options
-    name = spec.name
-    if name.lower().endswith(".toml"):
-        name, options = DECLARED, {"card": name, **options}
-    kind = METHODS.load(name, plugins)
-    built = build_options(kind.Options, options, f"method '{spec.name}'")
-    with plugin_errors(f"method '{spec.name}' cannot be made"):
-        return kind(built, device)
+    cls, options, _ = METHODS.configure(spec, plugins)
+    with plugin_errors(f"method '{cls.name}' cannot be made"):
+        return cls(options, device)
 
 
 def load_method(method: Method) -> None:
@@ -255,7 +308,7 @@ def make_dataset(
     Parameters
     ----------
     spec : str or Spec
-        ``"aflw2000[box=pt2d-visible]"`` or ``"table=labels.csv"``.
+        ``"aflw2000[box=pt2d-visible]"``, ``"table=labels.csv"``, or a path that a data set claims.
     root : Path or None
         Its folder, unless the spec names one.
     plugins : sequence of Path
@@ -265,8 +318,6 @@ def make_dataset(
     UsageError
         For an unknown data set, option or value.
     """
-    spec = parse_spec(spec) if isinstance(spec, str) else spec
-    kind = DATASETS.load(spec.name, plugins)
-    options = build_options(kind.Options, spec.options, f"data set '{spec.name}'")
-    with plugin_errors(f"data set '{spec.name}' cannot be made"):
-        return kind(Path(spec.path) if spec.path else root, options)
+    cls, options, path = DATASETS.configure(spec, plugins)
+    with plugin_errors(f"data set '{cls.name}' cannot be made"):
+        return cls(path or root, options)

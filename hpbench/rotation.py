@@ -353,4 +353,6 @@ def mean_rotation(rotations: npt.ArrayLike, weights: npt.ArrayLike | None = None
     ndarray, shape (3, 3)
         See Hartley et al., "Rotation Averaging", IJCV 2013.
     """
-    return nearest_rotation(np.average(np.asarray(rotations, float), axis=0, weights=weights))
+    shares = None if weights is None else np.asarray(weights, dtype=np.float64)
+    mean = np.average(np.asarray(rotations, dtype=np.float64), axis=0, weights=shares)
+    return nearest_rotation(mean)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from hpbench.errors import UsageError
-from hpbench.method import Options
+from hpbench.plugin import Options
 
 __all__ = ["Spec", "SpecsLike", "build_options", "parse_spec", "parse_specs", "suggest"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_FILE_SUFFIXES = (".toml", ".onnx")
-"""A name that ends so is the path of a file: a card, or a network that lacks one."""
+_PATH = re.compile(r"[/\\]|\.[A-Za-z]\w*$")
+"""A folder or a suffix: such a name is a path, which a plugin may claim."""
 
 _QUOTES = "\"'"
 _NEEDS_QUOTES = re.compile(r"""[,\[\]"']|^\s|\s$""")
@@ -90,8 +90,8 @@ def parse_spec(text: str) -> Spec:
     _split(text)  # refuses brackets and quotes that do not match
     start = min((k for k in (_find(text, "="), _find(text, "[")) if k >= 0), default=len(text))
     name, rest = _bare(text[:start]), text[start:]
-    is_file = name.lower().endswith(_FILE_SUFFIXES) and not rest.startswith("=")
-    if not (_NAME.fullmatch(name) or is_file):
+    is_path = _PATH.search(name) is not None and not rest.startswith("=")
+    if not (_NAME.fullmatch(name) or is_path):
         raise UsageError(f"'{text}' is not of the form name or name[key=value,...]")
     if not rest:
         return Spec(name)
@@ -216,13 +216,13 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'? ({listing})" if near else listing
 
 
-def build_options(kind: type[Options], given: Mapping[str, object], owner: str) -> Options:
+def build_options(cls: type[Options], given: Mapping[str, object], owner: str) -> Options:
     """Validate the options of a spec.
 
     Parameters
     ----------
-    kind : type of Options
-        The plugin's own ``Options`` class.
+    cls : type of Options
+        The plugin's ``Options`` class.
     given : mapping of str to object
         Values as text or already of their type.
     owner : str
@@ -234,15 +234,15 @@ def build_options(kind: type[Options], given: Mapping[str, object], owner: str) 
         For an unknown key (with the nearest match) or a value that does not fit.
     """
     for key in given:
-        if key not in kind.model_fields:
+        if key not in cls.model_fields:
             is_rest_of_path = any(
                 "/" in str(value) or "\\" in str(value) for value in given.values()
             )
             hint = f"; {_QUOTE_HINT}" if is_rest_of_path else ""
-            known = suggest(key, kind.model_fields)
+            known = suggest(key, cls.model_fields)
             raise UsageError(f"{owner} has no option '{key}'; {known}{hint}")
     try:
-        return kind.model_validate(given)
+        return cls.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "options"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from hpbench.cli import app
+from hpbench.detectors.base import DETECTORS
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.registry import DATASETS, METHODS, load_method, make_dataset, make_method
+from hpbench.spec import Spec
 
 PLUGIN = """
 from hpbench.method import Method, MethodCard
@@ -37,7 +40,7 @@ def test_built_ins_come_through_entry_points():
 
 
 def test_every_built_in_can_be_imported():
-    for registry in (METHODS, DATASETS):
+    for registry in (METHODS, DATASETS, DETECTORS):
         for name in registry.plugins():
             assert registry.load(name).name == name
 
@@ -67,6 +70,37 @@ def test_plugin_for_a_newer_contract_is_refused(tmp_path):
     file = write_plugin(tmp_path / "mine.py", contract=99)
     with pytest.raises(HpbenchError, match="contract 99"):
         make_method("mine", plugins=[file])
+
+
+def test_path_stands_for_the_spec_of_the_plugin_that_claims_it():
+    card = METHODS.resolve("nets/my_net.toml[weights=/w]")
+    assert (card.name, card.options) == ("onnx", {"card": "nets/my_net.toml", "weights": "/w"})
+    for table in ("data/labels.csv", "labels.PARQUET"):
+        assert DATASETS.resolve(table) == Spec("table", path=table)
+        assert make_dataset(table).root == Path(table)
+
+
+def test_name_of_a_plugin_is_never_claimed(tmp_path):
+    file = write_plugin(tmp_path / "mine.py", name="my.toml")
+    assert METHODS.resolve("my.toml", [file]) == Spec("my.toml")
+
+
+def test_path_that_two_plugins_claim_is_refused_with_both_readings(tmp_path):
+    file = write_plugin(tmp_path / "mine.py")
+    with file.open("a") as more:
+        more.write(
+            "    @classmethod\n"
+            "    def claims(cls, text):\n"
+            "        from hpbench.spec import Spec\n"
+            "        return Spec('mine', {'file': text}) if text.endswith('.toml') else None\n"
+        )
+    with pytest.raises(UsageError, match=r"may mean mine\[file=a\.toml\] and onnx\[card=a\.toml\]"):
+        make_method("a.toml", plugins=[file])
+
+
+def test_path_that_nobody_claims_is_an_unknown_name():
+    with pytest.raises(UsageError, match=r"no data set 'a/labels\.xls'"):
+        make_dataset("a/labels.xls")
 
 
 CONTRACT_1 = r"plugin contract 1, this hpbench has 2; return Prediction\(R_cam\) from decode"
@@ -175,7 +209,8 @@ def test_listing_plugins_loads_no_heavy_library():
     heavy = ["torch", "torchvision", "cv2", "dlib", "pandas", "matplotlib", "onnxruntime"]
     code = (
         "import sys; from hpbench.registry import METHODS, DATASETS\n"
-        "for r in (METHODS, DATASETS):\n"
+        "from hpbench.detectors.base import DETECTORS\n"
+        "for r in (METHODS, DATASETS, DETECTORS):\n"
         "    for n in r.plugins(): r.load(n)\n"
         f"print([m for m in {heavy} if m in sys.modules])"
     )

@@ -26,12 +26,13 @@ from hpbench.datasets.table._rows import as_number, as_text, is_empty, read_rows
 from hpbench.errors import DataError, ImageError
 from hpbench.images import read_rgb, read_size
 from hpbench.protocol import Protocol
+from hpbench.spec import Spec
 
 __all__ = ["Table"]
 
 
 class Table(Dataset):
-    """Images and labels listed in a CSV or Parquet file: ``--datasets table=labels.csv``.
+    """Images and labels listed in a CSV or Parquet file: ``--datasets labels.csv``.
 
     Columns: ``image`` (path, relative to the table's folder), ``yaw`` and ``pitch`` in degrees,
     perhaps ``roll`` (without it that axis is left out of the figures), or a rotation as
@@ -62,6 +63,12 @@ class Table(Dataset):
     protocols: ClassVar[tuple[Protocol, ...]] = (
         Protocol(dataset="table", summary="all rows; the table's hash is part of the protocol"),
     )
+
+    @classmethod
+    def claims(cls, text: str) -> Spec | None:
+        """``labels.csv`` and ``labels.parquet`` stand for ``table=labels.csv``, ..."""
+        is_table = Path(text).suffix.lower() in (".csv", ".parquet")
+        return Spec(cls.name, path=text) if is_table else None
 
     def protocol_settings(self) -> dict[str, Any]:
         """The options given and the table's hash: another table is another protocol."""

@@ -37,15 +37,19 @@ def list_plugins(
     hpbench list
     hpbench list --options --plugin my_method.py
     """
+    from hpbench.detectors.base import DETECTORS
     from hpbench.registry import DATASETS, METHODS
 
     files = tuple(plugin or ())
-    for heading, registry in (("Methods", METHODS), ("Data sets", DATASETS)):
+    for heading, registry in (
+        ("Methods", METHODS),
+        ("Data sets", DATASETS),
+        ("Boxes: annotated, or a face detector", DETECTORS),
+    ):
         typer.echo(heading)
         for name in registry.plugins(files):
             for line in _describe(registry, name, files, options):
                 typer.echo(f"  {line}")
-    typer.echo("Boxes\n  annotated, dlib, yunet[model=FILE]")
 
 
 def _describe(

@@ -144,16 +144,15 @@ def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
 
     files = tuple(plugin or ())
     known: dict[str, list[WeightsInfo]] = {}
-    for method in METHODS.plugins(files):
+    for registry, name in (
+        (one, name) for one in (METHODS, DETECTORS) for name in one.plugins(files)
+    ):
         try:
-            kind = METHODS.load(method, files)
+            cls = registry.load(name, files)
             with plugin_errors("its named_weights() fails"):
-                known[method] = list(kind.named_weights())
+                known[name] = list(cls.named_weights())
         except HpbenchError as error:
-            typer.echo(f"{method}: cannot be used: {error}", err=True)
-    for name, detector in DETECTORS.items():
-        if detector.named_weights():
-            known[name] = list(detector.named_weights())
+            typer.echo(f"{name}: cannot be used: {error}", err=True)
     return known
 
 

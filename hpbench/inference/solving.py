@@ -99,7 +99,7 @@ def _checked(method: Method, prediction: object) -> Prediction | NoPrediction:
     if isinstance(prediction, NoPrediction):
         return prediction
     if isinstance(prediction, np.ndarray):
-        raise HpbenchError(outdated_contract(f"method '{method.name}'", 1))
+        raise HpbenchError(outdated_contract(f"method '{method.name}'"))
     if not isinstance(prediction, Prediction):
         return NoPrediction(f"decode gave a {type(prediction).__name__}, not a Prediction")
     R_cam = np.asarray(prediction.R_cam, dtype=np.float64)

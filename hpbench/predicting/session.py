@@ -80,7 +80,7 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
     methods = {
         str(spec): make_method(spec, device, config.plugins) for spec in parse_specs(config.methods)
     }
-    detector = make_detector(config.boxes)
+    detector = make_detector(config.boxes, config.plugins)
     for method in methods.values():
         load_method(method)
     detector.load()

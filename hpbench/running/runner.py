@@ -127,7 +127,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     methods = {
         str(item): make_method(item, device, spec.plugins) for item in parse_specs(spec.methods)
     }
-    detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes)
+    detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes, spec.plugins)
     prepared = _prepare_datasets(spec, detector.fingerprint() if detector else ANNOTATED)
     store = None if spec.fresh else PredictionCache()
     clean = [
@@ -262,7 +262,7 @@ def open_dataset(
 
 def dataset_items(spec: RunSpec) -> dict[str, Spec]:
     """Data sets of a run as the user wrote them, by the name they have in the tables."""
-    items = parse_specs(spec.datasets)
+    items = DATASETS.parse(spec.datasets, spec.plugins)
     names = [item.name for item in items]
     found: dict[str, Spec] = {}
     for item in items:

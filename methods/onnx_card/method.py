@@ -17,7 +17,6 @@ from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.method import (
-    BaseOptions,
     Method,
     MethodCard,
     NoPrediction,
@@ -29,7 +28,9 @@ from hpbench.methods.onnx_card.card import NetworkCard, WeightsFile, read_card
 from hpbench.methods.onnx_card.decode import decode_networks
 from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.session import Network, open_network
+from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
+from hpbench.spec import Spec
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
@@ -208,6 +209,11 @@ class Onnx(DeclaredMethod):
     name: ClassVar[str] = "onnx"
     summary: ClassVar[str] = "any ONNX network, described by a card: --methods my_net.toml"
     Options: ClassVar[type[Options]] = OnnxOptions
+
+    @classmethod
+    def claims(cls, text: str) -> Spec | None:
+        """``my_net.toml`` stands for ``onnx[card=my_net.toml]``."""
+        return Spec(cls.name, {"card": text}) if text.lower().endswith(".toml") else None
 
     @classmethod
     def missing(cls) -> str | None:

@@ -18,7 +18,6 @@ from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.running.runner import RunSpec, open_dataset
 from hpbench.scoring.results import DatasetScores
-from hpbench.spec import parse_specs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +86,7 @@ def embedded_faces(dataset: DatasetScores, faces: pd.DataFrame, run: Json) -> di
 def _open(key: str, run: Json) -> tuple[Dataset, dict[str, Record]]:
     """The data set of a run, and its records by image id."""
     spec = RunSpec.model_validate(run["spec"])
-    for item in parse_specs(spec.datasets):
+    for item in DATASETS.parse(spec.datasets, spec.plugins):
         if key in {item.name, str(item), f"{item.name}={item.path}"}:
             kind = DATASETS.load(item.name, spec.plugins)
             root = Path(item.path) if item.path else spec.data.get(item.name)

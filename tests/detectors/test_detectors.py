@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from hpbench.detectors.base import YunetDetector, make_detector
+from hpbench.detectors.base import make_detector
+from hpbench.detectors.yunet import YunetDetector
 from hpbench.errors import DataError, UsageError
 from hpbench.geometry.boxes import box_from_points, iou, match_box
 from hpbench.images import read_rgb

@@ -40,6 +40,16 @@ def test_good_plugin_runs_beside_the_built_ins(environment, tmp_path):
     assert evaluations["dots", "constant"] == pytest.approx(10.0)
 
 
+def test_faces_are_found_by_a_third_party_detector(environment, tmp_path):
+    done = environment.run(
+        *("hpbench", "run", "--methods", "constant", "--datasets", "dots", "--boxes", "middle"),
+        *("--timing", "off", "--device", "cpu", "--out", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    assert row["mae_deg"]["yaw"] == pytest.approx(10.0)
+
+
 def test_good_plugin_passes_the_conformance_checks(environment):
     done = environment.run("hpbench", "check", "steady", "--limit", "12")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -49,6 +59,7 @@ def test_list_names_every_refused_plugin_and_shows_the_others(listing):
     lines = {line.split()[0]: line for line in listing.splitlines() if line.strip()}
     assert "always a little to the left" in lines["steady"]
     assert "three grey images" in lines["dots"]
+    assert "in the middle of every image" in lines["middle"]
     assert "always frontal" in lines["constant"]
     for refused in ("shattered", "pnp", "futuristic"):
         assert "cannot be used" in lines[refused]

@@ -1,10 +1,11 @@
-"""A third-party method and data set."""
+"""A third-party method, data set and face detector."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.detectors.base import Detector
 from hpbench.method import Method, MethodCard, Prediction
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
@@ -51,3 +52,17 @@ class Dots(Dataset):
 
     def read_image(self, record):
         return np.full((32, 32, 3), 128, np.uint8)
+
+
+class Middle(Detector):
+    """A face in the middle of every image."""
+
+    name = "middle"
+    summary = "a face in the middle of every image"
+
+    def load(self):
+        pass
+
+    def detect(self, image_rgb):
+        height, width = image_rgb.shape[:2]
+        return np.array([[width, height, 3 * width, 3 * height]]) / 4.0, np.array([1.0])
