@@ -50,7 +50,7 @@ LIMIT_BYTES = 2 * 2**30
 _ABOUT = b"hpbench"
 _CORE = (
     "running.corruptions", "crops", "dataset", "face", "images", "method", "protocol",
-    "detectors.base", "geometry.boxes",
+    "detectors.base", "detectors.dlib", "detectors.yunet", "geometry.boxes", "inference.solving",
     "rotation", "running.local_engine", "running.worker_processes", "inference.runtimes",
     "inference.batching",
 )  # fmt: skip
