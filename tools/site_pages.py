@@ -62,8 +62,9 @@ def _members(cls: type) -> list[str]:
     """Attributes with the text below them, then public methods."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     attributes, methods = [], []
+    documented = set(re.findall(r"\w+(?=[\w, ]* : )", inspect.getdoc(cls) or ""))
     for node, following in zip(tree.body, [*tree.body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign) and not ast.unparse(node.target).startswith("_"):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) not in documented | {"_"}:
             has_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
             text = f": {_doc(inspect.cleandoc(following.value.value))}" if has_text else ""
             attributes.append(f"- `{ast.unparse(node)}`{text}")
@@ -73,7 +74,9 @@ def _members(cls: type) -> list[str]:
             arguments = "" if is_property else f"({ast.unparse(node.args)})"
             methods += [f"### {cls.__name__}.{node.name}", f"`{node.name}{arguments}{returns}`"]
             methods.append(_doc(ast.get_docstring(node)))
-    return ["\n".join(attributes), *methods] if attributes else methods
+    if attributes:
+        methods.insert(0, "\n".join(["**Attributes**\n", *attributes]))
+    return methods
 
 
 def _doc(text: str | None) -> str:
@@ -81,5 +84,5 @@ def _doc(text: str | None) -> str:
     text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", (text or "").replace("``", "`"))
     text = re.sub(r"^(\w+)\n-+\n", r"**\1**\n\n", text, flags=re.MULTILINE)
     # "name : type", or a type alone, above an indented text becomes an item of a list
-    text = re.sub(r"^(\w[\w, ]*) : (.*)$", r"- `\1` : \2\n", text, flags=re.MULTILINE)
-    return re.sub(r"^(\w.*)\n(?= {4}\w)", r"- \1\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^(\w[\w, ]*) : (.*)$", r"\n- `\1` : \2\n", text, flags=re.MULTILINE)
+    return re.sub(r"^(\w.*)\n(?= {4}\w)", r"\n- \1\n\n", text, flags=re.MULTILINE)
