@@ -138,6 +138,23 @@ def test_documented_command_has_only_options_that_exist(page, command):
     assert used <= known, f"{page}: {command}"
 
 
+def test_every_option_in_the_prose_belongs_to_a_command():
+    from hpbench.cli import app
+
+    root = typer.main.get_command(app)
+    commands = [root, *root.commands.values()]
+    commands += [sub for one in commands[1:] for sub in getattr(one, "commands", {}).values()]
+    known = {option for one in commands for item in one.params for option in item.opts}
+    named = {
+        (page_id(page), option)
+        for page in PAGES
+        for option in re.findall(r"`(--[a-z-]+)", FENCE.sub("", page.read_text()))
+    }
+    # the scripts of benchmarks/ and examples/ have options of their own
+    foreign = {"--epochs", "--init"}
+    assert [(page, option) for page, option in sorted(named) if option not in known | foreign] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_python_blocks_compile(page):
     for language, body in FENCE.findall(page.read_text()):
