@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -101,7 +101,15 @@ Corruptions = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
 
 class Config(BaseModel):
-    """What a command and the API function of the same name take."""
+    """What a command and the API function of the same name take.
+
+    Attributes
+    ----------
+    panels : mapping of str to str
+        Headings in the command's help, with the names of the options below each.
+    """
+
+    panels: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -110,7 +118,7 @@ class Config(BaseModel):
 
 
 def metadata(field: FieldInfo) -> dict[str, Any]:
-    """What ``json_schema_extra`` says of a field: ``metavar``, ``panel``, ``argument``."""
+    """What ``json_schema_extra`` says of a field: ``metavar``, ``argument``."""
     extra = field.json_schema_extra
     return dict(extra) if isinstance(extra, Mapping) else {}
 
@@ -172,7 +180,7 @@ def build(
 
 def spread(
     function: Callable[..., R],
-    parameter: Callable[[str, FieldInfo], inspect.Parameter],
+    parameter: Callable[[type[BaseModel], str, FieldInfo], inspect.Parameter],
     make: Callable[[type[BaseModel], dict[str, Any]], BaseModel] = build,
 ) -> Callable[..., R]:
     """Replace every parameter that is a model by one for each of its fields.
@@ -182,7 +190,7 @@ def spread(
     function : callable
         Its other parameters stay as they are.
     parameter : callable
-        Makes the parameter of a field from its name and pydantic's ``FieldInfo``.
+        Makes a parameter from model, name and pydantic's ``FieldInfo``.
     make : callable
         Makes the model from its class and what was given for its fields.
 
@@ -196,7 +204,8 @@ def spread(
     parameters: list[inspect.Parameter] = []
     for name, given in inspect.signature(function).parameters.items():
         if name in models:
-            parameters += [parameter(*item) for item in arguments(models[name]).items()]
+            model = models[name]
+            parameters += [parameter(model, *item) for item in arguments(model).items()]
         else:
             parameters.append(given.replace(annotation=hints[name]))
     parameters.sort(key=lambda one: (one.kind, one.default is not inspect.Parameter.empty))
@@ -230,7 +239,7 @@ def documented(positional: int) -> Callable[[Callable[..., R]], Callable[..., R]
         fields = [item for model in models for item in arguments(model).items()]
         by_position = {name for name, _ in fields[:positional]}
 
-        def parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+        def parameter(_: type[BaseModel], name: str, field: FieldInfo) -> inspect.Parameter:
             accepted = inspect.Parameter.KEYWORD_ONLY
             if name in by_position:
                 accepted = inspect.Parameter.POSITIONAL_OR_KEYWORD

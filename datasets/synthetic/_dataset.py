@@ -23,7 +23,7 @@ class Synthetic(Dataset):
         name="synthetic",
         title="Synthetic heads",
         licence="the renders are their maker's own; MakeHuman assets and environments are CC0",
-        how_to_get="Render it: hpbench render OUT --n 2000 --seed 7",
+        how_to_get="Render it: hpbench render OUT --count 2000 --seed 7",
         domain="render",
         label_source="exact: the rotation that the head was rendered with",
         notes=(

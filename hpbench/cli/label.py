@@ -4,52 +4,55 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
+from pydantic import Field
 
+from hpbench.arguments import Config, DataFolders, Device, Limit, Methods, Plugins
 from hpbench.errors import DataError, UsageError
 
-__all__ = ["label"]
+__all__ = ["LabelConfig", "label"]
 
 
-def label(
-    dataset: Annotated[
-        str, typer.Argument(help="Data set to label, with options.", metavar="NAME[=DIR]")
-    ],
-    teacher: Annotated[
-        list[str],
-        typer.Option(help="Methods whose mean is the label: A,B[KEY=VALUE]; repeatable."),
-    ],
-    out: Annotated[Path, typer.Option(help="Parquet (or CSV) file, a 'table' data set.")],
-    data: Annotated[
-        list[str] | None, typer.Option(help="Folder of the data set.", metavar="NAME=DIR")
-    ] = None,
-    views: Annotated[
-        int, typer.Option(help="Boxes per face, moved and scaled a little; each also mirrored.")
-    ] = 4,
-    max_spread: Annotated[
-        float | None,
-        typer.Option(
-            help="Leave out faces whose predictions differ by more than this, in degrees."
-        ),
-    ] = None,
-    own_yaw: Annotated[
-        float,
-        typer.Option(
-            help="Weight of the data set's own yaw at 90 degrees, growing from 30.", min=0, max=1
-        ),
-    ] = 0.0,
-    limit: Annotated[int | None, typer.Option(help="Only the first N faces.", min=1)] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "cpu",
-    seed: Annotated[int, typer.Option(help="Seed of the moved boxes.")] = 0,
-    plugin: Annotated[
-        list[Path] | None,
-        typer.Option(help="Python file with further methods or data sets; repeatable."),
-    ] = None,
-) -> None:
-    """Label images with the mean prediction of other methods, and its spread."""
-    from hpbench.cli.options import pairs
+class LabelConfig(Config):
+    """Options of ``hpbench label``."""
+
+    dataset: str = Field(
+        description="Data set to label, with options.",
+        json_schema_extra={"argument": True, "metavar": "DATASET"},
+    )
+    methods: Methods = Field(description="Methods whose mean prediction is the label.")
+    out: Path = Field(
+        description="Parquet (or CSV) file, a 'table' data set.",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    data: DataFolders = Field({})
+    views: int = Field(
+        4, ge=1, description="Boxes per face, moved and scaled a little; each also mirrored."
+    )
+    max_spread: float | None = Field(
+        None, description="Leave out faces whose predictions differ by more, in degrees."
+    )
+    dataset_yaw: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Weight of the data set's yaw label at 90 degrees, growing from 30.",
+    )
+    limit: Limit = Field(None, description="Only the first N faces.")
+    device: Device = "auto"
+    seed: int = Field(0, description="Random seed.")
+    plugins: Plugins = ()
+
+
+def label(config: LabelConfig) -> None:
+    """Label images with the mean prediction of other methods, and its spread.
+
+    Examples
+    --------
+    hpbench label pointing04 --data pointing04=DIR --methods hopenet,fsanet --out labels.parquet
+    hpbench label table=boxes.csv --methods hopenet --max-spread 12 --out labels.csv
+    """
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.pseudolabels import label_dataset
@@ -57,30 +60,35 @@ def label(
     from hpbench.running.data_folders import data_folders
     from hpbench.spec import parse_spec, parse_specs
 
-    if views < 1:
-        raise UsageError(f"--views {views}: at least one box per face")
+    out = config.out
     if out.suffix not in (".parquet", ".csv"):
         raise UsageError(f"--out {out}: name a .parquet or .csv file")
     try:  # before the work, which takes minutes
         out.resolve().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
-    plugins = tuple(plugin or ())
-    spec = parse_spec(dataset)
-    given = pairs("--data", data or [], "NAME=DIR")
-    roots = data_folders({name: Path(folder) for name, folder in given.items()}, spec.name)
-    faces = make_dataset(spec, roots.get(spec.name), plugins)
-    resolved = resolve_device(device)
-    teachers = [make_method(one, resolved, plugins) for one in parse_specs(teacher)]
+    spec = parse_spec(config.dataset)
+    folder = data_folders(config.data, spec.name).get(spec.name)
+    dataset = make_dataset(spec, folder, config.plugins)
+    device = resolve_device(config.device)
+    teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
     for method in teachers:
         load_method(method)
-    records = faces.records()[:limit]
+    records = dataset.records()[: config.limit]
     with (
-        says_when_stopped("\nStopped. Repeat the command to resume."),
+        says_when_stopped("\nStopped. To resume, repeat the command."),
         typer.progressbar(length=len(records), file=sys.stderr, label="labelling") as bar,
     ):
         rows = label_dataset(
-            faces, records, teachers, out, views=views, seed=seed, max_spread_deg=max_spread,
-            dataset_yaw_share=own_yaw, note=typer.echo, on_progress=bar.update,
-        )  # fmt: skip
+            dataset,
+            records,
+            teachers,
+            out,
+            views=config.views,
+            seed=config.seed,
+            max_spread_deg=config.max_spread,
+            dataset_yaw_share=config.dataset_yaw,
+            note=typer.echo,
+            on_progress=bar.update,
+        )
     typer.echo(f"{out}  {rows} faces; use it as: table={out}")

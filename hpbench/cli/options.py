@@ -6,7 +6,7 @@ The help is plain text: rich would swallow the brackets of ``name[key=value]``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -21,7 +21,7 @@ from hpbench.errors import UsageError
 
 __all__ = ["add_command", "pairs"]
 
-_METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH"}
+_METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> None:
@@ -64,7 +64,7 @@ class _Command(TyperCommand):
                     formatter.write_dl(records)
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def _parameter(model: type[BaseModel], name: str, field: FieldInfo) -> inspect.Parameter:
     """An argument or option that only tells flags, lists and single words apart.
 
     The model converts and checks the words.
@@ -89,7 +89,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
             _flag(name),
             help=field.description,
             metavar=metavar,
-            rich_help_panel=shown.get("panel"),
+            rich_help_panel=_panel(model, name),
         )
     return inspect.Parameter(
         name,
@@ -97,6 +97,11 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         default=inspect.Parameter.empty if field.is_required() else default,
         annotation=Annotated[annotation, info],
     )
+
+
+def _panel(model: type[BaseModel], name: str) -> str | None:
+    panels: Mapping[str, str] = getattr(model, "panels", {})
+    return next((panel for panel, names in panels.items() if name in names.split()), None)
 
 
 def _value_class(field: FieldInfo) -> Any:

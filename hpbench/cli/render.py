@@ -3,50 +3,68 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 import typer
+from pydantic import Field
 
-__all__ = ["render"]
+from hpbench.arguments import Config
+
+__all__ = ["RenderConfig", "render"]
+
+_RANGE = "Range in degrees."
+_LOW_HIGH = {"metavar": "LOW:HIGH"}
 
 
-def render(
-    out: Annotated[Path, typer.Argument(help="Folder to write; an unfinished run goes on.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of images.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.", min=0)] = 7,
-    size: Annotated[int, typer.Option(help="Image width and height in pixels.")] = 256,
-    yaw: Annotated[str, typer.Option(help="Range LOW:HIGH in degrees.")] = "-90:90",
-    pitch: Annotated[str, typer.Option(help="Range LOW:HIGH in degrees.")] = "-60:60",
-    roll: Annotated[str, typer.Option(help="Range LOW:HIGH in degrees.")] = "-45:45",
-    sweep: Annotated[
-        str | None,
-        typer.Option(
-            help="Move one factor and hold the rest, such as yaw=-90:90:2; also pitch, roll, "
-            "fov, light_azimuth, light_elevation, exposure, expression, occlusion, hair, occluder."
-        ),
-    ] = None,
-    assets: Annotated[
-        Path | None, typer.Option(help="MakeHuman data folder; default $HPBENCH_ASSETS.")
-    ] = None,
-    environments: Annotated[
-        Path | None,
-        typer.Option(help="Folder of .exr panoramas; default $HPBENCH_ENVIRONMENTS, else lamps."),
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
-    split: Annotated[
-        Literal["train", "heldout", "all"],
-        typer.Option(
-            help="train leaves out what the embedded sample is made of, heldout uses only that, "
-            "all uses everything."
-        ),
-    ] = "train",
-    per_identity: Annotated[
-        int, typer.Option(help="Consecutive images of the same person.", min=1)
-    ] = 6,
-) -> None:
+class RenderConfig(Config):
+    """Options of ``hpbench render``."""
+
+    panels: ClassVar = {"Assets": "assets environments", "Poses": "yaw pitch roll sweep"}
+
+    out: Path = Field(
+        description="Folder to write; an unfinished run in it is resumed.",
+        json_schema_extra={"argument": True, "metavar": "OUT"},
+    )
+    count: int = Field(2000, ge=1, description="Number of images.")
+    seed: int = Field(7, ge=0, lt=2**63, description="Random seed.")
+    size: int = Field(256, ge=32, le=2048, description="Image width and height in pixels.")
+    yaw: str = Field("-90:90", description=_RANGE, json_schema_extra=_LOW_HIGH)
+    pitch: str = Field("-60:60", description=_RANGE, json_schema_extra=_LOW_HIGH)
+    roll: str = Field("-45:45", description=_RANGE, json_schema_extra=_LOW_HIGH)
+    sweep: str | None = Field(
+        None,
+        description="Move one factor and hold the rest, such as yaw=-90:90:2; also pitch, roll, "
+        "fov, light_azimuth, light_elevation, exposure, expression, occlusion, hair, occluder.",
+        json_schema_extra={"metavar": "FACTOR=VALUES"},
+    )
+    assets: Path | None = Field(
+        None,
+        description="MakeHuman data folder; $HPBENCH_ASSETS if not given.",
+        json_schema_extra={"metavar": "DIR"},
+    )
+    environments: Path | None = Field(
+        None,
+        description="Folder of .exr panoramas; $HPBENCH_ENVIRONMENTS if not given, else lamps.",
+        json_schema_extra={"metavar": "DIR"},
+    )
+    workers: int = Field(1, ge=1, description="Processes that render.")
+    split: Literal["train", "heldout", "all"] = Field(
+        "train",
+        description="train leaves out what the embedded sample is made of, heldout uses only "
+        "that, all uses everything.",
+    )
+    per_identity: int = Field(6, ge=1, description="Consecutive images of the same person.")
+
+
+def render(config: RenderConfig) -> None:
     """Render heads with exact poses into a folder that 'hpbench run' reads.
 
     The folder then is a data set: hpbench run --datasets synthetic --data synthetic=OUT
+
+    Examples
+    --------
+    hpbench render renders --count 2000 --assets makehuman/data
+    hpbench render yaw --sweep yaw=-90:90:10 --count 228 --per-identity 1
     """
     from rich.progress import (
         BarColumn,
@@ -64,38 +82,29 @@ def render(
     from hpbench.rendering.sweep import parse_sweep
 
     ranges = PoseRanges(
-        parse_range(yaw, "--yaw", 90.0),
-        parse_range(pitch, "--pitch", 90.0),
-        parse_range(roll, "--roll", 180.0),
+        parse_range(config.yaw, "--yaw", 90.0),
+        parse_range(config.pitch, "--pitch", 90.0),
+        parse_range(config.roll, "--roll", 180.0),
     )
-    library = AssetLibrary(find_assets(assets))
-    parsed_sweep = (
-        parse_sweep(sweep, available("hair", sorted(library.hair), split)) if sweep else None
-    )
-    spec = RenderSpec(
-        count=n,
-        seed=seed,
-        size=size,
-        ranges=ranges,
-        split=split,
-        per_identity=per_identity,
-        sweep=parsed_sweep,
-    )
+    hair_styles = sorted(AssetLibrary(find_assets(config.assets)).hair)
+    sweep = config.sweep and parse_sweep(config.sweep, available("hair", hair_styles, config.split))
+    shared = config.model_dump(include={"count", "seed", "size", "split", "per_identity"})
+    spec = RenderSpec(**shared, ranges=ranges, sweep=sweep or None)
     columns = (
         TextColumn("rendering"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    words = "Stopped. The same command goes on from here."
+    words = "Stopped. To resume, repeat the command."
     with says_when_stopped(words), Progress(*columns) as progress:
         task = progress.add_task("rendering", total=spec.total)
         table = render_dataset(
-            out,
+            config.out,
             spec,
-            assets,
-            environments,
-            workers,
+            config.assets,
+            config.environments,
+            config.workers,
             on_progress=lambda count: progress.advance(task, count),
         )
     typer.echo(f"{spec.total} images and {table}")

@@ -101,7 +101,7 @@ class RenderSpec:
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.per_identity < 1:
-            raise UsageError("--n and images per identity must be at least 1")
+            raise UsageError("--count and --per-identity: must be at least 1")
         if not 32 <= self.size <= 2048:
             raise UsageError(f"--size {self.size}: choose 32 to 2048 pixels")
         if not 0 <= self.seed < 2**63:

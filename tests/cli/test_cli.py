@@ -56,7 +56,7 @@ def assert_one_clear_line(done, code, *words):
 
 
 def test_help_loads_no_heavy_library():
-    heavy = ["torch", "cv2", "dlib", "pandas", "matplotlib", "scipy", "pyarrow", "numpy", "rich"]
+    heavy = ["torch", "cv2", "dlib", "pandas", "matplotlib", "scipy", "pyarrow", "rich"]
     code = (
         f"import sys\nimport hpbench, hpbench.cli\nprint([m for m in {heavy} if m in sys.modules])"
     )

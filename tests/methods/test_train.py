@@ -21,7 +21,6 @@ from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import make_network
 from hpbench.methods.hopenet.training.augment import (
-    Augmentation,
     cut_batch,
     draw_geometry,
     photometric,
@@ -35,7 +34,7 @@ from hpbench.methods.hopenet.training.samples import (
     held_out,
     parse_source,
 )
-from hpbench.methods.hopenet.training.settings import TrainSettings
+from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 from hpbench.methods.hopenet.weights import load_weights, save_weights
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import geodesic_deg, mirror_rotation, rotation_from_angles

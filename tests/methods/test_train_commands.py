@@ -46,7 +46,7 @@ TINY = (
 
 def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
     out = tmp_path / "out"
-    shown = invoke("train", "hopenet", "--data", f"table={table}", "--out", out, *TINY)
+    shown = invoke("train", "hopenet", "--datasets", f"table={table}", "--out", out, *TINY)
     assert "table: 10 faces" in shown
     assert "MAE table held out" in shown
     assert f"hopenet[weights={out / 'hopenet.safetensors'}]" in shown
@@ -58,7 +58,7 @@ def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
 def test_card_has_the_domains_of_the_data_sets_whose_pictures_a_table_holds(table, tmp_path):
     out = tmp_path / "out"
     invoke(
-        "train", "hopenet", "--data", f"table={table}", "--out", out, *TINY,
+        "train", "hopenet", "--datasets", f"table={table}", "--out", out, *TINY,
         "--trained-on", "synthetic,pointing04,my-own",
     )  # fmt: skip
     method = make_method(f"hopenet[weights={out / 'hopenet.safetensors'}]")
@@ -81,7 +81,7 @@ def test_card_has_the_domains_of_the_data_sets_whose_pictures_a_table_holds(tabl
 def test_wrong_options_are_one_line_usage_errors(arguments, message, table, tmp_path):
     with pytest.raises(UsageError, match=message) as caught:
         invoke(
-            "train", "hopenet", "--data", f"table={table}", "--out", tmp_path / "o", *TINY,
+            "train", "hopenet", "--datasets", f"table={table}", "--out", tmp_path / "o", *TINY,
             *arguments,
         )  # fmt: skip
     assert "\n" not in str(caught.value)
@@ -89,21 +89,21 @@ def test_wrong_options_are_one_line_usage_errors(arguments, message, table, tmp_
 
 def test_both_commands_find_a_device_themselves(table, tmp_path):
     out = tmp_path / "out"
-    options = ("--data", f"table={table}", "--out", out, "--device", "auto")
+    options = ("--datasets", f"table={table}", "--out", out, "--device", "auto")
     assert "hopenet.safetensors" in invoke("train", "hopenet", *options, *TINY)
     labels = tmp_path / "labels.csv"
-    invoke("label", f"table={table}", "--teacher", "constant", "--device", "auto", "--out", labels)
+    invoke("label", f"table={table}", "--methods", "constant", "--device", "auto", "--out", labels)
     assert labels.is_file()
 
 
 def test_only_hopenet_can_be_trained(table):
     with pytest.raises(UsageError, match="hpbench train hopenet"):
-        invoke("train", "pnp", "--data", f"table={table}")
+        invoke("train", "pnp", "--datasets", f"table={table}")
 
 
 def test_labels_are_a_table_with_the_teachers_answer_and_its_spread(table, tmp_path):
     out = tmp_path / "new" / "labels.parquet"
-    shown = invoke("label", f"table={table}", "--teacher", "constant", "--views", 2, "--out", out)
+    shown = invoke("label", f"table={table}", "--methods", "constant", "--views", 2, "--out", out)
     assert f"table={out}" in shown
     rows = pd.read_parquet(out)
     assert len(rows) == 10
@@ -118,7 +118,7 @@ def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):
     out = tmp_path / "labels.csv"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke(
-            "label", f"table={table}", "--teacher", "constant", "--max-spread", "-1",
+            "label", f"table={table}", "--methods", "constant", "--max-spread", "-1",
             "--out", out,
         )  # fmt: skip
     assert not (tmp_path / "labels.csv.part").exists()
@@ -131,14 +131,14 @@ def test_a_full_disk_leaves_no_half_table_of_labels(table, tmp_path):
     out = tmp_path / "new.csv"
     (tmp_path / "new.csv.part").symlink_to("/dev/full")
     with pytest.raises(HpbenchError, match=r"new\.csv: cannot be written"):
-        invoke("label", f"table={table}", "--teacher", "constant", "--out", out)
+        invoke("label", f"table={table}", "--methods", "constant", "--out", out)
     # what the teachers have said is not lost with it
     assert [path.name for path in tmp_path.glob("new.csv*")] == ["new.csv.progress"]
 
 
 def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
     """Of a whole run's progress four faces and a torn fifth are kept, as a kill leaves it."""
-    options = ("--teacher", "hopenet", "--views", 2, "--seed", 3)
+    options = ("--methods", "hopenet", "--views", 2, "--seed", 3)
     whole, stopped = tmp_path / "whole.csv", tmp_path / "stopped.csv"
     invoke("label", f"table={table}", *options, "--max-spread", 1000, "--out", whole)
     with pytest.raises(HpbenchError, match="raise --max-spread"):  # leaves all predictions behind
@@ -157,9 +157,9 @@ def test_answers_of_other_teachers_are_not_taken_up(table, tmp_path):
     out = tmp_path / "labels.csv"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke(
-            "label", f"table={table}", "--teacher", "hopenet", "--max-spread", "-1", "--out", out
+            "label", f"table={table}", "--methods", "hopenet", "--max-spread", "-1", "--out", out
         )
-    shown = invoke("label", f"table={table}", "--teacher", "constant", "--out", out)
+    shown = invoke("label", f"table={table}", "--methods", "constant", "--out", out)
     assert "resuming" not in shown
     assert pd.read_csv(out)["yaw"].abs().max() < 1e-3
 
@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_teachers_work(table, tm
     (tmp_path / "file").write_text("")
     with pytest.raises(HpbenchError, match="cannot create the folder"):
         invoke(
-            "label", f"table={table}", "--teacher", "no-such-teacher",
+            "label", f"table={table}", "--methods", "no-such-teacher",
             "--out", tmp_path / "file" / "labels.csv",
         )  # fmt: skip
 
@@ -178,6 +178,6 @@ def test_own_yaw_is_blended_in_beyond_30_degrees(table, tmp_path):
     rows["yaw"] = [0.0, 30.0, 60.0, 90.0, -90.0, 10.0, 20.0, -30.0, -60.0, 5.0]
     rows.to_csv(table, index=False)
     out = tmp_path / "blended.parquet"
-    invoke("label", f"table={table}", "--teacher", "constant", "--own-yaw", 0.5, "--out", out)
+    invoke("label", f"table={table}", "--methods", "constant", "--dataset-yaw", 0.5, "--out", out)
     expected = [0.0, 0.0, 15.0, 45.0, -45.0, 0.0, 0.0, 0.0, -15.0, 0.0]
     assert pd.read_parquet(out)["yaw"].tolist() == pytest.approx(expected, abs=1e-3)

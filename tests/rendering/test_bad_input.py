@@ -44,7 +44,7 @@ def whole(assets, tmp_path_factory) -> Path:
 def command(out: Path, assets: Path, *more: str, **variables: str) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if k != "HPBENCH_ENVIRONMENTS"} | variables
     return subprocess.run(
-        [sys.executable, "-m", "hpbench", "render", str(out), "--n", "2", "--size", "64",
+        [sys.executable, "-m", "hpbench", "render", str(out), "--count", "2", "--size", "64",
          "--assets", str(assets), *more],
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
@@ -87,7 +87,7 @@ def test_a_damaged_environment_stops_the_command_and_is_named(whole, assets, tmp
     panoramas.mkdir()
     (panoramas / "hall.exr").write_bytes(b"v/1\x01 cut off")
     out = tmp_path / "out"
-    said = one_line(command(out, assets, "--environments", str(panoramas), "--n", "12"))
+    said = one_line(command(out, assets, "--environments", str(panoramas), "--count", "12"))
     assert "hall.exr" in said
     assert not (out / "labels.parquet").exists()
 

@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from hpbench.cli import app
-from hpbench.cli.render import render
 from hpbench.datasets.synthetic import Synthetic
 from hpbench.errors import DataError, UsageError
 from hpbench.rendering.assets import (
@@ -256,16 +255,16 @@ def test_an_impossible_range_is_refused(text):
         parse_range(text, "--yaw", 90.0)
 
 
-@pytest.mark.parametrize("wrong", [{"yaw": "5:1"}, {"pitch": "x"}])
+@pytest.mark.parametrize("wrong", [("--yaw", "5:1"), ("--pitch", "x")])
 def test_the_command_refuses_before_it_writes_anything(tmp_path, wrong):
-    with pytest.raises(UsageError):
-        render(tmp_path / "out", **wrong)
+    outcome = CliRunner().invoke(app, ["render", str(tmp_path / "out"), *wrong])
+    assert isinstance(outcome.exception, UsageError)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_command_refuses_an_unknown_split(tmp_path):
     outcome = CliRunner().invoke(app, ["render", str(tmp_path / "out"), "--split", "test"])
-    assert outcome.exit_code == 2
+    assert isinstance(outcome.exception, UsageError)
     assert not (tmp_path / "out").exists()
 
 

@@ -15,38 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
 from hpbench.crops import crop_box
 from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.training.settings import Augmentation
 from hpbench.rotation import nearest_angles, rotate_in_plane, rotation_from_angles
 
-__all__ = ["Augmentation", "Geometry", "cut_batch", "draw_geometry", "photometric"]
-
-
-class Augmentation(BaseModel):
-    """Strengths of all augmentations; probabilities are per face unless said otherwise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    k_min: float = Field(0.2, ge=0.0, description="smallest margin of the training crop rule")
-    k_max: float = Field(0.4, ge=0.0, description="largest margin of the training crop rule")
-    test_rule: float = Field(0.2, ge=0.0, le=1.0, description="share cut by the test rule instead")
-    scale: float = Field(0.12, ge=0.0, lt=1.0, description="the crop's side varies by this share")
-    shift: float = Field(0.06, ge=0.0, description="its centre moves by this share of the side")
-    aspect: float = Field(0.06, ge=0.0, description="standard deviation of the log aspect")
-    mirror: float = Field(0.5, ge=0.0, le=1.0)
-    rotate: float = Field(0.5, ge=0.0, le=1.0, description="share rotated in the image plane")
-    rotate_max_deg: float = Field(20.0, ge=0.0, le=90.0)
-    light: float = Field(1.0, ge=0.0, description="strength of gamma, contrast, colour; 0: none")
-    grey: float = Field(0.2, ge=0.0, le=1.0)
-    low_resolution: float = Field(0.3, ge=0.0, le=1.0, description="share of the batch")
-    blur: float = Field(0.05, ge=0.0, le=1.0, description="share of the batch")
-    noise: float = Field(0.4, ge=0.0, le=1.0)
-    cut_out: float = Field(0.3, ge=0.0, le=1.0)
-    random_convolution: float = Field(0.08, ge=0.0, le=1.0, description="share of the batch")
+__all__ = ["Geometry", "cut_batch", "draw_geometry", "photometric"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,11 @@ from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.loss import multi_loss, regression_loss
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.network import HopenetNetwork, check_input_size, make_network
-from hpbench.methods.hopenet.training.augment import Augmentation
 from hpbench.methods.hopenet.training.batches import Batch, BatchMaker
 from hpbench.methods.hopenet.training.cutouts import FaceCache, build_cache, validation_inputs
 from hpbench.methods.hopenet.training.files import CHECKPOINT, Outputs
 from hpbench.methods.hopenet.training.samples import Sample, TrainingSource, held_out
-from hpbench.methods.hopenet.training.settings import TrainSettings
+from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 from hpbench.methods.hopenet.training.validation import ValidationSet
 from hpbench.methods.hopenet.weights import load_backbone
 

@@ -3,51 +3,112 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hpbench.arguments import Config, DataFolders, Device, Plugins
 from hpbench.crops import HopenetRule
 from hpbench.methods.hopenet.bins import Bins
 
-__all__ = ["TrainSettings"]
+__all__ = ["Augmentation", "TrainConfig", "TrainSettings"]
 
 
-class TrainSettings(BaseModel):
-    """Everything that decides what a training run computes.
-
-    The augmentation has settings of its own,
-    :class:`hpbench.methods.hopenet.training.augment.Augmentation`.
-    """
+class Augmentation(BaseModel):
+    """Strengths of all augmentations; probabilities are per face unless said otherwise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backbone: str = "resnet50"
-    heads: Literal["bins", "regression"] = "bins"
-    bins: int = Field(66, ge=2, le=360)
-    bin_width: float = Field(3.0, gt=0.0, le=90.0)
-    alpha: float = Field(1.0, ge=0.0)
-    targets: Literal["hard", "soft"] = "hard"
-    penalty: Literal["mse", "huber"] = "mse"
-    out_of_range: Literal["drop", "clip"] = "drop"
-    epochs: int = Field(25, ge=1)
-    epoch_faces: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0.0)
-    batch_size: int = Field(64, ge=2)
-    lr: float = Field(1e-3, gt=0.0)
-    weight_decay: float = Field(0.02, ge=0.0)
-    warm_up: float = Field(0.02, ge=0.0, lt=1.0)
-    clip_norm: float = Field(5.0, gt=0.0)
-    average: float = Field(0.998, ge=0.0, lt=1.0)
-    input_size: int = Field(224, ge=32, le=1024)
-    first_size: int | None = Field(None, ge=32, le=1024)
-    crop: HopenetRule = "hopenet-train"
-    crop_k: float = Field(0.3, ge=0.0, le=2.0)
-    holdout: float = Field(0.05, ge=0.0, lt=1.0)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    device: str = "cpu"
-    seed: int = 0
-    init: Path | None = None
+    k_min: float = Field(0.2, ge=0.0, description="smallest margin of the training crop rule")
+    k_max: float = Field(0.4, ge=0.0, description="largest margin of the training crop rule")
+    test_rule: float = Field(0.2, ge=0.0, le=1.0, description="share cut by the test rule instead")
+    scale: float = Field(0.12, ge=0.0, lt=1.0, description="the crop's side varies by this share")
+    shift: float = Field(0.06, ge=0.0, description="its centre moves by this share of the side")
+    aspect: float = Field(0.06, ge=0.0, description="standard deviation of the log aspect")
+    mirror: float = Field(0.5, ge=0.0, le=1.0, description="share mirrored")
+    rotate: float = Field(0.5, ge=0.0, le=1.0, description="share rotated in the image plane")
+    rotate_max_deg: float = Field(20.0, ge=0.0, le=90.0)
+    light: float = Field(1.0, ge=0.0, description="strength of gamma, contrast, colour; 0: none")
+    grey: float = Field(0.2, ge=0.0, le=1.0)
+    low_resolution: float = Field(0.3, ge=0.0, le=1.0, description="share of the batch")
+    blur: float = Field(0.05, ge=0.0, le=1.0, description="share of the batch")
+    noise: float = Field(0.4, ge=0.0, le=1.0)
+    cut_out: float = Field(0.3, ge=0.0, le=1.0)
+    random_convolution: float = Field(0.08, ge=0.0, le=1.0, description="share of the batch")
+
+
+class TrainSettings(BaseModel):
+    """Everything but :class:`Augmentation` that decides what a training run computes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    panels: ClassVar = {
+        "Network": "backbone heads bins bin_width input_size first_size crop crop_k init",
+        "Loss": "alpha targets penalty out_of_range",
+        "Schedule": "epochs epoch_faces minutes batch_size lr weight_decay warm_up clip_norm "
+        "average",
+    }
+
+    backbone: str = Field(
+        "resnet50",
+        description="thin_resnet_s, thin_resnet_m, or a torchvision network.",
+        json_schema_extra={"metavar": "NAME"},
+    )
+    heads: Literal["bins", "regression"] = Field(
+        "bins", description="bins, or regression: the same backbone without bins."
+    )
+    bins: int = Field(66, ge=2, le=360, description="Bins per angle, around zero.")
+    bin_width: float = Field(3.0, gt=0.0, le=90.0, description="Width of a bin in degrees.")
+    alpha: float = Field(1.0, ge=0.0, description="Weight of the regression term.")
+    targets: Literal["hard", "soft"] = Field(
+        "hard", description="hard: one bin, as in the paper; soft: neighbours count too."
+    )
+    penalty: Literal["mse", "huber"] = Field(
+        "mse", description="Regression term: mse, as in the paper, or huber."
+    )
+    out_of_range: Literal["drop", "clip"] = Field(
+        "drop", description="Labels outside the bins are counted and: drop, or clip."
+    )
+    epochs: int = Field(25, ge=1, description="Passes over the training faces.")
+    epoch_faces: int | None = Field(
+        None, ge=1, description="Faces per epoch; as many as there are if not given."
+    )
+    minutes: float | None = Field(
+        None, gt=0.0, description="End after this time at the latest; the schedule shrinks with it."
+    )
+    batch_size: int = Field(64, ge=2, description="Faces per step.")
+    lr: float = Field(1e-3, gt=0.0, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(0.02, ge=0.0, description="Weight decay of AdamW.")
+    warm_up: float = Field(
+        0.02, ge=0.0, lt=1.0, description="Share of the run over which the learning rate rises."
+    )
+    clip_norm: float = Field(5.0, gt=0.0, description="Largest norm of the gradients.")
+    average: float = Field(
+        0.998, ge=0.0, lt=1.0, description="Decay of the moving average of the weights; 0: none."
+    )
+    input_size: int = Field(224, ge=32, le=1024, description="Side of the input in pixels.")
+    first_size: int | None = Field(
+        None, ge=32, le=1024, description="Start with smaller inputs that grow to --input-size."
+    )
+    crop: HopenetRule = Field(
+        "hopenet-train", description="Crop rule of validation, and of the weights' card."
+    )
+    crop_k: float = Field(0.3, ge=0.0, le=2.0, description="Margin of that crop rule.")
+    holdout: float = Field(
+        0.05,
+        ge=0.0,
+        lt=1.0,
+        description="Share of each data set (whole groups) kept for validation.",
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="fp32, bf16, or auto: bf16 on cuda."
+    )
+    device: Device = "auto"
+    seed: int = Field(0, description="Random seed.")
+    init: Path | None = Field(
+        None,
+        description="Weights to start from: Hopenet's, or ImageNet's.",
+        json_schema_extra={"metavar": "FILE"},
+    )
 
     @property
     def angle_bins(self) -> Bins:
@@ -65,3 +126,39 @@ class TrainSettings(BaseModel):
             return self.input_size
         grown = self.first_size + (self.input_size - self.first_size) * min(1.0, progress / 0.65)
         return min(self.input_size, 16 * round(grown / 16))
+
+
+class TrainConfig(Config):
+    """What ``hpbench train`` takes beside the settings of the training itself."""
+
+    panels: ClassVar = {"Weights card": "name summary licence trained_on"}
+
+    datasets: tuple[str, ...] = Field(
+        description="Training data, repeatable: a data set with options, its folder, and its "
+        "share of the faces that are drawn. 'hpbench list' names the data sets.",
+        json_schema_extra={"metavar": "NAME[KEY=VALUE,...][=DIR][:SHARE]"},
+    )
+    validate_on: tuple[str, ...] = Field(
+        (),
+        alias="validate",
+        description="Data set to validate on only; repeatable.",
+        json_schema_extra={"metavar": "NAME[=DIR]"},
+    )
+    data: DataFolders = Field({})
+    out: Path = Field(Path("runs/train"), description="Folder for weights, checkpoint and curves.")
+    resume: bool = Field(False, description="Resume from the checkpoint in --out.")
+    augment: Augmentation = Field(
+        Augmentation(),
+        description="Change an augmentation; repeatable.",
+        json_schema_extra={"metavar": "KEY=VALUE"},
+    )
+    name: str = Field("", description="Name for the weights' card.")
+    summary: str = Field("", description="One line for the weights' card.")
+    licence: str = Field("", description="Licence for the weights' card.")
+    trained_on: str = Field(
+        "",
+        description="Data sets for the card, comma-separated, where a table holds another one's "
+        "images; the names in --datasets if not given.",
+        json_schema_extra={"metavar": "A,B"},
+    )
+    plugins: Plugins = ()

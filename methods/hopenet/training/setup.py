@@ -1,15 +1,11 @@
-"""From what a user writes to a training run: data sets with shares, augmentation, card."""
+"""From what a user writes to a training run: data sets with shares, and the card."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from hpbench.errors import UsageError
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.training.augment import Augmentation
 from hpbench.methods.hopenet.training.loop import Note, train
 from hpbench.methods.hopenet.training.samples import (
     OutOfRange,
@@ -17,39 +13,16 @@ from hpbench.methods.hopenet.training.samples import (
     collect_samples,
     parse_source,
 )
-from hpbench.methods.hopenet.training.settings import TrainSettings
+from hpbench.methods.hopenet.training.settings import TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
-from hpbench.spec import suggest
+from hpbench.running.data_folders import data_folders
+from hpbench.spec import parse_spec
 
 __all__ = ["train_on"]
 
 
-def train_on(
-    data: Sequence[str],
-    validate: Sequence[str],
-    settings: TrainSettings,
-    augment: Mapping[str, str],
-    card: Mapping[str, str],
-    out: Path,
-    resume: bool = False,
-    plugins: Sequence[Path] = (),
-    note: Note = print,
-) -> Path:
+def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -> Path:
     """Train on data sets as they are named on the command line.
-
-    Parameters
-    ----------
-    data, validate : sequence of str
-        ``NAME[KEY=VALUE,...][=DIR][:SHARE]`` to train on, and to validate on only.
-    settings : TrainSettings
-    augment : mapping of str to str
-        Changed fields of `Augmentation`.
-    card : mapping of str to str
-        ``name``, ``summary``, ``licence``, and ``trained_on``: names of data sets, separated by
-        commas, in place of those in `data`.
-    out, resume, note
-        See :func:`hpbench.methods.hopenet.training.loop.train`.
-    plugins : sequence of Path
 
     Returns
     -------
@@ -58,40 +31,32 @@ def train_on(
 
     Raises
     ------
-    UsageError
-        If an augmentation or a data set is not named correctly.
+    HpbenchError
+        If a data set cannot be used.
     """
-    augmentation = _augmentation(augment)
-    sources = [_open(text, settings, settings.out_of_range, plugins) for text in data]
-    validations = [_open(text, settings, "drop", plugins) for text in validate]
-    names = [part.strip() for part in card.get("trained_on", "").split(",") if part.strip()]
-    filled = WeightsCard(
-        name=card.get("name") or out.name,
-        summary=card.get("summary", ""),
-        licence=card.get("licence", ""),
+    sources = [_open(text, config, settings, settings.out_of_range) for text in config.datasets]
+    validations = [_open(text, config, settings, "drop") for text in config.validate_on]
+    names = [part.strip() for part in config.trained_on.split(",") if part.strip()]
+    card = WeightsCard(
+        name=config.name or config.out.name,
+        summary=config.summary,
+        licence=config.licence,
         backbone=settings.backbone,
         trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
-        trained_domains=_domains(sources, names, plugins),
+        trained_domains=_domains(sources, names, config.plugins),
     )
-    return train(sources, validations, settings, augmentation, filled, out, resume, note)
-
-
-def _augmentation(changes: Mapping[str, str]) -> Augmentation:
-    for key in changes:
-        if key not in Augmentation.model_fields:
-            raise UsageError(f"--augment {key}: {suggest(key, Augmentation.model_fields)}")
-    try:
-        return Augmentation.model_validate(changes)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"--augment {first['loc'][0]}: {first['msg']}") from error
+    return train(
+        sources, validations, settings, config.augment, card, config.out, config.resume, note
+    )
 
 
 def _open(
-    text: str, settings: TrainSettings, out_of_range: OutOfRange, plugins: Sequence[Path]
+    text: str, config: TrainConfig, settings: TrainSettings, out_of_range: OutOfRange
 ) -> TrainingSource:
     spec, folder, share = parse_source(text)
-    dataset = make_dataset(spec, Path(folder).expanduser() if folder else None, plugins)
+    name = parse_spec(spec).name
+    root = Path(folder).expanduser() if folder else data_folders(config.data, spec).get(name)
+    dataset = make_dataset(spec, root, config.plugins)
     return collect_samples(spec, dataset, share, settings.angle_bins, out_of_range)
 
 
