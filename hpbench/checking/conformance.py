@@ -43,8 +43,8 @@ from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
     is_rotation,
+    mean_rotation,
     mirror_rotation,
-    nearest_rotation,
 )
 
 __all__ = [
@@ -779,8 +779,8 @@ def check_angle_unit(probe: Probe) -> None:
 
 
 def _spread_deg(R: Array) -> float:
-    """Mean angle between rotations, shape (n, 3, 3), and the rotation nearest to their mean."""
-    return float(geodesic_deg(R, nearest_rotation(R.mean(axis=0))).mean())
+    """Mean angle between rotations, shape (n, 3, 3), and the their mean."""
+    return float(geodesic_deg(R, mean_rotation(R)).mean())
 
 
 def _require_no_mistake(probe: Probe, kind: str) -> None:

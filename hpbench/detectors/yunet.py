@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hpbench.detectors.base import Array, Detector, once_per_thread, surest_firs
 from hpbench.errors import DataError, MissingDependencyError, UsageError
 from hpbench.plugin import BaseOptions, Options, WeightsInfo
 from hpbench.spec import Spec
-from hpbench.weights.store import cached_file
+from hpbench.weights.store import cached_file, sha256_of
 
 __all__ = ["YunetDetector", "YunetOptions"]
 
@@ -93,11 +92,8 @@ class YunetDetector(Detector):
 
     def fingerprint(self) -> str:
         """Options, with the network named by the start of its SHA-256."""
-        try:
-            digest = hashlib.sha256(self._path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise DataError(f"{self._path}: cannot be read ({error.strerror})") from error
-        options = {key: str(value) for key, value in self.options} | {"model": digest[:12]}
+        digest = sha256_of(self._path)[:12]
+        options = {key: str(value) for key, value in self.options} | {"model": digest}
         return str(Spec(self.name, options))
 
     def load(self) -> None:

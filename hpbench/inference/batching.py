@@ -1,4 +1,4 @@
-"""Batches on the CPU: each core predictions its own share of the faces, on one thread.
+"""Batches on the CPU: each core works on its own share of the faces, on one thread.
 
 Libraries spread every *layer* of a network over the cores and let them wait for each other after
 it. In a small network that is some hundred times a batch, and each time the slowest core decides,
@@ -8,25 +8,17 @@ for example one that a thread which reads images has just taken. Shares wait onc
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
 
-__all__ = ["SHARE_FACES", "map_batch_on_threads", "usable_cores"]
+__all__ = ["SHARE_FACES", "map_batch_on_threads"]
 
 Out = TypeVar("Out")
 
 SHARE_FACES = 8
 """Faces that a core takes at once, at most: few enough for its caches."""
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: what it is pinned to, and no more than OMP_NUM_THREADS."""
-    pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(pinned or 1, int(told) if told.isdecimal() else pinned or 1))
 
 
 def map_batch_on_threads(work: Callable[[Any], Out], batch: Any, cores: int) -> list[Out]:

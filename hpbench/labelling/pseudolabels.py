@@ -24,6 +24,7 @@ from hpbench.errors import DataError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.geometry.views import jittered, mirrored
+from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction
 from hpbench.rotation import (
     angles_from_rotation,
@@ -294,9 +295,11 @@ def _label(
     weights: list[float] = []
     reason = ""
     for teacher in teachers:
-        predictions = teacher.predict([view for view, _ in pairs])
+        solved = solve_batch(teacher, [view for view, _ in pairs])
         predicted: list[Array] = []
-        for (_, is_mirrored), prediction in zip(pairs, predictions, strict=True):
+        for (_, is_mirrored), prediction in zip(
+            pairs, (one.prediction for one in solved), strict=True
+        ):
             if isinstance(prediction, NoPrediction):
                 reason = prediction.reason
             else:

@@ -26,6 +26,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import DataError, UsageError
+from hpbench.inference.cores import usable_cores
 from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.identity import Split, available
 from hpbench.rendering.lighting import find_environments
@@ -370,7 +371,7 @@ def _render_in_processes(
 
 def _start_worker(workers: int) -> None:
     """Set up a worker: it shares the cores with the others, and ends with the main process."""
-    share = max((os.cpu_count() or 1) // workers, 1)
+    share = max(usable_cores() // workers, 1)
     os.environ.setdefault("LP_NUM_THREADS", str(share) if share > 1 else "0")
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, str(share))

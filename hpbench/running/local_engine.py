@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from hpbench.detectors.base import Detector
 from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
+from hpbench.inference.cores import usable_cores
 from hpbench.inference.solving import (
     Solved,
     is_failure,
@@ -289,7 +289,7 @@ def predict_records(
     evaluation: Evaluation, records: Sequence[Record], batch_size: int, workers: int | None = None
 ) -> Generator[Part, None, None]:
     """Prediction faces on this machine, batch after batch; the parameters are as above."""
-    count = workers or os.cpu_count() or 1
+    count = workers or usable_cores()
     enough = count > 1 and len(records) >= POOL_FROM_FACES
     if enough and len(evaluation.methods_in("processes")) == len(evaluation.methods):
         yield from _predict_in_processes(evaluation, records, batch_size, count)

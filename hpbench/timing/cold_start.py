@@ -21,6 +21,7 @@ import numpy as np
 
 from hpbench.errors import HpbenchError
 from hpbench.face import Camera, Face
+from hpbench.inference.cores import usable_cores
 
 __all__ = ["FreshRun", "measure_fresh"]
 
@@ -177,7 +178,7 @@ def _main(job: Path) -> None:
     on_gpu = torch is not None and content["device"].startswith("cuda")
     found = {
         "load_s": load_s,
-        "cores": _cores(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads() if torch is not None else None,
         "total_ms": total_ms,
         "peak_memory_mib": _peak_memory_mib(),
@@ -186,12 +187,6 @@ def _main(job: Path) -> None:
         else None,
     }
     print(json.dumps(found), flush=True)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _peak_memory_mib() -> float:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import MissingDependencyError, WeightsError
-from hpbench.inference.batching import map_batch_on_threads, usable_cores
+from hpbench.inference.batching import map_batch_on_threads
+from hpbench.inference.cores import compute_threads
 from hpbench.inference.runtimes import onnx_session
 from hpbench.methods.onnx_card.card import NetworkCard
 from hpbench.spec import suggest
@@ -57,7 +58,7 @@ class Network:
     def run(self, values: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
         """Outputs, each with one row per input."""
         typed: npt.NDArray[Any] = values.astype(self.input_type, copy=False)
-        cores = usable_cores() if self.on_cpu and len(typed) > 1 else 1
+        cores = compute_threads() if self.on_cpu and len(typed) > 1 else 1
         if cores == 1:
             return self._run(self.session, typed)
         shares = map_batch_on_threads(partial(self._run, self.share_session), typed, cores)
@@ -90,7 +91,7 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
     WeightsError
         If the file is corrupted, or does not fit the card.
     """
-    session = _open_session(path, device, usable_cores())
+    session = _open_session(path, device, compute_threads())
     graph_input = _pick(session.get_inputs(), (card.input.name,) if card.input.name else (), path)[
         0
     ]

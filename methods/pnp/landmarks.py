@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from hpbench.errors import MissingDependencyError, WeightsError
 
-__all__ = ["LANDMARKS", "find_landmarks", "installed_predictor", "load_predictor", "sha256_of"]
+__all__ = ["LANDMARKS", "find_landmarks", "installed_predictor", "load_predictor"]
 
 LANDMARKS = 68
 """Points of the iBUG annotation that every face model here is numbered by."""
@@ -107,19 +106,3 @@ def find_landmarks(
     left, top, right, bottom = (int(value) for value in np.rint(box_xyxy))
     shape = predictor(np.ascontiguousarray(image), dlib.rectangle(left, top, right, bottom))
     return np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64)
-
-
-@cache
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a predictor file.
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error

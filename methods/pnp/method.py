@@ -20,10 +20,10 @@ from hpbench.methods.pnp.landmarks import (
     find_landmarks,
     installed_predictor,
     load_predictor,
-    sha256_of,
 )
 from hpbench.methods.pnp.models import ModelName, face_model
 from hpbench.methods.pnp.solver import PnpSolution, SolverName, solve_pose
+from hpbench.weights.store import sha256_of
 
 __all__ = ["Pnp", "PnpOptions"]
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from hpbench.inference.batching import SHARE_FACES, map_batch_on_threads, usable_cores
+from hpbench.inference.batching import SHARE_FACES, map_batch_on_threads
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 16, 17, 20, 33, 100])
@@ -36,8 +36,3 @@ def test_error_of_a_share_reaches_the_caller():
 
     with pytest.raises(ValueError, match="no"):
         map_batch_on_threads(refuse, np.arange(4), cores=2)
-
-
-def test_told_number_of_threads_bounds_the_cores(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert usable_cores() == 1

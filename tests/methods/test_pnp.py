@@ -165,3 +165,11 @@ def test_the_card_says_what_is_read_and_what_it_was_trained_on():
     given = make_method("pnp[landmarks=annotated]").card()
     assert given.trained_on == ()
     assert any("annotated" in note for note in given.notes)
+
+
+def test_fingerprint_changes_when_the_predictor_is_replaced_in_its_place(tmp_path):
+    file = tmp_path / "predictor.dat"
+    file.write_bytes(b"one predictor")
+    before = make_method(f"pnp[predictor={file}]").fingerprint()
+    file.write_bytes(b"a retrained predictor")
+    assert make_method(f"pnp[predictor={file}]").fingerprint() != before
