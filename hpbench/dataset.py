@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from hpbench.errors import DataError, plugin_errors
+from hpbench.errors import DataError, ImageError, plugin_errors
 from hpbench.face import Camera
-from hpbench.images import read_rgb
+from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.plugin import BaseOptions, Plugin
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
@@ -162,6 +162,19 @@ class Dataset(Plugin):
             If the file is missing or corrupted.
         """
         return read_rgb(record.image_path)
+
+    def image_size(self, record: Record) -> ImageSize | None:
+        """Size of a record's image from its header; None where it is not known without reading.
+
+        A data set that overrides :meth:`read_image` and changes the image's size or frame
+        overrides this as well.
+        """
+        if type(self).read_image is not Dataset.read_image:
+            return None
+        try:
+            return read_size(record.image_path)
+        except ImageError:
+            return None
 
     def require_root(self) -> Path:
         """The user's folder.

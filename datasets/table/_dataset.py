@@ -24,7 +24,7 @@ from hpbench.datasets.table._labels import (
 )
 from hpbench.datasets.table._rows import as_number, as_text, is_empty, read_rows
 from hpbench.errors import DataError, ImageError
-from hpbench.images import read_rgb, read_size
+from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.protocol import Protocol
 from hpbench.spec import Spec
 
@@ -78,6 +78,14 @@ class Table(Dataset):
     def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
         """Read the image of a record; see :meth:`hpbench.dataset.Dataset.read_image`."""
         return read_rgb(record.image_path, upright=self.options.exif != "ignore")
+
+    def image_size(self, record: Record) -> ImageSize | None:
+        """Size of a record's image; see :meth:`hpbench.dataset.Dataset.image_size`."""
+        try:
+            size = read_size(record.image_path)
+        except ImageError:
+            return None
+        return ImageSize(size.stored_wh) if self.options.exif == "ignore" else size
 
     def records(self) -> Sequence[Record]:
         """Index in the order of the rows; see :meth:`hpbench.dataset.Dataset.records`."""

@@ -1,0 +1,223 @@
+"""Face boxes that cannot be what they are taken for: width and height, fractions, other sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.dataset import Dataset, Record
+from hpbench.errors import ImageError
+from hpbench.geometry.boxes import iou
+from hpbench.images import ImageSize
+from hpbench.labels.suspicion import Suspicion
+
+__all__ = ["review_boxes"]
+
+Array = npt.NDArray[np.float64]
+Sizes = Sequence[ImageSize]
+
+_LOOKED_AT = 64
+_MIN_BOXES = 4
+_MIN_CORNER = 8
+_TURNED_LOOKED_AT = 8
+_ENOUGH, _SURE = 0.9, 0.95
+"""Boxes are taken as they are from this share of fitting ones on; another form is named if that
+share of them fits in it."""
+
+
+def _swapped(*order: int) -> Callable[[Array], Array]:
+    return lambda boxes: boxes[:, order]
+
+
+def _from_size(boxes: Array) -> Array:
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def _from_centre(boxes: Array) -> Array:
+    half = boxes[:, 2:] / 2.0
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+
+
+def _sorted_corners(boxes: Array) -> Array:
+    a, b = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([np.minimum(a, b), np.maximum(a, b)], axis=1)
+
+
+_FORMATS: Mapping[str, Callable[[Array], Array]] = {
+    "": lambda boxes: boxes,
+    "box=xywh": _from_size,
+    "box=cxcywh": _from_centre,
+    "box=corners": _sorted_corners,
+    "box=yxyx": _swapped(1, 0, 3, 2),
+    "box=xxyy": _swapped(0, 2, 1, 3),
+    "box=yxhw": lambda boxes: _from_size(_swapped(1, 0, 3, 2)(boxes)),
+}
+_UNITS: Mapping[str, float | None] = {"": None, "box_unit=fraction": 1.0, "box_unit=percent": 100.0}
+_MEANINGS = {
+    "box=xywh": "x, y, width, height",
+    "box=cxcywh": "centre, width, height",
+    "box=corners": "opposite corners in another order",
+    "box=yxyx": "y before x",
+    "box=xxyy": "x, x, y, y",
+    "box=yxhw": "y, x, height, width",
+    "box_unit=fraction": "fractions of the image",
+    "box_unit=percent": "percent of the image",
+    "exif=boxes": "made on the stored image, which its EXIF tag turns",
+}
+
+
+FindFaces = Callable[[npt.NDArray[np.uint8]], Array]
+"""A detector: boxes x0, y0, x1, y1, shape (n, 4), of an image in RGB."""
+
+
+def review_boxes(
+    scored: Sequence[Record], dataset: Dataset, find_faces: FindFaces | None = None
+) -> list[Suspicion]:
+    """What annotated boxes look like beside the sizes of their images.
+
+    Parameters
+    ----------
+    scored : sequence of Record
+        Of these up to 64, evenly spread, are looked at.
+    dataset : Dataset
+    find_faces : callable or None
+        Asked only where boxes fit both the stored image and the upright one.
+    """
+    with_box = [record for record in scored if record.box_xyxy is not None]
+    places = np.unique(
+        np.linspace(0, len(with_box) - 1, min(_LOOKED_AT, len(with_box))).astype(int)
+    )
+    known = [
+        (record, record.box_xyxy, size)
+        for record in (with_box[k] for k in places.tolist())
+        if (size := dataset.image_size(record)) is not None and record.box_xyxy is not None
+    ]
+    if len(known) < _MIN_BOXES:
+        return []
+    boxes, sizes = np.array([box for _, box, _ in known]), [size for _, _, size in known]
+    found = _other_form(boxes, sizes)
+    if found is None:
+        turned = [record for record, _, size in known if size.orientation > 1]
+        found = _stored_frame(turned, dataset, find_faces) if turned else None
+    return [found] if found is not None else []
+
+
+def _stored_frame(
+    turned: Sequence[Record], dataset: Dataset, find_faces: FindFaces | None
+) -> Suspicion | None:
+    """Whether boxes of images with an EXIF tag were made before these were turned upright."""
+    seen = f"{len(turned)} images with boxes are turned upright by their EXIF tag"
+    if find_faces is None:
+        return Suspicion(
+            "exif", f"{seen}, and boxes are taken to be of the upright image", "exif=boxes",
+            is_option=True, stops=False,
+        )  # fmt: skip
+    overlaps = []
+    for record in turned[:_TURNED_LOOKED_AT]:
+        size = dataset.image_size(record)
+        try:
+            faces = find_faces(dataset.read_image(record))
+        except ImageError:
+            continue
+        if size is not None and record.box_xyxy is not None and len(faces):
+            pair = (record.box_xyxy, size.upright_box(record.box_xyxy))
+            overlaps.append([max(iou(face, box) for face in faces) for box in pair])
+    if not overlaps:
+        return None
+    upright, stored = np.median(overlaps, axis=0)
+    if stored < upright + 0.1:
+        return None
+    return Suspicion(
+        "exif",
+        f"{seen}, but boxes lie on the faces of the stored images (median overlap {stored:.2f}, "
+        f"in the upright ones {upright:.2f})",
+        "exif=boxes",
+        is_option=True,
+    )
+
+
+def _other_form(boxes: Array, sizes: Sizes) -> Suspicion | None:
+    upright = np.array([size.upright_wh for size in sizes], dtype=np.float64)
+    fitting = _fits(boxes, upright)
+    share = float(fitting.mean())
+    in_corner = (
+        len(boxes) >= _MIN_CORNER
+        and bool((boxes <= 100.0).all())
+        and bool((upright >= 200.0).all())
+    )
+    if share >= _ENOUGH and not in_corner:
+        return _in_one_quarter(boxes, upright)
+    first = int(np.argmin(fitting)) if not fitting.all() else 0
+    shown = ",".join(f"{value:.6g}" for value in boxes[first])
+    width, height = sizes[first].upright_wh
+    seen = (
+        f"{len(boxes) - int(fitting.sum())} of {len(boxes)} face boxes are none in pixels"
+        if not in_corner
+        else f"all {len(boxes)} face boxes lie within the first 100 pixels"
+    )
+    example = f"first {shown} in an image of {width}x{height}"
+    candidates = _candidates(boxes, sizes, upright)
+    if in_corner:
+        candidates = [item for item in candidates if item[2].startswith("box_unit")]
+    if candidates and candidates[0][0] >= max(_SURE, share if in_corner else share + 0.05):
+        fix = candidates[0][2]
+        meaning = " and ".join(_MEANINGS[part] for part in fix.split(","))
+        seen = f"{seen} ({example}), but {candidates[0][0]:.0%} fit as {meaning}"
+        return Suspicion("box_format", seen, fix, is_option=True)
+    if in_corner or share >= 0.5:
+        return None
+    if (boxes[:, 2:] > boxes[:, :2]).all():
+        seen += ", as if they were made on images of another size"
+        return Suspicion("box_size", f"{seen} ({example})", "box_size=WIDTHxHEIGHT", is_option=True)
+    return Suspicion("box", f"{seen} ({example})", "write x0,y0,x1,y1 in pixels")
+
+
+def _candidates(boxes: Array, sizes: Sizes, upright: Array) -> list[tuple[float, float, str]]:
+    """Other forms, the best first: share that fits, distance from the middle, options."""
+    found = []
+    for unit, whole in _UNITS.items():
+        scaled = boxes if whole is None else boxes * np.tile(upright, 2) / whole
+        for layout, convert in _FORMATS.items():
+            if unit or layout:
+                name = ",".join(part for part in (unit, layout) if part)
+                found.append((name, convert(scaled)))
+    if any(size.orientation > 1 for size in sizes):
+        turned = [size.upright_box(box) for box, size in zip(boxes, sizes, strict=True)]
+        found.append(("exif=boxes", np.array(turned)))
+    ranked = []
+    for name, candidate in found:
+        share = float(_fits(candidate, upright).mean())
+        middle = (candidate[:, :2] + candidate[:, 2:]) / 2.0 / upright - 0.5
+        ranked.append((share, float(np.abs(middle).mean()), name))
+    # any two corners make a box, so that the rule says least of all
+    return sorted(
+        ranked, key=lambda item: (-item[0], "corners" in item[2], item[2].count(","), item[1])
+    )
+
+
+def _fits(boxes: Array, size_wh: Array) -> npt.NDArray[np.bool_]:
+    """Which boxes, shape (n, 4), look like a face in an image of that size, shape (n, 2)."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    inner = np.clip(np.minimum(boxes[:, 2:], size_wh) - np.maximum(boxes[:, :2], 0.0), 0.0, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        aspect = sides[:, 0] / sides[:, 1]
+        inside = inner.prod(axis=1) / sides.prod(axis=1)
+    good = (sides >= 4.0).all(axis=1) & (aspect > 0.4) & (aspect < 2.5) & (inside > 0.6)
+    return np.asarray(good, dtype=np.bool_)
+
+
+def _in_one_quarter(boxes: Array, size_wh: Array) -> Suspicion | None:
+    """Boxes that never leave the first quarter may be of smaller images."""
+    reach = (boxes[:, 2:] / size_wh).max(axis=0)
+    if len(boxes) < _MIN_CORNER or (reach > 0.5).any() or len(np.unique(boxes, axis=0)) < 3:
+        return None
+    return Suspicion(
+        "box_size",
+        f"no face box lies beyond the first {reach[0]:.0%} of the width and {reach[1]:.0%} of "
+        "the height, as if they were made on smaller images",
+        "box_size=WIDTHxHEIGHT",
+        is_option=True,
+        stops=False,
+    )

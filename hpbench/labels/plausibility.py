@@ -1,0 +1,284 @@
+"""Labels that cannot be what they are taken for: radians, lost decimal points, turned axes.
+
+One place for every data set and plugin. It looks at the labels of a whole data set, never at a
+prediction. What labels alone do not show (a turned sign, angles exchanged, where there are no
+landmarks) is found by ``hpbench check METHOD --dataset ...``, which compares with a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.dataset import Dataset, Label, Record
+from hpbench.labels.boxes import FindFaces, review_boxes
+from hpbench.labels.landmarks import angles_seen_in_landmarks
+from hpbench.labels.suspicion import Suspicion
+from hpbench.rotation import ANGLES, wrap_deg
+
+__all__ = ["MIN_LABELS", "review_angles", "review_labels", "screened"]
+
+Array = npt.NDArray[np.float64]
+
+MIN_LABELS = 6
+"""Fewer labels show no pattern."""
+
+MIN_LANDMARKS = 12
+
+_TURN = 2.0 * np.pi
+_REPEATED_SHARE = 0.5
+_EXCHANGED_P95_DEG = 60.0
+"""People do not look further up or down: 95 in 100 labels of a pitch lie within this."""
+
+
+def screened(records: Iterable[Record]) -> Iterator[Record]:
+    """Records with angles wrapped to -180..180, and without those that are no angles.
+
+    An angle beyond 360 degrees is excluded with its reason: a decimal point was lost, or the
+    number is none in degrees.
+    """
+    for record in records:
+        label = record.label
+        if record.excluded is not None or label is None:
+            yield record
+            continue
+        beyond = [
+            (name, value)
+            for name, value in zip(ANGLES, label.angles_deg.tolist(), strict=True)
+            if abs(value) > 180.0
+        ]
+        if not beyond:
+            yield record
+            continue
+        name, value = max(beyond, key=lambda item: abs(item[1]))
+        if abs(value) > 360.0:
+            reason = (
+                f"label {name} {value:.10g} is no angle in degrees; a decimal point may be lost"
+            )
+            yield replace(record, label=None, excluded=reason)
+        else:
+            yield replace(record, label=Label(wrap_deg(label.angles_deg), label.R_cam))
+
+
+def review_labels(
+    records: Sequence[Record], dataset: Dataset, find_faces: FindFaces | None = None
+) -> list[Suspicion]:
+    """All that looks wrong with the labels and boxes of a data set.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        As :func:`screened` gives them; excluded ones are left out of account, but for those
+        that it has excluded itself.
+    dataset : Dataset
+        For the sizes of its images.
+    find_faces : callable or None
+        Boxes of the faces in an image, to tell which of two frames a box is made in; None to
+        leave that undecided.
+    """
+    scored = [r for r in records if r.excluded is None and r.label is not None]
+    no_angles = sum("is no angle in degrees" in (record.excluded or "") for record in records)
+    found = []
+    if no_angles > max(1, 0.2 * (len(scored) + no_angles)):
+        found.append(
+            Suspicion(
+                "unit",
+                f"{no_angles} of {len(scored) + no_angles} labels lie beyond 360 degrees",
+                "write labels in degrees, with their decimal points",
+            )
+        )
+    angles = np.array([r.label.angles_deg for r in scored if r.label]).reshape(-1, 3)
+    of_angles = review_angles(angles)
+    of_landmarks = [] if any(s.stops for s in of_angles) else _review_against_landmarks(scored)
+    seen_twice = {suspicion.code for suspicion in of_landmarks}
+    found += [s for s in of_angles if s.code not in seen_twice] + of_landmarks
+    return [*found, *review_boxes(scored, dataset, find_faces)]
+
+
+def review_angles(angles_deg: Array) -> list[Suspicion]:
+    """What the angles of all labels, shape (n, 3), NaN where an axis is missing, look like."""
+    angles = angles_deg[np.isfinite(angles_deg).any(axis=1)]
+    if len(angles) < MIN_LABELS:
+        return []
+    for check in (_all_the_same, _radians, _around_180):
+        if found := check(angles):
+            return [found]
+    checks = (_repeated(angles), _exchanged(angles), _lost_decimal_point(angles))
+    return [found for found in (*checks, *_zero_axes(angles)) if found is not None]
+
+
+def _all_the_same(angles: Array) -> Suspicion | None:
+    first = np.nan_to_num(angles[0])
+    if not (np.nan_to_num(angles) == first).all():
+        return None
+    if not first.any():
+        return Suspicion(
+            "zero",
+            f"all {len(angles)} labels are 0, as placeholders are",
+            "write the labels of these faces",
+        )
+    return Suspicion(
+        "repeated",
+        f"all {len(angles)} labels are yaw {first[0]:g}, pitch {first[1]:g}, roll {first[2]:g}, "
+        "as if one row were repeated",
+        "write the label of each face",
+    )
+
+
+def _radians(angles: Array) -> Suspicion | None:
+    values = angles[np.isfinite(angles)]
+    size = np.abs(values)
+    whole = np.mean(values == np.round(values))
+    if size.max() > _TURN + 1e-3 or size.max() < 0.1 or whole > 0.5:
+        return None
+    unsigned = values.min() >= 0.0 and bool((values > 4.0).any() and (values < 2.0).any())
+    if np.mean(size <= np.pi + 1e-3) < 0.95 and not unsigned:
+        return None
+    return Suspicion(
+        "radians",
+        f"all {len(angles)} labels lie between {values.min():.4g} and {values.max():.4g}, "
+        "as radians do",
+        "unit=rad",
+        is_option=True,
+    )
+
+
+def _around_180(angles: Array) -> Suspicion | None:
+    for axis, name in enumerate(ANGLES):
+        values = angles[np.isfinite(angles[:, axis]), axis]
+        if len(values) < MIN_LABELS:
+            continue
+        far = int((np.abs(values) > 120.0).sum())
+        if far <= 0.5 * len(values):
+            continue
+        cause = {
+            "yaw": "as with a head frame that looks away from the camera",
+            "pitch": "as solvePnP gives it for a head model with y up",
+            "roll": "as with a head model that is upside down",
+        }[name]
+        return Suspicion(
+            "around_180",
+            f"{name} lies around 180 degrees in {far} of {len(values)} labels, {cause}",
+            f"offset={name}+180",
+            is_option=True,
+        )
+    return None
+
+
+def _repeated(angles: Array) -> Suspicion | None:
+    """Labels with decimals that fill many rows; whole degrees may be a grid of poses."""
+    rows, counts = np.unique(np.nan_to_num(angles), axis=0, return_counts=True)
+    most = int(np.argmax(counts))
+    if counts[most] < max(MIN_LABELS, _REPEATED_SHARE * len(angles)):
+        return None
+    if (rows[most] == np.round(rows[most])).all():
+        return None
+    yaw, pitch, roll = rows[most]
+    return Suspicion(
+        "repeated",
+        f"{counts[most]} of {len(angles)} labels are yaw {yaw:g}, pitch {pitch:g}, roll "
+        f"{roll:g}, as if one row were repeated",
+        "write the label of each face",
+    )
+
+
+def _exchanged(angles: Array) -> Suspicion | None:
+    both = angles[np.isfinite(angles[:, :2]).all(axis=1), :2]
+    if len(both) < 2 * MIN_LABELS:
+        return None
+    yaw, pitch = np.percentile(np.abs(both), 95, axis=0)
+    if pitch < _EXCHANGED_P95_DEG or pitch < 1.5 * yaw:
+        return None
+    return Suspicion(
+        "exchanged",
+        f"pitch reaches further than yaw (95 % within {pitch:.0f} and {yaw:.0f} degrees), "
+        "as if they were exchanged; labels alone cannot tell, 'hpbench check METHOD' can",
+        'order="pitch,yaw,roll"',
+        is_option=True,
+        stops=False,
+    )
+
+
+def _lost_decimal_point(angles: Array) -> Suspicion | None:
+    """Whole degrees beyond all others in an axis of decimals; what is beyond 360 is excluded."""
+    for axis, name in enumerate(ANGLES):
+        values = angles[np.isfinite(angles[:, axis]), axis]
+        whole = values == np.round(values)
+        lone = whole & (np.abs(values) > 99.0)
+        if not lone.any() or whole.mean() > 0.1 or np.abs(values[~lone]).max() > 90.0:
+            continue
+        return Suspicion(
+            "decimal_point",
+            f"{name} {values[lone][0]:g} stands among labels with decimals within "
+            f"{np.abs(values[~lone]).max():.0f} degrees, as if its point were lost",
+            "correct that label",
+            stops=False,
+        )
+    return None
+
+
+def _zero_axes(angles: Array) -> list[Suspicion]:
+    found = []
+    has_decimals = bool((angles[np.isfinite(angles)] % 1.0 != 0.0).any())
+    for axis, name in enumerate(ANGLES):
+        values = angles[np.isfinite(angles[:, axis]), axis]
+        if has_decimals and len(values) >= MIN_LABELS and not values.any():
+            found.append(
+                Suspicion(
+                    "zero_axis",
+                    f"{name} is 0 in all {len(values)} labels, as if it were not annotated",
+                    f"leave {name} empty where it was not annotated",
+                    stops=False,
+                )
+            )
+    return found
+
+
+def _review_against_landmarks(scored: Sequence[Record]) -> list[Suspicion]:
+    """Turned signs and exchanged angles, where the data set has annotated landmarks."""
+    pairs = [
+        (record.label.angles_deg, angles_seen_in_landmarks(record.landmarks_xy))
+        for record in scored
+        if record.label is not None and record.landmarks_xy is not None
+    ]
+    if len(pairs) < MIN_LANDMARKS:
+        return []
+    labelled, seen = (np.array(part) for part in zip(*pairs, strict=True))
+    agreement = np.full((3, 3), np.nan)  # labelled angle, seen angle
+    for i in range(3):
+        for j in range(3):
+            rows = np.isfinite(labelled[:, i]) & np.isfinite(seen[:, j])
+            if rows.sum() >= MIN_LANDMARKS and np.std(labelled[rows, i]) > 3.0:
+                agreement[i, j] = _rank_correlation(labelled[rows, i], seen[rows, j])
+    crossed, straight = (
+        abs(agreement[0, 1] * agreement[1, 0]),
+        abs(agreement[0, 0] * agreement[1, 1]),
+    )
+    if crossed > 0.3 and crossed > 4.0 * straight:
+        return [
+            Suspicion(
+                "exchanged",
+                f"yaw and pitch are exchanged: in the landmarks of {len(pairs)} faces the one "
+                "follows the other's label",
+                'order="pitch,yaw,roll"',
+                is_option=True,
+            )
+        ]
+    wrong = [name for k, name in enumerate(ANGLES) if agreement[k, k] < -0.5]
+    return [
+        Suspicion(
+            "sign",
+            f"{name} has the opposite sign of what the landmarks of {len(pairs)} faces show",
+            f"signs=-{name}",
+            is_option=True,
+        )
+        for name in wrong
+    ]
+
+
+def _rank_correlation(a: Array, b: Array) -> float:
+    ranks = [np.argsort(np.argsort(values)).astype(np.float64) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])

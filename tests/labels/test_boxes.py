@@ -1,0 +1,121 @@
+"""Boxes that are not what they are taken for are found by what they cover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpbench.datasets.table import Table
+from hpbench.datasets.table._labels import TableOptions
+from hpbench.labels.plausibility import review_labels
+
+SIZE_WH = np.array([480, 320])
+RNG = np.random.default_rng(1)
+CENTRES = RNG.uniform(0.35, 0.65, (12, 2)) * SIZE_WH
+SIDES = RNG.uniform(60.0, 130.0, (12, 1)) * RNG.uniform(0.8, 1.25, (12, 2))
+BOXES = np.concatenate([CENTRES - SIDES / 2, CENTRES + SIDES / 2], axis=1)
+ANGLES = RNG.normal(0.0, (30.0, 15.0, 10.0), (12, 3))
+WH = np.tile(SIZE_WH, 2)
+
+
+def as_size(boxes):
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def as_centre(boxes):
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+@pytest.fixture
+def table(tmp_path: Path):
+    def write(boxes, orientation: int = 1, **options: str) -> Table:
+        lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for number, (angles, box) in enumerate(zip(ANGLES, boxes, strict=True)):
+            Image.new("RGB", tuple(SIZE_WH)).save(tmp_path / f"{number}.png", exif=exif)
+            cells = [f"{number}.png", *(f"{value:.6f}" for value in (*angles, *box))]
+            lines.append(",".join(cells))
+        path = tmp_path / "labels.csv"
+        path.write_text("\n".join(lines) + "\n")
+        return Table(path, TableOptions(**options))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("boxes", "fix"),
+    [
+        (as_size(BOXES), "box=xywh"),
+        (as_centre(BOXES), "box=cxcywh"),
+        (BOXES[:, [2, 3, 0, 1]], "box=corners"),
+        (BOXES[:, [0, 2, 1, 3]], "box=xxyy"),
+        (as_size(BOXES)[:, [1, 0, 3, 2]], "box=yxhw"),
+        (BOXES / WH, "box_unit=fraction"),
+        (BOXES / WH * 100.0, "box_unit=percent"),
+        (as_size(BOXES / WH), "box_unit=fraction,box=xywh"),
+        (as_centre(BOXES / WH), "box_unit=fraction,box=cxcywh"),
+        (as_size(BOXES / WH) * 100.0, "box_unit=percent,box=xywh"),
+    ],
+)
+def test_box_in_another_form_is_named_and_read_with_that_option(table, boxes, fix):
+    wrong = table(boxes)
+    (suspicion,) = review_labels(wrong.records(), wrong)
+    assert (suspicion.fix, suspicion.stops) == (fix, True)
+    right = table(boxes, **dict(part.split("=") for part in fix.split(",")))
+    records = right.records()
+    assert review_labels(records, right) == []
+    assert np.array([r.box_xyxy for r in records]) == pytest.approx(BOXES, abs=1e-3)
+
+
+def test_boxes_with_y_before_x_are_named_where_images_are_not_square(table):
+    moved = np.add(BOXES, [150, 0, 150, 0])
+    wrong = table(moved[:, [1, 0, 3, 2]])
+    (suspicion,) = review_labels(wrong.records(), wrong)
+    assert suspicion.fix == "box=yxyx"
+
+
+def test_boxes_of_larger_images_are_named(table):
+    wrong = table(BOXES * 3.0)
+    (suspicion,) = review_labels(wrong.records(), wrong)
+    assert (suspicion.fix, suspicion.stops) == ("box_size=WIDTHxHEIGHT", True)
+    right = table(BOXES * 3.0, box_size="1440x960")
+    assert review_labels(right.records(), right) == []
+
+
+def test_boxes_of_smaller_images_are_a_warning(table):
+    wrong = table(BOXES * 0.5)
+    (suspicion,) = review_labels(wrong.records(), wrong)
+    assert (suspicion.code, suspicion.stops) == ("box_size", False)
+
+
+def test_the_line_shows_the_numbers_as_they_are_written(table):
+    wrong = table(BOXES / WH)
+    (suspicion,) = review_labels(wrong.records(), wrong)
+    line = suspicion.line("table", wrong)
+    first = ",".join(f"{value:.6g}" for value in np.round(BOXES[0] / WH, 6))
+    assert f"first {first} in an image of 480x320" in line
+    assert "write table=labels.csv[box_unit=fraction]" in line
+
+
+def test_honest_boxes_raise_no_alarm(table):
+    right = table(BOXES)
+    assert review_labels(right.records(), right) == []
+
+
+def test_box_of_the_stored_image_is_named_where_a_detector_finds_the_face(table):
+    right = table(BOXES, orientation=6, exif="boxes")
+    faces = iter([record.box_xyxy for record in right.records()])
+    wrong = table(BOXES, orientation=6)
+    found = review_labels(wrong.records(), wrong, lambda image: np.array([next(faces)]))
+    assert [(s.fix, s.stops) for s in found] == [("exif=boxes", True)]
+
+
+def test_exif_tag_without_a_detector_is_a_warning(table):
+    # turned by a half, so that the box lies in the image either way
+    wrong = table(BOXES, orientation=3)
+    (suspicion,) = review_labels(wrong.records(), wrong)
+    assert (suspicion.fix, suspicion.stops) == ("exif=boxes", False)
