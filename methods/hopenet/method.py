@@ -202,7 +202,7 @@ class Hopenet(Method):
         The confidence is the negative standard deviation of the softmax over the bins, in degrees,
         averaged over yaw, pitch and roll: -3 is surer than -10. Regressed angles have none.
         """
-        from hpbench.methods.hopenet.loss import spread_deg
+        from hpbench.methods.hopenet.decoding import spread_deg
 
         angles = self._angles_deg(output).double().cpu().numpy()
         bins = self._require_loaded().bins
@@ -219,7 +219,7 @@ class Hopenet(Method):
         ]
 
     def _angles_deg(self, output: Tensor) -> Tensor:
-        from hpbench.methods.hopenet.loss import decode_angles
+        from hpbench.methods.hopenet.decoding import decode_angles
 
         return decode_angles(output, self._require_loaded().bins)
 

@@ -91,8 +91,9 @@ def test_both_commands_find_a_device_themselves(table, tmp_path):
     out = tmp_path / "out"
     options = ("--datasets", f"table={table}", "--out", out, "--device", "auto")
     assert "hopenet.safetensors" in invoke("train", "hopenet", *options, *TINY)
+    teacher = f"hopenet[weights={out / 'hopenet.safetensors'}]"
     labels = tmp_path / "labels.csv"
-    invoke("label", f"table={table}", "--methods", "constant", "--device", "auto", "--out", labels)
+    invoke("label", f"table={table}", "--methods", teacher, "--device", "auto", "--out", labels)
     assert labels.is_file()
 
 

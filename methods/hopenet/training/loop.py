@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.devices import resolve_device
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.loss import multi_loss, regression_loss
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.network import HopenetNetwork, check_input_size, make_network
 from hpbench.methods.hopenet.training.batches import Batch, BatchMaker
 from hpbench.methods.hopenet.training.cutouts import FaceCache, build_cache, validation_inputs
 from hpbench.methods.hopenet.training.files import CHECKPOINT, Outputs
+from hpbench.methods.hopenet.training.loss import multi_loss, regression_loss
 from hpbench.methods.hopenet.training.samples import Sample, TrainingSource, held_out
 from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 from hpbench.methods.hopenet.training.validation import ValidationSet

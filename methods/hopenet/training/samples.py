@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,9 @@ import numpy.typing as npt
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.training.settings import OutOfRange
 
-__all__ = ["OutOfRange", "Sample", "TrainingSource", "collect_samples", "held_out", "parse_source"]
-
-OutOfRange = Literal["drop", "clip"]
+__all__ = ["Sample", "TrainingSource", "collect_samples", "held_out", "parse_source"]
 
 _OUTSIDE = "label outside the bins"
 

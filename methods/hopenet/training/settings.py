@@ -11,7 +11,11 @@ from hpbench.arguments import Config, DataFolders, Device, Plugins
 from hpbench.crops import HopenetRule
 from hpbench.methods.hopenet.bins import Bins
 
-__all__ = ["Augmentation", "TrainConfig", "TrainSettings"]
+__all__ = ["Augmentation", "OutOfRange", "Penalty", "Targets", "TrainConfig", "TrainSettings"]
+
+Targets = Literal["hard", "soft"]
+Penalty = Literal["mse", "huber"]
+OutOfRange = Literal["drop", "clip"]
 
 
 class Augmentation(BaseModel):
@@ -59,13 +63,11 @@ class TrainSettings(BaseModel):
     bins: int = Field(66, ge=2, le=360, description="Bins per angle, around zero.")
     bin_width: float = Field(3.0, gt=0.0, le=90.0, description="Width of a bin in degrees.")
     alpha: float = Field(1.0, ge=0.0, description="Weight of the regression term.")
-    targets: Literal["hard", "soft"] = Field(
+    targets: Targets = Field(
         "hard", description="hard: one bin, as in the paper; soft: neighbours count too."
     )
-    penalty: Literal["mse", "huber"] = Field(
-        "mse", description="Regression term: mse, as in the paper, or huber."
-    )
-    out_of_range: Literal["drop", "clip"] = Field(
+    penalty: Penalty = Field("mse", description="Regression term: mse, as in the paper, or huber.")
+    out_of_range: OutOfRange = Field(
         "drop", description="Labels outside the bins are counted and: drop, or clip."
     )
     epochs: int = Field(25, ge=1, description="Passes over the training faces.")

@@ -8,12 +8,11 @@ from pathlib import Path
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.training.loop import Note, train
 from hpbench.methods.hopenet.training.samples import (
-    OutOfRange,
     TrainingSource,
     collect_samples,
     parse_source,
 )
-from hpbench.methods.hopenet.training.settings import TrainConfig, TrainSettings
+from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
 from hpbench.running.data_folders import data_folders
 from hpbench.spec import parse_spec

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.loss import decode_angles
+from hpbench.methods.hopenet.decoding import decode_angles
 from hpbench.methods.hopenet.training.batches import normalised
 from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
 

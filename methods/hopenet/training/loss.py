@@ -1,62 +1,20 @@
-"""The multi-loss of Hopenet, and the expectation that it and the decoder share."""
+"""The multi-loss of Hopenet."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.decoding import decode_angles
 from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG
+from hpbench.methods.hopenet.training.settings import Penalty, Targets
 
-__all__ = ["Penalty", "Targets", "decode_angles", "multi_loss", "regression_loss", "spread_deg"]
-
-Targets = Literal["hard", "soft"]
-Penalty = Literal["mse", "huber"]
+__all__ = ["multi_loss", "regression_loss"]
 
 HUBER_DEG = 5.0
 """Error above which the Huber penalty grows linearly."""
-
-
-def decode_angles(outputs: Tensor, bins: Bins | None) -> Tensor:
-    """Angles in degrees from the outputs of the network.
-
-    Parameters
-    ----------
-    outputs : Tensor, shape (n, 3, bins) or (n, 3, 1)
-    bins : Bins or None
-        None: the heads regress the angles themselves.
-
-    Returns
-    -------
-    Tensor, shape (n, 3)
-        Yaw, pitch, roll: the expectation of the bins' values under the softmax.
-    """
-    if bins is None:
-        return outputs.squeeze(-1) * REGRESSION_UNIT_DEG
-    values = torch.as_tensor(bins.values_deg, dtype=outputs.dtype, device=outputs.device)
-    return outputs.softmax(dim=-1) @ values
-
-
-def spread_deg(outputs: Tensor, bins: Bins) -> Tensor:
-    """Standard deviation of the bins' values under the softmax, in degrees.
-
-    Parameters
-    ----------
-    outputs : Tensor, shape (n, 3, bins.count)
-    bins : Bins
-
-    Returns
-    -------
-    Tensor, shape (n, 3), float64
-        Yaw, pitch, roll.
-    """
-    values = torch.as_tensor(bins.values_deg, device=outputs.device)
-    probabilities = outputs.double().softmax(dim=-1)
-    mean = probabilities @ values
-    return (probabilities * (values - mean[..., None]) ** 2).sum(dim=-1).sqrt()
 
 
 def multi_loss(
