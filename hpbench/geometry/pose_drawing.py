@@ -1,4 +1,4 @@
-"""Poses drawn into images: axes, a cube, and the ground truth beside a prediction.
+"""Poses drawn into images: axes, or a cube.
 
 Every function takes and returns RGB images, shape (height, width, 3), uint8, and draws into
 a copy. Three directions of the head are shown, as Hopenet's demo does: x in red, to the right
@@ -13,17 +13,14 @@ its sides is near.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.geometry.boxes import face_size_px
-from hpbench.rotation import angles_from_rotation, geodesic_deg
-
-if TYPE_CHECKING:
-    from PIL.ImageFont import FreeTypeFont
+from hpbench.geometry.text_drawing import draw_caption
+from hpbench.rotation import angles_from_rotation
 
 __all__ = [
     "AXIS_COLOURS",
@@ -35,13 +32,8 @@ __all__ = [
     "draw_box",
     "draw_cube",
     "draw_face",
-    "draw_ground_truth_and_prediction",
-    "draw_pose",
-    "draw_text",
-    "enlarge_small",
     "pose_lines",
     "project",
-    "side_by_side",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -54,9 +46,6 @@ AXIS_COLOURS: tuple[Colour, Colour, Colour] = ((235, 50, 45), (45, 200, 70), (60
 
 CUBE_CAMERA_DISTANCE = 4.0
 """Distance of the camera from the centre of the drawn cube, in edges."""
-
-LEGIBLE_SIDE_PX = 240
-"""Images with a shorter side below this are enlarged before text is put into them."""
 
 _AXES_HEAD = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]])
 _CORNERS_HEAD = np.array([[x, y, z] for z in (-0.5, 0.5) for y in (-0.5, 0.5) for x in (-0.5, 0.5)])
@@ -171,34 +160,6 @@ def draw_cube(
     return drawn
 
 
-def draw_pose(
-    image: Pixels,
-    R_cam: npt.ArrayLike,
-    center_xy: npt.ArrayLike,
-    length_px: float,
-    style: DrawStyle = "axes",
-) -> Pixels:
-    """Draw one pose into a copy of an image.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-        RGB.
-    R_cam : array_like, shape (3, 3)
-    center_xy : array_like, shape (2,)
-        Where the origin of the axes, or the middle of the cube, lies; in pixels.
-    length_px : float
-        Length of an axis, or of an edge of the cube.
-    style : {'axes', 'cube'}
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-    """
-    draw = draw_cube if style == "cube" else draw_axes
-    return draw(image, R_cam, center_xy, length_px)
-
-
 def draw_face(
     image: Pixels,
     box_xyxy: npt.ArrayLike,
@@ -226,46 +187,10 @@ def draw_face(
     center, size = (box[:2] + box[2:]) / 2.0, face_size_px(box)
     drawn = draw_box(image, box)
     if R_cam is not None:
-        drawn = draw_pose(drawn, R_cam, center, size * (0.9 if style == "cube" else 0.6), style)
+        draw, length_px = (draw_cube, 0.9 * size) if style == "cube" else (draw_axes, 0.6 * size)
+        drawn = draw(drawn, R_cam, center, length_px)
     lines = ([note] if note else []) + (pose_lines(R_cam) if R_cam is not None else [])
-    return _draw_caption(drawn, lines, box)
-
-
-def draw_ground_truth_and_prediction(
-    image: Pixels,
-    box_xyxy: npt.ArrayLike,
-    R_gt: npt.ArrayLike,
-    R_pred: npt.ArrayLike | None,
-    caption: bool = True,
-) -> Pixels:
-    """Draw the true axes, broad and pale, and over them the prediction's, narrow and strong.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    box_xyxy : array_like, shape (4,)
-    R_gt : array_like, shape (3, 3)
-    R_pred : array_like, shape (3, 3), or None
-        None: the method gave no prediction, which the caption says.
-    caption : bool
-        Write the angle between the two rotations under the face.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-    """
-    box = np.asarray(box_xyxy, dtype=np.float64)
-    center, length = (box[:2] + box[2:]) / 2.0, 0.6 * face_size_px(box)
-    width = _line_width(length)
-    pale = [_mix(colour, _WHITE, 0.65) for colour in AXIS_COLOURS]
-    drawn = image.copy()
-    _put_axes(drawn, np.asarray(R_gt), center, length, 3 * width, (pale[0], pale[1], pale[2]))
-    if R_pred is not None:
-        _put_axes(drawn, np.asarray(R_pred), center, length, width, AXIS_COLOURS)
-    if not caption:
-        return drawn
-    text = "no prediction" if R_pred is None else f"off by {float(geodesic_deg(R_gt, R_pred)):.1f}°"
-    return _draw_caption(drawn, [text], box)
+    return draw_caption(drawn, lines, box)
 
 
 def draw_box(image: Pixels, box_xyxy: npt.ArrayLike) -> Pixels:
@@ -291,83 +216,6 @@ def pose_lines(R_cam: npt.ArrayLike) -> list[str]:
     # Adding zero turns -0.0 into 0.0, which would be shown as "-0.0".
     yaw, pitch, roll = np.round(angles_from_rotation(R_cam), 1) + 0.0
     return [f"yaw {yaw:+.1f}°", f"pitch {pitch:+.1f}°", f"roll {roll:+.1f}°"]
-
-
-def draw_text(
-    image: Pixels, lines: list[str], top_left_xy: tuple[float, float], size_px: int
-) -> Pixels:
-    """Write lines on a dark, half-transparent plate that is moved to lie inside the image.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    lines : list of str
-    top_left_xy : tuple of float
-        Where the plate's upper left corner is wanted.
-    size_px : int
-        Height of a capital letter and its descender; reduced where the plate would be larger
-        than the image.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-    """
-    height, width = image.shape[:2]
-    plate = _plate(tuple(lines), size_px)
-    while size_px > 6 and (plate.shape[0] > height or plate.shape[1] > width):
-        size_px -= 1
-        plate = _plate(tuple(lines), size_px)
-    plate = plate[:height, :width]
-    left = round(min(max(top_left_xy[0], 0.0), width - plate.shape[1]))
-    top = round(min(max(top_left_xy[1], 0.0), height - plate.shape[0]))
-    drawn = image.copy()
-    under = drawn[top : top + plate.shape[0], left : left + plate.shape[1]]
-    ink = plate[..., None] / 255.0
-    # The plate lets 45 % of the image through, its letters nothing.
-    under[...] = np.round(under * 0.45 * (1.0 - ink) + 255.0 * ink)
-    return drawn
-
-
-def enlarge_small(image: Pixels) -> tuple[Pixels, int]:
-    """Enlarge a small image by a whole factor, so that text in it can be read.
-
-    Returns
-    -------
-    image : ndarray, shape (height * factor, width * factor, 3), uint8
-        The same image where its shorter side has :data:`LEGIBLE_SIDE_PX` pixels already.
-    factor : int
-        Pixel x of the given image lies at ``(x + 0.5) * factor - 0.5`` of the enlarged one.
-    """
-    import cv2
-
-    height, width = image.shape[:2]
-    factor = -(-LEGIBLE_SIDE_PX // min(height, width))
-    if factor == 1:
-        return image, 1
-    size_wh = (width * factor, height * factor)
-    enlarged = cv2.resize(image, size_wh, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(enlarged, dtype=np.uint8), factor
-
-
-def side_by_side(panels: list[Pixels], titles: list[str]) -> Pixels:
-    """Put images of the same size beside each other, each with its title on top.
-
-    Parameters
-    ----------
-    panels : list of ndarray, shape (height, width, 3), uint8
-    titles : list of str
-        One per panel; an empty one is not drawn.
-
-    Returns
-    -------
-    ndarray, shape (height, n * width, 3), uint8
-    """
-    size_px = round(max(12.0, min(panels[0].shape[:2]) / 24.0))
-    titled = [
-        draw_text(panel, [title], (0.0, 0.0), size_px) if title else panel
-        for panel, title in zip(panels, titles, strict=True)
-    ]
-    return np.concatenate(titled, axis=1)
 
 
 def _put_axes(
@@ -418,13 +266,6 @@ def _line_width(length_px: float) -> int:
     return max(1, round(length_px / 36.0))
 
 
-def _mix(colour: Colour, other: Colour, share: float) -> Colour:
-    red, green, blue = (
-        round(a * (1.0 - share) + b * share) for a, b in zip(colour, other, strict=True)
-    )
-    return red, green, blue
-
-
 def _cube_edges() -> list[tuple[int, int, int]]:
     """Axis and the two corners of each of the twelve edges."""
     return [(axis, k, k | 1 << axis) for axis in range(3) for k in range(8) if not k & 1 << axis]
@@ -444,43 +285,3 @@ def _visible_sides(R_cam: Array) -> set[tuple[int, int]]:
         for sign in (-1.0, 1.0)
         if sign * camera_head[axis] > 0.5
     }
-
-
-def _text_px(image: Pixels, face_px: float) -> int:
-    """Text size: grows with the face and the image, never below 12 pixels."""
-    short_side = min(image.shape[:2])
-    return round(max(12.0, short_side / 40.0, min(face_px / 11.0, short_side / 15.0)))
-
-
-def _draw_caption(image: Pixels, lines: list[str], box_xyxy: Array) -> Pixels:
-    """Write lines below a face box, or above it where there is more room."""
-    if not lines:
-        return image
-    size_px = _text_px(image, face_size_px(box_xyxy))
-    needed = _plate(tuple(lines), size_px).shape[0]
-    x0, y0, _, y1 = box_xyxy
-    below_fits = y1 + needed <= image.shape[0]
-    top = y1 if below_fits or y0 < image.shape[0] - y1 else y0 - needed
-    return draw_text(image, lines, (float(x0), float(top)), size_px)
-
-
-@cache
-def _font(size_px: int) -> FreeTypeFont | Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=size_px)
-
-
-def _plate(lines: tuple[str, ...], size_px: int) -> npt.NDArray[np.uint8]:
-    """How much ink each pixel of some written lines has, 0..255."""
-    from PIL import Image, ImageDraw
-
-    font = _font(size_px)
-    pad = max(2, size_px // 4)
-    step = round(1.25 * size_px)
-    width = max(round(font.getlength(line)) for line in lines) + 2 * pad
-    mask = Image.new("L", (width, step * len(lines) + 2 * pad), 0)
-    pen = ImageDraw.Draw(mask)
-    for place, line in enumerate(lines):
-        pen.text((pad, pad + place * step), line, fill=255, font=font)
-    return np.asarray(mask, dtype=np.uint8)

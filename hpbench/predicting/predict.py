@@ -22,7 +22,8 @@ import numpy.typing as npt
 from hpbench.detectors.base import Detector
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
-from hpbench.geometry import pose_drawing as drawing
+from hpbench.geometry.pose_drawing import DrawStyle, draw_face
+from hpbench.geometry.text_drawing import draw_text, enlarge_small, side_by_side
 from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.predicting.sources import Frame
@@ -241,7 +242,7 @@ def _follow(
 def draw_result(
     result: FrameResult,
     methods: Sequence[str],
-    style: drawing.DrawStyle = "axes",
+    style: DrawStyle = "axes",
     max_width_px: int | None = None,
 ) -> Pixels:
     """Draw the poses of all faces, with one panel per method side by side.
@@ -273,19 +274,19 @@ def draw_result(
             words = [f"face {face.track}"] if face.track is not None else []
             words += ["no prediction"] if R_cam is None else []
             box = (face.box_xyxy + 0.5) * scale - 0.5
-            panel = drawing.draw_face(panel, box, R_cam, style, " ".join(words))
+            panel = draw_face(panel, box, R_cam, style, " ".join(words))
         if not result.faces:
-            panel = drawing.draw_text(panel, ["no face found"], (0.0, panel.shape[0]), 14)
+            panel = draw_text(panel, ["no face found"], (0.0, panel.shape[0]), 14)
         panels.append(panel)
     titles = short_names(methods) if len(methods) > 1 else [""]
-    return drawing.side_by_side(panels, titles)
+    return side_by_side(panels, titles)
 
 
 def _fit(image: Pixels, panels: int, max_width_px: int | None) -> tuple[Pixels, float]:
     """Enlarge or reduce an image for drawing; also the factor."""
     import cv2
 
-    image, factor = drawing.enlarge_small(image)
+    image, factor = enlarge_small(image)
     height, width = image.shape[:2]
     if max_width_px is None or panels * width <= max_width_px:
         return image, float(factor)

@@ -13,14 +13,10 @@ from hpbench.geometry.pose_drawing import (
     draw_axes,
     draw_cube,
     draw_face,
-    draw_ground_truth_and_prediction,
-    draw_pose,
-    draw_text,
-    enlarge_small,
     pose_lines,
     project,
-    side_by_side,
 )
+from hpbench.geometry.text_drawing import draw_text, enlarge_small, side_by_side
 from hpbench.images import read_rgb
 from hpbench.rotation import rotation_from_angles
 
@@ -161,27 +157,11 @@ def test_visible_sides_are_those_with_outlines_turned_to_the_camera():
 def test_pictures_are_never_written_into():
     image = grey()
     R = rotation_from_angles([20, 10, 5])
-    draw_pose(image, R, [100, 100], 60.0, "axes")
-    draw_pose(image, R, [100, 100], 60.0, "cube")
+    draw_axes(image, R, [100, 100], 60.0)
+    draw_cube(image, R, [100, 100], 60.0)
     draw_face(image, [50, 50, 150, 150], R)
-    draw_ground_truth_and_prediction(image, [50, 50, 150, 150], R, np.eye(3))
     draw_text(image, ["text"], (3, 3), 12)
     assert (image == 128).all()
-
-
-def test_truth_and_answer_lie_on_top_of_each_other_when_the_answer_is_right():
-    R = rotation_from_angles([25, -10, 5])
-    drawn = draw_ground_truth_and_prediction(grey(), [50, 50, 150, 150], R, R, caption=False)
-    alone = draw_axes(grey(), R, [100.0, 100.0], 60.0)
-    np.testing.assert_array_equal(shown(drawn, GREEN), shown(alone, GREEN))
-
-
-def test_truth_alone_is_drawn_without_answer():
-    with_truth = draw_ground_truth_and_prediction(
-        grey(), [50, 50, 150, 150], np.eye(3), None, caption=False
-    )
-    assert len(shown(with_truth, GREEN)) == 0
-    assert (with_truth != 128).any()
 
 
 def test_angles_are_written_with_sign_and_unit():
