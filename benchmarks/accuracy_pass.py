@@ -26,8 +26,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from hpbench.methods.hopenet.weights import load_weights
+from hpbench.results.run_config import RunConfig
 from hpbench.running.local_engine import NoProgress
-from hpbench.running.runner import RunSpec, run
+from hpbench.running.runner import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -80,7 +81,7 @@ def run_plain(folder: Path, weights: Path) -> float:
 def run_hpbench(folder: Path, weights: Path, runtime: str = "torch") -> float:
     """Mean absolute error by ``hpbench run`` without its timing pass."""
     with tempfile.TemporaryDirectory() as out:
-        spec = RunSpec(
+        spec = RunConfig(
             methods=f"hopenet[weights={weights},runtime={runtime}]",
             datasets="aflw2000",
             data={"aflw2000": folder},

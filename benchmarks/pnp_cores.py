@@ -47,10 +47,11 @@ class Clock:
 def run_here(folder: Path, out: Path, workers: int) -> None:
     """One run in this process; prints faces per second and seconds of the whole."""
     start = perf_counter()
-    from hpbench.running.runner import RunSpec, run
+    from hpbench.results.run_config import RunConfig
+    from hpbench.running.runner import run
 
     clock = Clock()
-    spec = RunSpec(
+    spec = RunConfig(
         methods="pnp", datasets="aflw2000", data={"aflw2000": folder}, device="cpu",
         timing="off", fresh=True, workers=workers,
     )  # fmt: skip

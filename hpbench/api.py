@@ -17,16 +17,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationError
-
 from hpbench.arguments import documented
 from hpbench.checking.config import CheckConfig, run_checks
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError
 from hpbench.predicting.config import PredictConfig
 from hpbench.reports.figures.notebook import Plots
+from hpbench.results.run_config import RunConfig
 from hpbench.running.data_folders import data_folders
 from hpbench.running.local_engine import NoProgress
-from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
     from hpbench.checking.conformance import CheckResult
     from hpbench.predicting.predict import Summary
-    from hpbench.reports.compare import RunComparison
+    from hpbench.scoring.comparison import Failure, RunComparison
 
 __all__ = [
     "Checks",
@@ -222,7 +220,7 @@ def run(
         results.table()
     """
     asked = _joined(datasets)
-    spec = _run_spec(
+    spec = RunConfig.from_options(
         methods=_joined(methods),
         datasets=asked,
         data=data_folders({name: Path(folder) for name, folder in (data or {}).items()}, asked),
@@ -245,16 +243,6 @@ def run(
     return Results(_run(spec, folder, NoProgress()))
 
 
-def _run_spec(**words: Any) -> RunSpec:
-    """Whatever has the wrong type or is none of the choices is told in one line."""
-    try:
-        return RunSpec(**words)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{name}={first['input']!r}: {first['msg']}") from error
-
-
 def _joined(specs: Words) -> str:
     return specs if isinstance(specs, str) else ",".join(specs)
 
@@ -271,7 +259,7 @@ def load(folder: str | Path) -> Results:
     hpbench.errors.DataError
         If the folder is no run folder, half-written, or of another schema.
     """
-    from hpbench.scoring.results import load_run
+    from hpbench.scoring.scores import load_run
 
     load_run(Path(folder))
     return Results(Path(folder))
@@ -361,13 +349,13 @@ class Comparison:
 
     Attributes
     ----------
-    found : hpbench.reports.compare.RunComparison
+    found : hpbench.scoring.comparison.RunComparison
         All changes, and what only one run has.
-    failed : list of tuple
-        Condition, data set and method where a condition of `fail_if` holds or cannot be judged.
+    failed : list of hpbench.scoring.comparison.Failure
+        Where a condition of `fail_if` holds or cannot be judged.
     """
 
-    def __init__(self, found: RunComparison, failed: Sequence[tuple[str, str, str]]) -> None:
+    def __init__(self, found: RunComparison, failed: Sequence[Failure]) -> None:
         self.found = found
         self.failed = list(failed)
 
@@ -415,18 +403,12 @@ def compare(
     hpbench.errors.HpbenchError
         If the runs cannot be compared: other protocol hashes, no common face.
     """
-    from hpbench.reports.compare import compare_runs, parse_condition
+    from hpbench.scoring.comparison import compare_runs, parse_condition
 
     texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
     conditions = [parse_condition(text) for text in texts]
     found = compare_runs(_folder(baseline), _folder(candidate))
-    failed = [
-        (condition.text, change.dataset, change.method_b)
-        for condition in conditions
-        for change in found.changes
-        if condition.fails(change)
-    ]
-    return Comparison(found, failed)
+    return Comparison(found, found.failures(conditions))
 
 
 def _folder(run: str | Path | Results) -> Path:

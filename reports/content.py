@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpbench.errors import DataError
+from hpbench.method import MethodCard
 from hpbench.reports import words
 from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.summary import summary_sentences
@@ -21,18 +20,20 @@ from hpbench.reports.tables.accuracy import (
     runtime_table,
     unscored_table,
 )
-from hpbench.reports.tables.explain import Again, explain_table, load_rerun
+from hpbench.reports.tables.explain import RerunResults, explain_table, load_rerun
 from hpbench.reports.tables.literature import literature_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.tables.worst import worst_table
-from hpbench.scoring.results import DatasetScores, load_run, score_datasets, summary_of
+from hpbench.results.results_file import ImageCounts, MethodResult, ResultsFile
+from hpbench.results.run_record import DatasetRecord, RunRecord
+from hpbench.results.timing_record import MethodTiming, TimingRecord
+from hpbench.scoring.scores import DatasetScores, load_run, score_datasets
+from hpbench.scoring.summary import summarise
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Content", "Section", "gather"]
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,16 @@ class Section:
     key : str
         Form of the name that is safe in file names and anchors; unique in the report.
     scores : DatasetScores
-    results : list of dict
-        Its entries of ``results.json``.
-    about : dict
-        Its entry of ``run.json``.
+    results : list of MethodResult
+    record : DatasetRecord
     tables : dict of str to Table
     """
 
     key: str
     title: str
     scores: DatasetScores
-    results: list[Json]
-    about: Json
+    results: list[MethodResult]
+    record: DatasetRecord
     sentences: list[str]
     protocol: list[str]
     tables: dict[str, Table]
@@ -65,25 +64,24 @@ class Section:
     @property
     def facts(self) -> list[str]:
         """What its card says about the data set, one sentence each."""
-        card = self.about.get("card", {})
-        named = {"Labels": "label_source", "Paper": "paper", "Licence": "licence"}
-        facts = [f"{name}: {card[key]}" for name, key in named.items() if card.get(key)]
-        return [*facts, *card.get("notes", ())]
+        card = self.record.card
+        named = {"Labels": card.label_source, "Paper": card.paper, "Licence": card.licence}
+        return [*(f"{name}: {fact}" for name, fact in named.items() if fact), *card.notes]
 
     @property
-    def images(self) -> Json:
+    def images(self) -> ImageCounts:
         """Counts of faces, the same for every method but for the predictions."""
-        return self.results[0]["images"]
+        return self.results[0].images
 
     @property
     def has_intervals(self) -> bool:
         """Whether there are enough independent faces or groups for statistics."""
-        return any(result["intervals_95"] is not None for result in self.results)
+        return any(result.intervals_95 is not None for result in self.results)
 
     @property
     def complete(self) -> bool:
         """Whether every method predicted every face."""
-        return all(result["images"]["no_answer"] == 0 for result in self.results)
+        return all(result.images.no_answer == 0 for result in self.results)
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,8 @@ class Content:
     """A whole report."""
 
     folder: Path
-    run: Json
-    summary: Json
+    run: RunRecord
+    summary: ResultsFile
     labels: dict[str, str]
     styles: dict[str, MethodStyle]
     sections: list[Section]
@@ -109,44 +107,41 @@ class Content:
     @property
     def title(self) -> str:
         """What was compared on what."""
-        names = dict.fromkeys(
-            about.get("card", {}).get("name") or about["name"]
-            for about in self.run["methods"].values()
-        )
+        names = dict.fromkeys(method.card.name for method in self.run.methods.values())
         return f"{words.join(names)} on {words.join(section.title for section in self.sections)}"
 
     @property
     def circumstances(self) -> dict[str, str]:
         """Versions, hardware, revision, protocols: what a figure may depend on."""
         run = self.run
-        hardware = ", ".join(f"{name} {value}" for name, value in run["hardware"].items())
-        versions = ", ".join(f"{name} {value}" for name, value in run["versions"].items())
+        hardware = ", ".join(f"{name} {value}" for name, value in run.hardware.items())
+        versions = ", ".join(f"{name} {value}" for name, value in run.versions.items())
         found = {
-            "Date": str(run["created"]),
-            "Revision": str(run.get("git") or "not from a checkout"),
+            "Date": run.created,
+            "Revision": run.git or "not from a checkout",
             "Hardware": hardware,
             "Versions": versions,
-            "Seed": str(run.get("seed", 0)),
+            "Seed": str(run.seed),
         }
         for section in self.sections:
-            protocol = section.results[0]["protocol"]
+            protocol = section.results[0].protocol
             found[f"Protocol on {section.title}"] = (
-                f"{protocol['name']}, version {protocol['version']}, hash {protocol['hash']}"
+                f"{protocol.name}, version {protocol.version}, hash {protocol.hash}"
             )
         return found
 
     @property
-    def method_facts(self) -> list[Json]:
+    def method_facts(self) -> list[tuple[str, dict[str, str]]]:
         """What the card of every method says, as label and named facts."""
         return [
-            {"label": self.labels[spec], "facts": _card_facts(spec, about.get("card", {}))}
-            for spec, about in self.run["methods"].items()
+            (self.labels[spec], _card_facts(spec, method.card))
+            for spec, method in self.run.methods.items()
         ]
 
     @property
     def command(self) -> str:
         """The command as it can be pasted into a shell."""
-        return shlex.join(self.run.get("command", []))
+        return shlex.join(self.run.command)
 
 
 def gather(folder: Path, embed_images: bool = False) -> Content:
@@ -165,15 +160,13 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     """
     tables = load_run(folder)
     run = tables.run
-    summary = summary_of(tables)
-    labels = words.short_labels(list(run["methods"]))
+    scores = score_datasets(tables)
+    summary = summarise(tables, scores)
+    labels = words.short_labels(list(run.methods))
     source = _Source(run, summary, labels, _timing(folder), tables.faces, load_rerun(folder))
-    scores = score_datasets(tables.faces, tables.predictions, run)
-    predicted = {one["dataset"] for one in summary["results"]}
+    predicted = {one.dataset for one in summary.results}
     clean = [
-        one
-        for one in scores
-        if one.name in predicted and not run["datasets"][one.name].get("corruption")
+        one for one in scores if one.name in predicted and run.datasets[one.name].corruption is None
     ]
     sections: list[Section] = []
     for one in clean:
@@ -184,11 +177,9 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
         run=run,
         summary=summary,
         labels=labels,
-        styles=method_styles(labels, list(run["methods"])),
+        styles=method_styles(labels, list(run.methods)),
         sections=sections,
-        flagged=any(
-            one["trained_on_this"] or one["trained_on_renders"] for one in summary["results"]
-        ),
+        flagged=any(one.trained_on_this or one.trained_on_renders for one in summary.results),
         faces=tables.faces,
         embed_images=embed_images,
     )
@@ -198,12 +189,12 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
 class _Source:
     """What all sections are made from."""
 
-    run: Json
-    summary: Json
+    run: RunRecord
+    summary: ResultsFile
     labels: dict[str, str]
-    timing: Json
+    timing: dict[str, dict[str, MethodTiming]]
     faces: pd.DataFrame
-    again: dict[str, Again]
+    again: dict[str, RerunResults]
 
 
 def _section(
@@ -213,11 +204,11 @@ def _section(
     taken: set[str],
 ) -> Section:
     run, summary, labels = source.run, source.summary, source.labels
-    about = run["datasets"][scores.name]
-    title = _title(scores.name, about)
-    results = [one for one in summary["results"] if one["dataset"] == scores.name]
-    comparisons = [one for one in summary["comparisons"] if one["dataset"] == scores.name]
-    curves = corruption_curves(scores.name, summary["results"], run["datasets"])
+    record = run.datasets[scores.name]
+    title = _title(scores.name, record)
+    results = [one for one in summary.results if one.dataset == scores.name]
+    comparisons = [one for one in summary.comparisons if one.dataset == scores.name]
+    curves = corruption_curves(scores.name, summary.results, run.datasets)
     flagged = flagged_labels(results, labels)
     tables = accuracy_tables(results, labels)
     tables["pairs"] = pairs_table(comparisons, flagged)
@@ -229,7 +220,7 @@ def _section(
     tables["worst"] = worst_table(scores, flagged)
     tables["explain"] = explain_table(scores, flagged, siblings, source.again.get(scores.name))
     published = literature_table(
-        about.get("name", scores.name), scores.protocol, len(scores.image_ids), results, flagged
+        record.name, scores.protocol, len(scores.image_ids), results, flagged
     )
     if published is not None:
         tables["literature"] = published
@@ -243,7 +234,7 @@ def _section(
         title=title,
         scores=scores,
         results=results,
-        about=about,
+        record=record,
         sentences=summary_sentences(title, results, comparisons, labels),
         protocol=words.protocol_sentences(scores.protocol),
         tables=tables,
@@ -252,25 +243,21 @@ def _section(
     )
 
 
-def _timing(folder: Path) -> Json:
+def _timing(folder: Path) -> dict[str, dict[str, MethodTiming]]:
     """What ``timing.json`` holds, by data set and method; nothing where there is none."""
-    path = folder / "timing.json"
-    if not path.is_file():
+    if not (folder / TimingRecord.file_name).is_file():
         return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["datasets"])
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{path}: corrupted ({error}); repeat the run") from error
+    return TimingRecord.read(folder).datasets
 
 
 def _siblings(
-    scores: DatasetScores, clean: list[DatasetScores], run: Json
+    scores: DatasetScores, clean: list[DatasetScores], run: RunRecord
 ) -> list[tuple[str, DatasetScores]]:
     """Other cells of the same data set in this run, with what is different in words."""
-    base = run["datasets"][scores.name].get("name", scores.name)
+    base = run.datasets[scores.name].name
     found = []
     for other in clean:
-        if other is scores or run["datasets"][other.name].get("name", other.name) != base:
+        if other is scores or run.datasets[other.name].name != base:
             continue
         changed = [
             f"{key} = {value}"
@@ -282,27 +269,27 @@ def _siblings(
     return found
 
 
-def _card_facts(spec: str, card: Json) -> dict[str, str]:
-    named = {
-        "Method": card.get("title"),
-        "Paper": card.get("paper"),
-        "Code": card.get("code"),
-        "Licence": card.get("licence"),
-        "Weights": card.get("weights"),
-        "SHA-256 of the weights": card.get("weights_sha256"),
-        "Licence of the weights": card.get("weights_licence"),
-        "Trained on": ", ".join(card.get("trained_on", ())),
-        "Crop": card.get("crop_rule"),
-        "Colours": card.get("colour_order"),
-        "Notes": "; ".join(note.rstrip(".") for note in card.get("notes", ())),
+def _card_facts(spec: str, card: MethodCard) -> dict[str, str]:
+    facts = {
+        "Spec": spec,
+        "Method": card.title,
+        "Paper": card.paper,
+        "Code": card.code,
+        "Licence": card.licence,
+        "Weights": card.weights,
+        "SHA-256 of the weights": card.weights_sha256,
+        "Licence of the weights": card.weights_licence,
+        "Trained on": ", ".join(card.trained_on),
+        "Crop": card.crop_rule,
+        "Colours": card.colour_order,
+        "Notes": "; ".join(note.rstrip(".") for note in card.notes),
     }
-    return {"Written as": spec} | {name: str(value) for name, value in named.items() if value}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
-def _title(key: str, about: Json) -> str:
+def _title(key: str, record: DatasetRecord) -> str:
     """Title of a data set; with its options where it is in the run more than once."""
-    title = about.get("card", {}).get("title") or key
-    return title if key == about.get("name", key) else f"{title} ({key})"
+    return record.card.title if key == record.name else f"{record.card.title} ({key})"
 
 
 def _unique(key: str, taken: set[str]) -> str:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpbench.errors import DataError, UsageError
 from hpbench.reports.content import Content, Section, gather
-from hpbench.reports.figures.cache import Drawing, keep, kept
 from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_points
 from hpbench.reports.formats import latex, markdown
 from hpbench.reports.formats.html import write_page
 from hpbench.reports.tables.accuracy import Cell, Column, Table, head
+from hpbench.results.results_file import ResultsFile
 from hpbench.spec import suggest
-from hpbench.storage.run_folder import write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["FORMATS", "section_figures", "write_report"]
 
@@ -68,15 +70,12 @@ def write_report(
 
 def _store_summary(content: Content) -> None:
     """Bring ``results.json`` to what the report shows, after an update of hpbench for example."""
-    path = content.folder / "results.json"
-    if not path.is_file():
-        return
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = ResultsFile.read(content.folder)
+    except DataError:
         stored = None
     if stored != content.summary:
-        write_json(path, content.summary)
+        content.summary.write(content.folder)
 
 
 def write_markdown(content: Content) -> Path:
@@ -119,42 +118,22 @@ def draw_figures(content: Content, section: Section) -> dict[str, str]:
     dict of str to str
         Path of each PNG, relative to the run folder, by the figure's name.
     """
+    from hpbench.reports.figures.static import save
+
     folder = content.folder / "figures"
     folder.mkdir(exist_ok=True)
     written = {}
     for name, draw in section_figures(content, section).items():
-        png = _write_figure(draw, folder / f"{section.key}_{name}")
-        written[name] = png.relative_to(content.folder).as_posix()
+        stem = folder / f"{section.key}_{name}"
+        save(draw, stem)
+        written[name] = f"{folder.name}/{stem.name}.png"
     return written
 
 
-def _write_figure(drawing: Drawing, stem: Path) -> Path:
-    """Write ``stem.png`` and ``stem.svg``, drawn now or by an earlier report from the same numbers.
-
-    Returns
-    -------
-    Path
-        The PNG.
-    """
-    key = drawing.key()
-    paths = {suffix: stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")}
-    found = {suffix: kept(key, suffix) for suffix in paths}
-    if any(content is None for content in found.values()):
-        from hpbench.reports.figures.static import save
-
-        save(drawing, stem)
-        for suffix, path in paths.items():
-            keep(key, suffix, path.read_bytes())
-    else:
-        for suffix, path in paths.items():
-            path.write_bytes(found[suffix] or b"")
-    return paths[".png"]
-
-
-def section_figures(content: Content, section: Section) -> dict[str, Drawing]:
+def section_figures(content: Content, section: Section) -> dict[str, Callable[[], Figure]]:
     """Still figures of a data set that its results are enough for, by name; not drawn yet."""
-    drawings: dict[str, Drawing] = {}
-    if any(result["images"]["scored"] for result in section.results):
+    drawings: dict[str, Callable[[], Figure]] = {}
+    if any(result.images.scored for result in section.results):
         dataset, styles = section.scores, content.styles
         drawings["histogram"] = _figure("histogram_figure", dataset, styles)
         drawings["ced"] = _figure("ced_figure", dataset, styles)
@@ -162,7 +141,7 @@ def section_figures(content: Content, section: Section) -> dict[str, Drawing]:
             drawings["yaw"] = _figure("error_by_yaw_figure", dataset, styles)
         if has_error_map(dataset):
             drawings["map"] = _figure("heat_map_figure", dataset, styles)
-    if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
+    if any(result.runtime_ms["total"].p50 is not None for result in section.results):
         drawings["runtime"] = _figure("runtime_figure", section.results, content.styles)
     if len(pareto_points(section.results)) > 1:
         drawings["pareto"] = _figure("pareto_figure", section.results, content.styles)
@@ -173,8 +152,17 @@ def section_figures(content: Content, section: Section) -> dict[str, Drawing]:
     return drawings
 
 
-def _figure(function: str, *arguments: Any) -> Drawing:
-    return Drawing("hpbench.reports.figures.static", function, arguments)
+def _figure(function: str, *arguments: Any) -> Callable[[], Figure]:
+    """A figure that is drawn, and its library imported, when it is called."""
+
+    def draw() -> Figure:
+        figure: Figure = getattr(import_module(_STATIC), function)(*arguments)
+        return figure
+
+    return draw
+
+
+_STATIC = "hpbench.reports.figures.static"
 
 
 def write_csv(content: Content) -> Path:

@@ -179,7 +179,8 @@ def test_comparison_finds_what_the_change_of_the_answer_did(results, turned, tmp
     spec = "turned[yaw_deg=80.0]"
     other = hpbench.run(spec, limit=40, timing="off", out=tmp_path / "other", plugin=turned)
     change = hpbench.compare(results, other, fail_if=["mae>+90", "mae<90"])
-    assert change.failed == [("mae<90", "sample", spec)]
+    (failed,) = change.failed
+    assert (failed.condition, failed.dataset, failed.method) == ("mae<90", "sample", spec)
     row = change.table().iloc[0]
     yaw = results.faces()["yaw_deg"]
     expected = ((yaw - 80.0).abs() - (yaw - 10.0).abs()).mean() / 3.0

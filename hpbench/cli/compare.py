@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from hpbench.reports.compare import Change
+    from hpbench.scoring.comparison import Change
 
 __all__ = ["compare"]
 
@@ -44,33 +44,37 @@ def compare(
     hpbench compare runs/main runs/branch
     hpbench compare runs/main runs/branch --fail-if "mae>+0.2" --fail-if "time>+10%"
     """
-    from hpbench.reports.compare import compare_runs, failures, parse_condition
+    from hpbench.scoring.comparison import compare_runs, parse_condition
 
     conditions = [parse_condition(text) for text in fail_if or []]
     found = compare_runs(baseline, candidate)
     for change in found.changes:
-        _print_change(change)
-    for sentence in found.unmatched:
-        typer.echo(f"not compared: {sentence}")
-    failed = failures(conditions, found)
-    for sentence in failed:
-        typer.echo(f"failed: {sentence}", err=True)
+        _print_change(change, {condition.metric for condition in conditions})
+    for unmatched in found.unmatched:
+        typer.echo(f"not compared: {unmatched}")
+    failed = found.failures(conditions)
+    for failure in failed:
+        typer.echo(f"failed: {failure}", err=True)
     if failed:
         raise typer.Exit(WORSE)
 
 
-def _print_change(change: Change) -> None:
+def _print_change(change: Change, asked: set[str]) -> None:
+    from hpbench.scoring.comparison import quantities
+
     method = change.method_b
     if change.method_a != change.method_b:
         method = f"{change.method_a} -> {change.method_b}"
     typer.echo(f"{change.dataset}, {method}")
     typer.echo(f"  {'':<14}{'first':>10}{'second':>10}{'change':>10}")
-    for metric, value in change.values_a.items():
-        other = change.values_b[metric]
-        if math.isfinite(value) or math.isfinite(other):
-            shown = [_figure(metric, value), _figure(metric, other)]
-            shown.append(_figure(metric, change.change(metric), sign="+"))
-            typer.echo(f"  {_TITLES[metric]:<14}" + "".join(f"{one:>10}" for one in shown))
+    for name, quantity in quantities().items():
+        values = change.values_a[name], change.values_b[name], change.change(name)
+        if (quantity.headline or name in asked) and any(map(math.isfinite, values)):
+            shown = [
+                f"{value:{sign}.{quantity.digits}f}" if math.isfinite(value) else "-"
+                for value, sign in zip(values, ("", "", "+"), strict=True)
+            ]
+            typer.echo(f"  {quantity.title:<14}" + "".join(f"{one:>10}" for one in shown))
     for said in change.advantages:
         typer.echo(f"  {said}")
     typer.echo(f"  over {change.faces} faces that both predicted{_left_out(change)}")
@@ -83,19 +87,6 @@ def _print_change(change: Change) -> None:
         )
     else:
         typer.echo("  too few independent faces for an interval or a test")
-
-
-_TITLES = {
-    **{name: f"{name}, deg" for name in ("mae", "yaw", "pitch", "roll", "geodesic")},
-    "no_answer": "no_answer", "time": "time, ms",
-}  # fmt: skip
-
-
-def _figure(metric: str, value: float, sign: str = "") -> str:
-    """Figure as it is printed; a dash where there is none."""
-    if not math.isfinite(value):
-        return "-"
-    return f"{value:{sign}.{0 if metric == 'no_answer' else 2}f}"
 
 
 def _left_out(change: Change) -> str:

@@ -11,7 +11,7 @@ from hpbench.cli.options import pairs
 
 if TYPE_CHECKING:
     from hpbench.cli.progress import Bars
-    from hpbench.running.runner import RunSpec
+    from hpbench.results.run_config import RunConfig
 
 __all__ = ["run"]
 
@@ -107,10 +107,10 @@ def run(
 ) -> None:
     """Run methods over data sets, print the result table and write a report."""
     from hpbench.api import fresh_run_folder
+    from hpbench.results.run_config import RunConfig
     from hpbench.running.data_folders import data_folders
-    from hpbench.running.runner import RunSpec
 
-    spec = RunSpec(
+    spec = RunConfig.from_options(
         methods=methods,
         datasets=datasets,
         data=data_folders(
@@ -138,7 +138,7 @@ def run(
     _run_and_report(spec, out or fresh_run_folder(), embed_images)
 
 
-def _run_and_report(spec: RunSpec, out: Path, embed_images: bool) -> None:
+def _run_and_report(spec: RunConfig, out: Path, embed_images: bool) -> None:
     import hpbench.running.runner as engine
     from hpbench.cli.progress import Bars, print_results, print_reused
     from hpbench.cli.stopping import says_when_stopped

@@ -1,1 +1,1 @@
-"""Typed contents of run.json, results.json and timing.json."""
+"""Frozen models of the JSON files in a run folder, one module per file."""

@@ -28,9 +28,8 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,12 +43,10 @@ __all__ = [
     "CORRUPTIONS",
     "Corruption",
     "CorruptionKind",
-    "LevelError",
     "apply",
     "corrupt_box",
     "corrupt_image",
     "corrupted_protocol",
-    "error_by_level",
     "parse_corruptions",
 ]
 
@@ -164,7 +161,7 @@ def parse_corruptions(texts: Iterable[str], seed: int = 0) -> list[Corruption]:
     -------
     list of Corruption
         In the order given. Levels that change nothing, such as ``downsample=1``, are left out:
-        the clean data set is always run, and :func:`error_by_level` puts it at that level.
+        the clean data set is always run, and stands at that level in a report.
 
     Raises
     ------
@@ -366,105 +363,4 @@ def _random(corruption: Corruption, image_id: str) -> np.random.Generator:
     key = f"{corruption.seed}/{corruption.name}/{image_id}"
     return np.random.default_rng(
         int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "little")
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class LevelError:
-    """Error of one method at one level of one corruption.
-
-    Attributes
-    ----------
-    dataset : str
-        Name of the clean data set in the run's tables.
-    corruption : str
-    unit : str
-        Of the level.
-    level : float or None
-        None: the clean image, for a corruption that has no level for it.
-    method_spec : str
-    mae_deg : float or None
-        Mean over the predicted faces; None without any.
-    interval_95_deg : tuple of float, or None
-    scored, no_answer : int
-        Faces with and without a prediction.
-    mae_missing_as_frontal_deg : float or None
-        Over all faces, those without a prediction counted as frontal: a method that falls silent
-        when the image gets worse does not look better by it.
-    """
-
-    dataset: str
-    corruption: str
-    unit: str
-    level: float | None
-    method_spec: str
-    mae_deg: float | None
-    interval_95_deg: tuple[float, float] | None
-    scored: int
-    no_answer: int
-    mae_missing_as_frontal_deg: float | None
-
-
-def error_by_level(
-    results: Sequence[Mapping[str, Any]], datasets: Mapping[str, Mapping[str, Any]]
-) -> list[LevelError]:
-    """Error against level for every method, from stored results.
-
-    Parameters
-    ----------
-    results : sequence of mapping
-        ``results`` of ``results.json``.
-    datasets : mapping
-        ``datasets`` of ``run.json``; a corrupted one has ``corruption`` with ``name``,
-        ``level`` and ``of``, the name of its clean one.
-
-    Returns
-    -------
-    list of LevelError
-        By data set, corruption and method, then by level; empty for a run without
-        ``--corrupt``. The clean run is one point of every curve.
-    """
-    rows = {(row["dataset"], row["method_spec"]): row for row in results}
-    methods = list(dict.fromkeys(row["method_spec"] for row in results))
-    curves: dict[tuple[str, str], list[tuple[float | None, str]]] = {}
-    for key, about in datasets.items():
-        damage = about.get("corruption")
-        if damage is not None:
-            name, clean = damage["name"], damage["of"]
-            curve = curves.setdefault((clean, name), [(CORRUPTIONS[name].clean, clean)])
-            curve.append((damage["level"], key))
-    return [
-        _level_error(dataset, name, level, rows[key, method])
-        for (dataset, name), curve in curves.items()
-        for method in methods
-        for level, key in _from_mild_to_strong(name, curve)
-        if (key, method) in rows
-    ]
-
-
-def _from_mild_to_strong(
-    name: str, curve: Sequence[tuple[float | None, str]]
-) -> list[tuple[float | None, str]]:
-    """Levels in the order of an axis: JPEG quality falls, all others rise."""
-    if name == "jpeg":
-        return sorted(curve, key=lambda item: -math.inf if item[0] is None else -item[0])
-    return sorted(curve, key=lambda item: -math.inf if item[0] is None else item[0])
-
-
-def _level_error(
-    dataset: str, name: str, level: float | None, row: Mapping[str, Any]
-) -> LevelError:
-    intervals = row.get("intervals_95") or {}
-    interval = (intervals.get("mae_deg") or {}).get("mean")
-    return LevelError(
-        dataset=dataset,
-        corruption=name,
-        unit=CORRUPTIONS[name].unit,
-        level=level,
-        method_spec=row["method_spec"],
-        mae_deg=row["mae_deg"]["mean"],
-        interval_95_deg=None if interval is None else (interval[0], interval[1]),
-        scored=row["images"]["scored"],
-        no_answer=row["images"]["no_answer"],
-        mae_missing_as_frontal_deg=row["missing_as_frontal"]["mae_deg"]["mean"],
     )

@@ -7,7 +7,6 @@ it sees at all, needs the method again; that is done here, and the report shows 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,25 +14,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
-
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
+from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
+from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.running.local_engine import Progress
-from hpbench.running.runner import ANNOTATED, RunSpec, dataset_items, open_dataset, run
-from hpbench.scoring.results import load_run, score_datasets
+from hpbench.running.runner import dataset_items, open_dataset, predict_run
+from hpbench.scoring.scores import load_run
+from hpbench.scoring.summary import mean_errors
 from hpbench.spec import Spec, suggest
-from hpbench.storage.run_folder import SCHEMA, write_json
 
-__all__ = ["EXPLAIN_FILE", "Variant", "explain", "plan_variants"]
+__all__ = ["Variant", "explain", "plan_variants"]
 
-EXPLAIN_FILE = "explain.json"
 FRONTAL_DETECTOR = "dlib"
 """Finds frontal faces only, so that profile faces are left out as in many landmark baselines."""
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,16 +42,16 @@ class Variant:
         Its name in the tables of the run.
     rule : str
         What is changed, in words.
-    spec : RunSpec
+    spec : RunConfig
         The run of this data set alone that shows it.
     """
 
     dataset: str
     rule: str
-    spec: RunSpec
+    spec: RunConfig
 
 
-def plan_variants(spec: RunSpec) -> list[Variant]:
+def plan_variants(spec: RunConfig) -> list[Variant]:
     """Everything that a run can be predicted again under, one change at a time.
 
     These are the other choices of each data set's options, the settings of its other named
@@ -63,7 +59,7 @@ def plan_variants(spec: RunSpec) -> list[Variant]:
 
     Parameters
     ----------
-    spec : RunSpec
+    spec : RunConfig
 
     Returns
     -------
@@ -149,11 +145,8 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
         If `data` names a data set that is not in the run.
     """
     tables = load_run(folder)
-    score_datasets(tables.faces, tables.predictions, tables.run)  # refuses a half-written run
-    try:
-        spec = RunSpec.model_validate(tables.run.get("spec"))
-    except ValidationError as error:
-        raise DataError(f"{folder}/run.json: does not say what was run; repeat the run") from error
+    mean_errors(tables)  # refuses a half-written run
+    spec = tables.run.spec
     known = {item.name for item in dataset_items(spec).values()}
     for name in data or {}:
         if name not in known:
@@ -161,42 +154,29 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
                 f"--data {name}=...: no such data set in the run; {suggest(name, known)}"
             )
     spec = spec.model_copy(update={"data": {**spec.data, **(data or {})}})
-    rows: list[Json] = []
-    failed: list[Json] = []
+    rows: list[ExplainRow] = []
+    failed: list[FailedVariant] = []
     for variant in plan_variants(spec):
         try:
             rows += _predict(variant, progress)
         except HpbenchError as error:
-            failed.append({"dataset": variant.dataset, "rule": variant.rule, "reason": str(error)})
+            failed.append(
+                FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
+            )
     if failed and not rows:
-        raise DataError(f"nothing could be run again; {failed[0]['rule']}: {failed[0]['reason']}")
+        raise DataError(f"nothing could be run again; {failed[0].rule}: {failed[0].reason}")
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    path = folder / EXPLAIN_FILE
-    write_json(
-        path,
-        {
-            "schema": SCHEMA, "created": created, "run_created": tables.run["created"],
-            "rows": rows, "failed": failed,
-        },
-    )  # fmt: skip
-    return path
+    explained = ExplainFile(
+        created=created, run_created=tables.run.created, rows=rows, failed=failed
+    )
+    return explained.write(folder)
 
 
-def _predict(variant: Variant, progress: Progress) -> list[Json]:
-    """Figures of every method under a variant; its tables are not kept."""
+def _predict(variant: Variant, progress: Progress) -> list[ExplainRow]:
+    """Errors of every method under a variant; its tables are not kept."""
     with TemporaryDirectory(prefix="hpbench-explain-") as scratch:
-        out = run(variant.spec, Path(scratch) / "run", progress)
-        results = json.loads((out / "results.json").read_text(encoding="utf-8"))["results"]
+        out = predict_run(variant.spec, Path(scratch) / "run", progress)
+        found = mean_errors(load_run(out, all_columns=False))
     return [
-        {
-            "dataset": variant.dataset,
-            "rule": variant.rule,
-            "method_spec": one["method_spec"],
-            "protocol": one["protocol"],
-            "boxes": one["boxes"],
-            "images": one["images"],
-            "mae_deg": one["mae_deg"],
-            "geodesic_deg": one["geodesic_deg"],
-        }
-        for one in results
+        ExplainRow(**{**dict(one), "dataset": variant.dataset}, rule=variant.rule) for one in found
     ]

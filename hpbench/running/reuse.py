@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hpbench.dataset import Record
 from hpbench.errors import plugin_errors
 from hpbench.inference.solving import is_failure
-from hpbench.method import Method
+from hpbench.method import Method, MethodCard
+from hpbench.results.run_record import ReusedRecord, RunRecord
 from hpbench.running.local_engine import Evaluation
 from hpbench.storage.join import ROWS_AT_ONCE
 from hpbench.storage.prediction_cache import (
@@ -62,7 +63,7 @@ class Reuse:
     predictions: dict[tuple[str, str], Kept] = field(default_factory=dict)
     must_time: bool = True
     timing: Kept | None = None
-    cards: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cards: dict[str, MethodCard] = field(default_factory=dict)
 
     def open_methods(self, evaluation: Evaluation) -> dict[str, Any]:
         """Methods whose predictions on a data set have to be computed."""
@@ -83,12 +84,12 @@ class Reuse:
         needed = {name for evaluation in evaluations for name in self.open_methods(evaluation)}
         return [name for name in methods if name in needed or name not in self.cards]
 
-    def card(self, name: str, method: Method) -> dict[str, Any]:
+    def card(self, name: str, method: Method) -> MethodCard:
         """Card of a method, from the method itself where it is loaded."""
         if name in self.cards:
             return self.cards[name]
         with plugin_errors(f"method '{name}' cannot say what it is, its card() fails"):
-            return method.card().model_dump(mode="json")
+            return method.card()
 
     def fill(self, folder: RunFolder) -> None:
         """Put what is taken from the store into the run folder."""
@@ -99,15 +100,13 @@ class Reuse:
             tables = (_with_columns(one, dataset=dataset) for one in kept.tables())
             folder.add_reused("faces", dataset, tables)
 
-    def describe(self) -> dict[str, Any]:
-        """Content of ``reused`` in ``run.json``: by data set and method, when it was computed."""
+    def describe(self) -> ReusedRecord:
+        """Say when reused predictions, by data set and method, and times were computed."""
         predictions: dict[str, dict[str, str]] = {}
         for (dataset, method), kept in self.predictions.items():
             predictions.setdefault(dataset, {})[method] = kept.about["created"]
-        return {
-            "predictions": predictions,
-            "timing": None if self.timing is None else self.timing.about["created"],
-        }
+        timing = None if self.timing is None else self.timing.about["created"]
+        return ReusedRecord(predictions=predictions, timing=timing)
 
 
 def plan_reuse(
@@ -150,14 +149,16 @@ def plan_reuse(
     reuse.predicted |= folder.reused_predictions()
     if store is None:
         return reuse
-    reuse.cards |= folder.stored_cards()
+    if (folder.path / RunRecord.file_name).is_file():
+        stopped = RunRecord.read(folder.path)
+        reuse.cards |= {name: method.card for name, method in stopped.methods.items()}
     begun = {dataset for dataset, _ in folder.stored_faces()}
     for (dataset, name), key in predictions_keys.items():
         kept = None if dataset in begun else store.find(key)
         if kept is not None:
             reuse.predicted.add((dataset, name))
             reuse.predictions[dataset, name] = kept
-            reuse.cards[name] = kept.about["card"]
+            reuse.cards[name] = MethodCard.model_validate(kept.about["card"])
     for evaluation in evaluations:
         if evaluation.key in begun or reuse.open_methods(evaluation):
             continue
@@ -189,22 +190,23 @@ def keep_run(
 
     if reuse.must_time:
         times = pa.Table.from_pylist(timed.rows, schema=timing_schema())
-        store.keep(reuse.timing_key, times.schema, [times], timed.summary)
+        store.keep(reuse.timing_key, times.schema, [times], timed.summary.as_json())
 
-    run = folder.read_run()
+    run = RunRecord.read(folder.path)
     failed = _failed_methods(folder)
     for evaluation in evaluations:
         computed = reuse.open_methods(evaluation)
         if not computed:
             continue
-        about = {"created": run["created"], **seen_in(evaluation.records)}
+        about = {"created": run.created, **seen_in(evaluation.records)}
         rows = folder.rows("faces", dataset=evaluation.key)
         store.keep(
             reuse.faces_keys[evaluation.key], _without(faces_schema(), "dataset"), rows, about
         )
         for name in computed:
             if (evaluation.key, name) not in failed:
-                about = {"created": run["created"], "card": run["methods"][name]["card"]}
+                card = run.methods[name].card.model_dump(mode="json")
+                about = {"created": run.created, "card": card}
                 rows = folder.rows("predictions", dataset=evaluation.key, method=name)
                 key = reuse.predictions_keys[evaluation.key, name]
                 store.keep(key, _without(predictions_schema(), "dataset", "method"), rows, about)

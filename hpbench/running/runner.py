@@ -12,9 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, make_detector
@@ -23,84 +20,35 @@ from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, load_method, make_method
+from hpbench.results.run_config import ANNOTATED, RunConfig
+from hpbench.results.run_record import (
+    CorruptionRecord,
+    DatasetRecord,
+    MethodRecord,
+    RunRecord,
+)
+from hpbench.results.timing_record import TimingRecord
 from hpbench.running.corruptions import Corruption, corrupted_protocol, parse_corruptions
 from hpbench.running.local_engine import Evaluation, Progress, evaluate_dataset
 from hpbench.running.records import LazyRecords
 from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
-from hpbench.scoring.results import load_run, summary_of
+from hpbench.scoring.scores import load_run
+from hpbench.scoring.summary import summarise
 from hpbench.spec import Spec, build_options, parse_specs, suggest
 from hpbench.storage.environment import git_revision, hardware, versions
 from hpbench.storage.prediction_cache import PredictionCache, content_digest, faces_key
-from hpbench.storage.run_folder import SCHEMA, RunFolder, write_json
-from hpbench.timing.measure import TimingMode, TimingPass, TimingSettings, time_evaluations
+from hpbench.storage.run_folder import RunFolder
+from hpbench.timing.measure import TimingPass, TimingSettings, time_evaluations
 
-__all__ = ["RunSpec", "dataset_items", "open_dataset", "run"]
-
-ANNOTATED = "annotated"
+__all__ = ["dataset_items", "open_dataset", "predict_run", "run"]
 
 
-class RunSpec(BaseModel):
-    """What to run, in the words of the command line.
-
-    Attributes
-    ----------
-    methods, datasets : str
-        Comma-separated ``name[key=value,...]``.
-    data : dict of str to Path
-        Folders of data sets by name.
-    protocol : str
-        Named protocol, applied to every data set of the run.
-    boxes : str
-        ``annotated``, ``dlib`` or ``yunet[model=FILE]``.
-    device : str
-        ``cpu``, ``cuda``, ``cuda:1``, or ``auto``.
-    limit : int or None
-        Only the first so many faces of every data set.
-    timing_images : int
-        Faces of the timing pass; 0 leaves it out.
-    timing : {'off', 'quick', 'full'}
-        ``full`` adds throughput over batch sizes, one core against all, cold start and memory.
-    engine : {'local', 'ray'}
-        ``ray`` spreads the accuracy pass over a Ray cluster.
-    address : str or None
-        Of the cluster; None starts Ray on this machine.
-    fresh : bool
-        Compute everything, also what an earlier run has computed on unchanged data.
-    workers : int or None
-        Threads that read images and prepare inputs; None for the number of cores.
-    seed : int
-        Of random corruptions.
-    corrupt : tuple of str
-        ``"blur=1,2,4"``: every data set is run clean, and once per corruption and level.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    methods: str
-    datasets: str = "sample"
-    data: dict[str, Path] = {}
-    protocol: str = "default"
-    boxes: str = ANNOTATED
-    device: str = "auto"
-    batch_size: int = 32
-    limit: int | None = None
-    plugins: tuple[Path, ...] = ()
-    timing_images: int = 32
-    timing: TimingMode = "quick"
-    engine: Literal["local", "ray"] = "local"
-    address: str | None = None
-    fresh: bool = False
-    workers: int | None = None
-    seed: int = 0
-    corrupt: tuple[str, ...] = ()
-
-
-def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = ()) -> Path:
+def run(spec: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()) -> Path:
     """Run methods over data sets and write the run folder up to ``results.json``.
 
     Parameters
     ----------
-    spec : RunSpec
+    spec : RunConfig
     out : Path
         Run folder; one that holds the same run, stopped, is taken up where it was.
     progress : Progress
@@ -117,11 +65,16 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
     HpbenchError
         Before any work starts, for everything that can be known then.
     """
+    predict_run(spec, out, progress, command)
+    summarise(load_run(out, all_columns=False)).write(out)
+    return out
+
+
+def predict_run(
+    spec: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()
+) -> Path:
+    """The same up to the tables of predictions and times, without their summary."""
     _use_system_allocator()
-    if spec.batch_size < 1 or (spec.limit is not None and spec.limit < 1):
-        raise UsageError("--batch-size and --limit take whole numbers from 1")
-    if spec.address is not None and spec.engine != "ray":
-        raise UsageError(f"--address {spec.address}: only with --engine ray")
     corruptions = parse_corruptions(spec.corrupt, spec.seed)
     device = resolve_device(spec.device)
     methods = {
@@ -152,9 +105,7 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
             load_method(methods[name])
         if detector is not None and not reuse.covers(evaluations):
             detector.load()
-        folder = RunFolder.create(
-            out, _describe(spec, machine, methods, evaluations, reuse, command)
-        )
+        folder = _open_folder(out, _describe(spec, machine, methods, evaluations, reuse, command))
         if not folder.is_finished():
             reuse.fill(folder)
             for evaluation in evaluations:
@@ -165,10 +116,9 @@ def run(spec: RunSpec, out: Path, progress: Progress, command: Sequence[str] = (
                     )
     if not folder.is_finished():
         timed = _timing_pass(clean, timing, reuse, progress)
-        write_json(out / "timing.json", timed.summary)
+        timed.summary.write(out)
         folder.finish(timed.rows, _order(evaluations, folder.reused_faces()))
         keep_run(store or PredictionCache(), reuse, evaluations, timed, folder)
-    write_json(out / "results.json", summary_of(load_run(out, all_columns=False)))
     return out
 
 
@@ -188,7 +138,7 @@ Evaluate = Callable[[Evaluation, RunFolder, Progress, int], None]
 
 
 @contextmanager
-def _open_engine(spec: RunSpec, needed: bool) -> Iterator[Evaluate]:
+def _open_engine(spec: RunConfig, needed: bool) -> Iterator[Evaluate]:
     """The accuracy pass of this machine, or of a cluster that is connected to for it."""
     if spec.engine == "ray" and needed:
         from hpbench.running.ray_engine import RayCluster
@@ -203,7 +153,7 @@ def _timing_pass(
     evaluations: Sequence[Evaluation], settings: TimingSettings, reuse: Reuse, progress: Progress
 ) -> TimingPass:
     if reuse.timing is not None:
-        return TimingPass(reuse.timing.rows(), reuse.timing.about)
+        return TimingPass(reuse.timing.rows(), TimingRecord.model_validate(reuse.timing.about))
     return time_evaluations(evaluations, settings, progress)
 
 
@@ -260,7 +210,7 @@ def open_dataset(
     return dataset, base.model_copy(update=update)
 
 
-def dataset_items(spec: RunSpec) -> dict[str, Spec]:
+def dataset_items(spec: RunConfig) -> dict[str, Spec]:
     """Data sets of a run as the user wrote them, by the name they have in the tables."""
     items = DATASETS.parse(spec.datasets, spec.plugins)
     names = [item.name for item in items]
@@ -273,7 +223,7 @@ def dataset_items(spec: RunSpec) -> dict[str, Spec]:
     return found
 
 
-def _prepare_datasets(spec: RunSpec, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
+def _prepare_datasets(spec: RunConfig, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
     """Data sets with their protocols, by the name they have in the tables."""
     items = dataset_items(spec)
     known = {item.name for item in items.values()}
@@ -296,7 +246,7 @@ def _make_evaluation(
     protocol: Protocol,
     methods: Mapping[str, Method],
     detector: Detector | None,
-    spec: RunSpec,
+    spec: RunConfig,
     store: PredictionCache | None,
 ) -> Evaluation:
     records = LazyRecords(partial(_each_record, key, dataset, spec.limit))
@@ -342,59 +292,76 @@ def _each_record(key: str, dataset: Dataset, limit: int | None) -> Iterator[Reco
         raise DataError(f"data set '{key}' holds no faces")
 
 
+def _open_folder(path: Path, record: RunRecord) -> RunFolder:
+    """Start a run folder, or resume the stopped run in it.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds something else, or a run of another specification.
+    DataError
+        If the folder cannot be written.
+    """
+    if (path / RunRecord.file_name).exists():
+        if RunRecord.read(path).fingerprint != record.fingerprint:
+            raise UsageError(
+                f"{path}: contains a run of other methods, data or options; use a new --out"
+            )
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UsageError(f"{path}: is not empty and not a run folder; use a new --out")
+    folder = RunFolder(path)
+    try:
+        folder.parts.mkdir(parents=True, exist_ok=True)
+        record.write(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    return folder
+
+
 def _describe(
-    spec: RunSpec,
-    machine: Mapping[str, Any],
+    spec: RunConfig,
+    machine: Mapping[str, str | int | float | None],
     methods: Mapping[str, Method],
     evaluations: Sequence[Evaluation],
     reuse: Reuse,
     command: Sequence[str],
-) -> dict[str, Any]:
+) -> RunRecord:
     """Content of ``run.json``."""
-    described_methods = {
-        name: {
-            "name": method.name,
-            "identity": method.fingerprint(),
-            "card": reuse.card(name, method),
-        }
-        for name, method in methods.items()
-    }
-    described_datasets = {
-        evaluation.key: {
-            "name": evaluation.dataset.name,
-            "card": evaluation.dataset.card.model_dump(mode="json"),
-            "protocol": evaluation.protocol.model_dump(mode="json"),
-            "protocol_hash": evaluation.protocol.hash,
-            "boxes": evaluation.detector.name if evaluation.detector else ANNOTATED,
-            "resample": evaluation.dataset.resample,
-            "not_run": dict(evaluation.declined),
-            "corruption": None
-            if evaluation.corruption is None
-            else {
-                "name": evaluation.corruption.name,
-                "level": evaluation.corruption.level,
-                "of": evaluation.clean_key,
-            },
-        }
-        for evaluation in evaluations
-    }
     answers_depend_on = [*reuse.faces_keys.values(), *reuse.predictions_keys.values()]
-    text = json.dumps(answers_depend_on)
-    return {
-        "schema": SCHEMA,
-        "hpbench": versions()["hpbench"],
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": list(command) or [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
-        "spec": spec.model_dump(mode="json"),
-        "seed": spec.seed,
-        "versions": versions(),
-        "hardware": dict(machine),
-        "reused": reuse.describe(),
-        "git": git_revision(),
-        "methods": described_methods,
-        "datasets": described_datasets,
-    }
+    return RunRecord(
+        hpbench=versions()["hpbench"],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(command) or (Path(sys.argv[0]).name, *sys.argv[1:]),
+        fingerprint=hashlib.sha256(json.dumps(answers_depend_on).encode()).hexdigest(),
+        spec=spec,
+        seed=spec.seed,
+        versions=versions(),
+        hardware=dict(machine),
+        reused=reuse.describe(),
+        git=git_revision(),
+        methods={
+            name: MethodRecord(
+                name=method.name, fingerprint=method.fingerprint(), card=reuse.card(name, method)
+            )
+            for name, method in methods.items()
+        },
+        datasets={evaluation.key: _describe_dataset(evaluation) for evaluation in evaluations},
+    )
+
+
+def _describe_dataset(evaluation: Evaluation) -> DatasetRecord:
+    corruption = evaluation.corruption
+    return DatasetRecord(
+        name=evaluation.dataset.name,
+        card=evaluation.dataset.card,
+        protocol=evaluation.protocol,
+        protocol_hash=evaluation.protocol.hash,
+        boxes=evaluation.detector.name if evaluation.detector else ANNOTATED,
+        resample=evaluation.dataset.resample,
+        not_run=dict(evaluation.declined),
+        corruption=corruption
+        and CorruptionRecord(name=corruption.name, level=corruption.level, of=evaluation.clean_key),
+    )
 
 
 def _order(

@@ -25,15 +25,14 @@ __all__ = [
     "FAILURE_DEG",
     "YAW_BINS",
     "YawBin",
-    "accuracy_score",
     "align_camera_side",
     "align_head_side",
     "angle_differences_deg",
-    "auc_score",
+    "auc_gains",
     "balanced_mae_deg",
     "ced",
     "face_mae_deg",
-    "failure_count",
+    "failures",
     "fill_missing_with_frontal",
     "mae_deg",
     "yaw_bin_masks",
@@ -173,11 +172,11 @@ def ced(
     return np.searchsorted(ordered, thresholds, side="right") / total
 
 
-def auc_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
-    """Area under the CED up to a limit, divided by the limit: 1 is perfect.
+def auc_gains(errors_deg: npt.ArrayLike, limit_deg: float) -> Array:
+    """Part of each face in the area under the CED up to a limit, divided by the limit.
 
     The area is exact, not summed over steps: a face with error e is counted from e to the
-    limit, so the normalised area is the mean of ``max(0, 1 - e / limit)``.
+    limit, so the normalised area is the mean of ``max(0, 1 - e / limit)``; 1 is perfect.
 
     Parameters
     ----------
@@ -187,24 +186,17 @@ def auc_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
 
     Returns
     -------
-    float
-        NaN when there is no face.
+    ndarray, shape (n,)
+        From 0 to 1.
     """
     errors = np.asarray(errors_deg, dtype=np.float64)
-    if errors.size == 0:
-        return float("nan")
-    gain = np.clip(1.0 - errors / limit_deg, 0.0, None)
-    return float(np.where(np.isfinite(gain), gain, 0.0).mean())
+    return np.nan_to_num(np.clip(1.0 - errors / limit_deg, 0.0, None))
 
 
-def accuracy_score(errors_deg: npt.ArrayLike, limit_deg: float) -> float:
-    """Share of faces whose error is at most a limit; NaN (no prediction) is a miss."""
-    return float(ced(errors_deg, [limit_deg])[0])
-
-
-def failure_count(geodesic_error_deg: npt.ArrayLike) -> int:
-    """Count predictions that are more than 90 degrees off; a face without prediction is not one."""
-    return int(np.count_nonzero(np.asarray(geodesic_error_deg, dtype=np.float64) > FAILURE_DEG))
+def failures(geodesic_error_deg: npt.ArrayLike) -> Array:
+    """1 for a prediction more than 90 degrees off, else 0; NaN without one, shape (n,)."""
+    errors = np.asarray(geodesic_error_deg, dtype=np.float64)
+    return np.where(np.isfinite(errors), errors > FAILURE_DEG, np.nan)
 
 
 @dataclass(frozen=True, slots=True)

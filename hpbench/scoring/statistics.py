@@ -63,14 +63,14 @@ class Resampling:
         """Number of independent units."""
         return int(self.counts.shape[1])
 
-    def means(self, values: npt.ArrayLike, fewest_units: int = 1) -> Array:
+    def means(self, values: npt.ArrayLike, min_units: int = 1) -> Array:
         """Mean of each column in every draw.
 
         Parameters
         ----------
         values : array_like, shape (n, columns)
             NaN is left out, of the sum and of the count.
-        fewest_units : int
+        min_units : int
             A column with values in fewer units is NaN in every draw: an interval over two or
             three predicted faces would be narrow and mean nothing.
 
@@ -79,9 +79,9 @@ class Resampling:
         ndarray, shape (resamples, columns)
             NaN where a draw holds no value of the column.
         """
-        return self.column_means(np.asarray(values).T, fewest_units)
+        return self.column_means(np.asarray(values).T, min_units)
 
-    def column_means(self, columns: Iterable[npt.ArrayLike], fewest_units: int = 1) -> Array:
+    def column_means(self, columns: Iterable[npt.ArrayLike], min_units: int = 1) -> Array:
         """The same as :meth:`means` of columns that come one by one, each of shape (n,).
 
         A generator of columns needs the memory of one column only.
@@ -99,14 +99,16 @@ class Resampling:
             means[rows] = np.divide(
                 weights @ sum_of_unit, size, out=np.full(size.shape, np.nan), where=size > 0
             )
-        means[:, np.count_nonzero(size_of_unit, axis=0) < fewest_units] = np.nan
+        means[:, np.count_nonzero(size_of_unit, axis=0) < min_units] = np.nan
         return means
 
     def unit_sums(self, values: npt.ArrayLike) -> Array:
         """Sum each column of `values`, shape (n, columns), within every unit."""
         return np.stack([self._unit_sum(column) for column in np.asarray(values).T], axis=-1)
 
-    def median_interval(self, values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    def median_interval(
+        self, values: npt.ArrayLike, level: float = 0.95, min_units: int = 1
+    ) -> tuple[float, float]:
         """Percentile bootstrap interval of the median of one column.
 
         A drawn median is at most x just when at least half of the draw is at most x. That is a
@@ -116,17 +118,18 @@ class Resampling:
         ----------
         values : array_like, shape (n,)
         level : float
+        min_units : int
 
         Returns
         -------
         tuple of float
-            NaN without values.
+            NaN with values in fewer units.
         """
         column = np.asarray(values, dtype=np.float64)
         order = np.argsort(column)[: np.count_nonzero(np.isfinite(column))]  # NaN sorts last
-        if order.size == 0:
-            return float("nan"), float("nan")
         unit_of_rank = self.unit_of_face[order]
+        if len(np.unique(unit_of_rank)) < max(min_units, 1):
+            return float("nan"), float("nan")
 
         def limit(share: float) -> float:
             low, high = 0, order.size - 1

@@ -18,16 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import DataError, UsageError
 from hpbench.storage.join import join_parts, matching_rows, write_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ROTATION_COLUMNS", "SCHEMA", "RunFolder", "rotation_cells", "write_json", "write_table"]
-
-SCHEMA = 1
-"""Version of the files in a run folder."""
+__all__ = ["ROTATION_COLUMNS", "RunFolder", "rotation_cells", "write_json", "write_table"]
 
 ROTATION_COLUMNS = tuple(f"r{row}{column}" for row in range(3) for column in range(3))
 
@@ -62,77 +58,11 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-
-    Notes
-    -----
-    Make one with :meth:`create`, which also takes up a run that was stopped.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parts = path / "parts"
-
-    @classmethod
-    def create(cls, path: Path, run: Mapping[str, Any]) -> RunFolder:
-        """Start a run folder, or take up the stopped run in it.
-
-        Parameters
-        ----------
-        path : Path
-        run : mapping
-            Content of ``run.json``. Its ``fingerprint`` tells whether a folder that exists
-            belongs to the same run.
-
-        Raises
-        ------
-        UsageError
-            If the folder holds something else, or a run of another specification.
-        DataError
-            If the folder cannot be written.
-        """
-        folder = cls(path)
-        known = folder.path / "run.json"
-        if known.exists():
-            stored = folder.read_run()
-            if stored.get("fingerprint") != run["fingerprint"]:
-                raise UsageError(
-                    f"{path}: holds a run of other methods, data or options; "
-                    "name another --out folder"
-                )
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path}: is not empty and not a run folder; name another --out")
-        try:
-            folder.parts.mkdir(parents=True, exist_ok=True)
-            write_json(known, run)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-        return folder
-
-    def read_run(self) -> dict[str, Any]:
-        """Content of ``run.json``.
-
-        Raises
-        ------
-        DataError
-            If it is missing, corrupted, or of another schema.
-        """
-        path = self.path / "run.json"
-        try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataError(f"{self.path}: no run folder (it has no run.json)") from error
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: corrupted ({error}); repeat the run") from error
-        if not isinstance(run, dict) or run.get("schema") != SCHEMA:
-            found = run.get("schema") if isinstance(run, dict) else None
-            raise DataError(
-                f"{path}: schema {found}, this hpbench reads {SCHEMA}; use the hpbench that wrote "
-                "it, or repeat the run"
-            )
-        for key in ("methods", "datasets"):
-            if not isinstance(run.get(key), dict):
-                raise DataError(f"{path}: corrupted (it has no '{key}'); repeat the run")
-        return run
 
     def append(self, faces: Sequence[Row], predictions: Sequence[Row]) -> None:
         """Store finished faces together with the predictions of every method to them."""
@@ -205,12 +135,6 @@ class RunFolder:
 
     def _reused(self, name: str) -> list[Path]:
         return sorted(self.parts.glob(f"reused-{name}-*.parquet"))
-
-    def stored_cards(self) -> dict[str, dict[str, Any]]:
-        """Cards of the methods of a run that is taken up; empty for a new folder."""
-        if not (self.path / "run.json").is_file():
-            return {}
-        return {name: about["card"] for name, about in self.read_run()["methods"].items()}
 
     def finish(self, timing: Sequence[Row], order: Mapping[str, Iterable[str]]) -> None:
         """Join the parts, in the data sets' own order, and store the timing pass.

@@ -11,7 +11,6 @@ How the figures are made is described in docs/timing.md, their format in ``timin
 from __future__ import annotations
 
 import gc
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,27 +18,36 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from hpbench.detectors.base import Detector
 from hpbench.face import Face
 from hpbench.method import Method, ModelSize, NoPrediction
+from hpbench.results.run_config import TimingMode
+from hpbench.results.timing_record import (
+    BatchThroughput,
+    ColdStart,
+    CoresTiming,
+    MethodTiming,
+    Spread,
+    Throughput,
+    TimeSummary,
+    TimingConditions,
+    TimingRecord,
+)
 from hpbench.running.local_engine import Evaluation, NoProgress, Progress, read_face
+from hpbench.scoring.runtime import summarise_times
 from hpbench.timing.cold_start import FreshRun, measure_fresh
 
 __all__ = [
     "STAGES",
-    "TimingMode",
     "TimingPass",
     "TimingSettings",
-    "summarise_times",
     "time_evaluations",
     "time_methods",
 ]
-
-TimingMode = Literal["off", "quick", "full"]
 
 STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
 """Columns of ``timing.parquet``, each with ``_ms`` behind it."""
@@ -49,9 +57,6 @@ ROUNDS = 3
 
 WARM_UP_FACES = 3
 """Faces that every method predicts before the clock counts."""
-
-WIDE_SPREAD = 0.1
-"""An interquartile range above this share of the median is flagged, as PyTorch's timer does."""
 
 MAX_BATCH = 512
 GROWTH = 1.05
@@ -64,7 +69,6 @@ FRESH_ROUNDS = 3
 """How often a process is started for the cold start."""
 
 Row = dict[str, Any]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,8 @@ class TimingSettings:
     faces: int = 32
     rounds: int = ROUNDS
 
-    def describe(self) -> Json:
-        """As JSON, for the run folder."""
+    def describe(self) -> dict[str, str | int]:
+        """As JSON, for the cache's key."""
         return asdict(self)
 
 
@@ -97,12 +101,11 @@ class TimingPass:
     ----------
     rows : list of dict
         For ``timing.parquet``: one row per face, method and round, times in milliseconds.
-    summary : dict
-        For ``timing.json``.
+    summary : TimingRecord
     """
 
     rows: list[Row]
-    summary: Json
+    summary: TimingRecord
 
 
 _SERIAL, _BATCHES, _FRESH = "timing", "timing of batches", "timing of new processes"
@@ -130,7 +133,7 @@ def time_evaluations(
     load_before = _load_average()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     rows: list[Row] = []
-    described: Json = {}
+    described: dict[str, dict[str, MethodTiming]] = {}
     if settings.mode != "off":
         for evaluation in evaluations:
             faces = _spread_faces(evaluation, settings.faces)
@@ -142,17 +145,14 @@ def time_evaluations(
     devices = {
         method.device for evaluation in evaluations for method in evaluation.methods.values()
     }
-    summary = {
-        "schema": 1,
-        "created": started,
-        **settings.describe(),
-        "conditions": {
-            **_conditions(next(iter(devices), "cpu")),
-            "load_average_before": load_before,
-            "load_average_after": _load_average(),
-        },
-        "datasets": described,
-    }
+    summary = TimingRecord(
+        created=started,
+        mode=settings.mode,
+        faces=settings.faces,
+        rounds=settings.rounds,
+        conditions=_conditions(next(iter(devices), "cpu"), load_before),
+        datasets=described,
+    )
     return TimingPass(rows, summary)
 
 
@@ -251,77 +251,37 @@ def _describe_methods(
     rows: Sequence[Row],
     mode: TimingMode,
     progress: Progress,
-) -> Json:
-    """Figures of every method of a evaluation, for ``timing.json``."""
+) -> dict[str, MethodTiming]:
+    """What was measured of every method of an evaluation."""
     full = mode == "full" and len(faces) > 0
     throughput = _show_throughput(evaluation, faces, progress) if full else {}
     fresh = _measure_fresh(evaluation, faces, progress) if full else {}
     return {
-        name: {
-            "stages_ms": _summarise_stages([row for row in rows if row["method"] == name]),
-            "size": asdict(method.size() or ModelSize()),
-            "throughput": throughput.get(name),
-            **_describe_fresh(fresh.get(name)),
-        }
+        name: MethodTiming(
+            stages_ms=_summarise_stages([row for row in rows if row["method"] == name]),
+            size=method.size() or ModelSize(),
+            throughput=throughput.get(name),
+            cold_start=_describe_cold_start(fresh[name]["all"]) if name in fresh else None,
+            cores=_describe_cores(fresh[name]) if name in fresh else None,
+        )
         for name, method in evaluation.methods.items()
     }
 
 
-def _summarise_stages(rows: Sequence[Row]) -> Json:
+def _summarise_stages(rows: Sequence[Row]) -> dict[str, TimeSummary | None]:
     return {stage: summarise_times([row[f"{stage}_ms"] for row in rows]) for stage in STAGES}
-
-
-def summarise_times(values: Sequence[float | None]) -> Json | None:
-    """Percentiles of times, with how many decimals they are good for.
-
-    Parameters
-    ----------
-    values : sequence of float or None
-        None and NaN are left out.
-
-    Returns
-    -------
-    dict or None
-        ``count``, ``p25``, ``p50``, ``p75``, ``p90``, ``p99``, ``iqr``; ``decimals``: the last
-        decimal that the interquartile range does not swallow; ``wide``: the range is above a
-        tenth of the median. None without values.
-
-    Examples
-    --------
-    >>> found = summarise_times([10.0, 11.0, 12.0, 13.0, 14.0])
-    >>> found["p50"], found["iqr"], found["decimals"], found["wide"]
-    (12.0, 2.0, 0, True)
-    """
-    numbers = np.array([v for v in values if v is not None], dtype=np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    if not numbers.size:
-        return None
-    p25, p50, p75, p90, p99 = (float(p) for p in np.percentile(numbers, [25, 50, 75, 90, 99]))
-    iqr = p75 - p25
-    return {
-        "count": int(numbers.size),
-        "p25": p25, "p50": p50, "p75": p75, "p90": p90, "p99": p99,
-        "iqr": iqr,
-        "decimals": _decimals(iqr),
-        "wide": bool(iqr > WIDE_SPREAD * p50),
-    }  # fmt: skip
-
-
-def _decimals(spread: float) -> int:
-    """Decimals of which the last is no finer than a spread: 0.3 -> 1, 4 -> 0; at most 3."""
-    return min(3, max(0, math.ceil(-math.log10(spread)))) if spread > 0 else 3
 
 
 def _show_throughput(
     evaluation: Evaluation, faces: Sequence[Face], progress: Progress
-) -> dict[str, Json]:
+) -> dict[str, Throughput]:
     """Measure throughput with a bar of all batch sizes; those that are not needed pass at once."""
     sizes = MAX_BATCH.bit_length()
     progress.start(evaluation.key, _BATCHES, sizes, 0)
     found = measure_throughput(
         evaluation.methods, faces, after_size=lambda: progress.advance(evaluation.key, _BATCHES, 1)
     )
-    measured = max((len(one["batches"]) for one in found.values()), default=0)
+    measured = max((len(one.batches) for one in found.values()), default=0)
     progress.advance(evaluation.key, _BATCHES, sizes - measured)
     return found
 
@@ -330,7 +290,7 @@ def measure_throughput(
     methods: Mapping[str, Method],
     faces: Sequence[Face],
     after_size: Callable[[], None] = lambda: None,
-) -> dict[str, Json]:
+) -> dict[str, Throughput]:
     """Faces per second of infer and decode over batch sizes 1, 2, 4, ...
 
     A method's batches are doubled until its throughput stops growing; the methods take turns at
@@ -345,13 +305,12 @@ def measure_throughput(
 
     Returns
     -------
-    dict
-        By method: ``batches``, a list of ``size``, ``faces_per_s`` (median), ``low`` and
-        ``high`` of the rounds; and ``best``, the one with most faces per second.
+    dict of str to Throughput
+        By method.
     """
     inputs = {name: _prepared(method, faces) for name, method in methods.items()}
     growing = [name for name in methods if inputs[name]]
-    batches: dict[str, list[Json]] = {name: [] for name in growing}
+    batches: dict[str, list[BatchThroughput]] = {name: [] for name in growing}
     size = 1
     while growing and size <= MAX_BATCH:
         rates: dict[str, list[float]] = {name: [] for name in growing}
@@ -360,20 +319,18 @@ def measure_throughput(
                 rates[name].append(_faces_per_s(methods[name], inputs[name], size))
         for name in growing:
             low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
-            batches[name].append({"size": size, "faces_per_s": median, "low": low, "high": high})
+            batches[name].append(BatchThroughput(size=size, faces_per_s=median, low=low, high=high))
         growing = [name for name in growing if _still_grows(batches[name])]
         size *= 2
         after_size()
     return {
-        name: {"batches": found, "best": max(found, key=lambda one: float(one["faces_per_s"]))}
+        name: Throughput(batches=found, best=max(found, key=lambda one: one.faces_per_s))
         for name, found in batches.items()
     }
 
 
-def _still_grows(batches: Sequence[Json]) -> bool:
-    if len(batches) < 2:
-        return True
-    return float(batches[-1]["faces_per_s"]) > GROWTH * float(batches[-2]["faces_per_s"])
+def _still_grows(batches: Sequence[BatchThroughput]) -> bool:
+    return len(batches) < 2 or batches[-1].faces_per_s > GROWTH * batches[-2].faces_per_s
 
 
 def _prepared(method: Method, faces: Sequence[Face]) -> list[Any]:
@@ -415,33 +372,29 @@ def _measure_fresh(
     return found
 
 
-def _describe_fresh(runs: Mapping[str, Sequence[FreshRun]] | None) -> Json:
-    if runs is None:
-        return {"cold_start": None, "cores": None}
-    cold = runs["all"]
+def _describe_cold_start(runs: Sequence[FreshRun]) -> ColdStart:
+    device_memory = [run.peak_device_memory_mib for run in runs if run.peak_device_memory_mib]
+    return ColdStart(
+        first_answer_s=_spread([run.first_answer_s for run in runs]),
+        load_s=_spread([run.load_s for run in runs]),
+        peak_memory_mib=max(run.peak_memory_mib for run in runs),
+        peak_device_memory_mib=max(device_memory, default=None),
+    )
+
+
+def _describe_cores(runs: Mapping[str, Sequence[FreshRun]]) -> dict[str, CoresTiming]:
     return {
-        "cold_start": {
-            "first_answer_s": _low_median_high([run.first_answer_s for run in cold]),
-            "load_s": _low_median_high([run.load_s for run in cold]),
-            "peak_memory_mib": max(run.peak_memory_mib for run in cold),
-            "peak_device_memory_mib": max(
-                (run.peak_device_memory_mib for run in cold if run.peak_device_memory_mib),
-                default=None,
-            ),
-        },
-        "cores": {
-            cores: {
-                "count": some[0].cores,
-                "threads": some[0].threads,
-                "total_ms": summarise_times([ms for run in some for ms in run.total_ms]),
-            }
-            for cores, some in runs.items()
-        },
+        cores: CoresTiming(
+            count=some[0].cores,
+            threads=some[0].threads,
+            total_ms=summarise_times([ms for run in some for ms in run.total_ms]),
+        )
+        for cores, some in runs.items()
     }
 
 
-def _low_median_high(values: Sequence[float]) -> Json:
-    return {"low": min(values), "median": float(np.median(values)), "high": max(values)}
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(low=min(values), median=float(np.median(values)), high=max(values))
 
 
 def _spread_faces(evaluation: Evaluation, count: int) -> Sequence[Face]:
@@ -454,7 +407,7 @@ def _spread_faces(evaluation: Evaluation, count: int) -> Sequence[Face]:
     return [item.face for item in ready if item.face is not None]
 
 
-def _conditions(device: str) -> Json:
+def _conditions(device: str, load_average_before: float | None) -> TimingConditions:
     """What else decides a time, written down beside it."""
     from hpbench.storage.environment import hardware
 
@@ -463,15 +416,17 @@ def _conditions(device: str) -> Json:
         threads["torch"] = sys.modules["torch"].get_num_threads()
     if "cv2" in sys.modules:
         threads["opencv"] = sys.modules["cv2"].getNumThreads()
-    return {
+    return TimingConditions(
         **hardware(device),
-        "threads": threads,
-        "garbage_collection": "off inside a round",
-        "order": "the methods take turns on every face",
-        "warm_up_faces": WARM_UP_FACES,
-        "batch_size": 1,
-        "clock": "CUDA events and perf_counter" if device.startswith("cuda") else "perf_counter",
-    }
+        threads=threads,
+        garbage_collection="off inside a round",
+        order="the methods take turns on every face",
+        warm_up_faces=WARM_UP_FACES,
+        batch_size=1,
+        clock="CUDA events and perf_counter" if device.startswith("cuda") else "perf_counter",
+        load_average_before=load_average_before,
+        load_average_after=_load_average(),
+    )
 
 
 def _load_average() -> float | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.results.results_file import MethodResult
 from hpbench.scoring import statistics
-from hpbench.scoring.results import DatasetScores, MethodScores
+from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = [
     "ErrorMap",
@@ -25,8 +25,6 @@ __all__ = [
     "pareto_points",
     "yaw_curve",
 ]
-
-Json = dict[str, Any]
 
 _MIN_FACES = 5
 """A mean over fewer faces is not drawn."""
@@ -183,12 +181,12 @@ class ParetoPoint:
     best: bool
 
 
-def pareto_points(results: Sequence[Json]) -> list[ParetoPoint]:
+def pareto_points(results: Sequence[MethodResult]) -> list[ParetoPoint]:
     """Methods with a time and an error, the fastest first."""
     known = [
-        (one["runtime_ms"]["total"]["p50"], one["common_images"]["mae_deg"]["mean"], one)
+        (one.runtime_ms["total"].p50, one.common_images.mae_deg.mean, one)
         for one in results
-        if one["runtime_ms"]["total"]["p50"] and one["common_images"]["mae_deg"]["mean"] is not None
+        if one.runtime_ms["total"].p50 and one.common_images.mae_deg.mean is not None
     ]
     known.sort(key=lambda point: point[:2])
     points = []
@@ -196,7 +194,5 @@ def pareto_points(results: Sequence[Json]) -> list[ParetoPoint]:
     for total_ms, error_deg, one in known:
         best = error_deg < lowest
         lowest = min(lowest, error_deg)
-        points.append(
-            ParetoPoint(one["method_spec"], total_ms, error_deg, one["coverage"] or 0.0, best)
-        )
+        points.append(ParetoPoint(one.method_spec, total_ms, error_deg, one.coverage or 0.0, best))
     return points

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,14 @@ from hpbench.face import crop_with_black
 from hpbench.geometry.pose_drawing import axis_tips
 from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
-from hpbench.running.runner import RunSpec, open_dataset
-from hpbench.scoring.results import DatasetScores
+from hpbench.results.run_record import RunRecord
+from hpbench.running.runner import open_dataset
+from hpbench.scoring.scores import DatasetScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["embedded_faces"]
-
-Json = dict[str, Any]
+__all__ = ["EmbeddedFace", "embedded_faces"]
 
 MAX_FACES = 240
 """Images in one section; a page with more is slow to open."""
@@ -37,7 +36,22 @@ _VIEW = 100.0
 _AXIS_LENGTH = 30.0
 
 
-def embedded_faces(dataset: DatasetScores, faces: pd.DataFrame, run: Json) -> dict[str, Json]:
+Tips = list[list[float]] | None
+"""Ends of the three axes in a square of side 100; None where the label is incomplete."""
+
+
+class EmbeddedFace(TypedDict):
+    """What the page's script shows of one face; predictions and errors (degrees) by method."""
+
+    image: str
+    ground_truth: Tips
+    predictions: dict[str, Tips]
+    errors: dict[str, float]
+
+
+def embedded_faces(
+    dataset: DatasetScores, faces: pd.DataFrame, run: RunRecord
+) -> dict[str, EmbeddedFace]:
     """Images of a data set's faces, the worst of each method first, then an even choice.
 
     Parameters
@@ -45,16 +59,13 @@ def embedded_faces(dataset: DatasetScores, faces: pd.DataFrame, run: Json) -> di
     dataset : DatasetScores
     faces : DataFrame
         The data set's rows of ``faces.parquet``.
-    run : dict
-        ``run.json``, which says where the images lie.
+    run : RunRecord
+        It says where the images lie.
 
     Returns
     -------
-    dict
-        By image id: ``image`` (data address of a JPEG), ``ground_truth`` and, by method,
-        ``predictions`` (ends of the three axes in a square of side 100)
-        and ``errors`` in degrees. An image
-        that cannot be read is left out.
+    dict of str to EmbeddedFace
+        By image id. An image that cannot be read is left out.
 
     Raises
     ------
@@ -62,8 +73,8 @@ def embedded_faces(dataset: DatasetScores, faces: pd.DataFrame, run: Json) -> di
         If the data set itself is not there any more.
     """
     source, records = _open(dataset.name, run)
-    errors = {method.spec: dataset.curve_errors_deg(method) for method in dataset.methods}
-    found: dict[str, Json] = {}
+    errors = {method.spec: method.curve_errors_deg for method in dataset.methods}
+    found: dict[str, EmbeddedFace] = {}
     for place in _choose(dataset):
         image_id = str(dataset.image_ids[place])
         box = faces.iloc[dataset.rows[place]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
@@ -83,9 +94,9 @@ def embedded_faces(dataset: DatasetScores, faces: pd.DataFrame, run: Json) -> di
     return found
 
 
-def _open(key: str, run: Json) -> tuple[Dataset, dict[str, Record]]:
+def _open(key: str, run: RunRecord) -> tuple[Dataset, dict[str, Record]]:
     """The data set of a run, and its records by image id."""
-    spec = RunSpec.model_validate(run["spec"])
+    spec = run.spec
     for item in DATASETS.parse(spec.datasets, spec.plugins):
         if key in {item.name, str(item), f"{item.name}={item.path}"}:
             kind = DATASETS.load(item.name, spec.plugins)
@@ -120,7 +131,7 @@ def _picture(image: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float64]) ->
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def _tips(R_cam: npt.NDArray[np.float64]) -> list[list[float]] | None:
+def _tips(R_cam: npt.NDArray[np.float64]) -> Tips:
     if not np.isfinite(R_cam).all():
         return None
     tips = axis_tips(R_cam, [_VIEW / 2.0, _VIEW / 2.0], _AXIS_LENGTH)

@@ -23,12 +23,12 @@ from hpbench.reports.figures.data import (
     yaw_curve,
 )
 from hpbench.reports.figures.style import STAGE_COLOURS, MethodStyle
-from hpbench.reports.tables.robustness import Curve, leaves_faces_out
+from hpbench.reports.tables.robustness import Curve, FactorPoint, leaves_faces_out
 from hpbench.reports.tables.worst import predicted_angles
+from hpbench.results.results_file import MethodResult
 from hpbench.rotation import ANGLES
-from hpbench.running.corruptions import LevelError
 from hpbench.scoring import metrics
-from hpbench.scoring.results import DatasetScores
+from hpbench.scoring.scores import DatasetScores
 
 __all__ = [
     "ced_plot",
@@ -41,7 +41,7 @@ __all__ = [
     "yaw_plot",
 ]
 
-Json = dict[str, Any]
+Trace = dict[str, Any]
 Styles = Mapping[str, MethodStyle]
 
 _DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
@@ -121,7 +121,7 @@ def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     thresholds = np.linspace(0.0, 30.0, 121)
     figure = go.Figure()
     for method in dataset.methods:
-        share = 100.0 * metrics.ced(dataset.curve_errors_deg(method), thresholds)
+        share = 100.0 * metrics.ced(method.curve_errors_deg, thresholds)
         trace = _line(styles[method.spec])
         trace.update(
             x=_list(thresholds), y=_list(share), mode="lines",
@@ -142,7 +142,7 @@ def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     """One point per face: error over true yaw; the hover text names the image."""
     figure = go.Figure()
     for method in dataset.methods:
-        errors = dataset.curve_errors_deg(method)
+        errors = method.curve_errors_deg
         places = _some_faces(errors)
         style = styles[method.spec]
         figure.add_trace(
@@ -233,13 +233,13 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     return figure.update_layout(margin_t=40 + 18 * lines)
 
 
-def runtime_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
+def runtime_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
     """Median time per face by stage."""
-    timed = [one for one in results if one["runtime_ms"]["total"]["p50"] is not None]
-    names = [_lines(styles[one["method_spec"]].label) for one in timed]
+    timed = [one for one in results if one.runtime_ms["total"].p50 is not None]
+    names = [_lines(styles[one.method_spec].label) for one in timed]
     figure = go.Figure()
     for stage, colour in STAGE_COLOURS.items():
-        medians = [one["runtime_ms"][stage]["p50"] for one in timed]
+        medians = [one.runtime_ms[stage].p50 for one in timed]
         if not any(medians):
             continue
         bar = go.Bar(
@@ -249,7 +249,7 @@ def runtime_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
         figure.add_trace(bar)
     figure.add_trace(
         go.Scatter(
-            y=names, x=[one["runtime_ms"]["total"]["p95"] for one in timed], mode="markers",
+            y=names, x=[one.runtime_ms["total"].p95 for one in timed], mode="markers",
             name="95th percentile", hovertemplate="%{x:.3g} ms",
             marker={"symbol": "line-ns-open", "size": 16, "color": "#000000"},
         )
@@ -260,7 +260,7 @@ def runtime_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
     return _finish(figure, 160 + 50 * len(timed))
 
 
-def pareto_plot(results: Sequence[Json], styles: Styles) -> go.Figure:
+def pareto_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
     """Mean error against time per face; who is on the line is beaten by nobody in both."""
     points = pareto_points(results)
     best = [point for point in points if point.best]
@@ -339,7 +339,7 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
     return figure.update_layout(margin_t=70)
 
 
-def _with_frontal(trace: Json, points: Sequence[LevelError]) -> go.Scatter:
+def _with_frontal(trace: Trace, points: Sequence[FactorPoint]) -> go.Scatter:
     """A thin dotted line beside that of the predicted faces: the others count as frontal heads."""
     return go.Scatter(
         x=trace["x"], y=[point.mae_missing_as_frontal_deg for point in points],
@@ -355,7 +355,7 @@ def _gap(low: float | None, high: float | None) -> float | None:
     return None if low is None or high is None else high - low
 
 
-def _line(style: MethodStyle, first: bool = True) -> Json:
+def _line(style: MethodStyle, first: bool = True) -> Trace:
     """What all lines of a method have in common; only the first of a figure is in the legend."""
     return {
         "name": html.escape(style.label), "meta": style.spec, "legendgroup": style.spec,

@@ -75,7 +75,7 @@ class Plots:
         from hpbench.reports.figures.static import accuracy_figure, drawn
 
         section = self._section(dataset)
-        if all(one["mae_deg"]["mean"] is None for one in section.results):
+        if all(one.mae_deg.mean is None for one in section.results):
             raise DataError(f"{self._folder}: no method predicted a face of {section.scores.name}")
         return drawn(partial(accuracy_figure, section.results, self._content.styles))
 

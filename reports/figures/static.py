@@ -23,9 +23,10 @@ from hpbench.reports.figures.data import (
 )
 from hpbench.reports.figures.style import STAGE_COLOURS, MethodStyle
 from hpbench.reports.tables.robustness import Curve, leaves_faces_out
+from hpbench.results.results_file import MethodResult, value_at
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
-from hpbench.scoring.results import DatasetScores
+from hpbench.scoring.scores import DatasetScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,6 @@ __all__ = [
     "save",
 ]
 
-Json = dict[str, Any]
 Styles = Mapping[str, MethodStyle]
 
 _LOOK: dict[Any, Any] = {
@@ -95,27 +95,26 @@ def save(draw: Callable[[], Figure], stem: Path) -> Path:
     return png
 
 
-def accuracy_figure(results: list[Json], styles: Styles) -> Figure:
+def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
     """Mean error of every method as published tables count it, with its 95 % interval."""
-    scored = [one for one in results if one["mae_deg"]["mean"] is not None]
+    scored = [one for one in results if one.mae_deg.mean is not None]
     figure = ShownFigure(figsize=(9.0, 1.2 + 0.55 * len(scored)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(scored))
     for place, one in zip(places, scored, strict=True):
-        mean, style = one["mae_deg"]["mean"], styles[one["method_spec"]]
+        mean, style = one.mae_deg.mean, styles[one.method_spec]
         axes.barh(place, mean, height=0.62, color=style.colour, alpha=0.75)
-        intervals = one["intervals_95"] or {"mae_deg": {"mean": None}}
-        low, high = intervals["mae_deg"]["mean"] or (mean, mean)
+        low, high = value_at(one.intervals_95, "mae_deg.mean") or (mean, mean)
         if high > low:
             axes.plot([low, high], [place, place], color="black", linewidth=1.4)
         shown = f"{mean:.2f}"
-        if one["coverage"] is not None and one["coverage"] < 1.0:
-            shown += f" ({words.percent(one['coverage'])} predicted)"
+        if one.coverage is not None and one.coverage < 1.0:
+            shown += f" ({words.percent(one.coverage)} predicted)"
         axes.annotate(
             shown, (max(mean, high), place), xytext=(6, 0), textcoords="offset points",
             va="center",
         )  # fmt: skip
-    axes.set_yticks(places, [styles[one["method_spec"]].label for one in scored])
+    axes.set_yticks(places, [styles[one.method_spec].label for one in scored])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("mean absolute error of the angles, degrees (line: 95 % interval)")
@@ -189,7 +188,7 @@ def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     axes = figure.subplots()
     for method in dataset.methods:
         style = styles[method.spec]
-        curve = 100.0 * metrics.ced(dataset.curve_errors_deg(method), thresholds)
+        curve = 100.0 * metrics.ced(method.curve_errors_deg, thresholds)
         axes.plot(
             thresholds, curve, label=style.label, color=style.colour, linestyle=style.dash,
             marker=style.marker, markevery=50, markersize=5,
@@ -203,29 +202,29 @@ def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     return figure
 
 
-def runtime_figure(results: list[Json], styles: Styles) -> Figure:
+def runtime_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
     """Median time per face by stage, with the 95th percentile of the total."""
-    timed = [result for result in results if result["runtime_ms"]["total"]["p50"] is not None]
+    timed = [result for result in results if result.runtime_ms["total"].p50 is not None]
     figure = ShownFigure(figsize=(9.0, 1.3 + 0.55 * len(timed)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(timed))
     start = np.zeros(len(timed))
     for stage, colour in STAGE_COLOURS.items():
-        medians = np.array([result["runtime_ms"][stage]["p50"] or 0.0 for result in timed])
+        medians = np.array([result.runtime_ms[stage].p50 or 0.0 for result in timed])
         if not medians.any():
             continue
         axes.barh(places, medians, left=start, height=0.62, color=colour, label=stage)
         start += medians
-    totals = [result["runtime_ms"]["total"] for result in timed]
-    slowest = [total["p95"] for total in totals]
+    totals = [result.runtime_ms["total"] for result in timed]
+    slowest = [total.p95 for total in totals]
     axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile")
     for place, total in enumerate(totals):
-        shown = words.milliseconds(total["p50"], total["decimals"])
+        shown = words.milliseconds(total.p50, total.decimals)
         axes.annotate(
-            f"{shown} ms", (max(total["p95"], start[place]), place), xytext=(6, 0),
+            f"{shown} ms", (max(total.p95, start[place]), place), xytext=(6, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.set_yticks(places, [_lines(styles[result["method_spec"]].label) for result in timed])
+    axes.set_yticks(places, [_lines(styles[result.method_spec].label) for result in timed])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("milliseconds per face, one at a time (number: median of the total)")
@@ -287,7 +286,7 @@ def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tu
     return float(edges[used[0]]), float(edges[used[-1] + 1])
 
 
-def pareto_figure(results: list[Json], styles: Styles) -> Figure:
+def pareto_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
     """Mean error against time per face; who is on the line is beaten by nobody in both."""
     points = pareto_points(results)
     figure = ShownFigure(figsize=(9.0, 4.4), layout="constrained")

@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hpbench.errors import HpbenchError
 from hpbench.reports.content import Content, Section
-from hpbench.reports.figures.cache import Drawing, keep, kept
+from hpbench.reports.figures import interactive
 from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_points
-from hpbench.reports.figures.faces import embedded_faces
+from hpbench.reports.figures.faces import EmbeddedFace, embedded_faces
 from hpbench.reports.tables.worst import worst_faces
-from hpbench.scoring.results import DatasetScores, MethodScores
+from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = ["write_page"]
 
-Json = dict[str, Any]
+Plot = dict[str, Any]
+"""A figure in the form of Plotly's script."""
 
 _YAW_STEP_DEG = 5
 _FREE_PICTURES = frozenset({"sample"})
@@ -67,7 +69,7 @@ def write_page(content: Content) -> Path:
         plots_of=drawn,
         faces_of={key for key, found in faces.items() if found},
         missing_faces=missing,
-        images_common=lambda section: section.results[0]["common_images"]["images"],
+        images_common=lambda section: section.results[0].common_images.images,
         data=_json_in_html(data),
         style=Markup(assets.joinpath("report.css").read_text(encoding="utf-8")),
         script=Markup(assets.joinpath("report.js").read_text(encoding="utf-8")),
@@ -78,12 +80,12 @@ def write_page(content: Content) -> Path:
     return path
 
 
-def _faces(content: Content) -> tuple[dict[str, Json], dict[str, str]]:
+def _faces(content: Content) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str, str]]:
     """Images by section, and why a section has none although it should."""
-    faces: dict[str, Json] = {}
+    faces: dict[str, dict[str, EmbeddedFace]] = {}
     missing: dict[str, str] = {}
     for section in content.sections:
-        if content.embed_images or section.about.get("name") in _FREE_PICTURES:
+        if content.embed_images or section.record.name in _FREE_PICTURES:
             try:
                 table = content.faces_of(section)
                 faces[section.key] = embedded_faces(section.scores, table, content.run)
@@ -92,52 +94,37 @@ def _faces(content: Content) -> tuple[dict[str, Json], dict[str, str]]:
     return faces, missing
 
 
-def _json_in_html(data: Json) -> Markup:
+def _json_in_html(data: object) -> Markup:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def section_plots(content: Content, section: Section) -> dict[str, Json]:
+def section_plots(content: Content, section: Section) -> dict[str, Plot]:
     """Interactive figures of a data set for Plotly in the browser, by name."""
     dataset, styles = section.scores, content.styles
-    drawings: dict[str, Drawing] = {}
-    if any(result["images"]["scored"] for result in section.results):
-        drawings["histogram"] = _plot("histogram_plot", dataset, styles)
-        drawings["ced"] = _plot("ced_plot", dataset, styles)
+    plots: dict[str, go.Figure] = {}
+    if any(result.images.scored for result in section.results):
+        plots["histogram"] = interactive.histogram_plot(dataset, styles)
+        plots["ced"] = interactive.ced_plot(dataset, styles)
         if has_yaw_line(dataset):
-            drawings["yaw"] = _plot("yaw_plot", dataset, styles)
+            plots["yaw"] = interactive.yaw_plot(dataset, styles)
         if np.isfinite(dataset.angles_deg[:, 0]).any():
-            drawings["scatter"] = _plot("scatter_plot", dataset, styles)
+            plots["scatter"] = interactive.scatter_plot(dataset, styles)
         if has_error_map(dataset):
-            drawings["map"] = _plot("map_plot", dataset, styles)
-    if any(result["runtime_ms"]["total"]["p50"] is not None for result in section.results):
-        drawings["runtime"] = _plot("runtime_plot", section.results, styles)
+            plots["map"] = interactive.map_plot(dataset, styles)
+    if any(result.runtime_ms["total"].p50 is not None for result in section.results):
+        plots["runtime"] = interactive.runtime_plot(section.results, styles)
     if len(pareto_points(section.results)) > 1:
-        drawings["pareto"] = _plot("pareto_plot", section.results, styles)
+        plots["pareto"] = interactive.pareto_plot(section.results, styles)
     if section.curves:
-        drawings["robustness"] = _plot("level_plot", section.curves, styles)
+        plots["robustness"] = interactive.level_plot(section.curves, styles)
     if section.swept:
-        drawings["sweep"] = _plot("level_plot", section.swept, styles)
-    return {name: _plotted(drawing) for name, drawing in drawings.items()}
+        plots["sweep"] = interactive.level_plot(section.swept, styles)
+    return {name: json.loads(plot.to_json()) for name, plot in plots.items()}
 
 
-def _plot(function: str, *arguments: Any) -> Drawing:
-    return Drawing("hpbench.reports.figures.interactive", function, arguments)
-
-
-def _plotted(drawing: Drawing) -> Json:
-    """A figure made now, or by an earlier report from the same numbers."""
-    key = drawing.key()
-    content = kept(key, ".json")
-    if content is None:
-        content = drawing().to_json().encode()
-        keep(key, ".json", content)
-    plot: Json = json.loads(content)
-    return plot
-
-
-def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> Json:
+def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> dict[str, Any]:
     """Sums and counts of the errors in steps of true yaw, to be added up by the page's filter.
 
     Returns

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from hpbench.reports import words
-from hpbench.rotation import ANGLES
+from hpbench.results.results_file import AngleErrors, Comparison, MethodResult, value_at
+from hpbench.results.timing_record import MethodTiming
+from hpbench.scoring.registry import Metric, all_metrics
 
 __all__ = [
     "Cell",
@@ -22,8 +24,6 @@ __all__ = [
     "runtime_table",
     "unscored_table",
 ]
-
-Json = dict[str, Any]
 
 CLOCK_LIMIT_MS = 0.1
 """Below this the scatter is that of the clock and of Python, not of the method."""
@@ -93,7 +93,7 @@ def head(table: Table, most: int) -> Table:
     return replace(table, rows=table.rows[:most], note=f"{table.note} {note}".strip())
 
 
-Reader = Callable[[Json], Cell]
+Reader = Callable[[MethodResult], Cell]
 
 
 def number(value: float | None, form: Callable[[float | None], str] = words.degrees) -> Cell:
@@ -117,7 +117,7 @@ def text(value: str) -> Cell:
 def method_table(
     key: str,
     title: str,
-    results: Sequence[Json],
+    results: Sequence[MethodResult],
     labels: dict[str, str],
     columns: Sequence[tuple[Column, Reader]],
     note: str = "",
@@ -127,8 +127,8 @@ def method_table(
 
     Parameters
     ----------
-    results : sequence of dict
-        Entries of ``results.json``, all of one data set.
+    results : sequence of MethodResult
+        All of one data set.
     labels : dict of str to str
         Shown name of each method.
     columns : sequence of (Column, function)
@@ -146,17 +146,17 @@ def method_table(
     rows = [list(row) for row in zip(*read_columns, strict=True)]
     if mark and len(rows) > 1:
         rows = _marked(heads, rows)
-    return Table(key, title, heads, rows, note, [result["method_spec"] for result in results])
+    return Table(key, title, heads, rows, note, [result.method_spec for result in results])
 
 
-def flagged_labels(results: Sequence[Json], labels: dict[str, str]) -> dict[str, str]:
+def flagged_labels(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, str]:
     """Shown names with † or ‡ where the data set is one that the method was trained on or like."""
-    return labels | {result["method_spec"]: _label(result, labels) for result in results}
+    return labels | {result.method_spec: _label(result, labels) for result in results}
 
 
-def _label(result: Json, labels: dict[str, str]) -> str:
-    flags = "†" * result["trained_on_this"] + "‡" * result["trained_on_renders"]
-    return labels[result["method_spec"]] + flags
+def _label(result: MethodResult, labels: dict[str, str]) -> str:
+    flags = "†" * result.trained_on_this + "‡" * result.trained_on_renders
+    return labels[result.method_spec] + flags
 
 
 def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]:
@@ -178,40 +178,40 @@ def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str, Table]:
+def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, Table]:
     """The tables of errors of one data set, by key.
 
     Parameters
     ----------
-    results : sequence of dict
-        Entries of ``results.json``, all of one data set, not empty.
+    results : sequence of MethodResult
+        All of one data set, not empty.
     labels : dict of str to str
         Shown name of each method.
     """
-    same_faces = all(result["images"]["no_answer"] == 0 for result in results)
+    same_faces = all(result.images.no_answer == 0 for result in results)
     accuracy = method_table(
         "accuracy", "Mean absolute error in degrees", results, labels,
         [
-            *_mae_columns(lambda r: r["mae_deg"]),
+            *_mae_columns(lambda r: r.mae_deg),
             (Column("95 % interval of the mean", interval=True),
-             lambda r: _interval(r, "mae_deg", "mean")),
-            (Column("Geodesic", "low"), lambda r: number(r["geodesic_deg"]["mean"])),
-            (Column("Faces scored"), lambda r: _whole(r["images"]["scored"])),
-            (Column("Coverage"), lambda r: number(r["coverage"], words.percent)),
+             lambda r: _interval(r, "mae_deg.mean")),
+            (Column("Geodesic", "low"), lambda r: number(r.geodesic_deg.mean)),
+            (Column("Faces scored"), lambda r: _whole(r.images.scored)),
+            (Column("Coverage"), lambda r: number(r.coverage, words.percent)),
             *([_RANK] if same_faces else [_MISSING_AS_FRONTAL]),
         ],
         mark=same_faces,
     )  # fmt: skip
-    common_images = results[0]["common_images"]["images"]
+    common_images = results[0].common_images.images
     common = method_table(
         "common", f"The same on the {common_images} faces that every method predicted",
         results, labels,
         [
-            *_mae_columns(lambda r: r["common_images"]["mae_deg"]),
+            *_mae_columns(lambda r: r.common_images.mae_deg),
             (Column("95 % interval of the mean", interval=True),
-             lambda r: _interval(r, "common_images", "mae_deg", "mean")),
+             lambda r: _interval(r, "common_images.mae_deg.mean")),
             (Column("Geodesic", "low"),
-             lambda r: number(r["common_images"]["geodesic_deg"]["mean"])),
+             lambda r: number(r.common_images.geodesic_deg.mean)),
             _RANK,
         ],
         mark=common_images > 0,
@@ -229,9 +229,9 @@ def accuracy_tables(results: Sequence[Json], labels: dict[str, str]) -> dict[str
     }
 
 
-def _mae_columns(read: Callable[[Json], Json]) -> list[tuple[Column, Reader]]:
+def _mae_columns(read: Callable[[MethodResult], AngleErrors]) -> list[tuple[Column, Reader]]:
     def reader(angle: str) -> Reader:
-        return lambda result: number(read(result)[angle])
+        return lambda result: number(getattr(read(result), angle))
 
     return [
         (Column(angle.capitalize(), "low"), reader(angle))
@@ -239,36 +239,23 @@ def _mae_columns(read: Callable[[Json], Json]) -> list[tuple[Column, Reader]]:
     ]
 
 
-def _interval(result: Json, *path: str) -> Cell:
-    return interval(_at(result["intervals_95"], path))
+def _interval(result: MethodResult, path: str) -> Cell:
+    return interval(value_at(result.intervals_95, path))
 
 
 def _whole(value: int | None) -> Cell:
     return Cell(words.NOTHING if value is None else str(value), value)
 
 
-_RANK: tuple[Column, Reader] = (Column("Rank"), lambda r: _whole(r["rank"]))
+_RANK: tuple[Column, Reader] = (Column("Rank"), lambda r: _whole(r.rank))
 _MISSING_AS_FRONTAL: tuple[Column, Reader] = (
     Column("Missing as frontal", "low"),
-    lambda r: number(r["missing_as_frontal"]["mae_deg"]["mean"]),
+    lambda r: number(r.missing_as_frontal.mae_deg.mean),
 )
 
-_FIGURES: tuple[tuple[str, tuple[str, ...], Callable[[float | None], str]], ...] = (
-    *((f"MAE {name}", ("mae_deg", name), words.degrees) for name in (*ANGLES, "mean")),
-    ("Geodesic mean", ("geodesic_deg", "mean"), words.degrees),
-    ("Geodesic median", ("geodesic_deg", "median"), words.degrees),
-    ("MAEV", ("maev_deg",), words.degrees),
-    ("Balanced MAE", ("balanced_mae_deg",), words.degrees),
-    ("MAE on common faces", ("common_images", "mae_deg", "mean"), words.degrees),
-    ("MAE, missing as frontal", ("missing_as_frontal", "mae_deg", "mean"), words.degrees),
-    *((f"AUC {limit}", ("ced", f"auc_{limit}"), words.share) for limit in (15, 30)),
-    *((f"Within {limit}", ("ced", f"accuracy_{limit}"), words.share) for limit in (5, 10, 15)),
-)
-"""Figures that have an interval: name, where they are in a result, how they are printed."""
 
-
-def _all_intervals(results: Sequence[Json], labels: dict[str, str]) -> Table:
-    """Every figure of every method with its interval, one row each."""
+def _all_intervals(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
+    """Every value of every method with its interval, one row each."""
     columns = [
         Column("Method", text=True),
         Column("Figure", text=True),
@@ -276,54 +263,52 @@ def _all_intervals(results: Sequence[Json], labels: dict[str, str]) -> Table:
         Column("From"),
         Column("To"),
     ]
+    printed = [(_long_title(metric), metric.name, metric.show) for metric in all_metrics()]
+    printed += [
+        ("MAE on common faces", "common_images.mae_deg.mean", words.degrees),
+        ("MAE, missing as frontal", "missing_as_frontal.mae_deg.mean", words.degrees),
+    ]
     rows: list[list[Cell]] = []
     methods: list[str] = []
     for result in results:
-        for name, path, form in _FIGURES:
-            value, limits = _at(result, path), _at(result["intervals_95"], path)
+        for name, path, form in printed:
+            value, limits = value_at(result, path), value_at(result.intervals_95, path)
             if value is None or limits is None:
                 continue
-            figures = [number(one, form) for one in (value, *limits)]
-            rows.append([text(_label(result, labels)), text(name), *figures])
-            methods.append(result["method_spec"])
+            cells = [number(one, form) for one in (value, *limits)]
+            rows.append([text(_label(result, labels)), text(name), *cells])
+            methods.append(result.method_spec)
     return Table("intervals", "All figures with their 95 % intervals", columns, rows, "", methods)
 
 
-def _at(found: Any, path: Sequence[str]) -> Any:
-    """What stands at a path of keys; None where the path ends early."""
-    for key in path:
-        found = None if found is None else found[key]
-    return found
+def _long_title(metric: Metric) -> str:
+    """Title that stands alone, without the table around it."""
+    return f"MAE {metric.title.lower()}" if metric.name.startswith("mae_deg.") else metric.title
 
 
-def _other_metrics(results: Sequence[Json], labels: dict[str, str]) -> Table:
-    def curve(key: str) -> Reader:
-        return lambda result: number(result["ced"][key], words.share)
-
+def _other_metrics(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     return method_table(
         "metrics", "Other measures of the same errors", results, labels,
         [
-            (Column("Balanced MAE", "low"), lambda r: number(r["balanced_mae_deg"])),
-            (Column("Geodesic median", "low"), lambda r: number(r["geodesic_deg"]["median"])),
-            (Column("MAEV", "low"), lambda r: number(r["maev_deg"])),
-            (Column("AUC 15", "high"), curve("auc_15")),
-            (Column("AUC 30", "high"), curve("auc_30")),
-            (Column("Within 5", "high"), curve("accuracy_5")),
-            (Column("Within 10", "high"), curve("accuracy_10")),
-            (Column("Within 15", "high"), curve("accuracy_15")),
-            (Column("Over 90"), lambda r: _whole(r["failures"])),
+            (Column(metric.title, metric.better), _metric_reader(metric))
+            for metric in all_metrics()
+            if metric.table == "metrics"
         ],
     )  # fmt: skip
 
 
-def _silence_and_alignment(results: Sequence[Json], labels: dict[str, str]) -> Table:
+def _metric_reader(metric: Metric) -> Reader:
+    return lambda result: number(value_at(result, metric.name), metric.show)
+
+
+def _silence_and_alignment(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     def aligned(side: str) -> Reader:
-        return lambda result: number(result["aligned"][side]["mae_deg"]["mean"])
+        return lambda result: number(getattr(result.aligned, side).mae_deg.mean)
 
     return method_table(
         "readings", "The mean error under other rules", results, labels,
         [
-            (Column("As scored", "low"), lambda r: number(r["mae_deg"]["mean"])),
+            (Column("As scored", "low"), lambda r: number(r.mae_deg.mean)),
             _MISSING_AS_FRONTAL,
             (Column("Camera aligned", "low"), aligned("camera_side")),
             (Column("Head aligned", "low"), aligned("head_side")),
@@ -331,26 +316,26 @@ def _silence_and_alignment(results: Sequence[Json], labels: dict[str, str]) -> T
     )  # fmt: skip
 
 
-def _by_yaw(results: Sequence[Json], labels: dict[str, str]) -> Table:
+def _by_yaw(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     def reader(place: int) -> Reader:
-        def read(result: Json) -> Cell:
-            one = result["by_abs_yaw"][place]
-            shown = words.degrees(one["mae_mean"])
-            if one["no_answer"]:
-                shown += f" ({one['images']} of {one['images'] + one['no_answer']})"
-            return Cell(shown, one["mae_mean"])
+        def read(result: MethodResult) -> Cell:
+            one = result.by_abs_yaw[place]
+            shown = words.degrees(one.mae_mean)
+            if one.no_answer:
+                shown += f" ({one.images} of {one.images + one.no_answer})"
+            return Cell(shown, one.mae_mean)
 
         return read
 
-    bins = results[0]["by_abs_yaw"]
-    without_prediction = any(one["no_answer"] for result in results for one in result["by_abs_yaw"])
+    bins = results[0].by_abs_yaw
+    without_prediction = any(one.no_answer for result in results for one in result.by_abs_yaw)
     return method_table(
         "yaw", "Mean error by the true turn of the head", results, labels,
         [
             (
                 Column(
-                    f"|yaw| {one['from']:g}-{one['to']:g} "
-                    f"({one['images'] + one['no_answer']} faces)",
+                    f"|yaw| {one.from_deg:g}-{one.to_deg:g} "
+                    f"({one.images + one.no_answer} faces)",
                     "low",
                 ),
                 reader(place),
@@ -361,7 +346,7 @@ def _by_yaw(results: Sequence[Json], labels: dict[str, str]) -> Table:
     )  # fmt: skip
 
 
-def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
+def pairs_table(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Table:
     """Paired differences between methods on the faces that both predicted."""
     columns = [
         Column("Method A", text=True),
@@ -375,41 +360,41 @@ def pairs_table(comparisons: Sequence[Json], labels: dict[str, str]) -> Table:
     ]
     rows = []
     for one in comparisons:
-        label_a, label_b = labels[one["method_spec_a"]], labels[one["method_spec_b"]]
-        better = label_a if one["difference_deg"] < 0 else label_b
-        finding = f"{better} is better" if one["p_holm"] < 0.05 else "cannot be told apart"
+        label_a, label_b = labels[one.method_spec_a], labels[one.method_spec_b]
+        better = label_a if one.difference_deg < 0 else label_b
+        finding = f"{better} is better" if one.p_holm < 0.05 else "cannot be told apart"
         rows.append(
             [
                 text(label_a),
                 text(label_b),
-                Cell(f"{one['difference_deg']:+.2f}", one["difference_deg"]),
-                interval(one["interval_95"]),
-                _whole(one["images"]),
-                number(one["p_value"], words.p_value),
-                number(one["p_holm"], words.p_value),
+                Cell(f"{one.difference_deg:+.2f}", one.difference_deg),
+                interval(one.interval_95),
+                _whole(one.images),
+                number(one.p_value, words.p_value),
+                number(one.p_holm, words.p_value),
                 text(finding),
             ]
         )
-    exact = any(one["test"].endswith("exact") for one in comparisons)
+    exact = any(one.test.endswith("exact") for one in comparisons)
     drawn = "all ways to flip the signs" if exact else "9,999 random flips of the signs"
     note = f"p is taken over {drawn}." if comparisons else ""
     return Table("pairs", "Paired differences of the mean error", columns, rows, note)
 
 
-def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:
+def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     """Serial time per face and stage, with no digits that the spread swallows."""
 
     def time(stage: str, percentile: str) -> Reader:
-        def read(result: Json) -> Cell:
-            times = result["runtime_ms"][stage]
-            shown = words.milliseconds(times.get(percentile), times.get("decimals", 3))
+        def read(result: MethodResult) -> Cell:
+            times = result.runtime_ms[stage]
+            shown = words.milliseconds(getattr(times, percentile), times.decimals)
             wide = stage == "total" and percentile == "p50" and _wide(result)
-            return Cell(shown + "*" * wide, times.get(percentile))
+            return Cell(shown + "*" * wide, getattr(times, percentile))
 
         return read
 
-    def per_second(result: Json) -> Cell:
-        total = result["runtime_ms"]["total"]["p50"]
+    def per_second(result: MethodResult) -> Cell:
+        total = result.runtime_ms["total"].p50
         return number(1e3 / total if total else None, words.rate)
 
     note = ""
@@ -435,26 +420,26 @@ def runtime_table(results: Sequence[Json], labels: dict[str, str]) -> Table:
     )  # fmt: skip
 
 
-def _wide(result: Json) -> bool:
+def _wide(result: MethodResult) -> bool:
     """Whether a total scatters widely; below a tenth of a ms it is the clock that scatters."""
-    total = result["runtime_ms"]["total"]
-    return bool(total.get("wide")) and total["p50"] >= CLOCK_LIMIT_MS
+    total = result.runtime_ms["total"]
+    return total.wide and (total.p50 or 0.0) >= CLOCK_LIMIT_MS
 
 
-def cost_table(timing: Json, results: Sequence[Json], labels: dict[str, str]) -> Table:
+def cost_table(
+    timing: Mapping[str, MethodTiming], results: Sequence[MethodResult], labels: dict[str, str]
+) -> Table:
     """Size, throughput, cold start and memory, as far as the run measured them.
 
     Parameters
     ----------
-    timing : dict
-        Of ``timing.json``: what it holds on one data set, by method.
+    timing : mapping of str to MethodTiming
+        Of one data set, by method.
     """
 
-    def read(*path: str, scale: float = 1.0, form: Callable[[float | None], str]) -> Reader:
-        def cell(result: Json) -> Cell:
-            found: Any = timing.get(result["method_spec"])
-            for key in path:
-                found = None if found is None else found.get(key)
+    def read(path: str, *, scale: float = 1.0, form: Callable[[float | None], str]) -> Reader:
+        def cell(result: MethodResult) -> Cell:
+            found = value_at(timing.get(result.method_spec), path)
             return number(None if found is None else found / scale, form)
 
         return cell
@@ -463,23 +448,25 @@ def cost_table(timing: Json, results: Sequence[Json], labels: dict[str, str]) ->
     return method_table(
         "cost", "Size, throughput, start and memory", results, labels,
         [
-            (Column("Parameters, M"), read("size", "parameters", scale=1e6, form=digits)),
-            (Column("GFLOP per face"), read("size", "flops", scale=1e9, form=digits)),
-            (Column("Weights, MB"), read("size", "weights_bytes", scale=1e6, form=digits)),
+            (Column("Parameters, M"), read("size.parameters", scale=1e6, form=digits)),
+            (Column("GFLOP per face"), read("size.flops", scale=1e9, form=digits)),
+            (Column("Weights, MB"), read("size.weights_bytes", scale=1e6, form=digits)),
             (Column("Most faces per second", "high"),
-             read("throughput", "best", "faces_per_s", form=rate)),
-            (Column("at batch size"), read("throughput", "best", "size", form=rate)),
+             read("throughput.best.faces_per_s", form=rate)),
+            (Column("at batch size"), read("throughput.best.size", form=rate)),
             (Column("Start to first prediction, s", "low"),
-             read("cold_start", "first_answer_s", "median", form=digits)),
+             read("cold_start.first_answer_s.median", form=digits)),
             (Column("Peak memory, MiB", "low"),
-             read("cold_start", "peak_memory_mib", form=rate)),
+             read("cold_start.peak_memory_mib", form=rate)),
             (Column("One core, ms", "low"),
-             read("cores", "one", "total_ms", "p50", form=digits)),
+             read("cores.one.total_ms.p50", form=digits)),
         ],
     )  # fmt: skip
 
 
-def unscored_table(results: Sequence[Json], labels: dict[str, str], most: int = 15) -> Table:
+def unscored_table(
+    results: Sequence[MethodResult], labels: dict[str, str], most: int = 15
+) -> Table:
     """Why faces have no error: excluded by the protocol, or not predicted by a method.
 
     Reasons that differ only in their numbers are counted together, under one example.
@@ -487,15 +474,14 @@ def unscored_table(results: Sequence[Json], labels: dict[str, str], most: int = 
     everyone = "every method"
     excluded, no_answer = "excluded by the protocol", "no prediction"
     entries = [
-        (everyone, excluded, reason, count)
-        for reason, count in _alike(results[0]["excluded_reasons"])
+        (everyone, excluded, reason, count) for reason, count in _alike(results[0].excluded_reasons)
     ]
-    without_prediction = [_alike(result["no_answer_reasons"]) for result in results]
+    without_prediction = [_alike(result.no_answer_reasons) for result in results]
     if all(reasons == without_prediction[0] for reasons in without_prediction):
         entries += [(everyone, no_answer, reason, count) for reason, count in without_prediction[0]]
     else:
         entries += [
-            (labels[result["method_spec"]], no_answer, reason, count)
+            (labels[result.method_spec], no_answer, reason, count)
             for result, reasons in zip(results, without_prediction, strict=True)
             for reason, count in reasons
         ]

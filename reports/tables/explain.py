@@ -8,26 +8,22 @@ need the methods again (other boxes, other faces) come from ``explain.json``, wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import DataError
 from hpbench.protocol import EulerReading
 from hpbench.reports.tables.accuracy import Cell, Column, Table, number, text
+from hpbench.results.explain_file import ExplainFile, ExplainRow
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
-from hpbench.scoring.results import DatasetScores, MethodScores
-from hpbench.storage.run_folder import SCHEMA
+from hpbench.scoring.scores import DatasetScores, MethodScores
 
-__all__ = ["Again", "Reading", "explain_table", "load_rerun", "readings"]
+__all__ = ["RerunResults", "RuleResult", "explain_table", "load_rerun", "rule_results"]
 
-Json = dict[str, Any]
 Array = npt.NDArray[np.float64]
 
 PROFILE_DEG = 60.0
@@ -35,7 +31,7 @@ PROFILE_DEG = 60.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class RuleResult:
     """Errors of one method under one rule.
 
     Attributes
@@ -55,21 +51,21 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Again:
+class RerunResults:
     """What ``hpbench explain`` found on one data set.
 
     Attributes
     ----------
-    readings : list of Reading
+    rows : list of RuleResult
     failed : list of str
         In words, what could not be run.
     """
 
-    readings: list[Reading]
+    rows: list[RuleResult]
     failed: list[str]
 
 
-def load_rerun(folder: Path) -> dict[str, Again]:
+def load_rerun(folder: Path) -> dict[str, RerunResults]:
     """What ``explain.json`` of a run folder holds, by data set; empty where there is none.
 
     Raises
@@ -77,35 +73,30 @@ def load_rerun(folder: Path) -> dict[str, Again]:
     DataError
         If it is corrupted or of another schema.
     """
-    path = folder / "explain.json"
-    if not path.is_file():
+    if not (folder / ExplainFile.file_name).is_file():
         return {}
-    found: dict[str, Again] = {}
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["schema"] != SCHEMA:
-            raise ValueError(f"schema {stored['schema']}, this hpbench reads {SCHEMA}")
-        for row in stored["rows"]:
-            found.setdefault(row["dataset"], Again([], [])).readings.append(_reading_of(row))
-        for row in stored["failed"]:
-            text_ = f"{row['rule']}: {row['reason']}"
-            found.setdefault(row["dataset"], Again([], [])).failed.append(text_)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: corrupted ({error}); repeat 'hpbench explain'") from error
+    stored = ExplainFile.read(folder)
+    found: dict[str, RerunResults] = {}
+    for row in stored.rows:
+        found.setdefault(row.dataset, RerunResults([], [])).rows.append(_rule_result(row))
+    for failed in stored.failed:
+        found.setdefault(failed.dataset, RerunResults([], [])).failed.append(
+            f"{failed.rule}: {failed.reason}"
+        )
     return found
 
 
-def _reading_of(row: Json) -> Reading:
-    mae = [row["mae_deg"][angle] for angle in (*ANGLES, "mean")]
-    return Reading(
-        row["method_spec"],
-        f"again with {row['rule']}",
-        np.array([np.nan if value is None else value for value in mae], dtype=np.float64),
-        int(row["images"]["scored"]),
+def _rule_result(row: ExplainRow) -> RuleResult:
+    mae = [getattr(row.mae_deg, angle) for angle in (*ANGLES, "mean")]
+    return RuleResult(
+        row.method_spec,
+        f"again with {row.rule}",
+        np.array(mae, dtype=np.float64),
+        row.images.scored,
     )
 
 
-def readings(dataset: DatasetScores, method: MethodScores) -> list[Reading]:
+def rule_results(dataset: DatasetScores, method: MethodScores) -> list[RuleResult]:
     """Errors of one method under the protocol's rule first, then under others.
 
     Parameters
@@ -116,7 +107,7 @@ def readings(dataset: DatasetScores, method: MethodScores) -> list[Reading]:
 
     Returns
     -------
-    list of Reading
+    list of RuleResult
     """
     ground_truth = dataset.angles_deg
     as_scored = method.differences_deg
@@ -154,7 +145,7 @@ def readings(dataset: DatasetScores, method: MethodScores) -> list[Reading]:
             )
         )
     return [
-        Reading(method.spec, rule, metrics.mae_deg(differences), _faces(differences))
+        RuleResult(method.spec, rule, metrics.mae_deg(differences), _faces(differences))
         for rule, differences in rules
     ]
 
@@ -173,7 +164,7 @@ def explain_table(
     dataset: DatasetScores,
     labels: Mapping[str, str],
     siblings: Sequence[tuple[str, DatasetScores]] = (),
-    again: Again | None = None,
+    again: RerunResults | None = None,
 ) -> Table:
     """Table of all readings of all methods.
 
@@ -185,7 +176,7 @@ def explain_table(
     siblings : sequence of (str, DatasetScores)
         The same data set under other settings in the same run, with the settings in words:
         other boxes, with the excluded faces, ...
-    again : Again or None
+    again : RerunResults or None
         What ``hpbench explain`` added.
     """
     columns = [
@@ -195,14 +186,14 @@ def explain_table(
         Column("Change"),
         Column("Faces"),
     ]
-    others = [*_siblings_read(siblings), *(again.readings if again else [])]
+    others = [*_siblings_read(siblings), *(again.rows if again else [])]
     rows: list[list[Cell]] = []
     methods: list[str] = []
     for method in dataset.methods:
         own = [reading for reading in others if reading.method_spec == method.spec]
         if not method.predicted.any():
             continue
-        found = [*readings(dataset, method), *own]
+        found = [*rule_results(dataset, method), *own]
         rows += [_row(labels[method.spec], reading, found[0]) for reading in found]
         methods += [method.spec] * len(found)
     return Table(
@@ -210,9 +201,9 @@ def explain_table(
     )
 
 
-def _siblings_read(siblings: Sequence[tuple[str, DatasetScores]]) -> list[Reading]:
+def _siblings_read(siblings: Sequence[tuple[str, DatasetScores]]) -> list[RuleResult]:
     return [
-        Reading(
+        RuleResult(
             twin.spec, rule, metrics.mae_deg(twin.differences_deg), _faces(twin.differences_deg)
         )
         for rule, other in siblings
@@ -220,7 +211,7 @@ def _siblings_read(siblings: Sequence[tuple[str, DatasetScores]]) -> list[Readin
     ]
 
 
-def _note(again: Again | None) -> str:
+def _note(again: RerunResults | None) -> str:
     note = (
         "One row each: the same predictions, read or counted by another rule. Change: against the "
         "first row of the method, in degrees of the mean."
@@ -235,7 +226,7 @@ def _note(again: Again | None) -> str:
     return " ".join([note, *(f"Not run: {failed}." for failed in again.failed)])
 
 
-def _row(label: str, reading: Reading, first: Reading) -> list[Cell]:
+def _row(label: str, reading: RuleResult, first: RuleResult) -> list[Cell]:
     angles = [number(_known(value)) for value in reading.mae_deg]
     change = _known(round(reading.mae_deg[3] - first.mae_deg[3], 6) + 0.0)  # no -0.00
     shown = "-" if change is None or reading is first else f"{change:+.2f}"

@@ -6,15 +6,14 @@ import csv
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from hpbench.protocol import Protocol
 from hpbench.reports import words
 from hpbench.reports.tables.accuracy import Cell, Column, Table, number, text
+from hpbench.results.results_file import MethodResult
 
 __all__ = ["differences", "literature_table", "published"]
 
-Json = dict[str, Any]
 Published = dict[str, str]
 
 SAME = "nothing that is stated"
@@ -97,7 +96,7 @@ def literature_table(
     dataset: str,
     protocol: Protocol,
     faces: int,
-    results: Sequence[Json],
+    results: Sequence[MethodResult],
     labels: Mapping[str, str],
 ) -> Table | None:
     """Measured rows first, then the best published of the same methods and of others, then all.
@@ -109,7 +108,7 @@ def literature_table(
     protocol : Protocol
     faces : int
         How many faces count in the run.
-    results : sequence of dict
+    results : sequence of MethodResult
         Entries of ``results.json``, all of this data set.
     labels : mapping of str to str
         Shown name of each method.
@@ -122,7 +121,7 @@ def literature_table(
     rows = [row for row in published() if row["dataset"] == dataset and row["mae_deg"]]
     if not rows:
         return None
-    families = {result["method"] for result in results}
+    families = {result.method for result in results}
     rows.sort(key=lambda row: float(row["mae_deg"]))
     related = [row for row in rows if row["family"] in families]
     others = [row for row in rows if row["family"] not in families]
@@ -145,12 +144,12 @@ def literature_table(
     )
 
 
-def _measured_row(result: Json, labels: Mapping[str, str]) -> list[Cell]:
-    angles = (result["mae_deg"][angle] for angle in ("yaw", "pitch", "roll", "mean"))
+def _measured_row(result: MethodResult, labels: Mapping[str, str]) -> list[Cell]:
+    angles = (getattr(result.mae_deg, angle) for angle in ("yaw", "pitch", "roll", "mean"))
     return [
-        Cell(labels[result["method_spec"]], result["method_spec"], 1),
+        Cell(labels[result.method_spec], result.method_spec, 1),
         text("this run"),
-        text(", ".join(result["trained_on"]) or words.NOTHING),
+        text(", ".join(result.trained_on) or words.NOTHING),
         *map(number, angles),
         text("-"),
         text("-"),

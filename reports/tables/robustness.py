@@ -1,8 +1,9 @@
-"""Error against one thing that was moved: a corruption's level, or a factor of swept renders."""
+"""Error against one swept factor: the severity of a corruption, or a factor of rendered heads."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,22 +12,56 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.reports.tables.accuracy import Cell, Column, Table, interval, number, text
-from hpbench.running.corruptions import LevelError, error_by_level
+from hpbench.results.results_file import MethodResult, value_at
+from hpbench.results.run_record import DatasetRecord
+from hpbench.running.corruptions import CORRUPTIONS
 from hpbench.scoring import metrics, statistics
-from hpbench.scoring.results import DatasetScores, MethodScores
+from hpbench.scoring.scores import DatasetScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Curve", "corruption_curves", "leaves_faces_out", "level_table", "sweep_curves"]
-
-Json = dict[str, Any]
+__all__ = [
+    "Curve",
+    "FactorPoint",
+    "corruption_curves",
+    "leaves_faces_out",
+    "level_table",
+    "sweep_curves",
+]
 
 _FACTOR_UNITS = {
     "yaw": "degrees", "pitch": "degrees", "roll": "degrees", "fov": "degrees",
     "light_azimuth": "degrees", "light_elevation": "degrees", "exposure": "stops",
     "expression": "share of full strength", "occlusion": "share of the box",
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FactorPoint:
+    """Error of one method at one value of a swept factor.
+
+    Attributes
+    ----------
+    severity : float or None
+        Value of the factor; None for words, and for clean images where the corruption has no
+        value that changes nothing.
+    mae_deg : float or None
+        Mean over the predicted faces; None without any.
+    interval_95_deg : tuple of float, or None
+    scored, no_answer : int
+        Faces with and without a prediction.
+    mae_missing_as_frontal_deg : float or None
+        Over all faces, those without a prediction counted as frontal: a method that predicts
+        fewer faces when the image gets worse does not look better by it.
+    """
+
+    severity: float | None
+    mae_deg: float | None
+    interval_95_deg: tuple[float, float] | None
+    scored: int
+    no_answer: int
+    mae_missing_as_frontal_deg: float | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +74,7 @@ class Curve:
         From mild to strong, the clean images first; of a factor, in rising order.
     positions : list of float or None
         Places on an axis, for a factor that is a number; None for levels side by side.
-    points : dict of str to list of LevelError
+    points : dict of str to list of FactorPoint
         By method, one per level.
     """
 
@@ -47,7 +82,7 @@ class Curve:
     unit: str
     levels: list[str]
     positions: list[float] | None
-    points: dict[str, list[LevelError]]
+    points: dict[str, list[FactorPoint]]
 
     @property
     def title(self) -> str:
@@ -55,37 +90,56 @@ class Curve:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
-def leaves_faces_out(points: Sequence[LevelError]) -> bool:
+def leaves_faces_out(points: Sequence[FactorPoint]) -> bool:
     """Whether a method left faces without a prediction at any level."""
     return any(point.no_answer for point in points)
 
 
 def corruption_curves(
-    dataset: str, results: Sequence[Json], datasets: Mapping[str, Json]
+    dataset: str, results: Sequence[MethodResult], datasets: Mapping[str, DatasetRecord]
 ) -> list[Curve]:
-    """All corruptions that a run did to one data set.
+    """All corruptions of one data set in a run, clean images first, from mild to strong.
 
     Parameters
     ----------
     dataset : str
         Name of the clean data set in the run's tables.
-    results : sequence of dict
-        All entries of ``results.json``.
-    datasets : mapping
-        ``datasets`` of ``run.json``.
+    results : sequence of MethodResult
+        Of the whole run.
+    datasets : mapping of str to DatasetRecord
+        Of the whole run.
     """
-    points: dict[str, dict[str, list[LevelError]]] = {}
-    for point in error_by_level(results, datasets):
-        if point.dataset == dataset:
-            by_method = points.setdefault(point.corruption, {})
-            by_method.setdefault(point.method_spec, []).append(point)
+    by_name = {(result.dataset, result.method_spec): result for result in results}
+    levels: dict[str, list[tuple[float | None, str]]] = {}
+    for key, record in datasets.items():
+        corruption = record.corruption
+        if corruption is not None and corruption.of == dataset:
+            clean = (CORRUPTIONS[corruption.name].clean, dataset)
+            levels.setdefault(corruption.name, [clean]).append((corruption.level, key))
     curves = []
-    for name, by_method in points.items():
-        longest = max(by_method.values(), key=len)
-        complete = {spec: row for spec, row in by_method.items() if len(row) == len(longest)}
-        levels = ["clean" if point.level is None else f"{point.level:g}" for point in longest]
-        curves.append(Curve(name, longest[0].unit, levels, None, complete))
+    for name, found in levels.items():
+        sign = -1 if name == "jpeg" else 1  # quality falls
+        found.sort(key=lambda item: -math.inf if item[0] is None else sign * item[0])
+        points = {
+            spec: [_corrupted_point(level, by_name[key, spec]) for level, key in found]
+            for spec in dict.fromkeys(result.method_spec for result in results)
+            if all((key, spec) in by_name for _, key in found)
+        }
+        if points:
+            shown = ["clean" if level is None else f"{level:g}" for level, _ in found]
+            curves.append(Curve(name, CORRUPTIONS[name].unit, shown, None, points))
     return curves
+
+
+def _corrupted_point(level: float | None, result: MethodResult) -> FactorPoint:
+    return FactorPoint(
+        severity=level,
+        mae_deg=result.mae_deg.mean,
+        interval_95_deg=value_at(result.intervals_95, "mae_deg.mean"),
+        scored=result.images.scored,
+        no_answer=result.images.no_answer,
+        mae_missing_as_frontal_deg=result.missing_as_frontal.mae_deg.mean,
+    )
 
 
 def sweep_curves(dataset: DatasetScores, faces: pd.DataFrame) -> list[Curve]:
@@ -118,19 +172,15 @@ def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Cu
     levels = sorted({value for value in values if value is not None}, key=_order)
     masks = np.array([[value == level for level in levels] for value in values])
     resampling = statistics.make_resampling(len(values), dataset.unit_groups, resamples=500)
-    points: dict[str, list[LevelError]] = {}
+    points: dict[str, list[FactorPoint]] = {}
     for method in dataset.methods:
-        filled = metrics.face_mae_deg(_with_frontal(dataset, method))
+        filled = dataset.errors(metrics.fill_missing_with_frontal(method.R_pred)).face_mae_deg
         columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
         draws = resampling.means(columns)
         units = np.count_nonzero(resampling.unit_sums(np.isfinite(columns)), axis=0)
         points[method.spec] = [
-            LevelError(
-                dataset=dataset.name,
-                corruption=name,
-                unit=unit,
-                level=_as_number(level),
-                method_spec=method.spec,
+            FactorPoint(
+                severity=_as_number(level),
                 mae_deg=_mean(columns[:, place]),
                 interval_95_deg=_interval(draws[:, place], int(units[place])),
                 scored=int(np.isfinite(columns[:, place]).sum()),
@@ -144,13 +194,6 @@ def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Cu
     if len(positions) < len(levels):
         return Curve(name, unit, [str(level) for level in levels], None, points)
     return Curve(name, unit, [f"{number:g}" for number in positions], positions, points)
-
-
-def _with_frontal(dataset: DatasetScores, method: MethodScores) -> npt.NDArray[np.float64]:
-    """Angle differences with a frontal head in place of a missing prediction."""
-    protocol = dataset.protocol
-    filled = metrics.fill_missing_with_frontal(method.R_pred)
-    return metrics.angle_differences_deg(filled, dataset.angles_deg, protocol.euler, protocol.wrap)
 
 
 def _order(level: Any) -> tuple[float, str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hpbench.reports import words
 from hpbench.reports.tables.accuracy import Cell, Column, Table, number, text
 from hpbench.rotation import angles_from_rotation, nearest_angles, rq_angles_from_rotation
-from hpbench.scoring.results import DatasetScores, MethodScores
+from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = ["WorstFace", "predicted_angles", "worst_faces", "worst_table"]
 
@@ -42,7 +42,7 @@ class WorstFace:
 
 def worst_faces(dataset: DatasetScores, method: MethodScores, most: int = MOST) -> list[WorstFace]:
     """Faces with the largest errors of one method, the worst first."""
-    errors = dataset.curve_errors_deg(method)
+    errors = method.curve_errors_deg
     order = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")[:most]
     places = [int(place) for place in order if np.isfinite(errors[place])]
     if not places:

@@ -65,7 +65,9 @@ class RunMaker:
                     times.append(_times(dataset, method, name, clock))
             about[dataset] = self._about(dataset)
         run = {
-            "schema": 1, "hpbench": "0.1.0", "created": "2020-01-02T03:04:05+00:00", "seed": 0,
+            "schema": 2, "hpbench": "0.1.0", "fingerprint": "",
+            "spec": {"methods": ",".join(self.errors)}, "seed": 0,
+            "created": "2020-01-02T03:04:05+00:00",
             "command": ["hpbench", "run", "--methods", ",".join(self.errors)], "git": "abc",
             "versions": {"python": "3.11"}, "hardware": {"processor": "a CPU", "device": "cpu"},
             "methods": {
@@ -131,7 +133,8 @@ class RunMaker:
 
 def _method(spec: str) -> dict[str, Any]:
     name = spec.partition("[")[0]
-    return {"name": name, "card": MethodCard(name=name, title=f"Method {spec}").model_dump()}
+    card = MethodCard(name=name, title=f"Method {spec}").model_dump()
+    return {"name": name, "identity": "", "card": card}
 
 
 def _times(dataset: str, method: str, name: str, generator: np.random.Generator) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
-from hpbench.reports.compare import compare_runs, failures, parse_condition
+from hpbench.scoring.comparison import compare_runs, parse_condition
 
 NEAR = {"near": (1.0, 2.0, 3.0)}
 WORSE = {"near": (1.0, 2.0, 6.0)}
@@ -73,7 +73,8 @@ def test_reconfigured_method_is_matched_by_name(make_run) -> None:
 
 def test_methods_without_a_partner_are_named(make_run) -> None:
     a, b = make_run("a", errors={**NEAR, "old": (1, 1, 1)}), make_run("b", errors=NEAR)
-    assert compare_runs(a, b).unmatched == ["on heads, method 'old' is only in the first run"]
+    (found,) = compare_runs(a, b).unmatched
+    assert str(found) == "on heads, method 'old' is only in the first run"
 
 
 def test_runs_without_anything_in_common_are_refused(make_run) -> None:
@@ -144,22 +145,31 @@ def test_method_does_not_pass_by_falling_silent(make_run) -> None:
     found = compare_runs(
         make_run("a", errors=NEAR), make_run("b", errors=NEAR, without_prediction={"near": 1})
     )
-    assert failures([parse_condition("mae>+0.2")], found) == [
+    (failed,) = found.failures([parse_condition("mae>+0.2")])
+    assert str(failed) == (
         "mae>+0.2 on heads for near cannot be judged: no face was predicted in both runs"
-    ]
+    )
 
 
 def test_time_that_was_not_measured_does_not_pass(make_run) -> None:
     found = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=NEAR, timed=False))
-    (failed,) = failures([parse_condition("time>+10%")], found)
-    assert failed.endswith("cannot be judged: no time was measured in one of the runs")
+    (failed,) = found.failures([parse_condition("time>+10%")])
+    assert str(failed).endswith("cannot be judged: no time was measured in one of the runs")
 
 
 def test_method_that_is_gone_does_not_pass(make_run) -> None:
     found = compare_runs(make_run("a"), make_run("b", errors=NEAR))
-    condition = parse_condition("mae>+0.2")
-    assert failures([condition], found) == ["on heads, method 'far[k=2]' is only in the first run"]
-    assert failures([], found) == []
+    (failed,) = found.failures([parse_condition("mae>+0.2")])
+    assert (failed.dataset, failed.method) == ("heads", "far[k=2]")
+    assert str(failed).endswith("on heads, method 'far[k=2]' is only in the first run")
+    assert found.failures([]) == []
+
+
+def test_api_does_not_let_a_vanished_method_pass(make_run) -> None:
+    import hpbench
+
+    found = hpbench.compare(make_run("a"), make_run("b", errors=NEAR), "mae>+0.2")
+    assert [failed.method for failed in found.failed] == ["far[k=2]"]
 
 
 def test_run_that_was_trained_on_its_data_is_named(make_run) -> None:

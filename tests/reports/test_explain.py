@@ -9,9 +9,9 @@ import pytest
 
 from hpbench.errors import DataError
 from hpbench.reports.content import gather
-from hpbench.reports.tables.explain import readings
+from hpbench.reports.tables.explain import rule_results
 from hpbench.reports.tables.worst import worst_faces
-from hpbench.scoring.results import load_run, score_datasets
+from hpbench.scoring.scores import load_run, score_datasets
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def scored(make_run):
 
     def score(**settings):
         tables = load_run(make_run(**settings))
-        return score_datasets(tables.faces, tables.predictions, tables.run)[0]
+        return score_datasets(tables)[0]
 
     return score
 
 
 def mae(dataset, rule: str) -> np.ndarray:
-    (found,) = [one for one in readings(dataset, dataset.methods[0]) if rule in one.rule]
+    (found,) = [one for one in rule_results(dataset, dataset.methods[0]) if rule in one.rule]
     return found.mae_deg
 
 
@@ -56,7 +56,7 @@ def test_differences_that_are_not_wrapped_charge_the_long_way_round(scored) -> N
 
 def test_profile_and_other_faces_make_up_all_faces(scored) -> None:
     dataset = scored()
-    by_rule = {one.rule: one.faces for one in readings(dataset, dataset.methods[0])}
+    by_rule = {one.rule: one.faces for one in rule_results(dataset, dataset.methods[0])}
     some = by_rule["without profile faces (|yaw| above 60)"]
     assert 0 < some < 59
     assert some + by_rule["profile faces only (|yaw| above 60)"] == 59
@@ -71,10 +71,12 @@ def test_silent_method_is_also_counted_as_frontal(scored) -> None:
 
 
 AGAIN = {
-    "schema": 1,
+    "schema": 2, "created": "2020-01-03", "run_created": "2020-01-02",
     "rows": [
         {
             "dataset": "heads", "rule": "box = pt2d (in this run pt3d_68)", "method_spec": "near",
+            "protocol": {"name": "default", "version": 1, "hash": "0"}, "boxes": "annotated",
+            "geodesic_deg": {"mean": 15.0, "median": 9.0},
             "mae_deg": {"yaw": 20.0, "pitch": 9.0, "roll": None, "mean": 12.5},
             "images": {"total": 60, "excluded": 1, "scored": 40, "no_answer": 19},
         }
@@ -105,7 +107,7 @@ def test_report_without_new_answers_says_how_to_get_them(make_run) -> None:
     assert "'hpbench explain'" in explained(make_run())[1]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "rows": [], "failed": []}', "{}"])
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "rows": 1}', "{}"])
 def test_damaged_new_answers_are_refused_with_the_mend(make_run, text) -> None:
     folder = make_run()
     (folder / "explain.json").write_text(text)

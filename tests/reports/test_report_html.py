@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from hpbench.reports import write_report
+from hpbench.results.run_config import RunConfig
 from hpbench.running.local_engine import NoProgress
-from hpbench.running.runner import RunSpec
 from hpbench.running.runner import run as _run
 
 EVIL = "m[k=<img src=x onerror=alert(1)>]"
@@ -230,7 +230,9 @@ def pointed(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("sample")
     plugin = folder / "plugin.py"
     plugin.write_text(FRONTAL, encoding="utf-8")
-    spec = RunSpec(methods=LONG, plugins=(plugin,), limit=8, timing="off", device="cpu", workers=1)
+    spec = RunConfig(
+        methods=LONG, plugins=(plugin,), limit=8, timing="off", device="cpu", workers=1
+    )
     run = _run(spec, folder / "run", NoProgress())
     (page,) = write_report(run, ["html"])
     return browse(page, folder, POINTER, 390)

@@ -161,7 +161,7 @@ def test_report_again_gives_the_same_bytes(plain, plain_run) -> None:
 
 def test_report_changes_no_result_of_the_run(plain, plain_run) -> None:
     written = {path.name for path in plain_run.iterdir()}
-    stored = {"run.json", "faces.parquet", "predictions.parquet", "timing.parquet"}
+    stored = {"run.json", "faces.parquet", "predictions.parquet", "timing.parquet", "results.json"}
     assert written == {*stored, "report.md", "report.html", "figures"}
 
 
@@ -178,10 +178,10 @@ def test_no_format_at_all_is_refused(make_run) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('{"schema": 2}', "schema 2, this hpbench reads 1; use the hpbench that wrote it"),
-        ('{"schema": 1}', "it has no 'methods'.*repeat the run"),
-        ('{"schema": 1, "methods"', "corrupted .*repeat the run"),
-        ("[]", "schema None"),
+        ('{"schema": 1}', "schema 1, this hpbench reads 2; use the hpbench that wrote it"),
+        ('{"schema": 2}', "corrupted .'hpbench': Field required.; repeat 'hpbench run'"),
+        ('{"schema": 2, "methods"', "corrupted .*repeat 'hpbench run'"),
+        ("[]", "corrupted"),
     ],
 )
 def test_run_that_cannot_be_read_is_refused_with_the_mend(make_run, content, complaint) -> None:

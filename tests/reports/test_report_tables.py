@@ -32,7 +32,7 @@ def test_csv_holds_the_interval_of_every_figure(make_run) -> None:
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_intervals.csv").open(encoding="utf-8", newline="") as stream:
         rows = {(row["Method"], row["Figure"]): row for row in csv.DictReader(stream)}
-    assert len(rows) == 2 * 15
+    assert len(rows) == 2 * 18
     coverage = rows["far", "Within 15"]
     assert float(coverage["From"]) < float(coverage["Value"]) < float(coverage["To"])
     assert float(rows["near", "MAE yaw"]["To"]) == pytest.approx(1.0)

@@ -18,11 +18,12 @@ def section(make_run):
 
 
 DAMAGED = {
-    "datasets": ("heads", "heads + blur=4", "heads + blur=2", "heads + jpeg=10"),
+    "datasets": ("heads", "heads + blur=4", "heads + blur=2", "heads + jpeg=10", "heads + jpeg=40"),
     "corrupted": {
         "heads + blur=4": ("blur", 4.0, "heads", 3.0),
         "heads + blur=2": ("blur", 2.0, "heads", 2.0),
         "heads + jpeg=10": ("jpeg", 10.0, "heads", 1.5),
+        "heads + jpeg=40": ("jpeg", 40.0, "heads", 1.2),
     },
 }
 
@@ -37,7 +38,7 @@ def test_known_errors_stand_at_their_levels_from_clean_to_strong(section) -> Non
     blur, jpeg = section(**DAMAGED).curves
     assert blur.levels == ["0", "2", "4"]
     assert [point.mae_deg for point in blur.points["near"]] == pytest.approx([2.0, 4.0, 6.0])
-    assert jpeg.levels == ["clean", "10"]
+    assert jpeg.levels == ["clean", "40", "10"]
 
 
 def test_sweep_is_ordered_by_value_and_not_by_text(section) -> None:

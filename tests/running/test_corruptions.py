@@ -15,6 +15,10 @@ from hpbench.errors import DataError, UsageError
 from hpbench.geometry.boxes import iou
 from hpbench.images import read_rgb
 from hpbench.protocol import Protocol
+from hpbench.reports.tables.robustness import corruption_curves
+from hpbench.results.results_file import ResultsFile
+from hpbench.results.run_config import RunConfig
+from hpbench.results.run_record import RunRecord
 from hpbench.running.corruptions import (
     CORRUPTIONS,
     Corruption,
@@ -22,10 +26,9 @@ from hpbench.running.corruptions import (
     corrupt_box,
     corrupt_image,
     corrupted_protocol,
-    error_by_level,
     parse_corruptions,
 )
-from hpbench.running.runner import RunSpec, run
+from hpbench.running.runner import run
 
 BOX = np.array([20.0, 10.0, 60.0, 50.0])
 
@@ -224,56 +227,6 @@ def test_seed_is_no_part_of_a_protocol_that_does_not_use_it():
     assert first.hash == second.hash
 
 
-def result(dataset, method, mean, scored=10, interval=None):
-    return {
-        "dataset": dataset,
-        "method_spec": method,
-        "mae_deg": {"mean": mean},
-        "images": {"scored": scored, "no_answer": 10 - scored},
-        "missing_as_frontal": {"mae_deg": {"mean": mean + 1}},
-        "intervals_95": {"mae_deg": {"mean": interval}} if interval else None,
-    }
-
-
-def damage(name, level):
-    return {"corruption": {"name": name, "level": level, "of": "faces"}}
-
-
-def test_curve_runs_from_the_clean_data_set_upwards():
-    datasets = {
-        "faces": {"corruption": None},
-        "faces + blur=4": damage("blur", 4.0),
-        "faces + blur=2": damage("blur", 2.0),
-    }
-    results = [
-        result("faces", "hopenet", 5.0, interval=[4.5, 5.5]),
-        result("faces + blur=4", "hopenet", 9.0, scored=7),
-        result("faces + blur=2", "hopenet", 6.0),
-    ]
-    curve = error_by_level(results, datasets)
-    assert [(point.level, point.mae_deg) for point in curve] == [(0, 5.0), (2, 6.0), (4, 9.0)]
-    assert curve[0].interval_95_deg == (4.5, 5.5)
-    assert (curve[2].scored, curve[2].no_answer) == (7, 3)
-    assert curve[2].mae_missing_as_frontal_deg == 10.0
-    assert {point.dataset for point in curve} == {"faces"}
-
-
-def test_jpeg_curve_falls_and_clean_has_no_quality():
-    datasets = {
-        "faces": {},
-        "faces + jpeg=5": damage("jpeg", 5.0),
-        "faces + jpeg=40": damage("jpeg", 40.0),
-    }
-    results = [result(key, "pnp", 1.0) for key in datasets]
-    assert [point.level for point in error_by_level(results, datasets)] == [None, 40, 5]
-
-
-def test_method_that_declines_a_data_set_has_no_point():
-    datasets = {"faces": {}, "faces + dark=2": damage("dark", 2.0), "others": {}}
-    results = [result("others", "pnp", 1.0), result("faces", "hopenet", 2.0)]
-    assert [point.method_spec for point in error_by_level(results, datasets)] == ["hopenet"]
-
-
 def test_real_photo_keeps_its_size_and_gets_worse_with_each_level(aflw2000_dir):
     photo = read_rgb(aflw2000_dir / "image00002.jpg")
     box = [130.0, 170.0, 330.0, 380.0]
@@ -329,7 +282,7 @@ def run_table(tmp_path):
         table = pd.DataFrame(rows, columns=columns if box else columns[:4])
         table.to_csv(tmp_path / "labels.csv", index=False)
         (tmp_path / "sees.py").write_text(METHODS)
-        spec = RunSpec(
+        spec = RunConfig(
             methods="sees", datasets=f"table={tmp_path / 'labels.csv'}",
             plugins=(tmp_path / "sees.py",), device="cpu", timing_images=1, corrupt=corrupt,
             boxes="annotated" if box else "dlib",
@@ -354,14 +307,15 @@ def test_methods_of_a_run_see_the_damaged_picture_and_box(run_table):
     assert len({row["protocol"]["hash"] for row in results}) == 4
 
 
-def test_curves_of_a_run_come_from_its_stored_files(run_table):
+def test_curve_of_a_run_has_the_clean_faces_at_the_level_that_changes_nothing(run_table):
     out = run_table("box-scale=0.5,1,2")
-    results = json.loads((out / "results.json").read_text())["results"]
-    datasets = json.loads((out / "run.json").read_text())["datasets"]
-    curve = error_by_level(results, datasets)
+    (curve,) = corruption_curves(
+        "table", ResultsFile.read(out).results, RunRecord.read(out).datasets
+    )
+    points = curve.points["sees"]
     # Only pitch is wrong: a third of 16 and of 32 degrees.
-    assert [point.level for point in curve] == [0.5, 1, 2]
-    assert [point.mae_deg for point in curve] == pytest.approx([16 / 3, 0, 32 / 3], abs=1e-5)
+    assert [point.severity for point in points] == [0.5, 1, 2]
+    assert [point.mae_deg for point in points] == pytest.approx([16 / 3, 0, 32 / 3], abs=1e-5)
 
 
 def test_time_is_taken_on_clean_faces_only(run_table):

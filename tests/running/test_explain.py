@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from hpbench.cli.explain import explain as explain_command
 from hpbench.errors import DataError, UsageError
+from hpbench.results.run_config import RunConfig
 from hpbench.running.explain import explain, plan_variants
-from hpbench.running.runner import RunSpec, run
+from hpbench.running.runner import run
 
 PLUGIN = '''
 from pathlib import Path
@@ -84,12 +85,12 @@ class NoBars:
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory) -> RunSpec:
+def spec(tmp_path_factory) -> RunConfig:
     folder = tmp_path_factory.mktemp("heads")
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "grey.png")
     plugin = folder / "plugin.py"
     plugin.write_text(PLUGIN, encoding="utf-8")
-    return RunSpec(
+    return RunConfig(
         methods="wide", datasets="heads", data={"heads": folder}, plugins=(plugin,), device="cpu",
         timing="off", workers=1,
     )  # fmt: skip

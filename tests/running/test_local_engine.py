@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import DataError, HpbenchError, UsageError
-from hpbench.running.runner import RunSpec, run
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
 
 METHODS = '''
 import numpy as np
@@ -109,7 +110,7 @@ def labels(tmp_path) -> Path:
 
 
 def run_here(tmp_path, plugin, labels, methods, bars=None, **changes) -> dict[str, dict]:
-    spec = RunSpec(
+    spec = RunConfig(
         methods=methods,
         datasets=f"table={labels}",
         plugins=(plugin,),

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import HpbenchError, UsageError
+from hpbench.results.run_config import RunConfig
 from hpbench.rotation import geodesic_deg
-from hpbench.running.runner import RunSpec, run
+from hpbench.running.runner import run
 from hpbench.storage.run_folder import ROTATION_COLUMNS
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hpbench[ray]'")
@@ -79,7 +80,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def run_in(here: Path, out: str, **changes) -> pd.DataFrame:
-    spec = RunSpec(
+    spec = RunConfig(
         methods="brightness,constant",
         datasets=f"table={here / 'labels.csv'}",
         plugins=(here / "plugin" / "brightness.py",),

@@ -7,7 +7,8 @@ import pytest
 
 import hpbench.running.local_engine
 from hpbench.errors import HpbenchError
-from hpbench.running.runner import RunSpec, run
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
 
 
 class Silent:
@@ -17,7 +18,7 @@ class Silent:
 
 
 def predictions(out, **options) -> pd.DataFrame:
-    spec = RunSpec(datasets="sample", limit=12, timing="off", fresh=True, **options)
+    spec = RunConfig(datasets="sample", limit=12, timing="off", fresh=True, **options)
     run(spec, out, Silent())
     table = pd.read_parquet(out / "predictions.parquet")
     return table.drop(columns=["prepare_ms", "infer_ms", "decode_ms"])

@@ -10,8 +10,10 @@ import pytest
 
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
+from hpbench.results.run_record import RunRecord
 from hpbench.rotation import rotation_from_angles
-from hpbench.scoring.results import load_run, score_datasets, summarise, summary_of
+from hpbench.scoring.scores import RunTables, load_run, score_datasets
+from hpbench.scoring.summary import summarise
 from hpbench.storage.run_folder import ROTATION_COLUMNS, rotation_cells
 
 NAN = float("nan")
@@ -39,19 +41,32 @@ def prediction(method, image_id, angles, reason=None, dataset="heads"):
 def run_json(methods, resample="image", **dataset):
     protocol = Protocol(dataset="heads", **dataset)
     return {
-        "schema": 1,
+        "schema": 2,
         "hpbench": "0",
         "created": "2020-01-01",
+        "command": [],
+        "fingerprint": "",
+        "spec": {"methods": ",".join(methods)},
+        "seed": 0,
+        "versions": {},
+        "hardware": {},
         "methods": {
             spec: {
                 "name": spec.partition("[")[0],
-                "card": {"weights_sha256": "abc", "trained_on": ["heads"]},
+                "identity": "",
+                "card": {
+                    "name": spec,
+                    "title": spec,
+                    "weights_sha256": "abc",
+                    "trained_on": ["heads"],
+                },
             }
             for spec in methods
         },
         "datasets": {
             "heads": {
                 "name": "heads",
+                "card": {"name": "heads", "title": "Heads"},
                 "protocol": protocol.model_dump(mode="json"),
                 "protocol_hash": protocol.hash,
                 "boxes": "annotated",
@@ -68,7 +83,12 @@ NO_TIMES = pd.DataFrame(
 
 
 def summary(faces, predictions, run, timing=NO_TIMES):
-    return summarise(pd.DataFrame(faces), pd.DataFrame(predictions), timing, run)
+    return summarise(run_tables(faces, predictions, run, timing)).as_json()
+
+
+def run_tables(faces, predictions, run, timing=NO_TIMES):
+    record = RunRecord.model_validate(run)
+    return RunTables(pd.DataFrame(faces), pd.DataFrame(predictions), timing, record)
 
 
 @pytest.fixture
@@ -233,7 +253,7 @@ def test_protocol_decides_how_angles_are_read(two_methods) -> None:
 def test_face_without_a_row_means_that_the_run_is_not_finished(two_methods) -> None:
     faces, predictions, run = two_methods
     with pytest.raises(DataError, match="lacks 1 of 4 faces of 'b' on 'heads'"):
-        score_datasets(pd.DataFrame(faces), pd.DataFrame(predictions[:-1]), run)
+        score_datasets(run_tables(faces, predictions[:-1], run))
 
 
 def test_method_that_declined_a_data_set_is_listed_with_its_reason(two_methods) -> None:
@@ -305,44 +325,13 @@ def test_groups_of_one_image_each_are_images() -> None:
 
 
 def test_more_faces_than_one_block_have_the_errors_of_the_whole_array(monkeypatch) -> None:
-    import hpbench.scoring.results
+    import hpbench.scoring.scores
 
     faces = [face(str(k), [k, -k, 2 * k]) for k in range(10)]
     predictions = [prediction("a", str(k), [k + 1, -k, 2 * k - 3]) for k in range(10)]
     whole = summary(faces, predictions, run_json(["a"]))
-    monkeypatch.setattr(hpbench.scoring.results, "_BLOCK_FACES", 3)
+    monkeypatch.setattr(hpbench.scoring.scores, "_BLOCK_FACES", 3)
     assert summary(faces, predictions, run_json(["a"])) == whole
-
-
-@pytest.fixture
-def stored_run(tmp_path, two_methods):
-    """A run folder with its results, as a run leaves it."""
-    from hpbench.storage.run_folder import write_json
-
-    folder = write_folder(tmp_path / "run", *two_methods)
-    write_json(folder / "results.json", summary_of(load_run(folder)))
-    return folder
-
-
-def test_stored_results_are_taken_while_the_run_is_unchanged(stored_run, monkeypatch) -> None:
-    import hpbench.scoring.results
-
-    stored = json.loads((stored_run / "results.json").read_text())
-    monkeypatch.delattr(hpbench.scoring.results, "summarise")
-    assert summary_of(load_run(stored_run)) == stored
-
-
-@pytest.mark.parametrize("changed", ["predictions", "results"])
-def test_results_are_computed_again_from_a_changed_run(stored_run, changed) -> None:
-    before = summary_of(load_run(stored_run))
-    if changed == "predictions":
-        predictions = pd.read_parquet(stored_run / "predictions.parquet")
-        predictions.loc[predictions["method"] == "b", list(ROTATION_COLUMNS)] = np.eye(3).ravel()
-        predictions.to_parquet(stored_run / "predictions.parquet")
-        assert summary_of(load_run(stored_run))["results"] != before["results"]
-    else:
-        (stored_run / "results.json").write_text("{}")
-        assert summary_of(load_run(stored_run)) == before
 
 
 def grouped(faces_per_group: int) -> dict:

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import UsageError
-from hpbench.running.runner import RunSpec, run
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
 from hpbench.storage.prediction_cache import PredictionCache
 
 METHODS = '''
@@ -70,7 +71,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def run_in(here: Path, out: str, methods: str = "counting", bars=None, **changes) -> Path:
-    spec = RunSpec(
+    spec = RunConfig(
         methods=methods,
         datasets=f"table={here / 'labels.csv'}",
         plugins=(here / "plugin" / "counting.py",),
@@ -135,7 +136,9 @@ def test_changed_code_of_the_method_computes_again(here):
     again.mkdir()
     (again / "counting.py").write_text(METHODS.replace("np.eye(3)", "np.diag([1.0, -1.0, -1.0])"))
     spec = {"datasets": f"table={here / 'labels.csv'}", "plugins": (again / "counting.py",)}
-    run(RunSpec(methods="counting", device="cpu", timing="off", **spec), here / "second", NoBars())
+    run(
+        RunConfig(methods="counting", device="cpu", timing="off", **spec), here / "second", NoBars()
+    )
     assert (again / "log.txt").exists()
 
 

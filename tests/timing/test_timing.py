@@ -14,10 +14,12 @@ from hpbench.detectors.base import make_detector
 from hpbench.face import Face
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.registry import make_dataset
+from hpbench.results.run_config import RunConfig
 from hpbench.running.local_engine import Evaluation, NoProgress
-from hpbench.running.runner import RunSpec, run
+from hpbench.running.runner import run
+from hpbench.scoring.runtime import summarise_times
 from hpbench.timing.cold_start import measure_fresh
-from hpbench.timing.measure import measure_throughput, summarise_times, time_methods
+from hpbench.timing.measure import measure_throughput, time_methods
 
 
 class Counting:
@@ -68,7 +70,7 @@ def labels(tmp_path):
 def run_here(labels, **changes):
     options = {"methods": "constant", "device": "cpu", "fresh": True, "timing_images": 3} | changes
     out = labels.parent / "run"
-    run(RunSpec(datasets=f"table={labels}", **options), out, NoProgress())
+    run(RunConfig(datasets=f"table={labels}", **options), out, NoProgress())
     return pd.read_parquet(out / "timing.parquet"), json.loads((out / "timing.json").read_text())
 
 
@@ -80,10 +82,10 @@ def faces(count):
 def test_percentiles_are_those_of_numpy():
     values = np.random.default_rng(0).gamma(4.0, 2.0, 500)
     found = summarise_times([*values, None, float("nan")])
-    assert found["count"] == 500
+    assert found.count == 500
     for name, percent in (("p25", 25), ("p50", 50), ("p75", 75), ("p90", 90), ("p99", 99)):
-        assert found[name] == pytest.approx(np.percentile(values, percent))
-    assert found["iqr"] == pytest.approx(found["p75"] - found["p25"])
+        assert getattr(found, name) == pytest.approx(np.percentile(values, percent))
+    assert found.iqr == pytest.approx(found.p75 - found.p25)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,12 @@ def test_percentiles_are_those_of_numpy():
 def test_digits_are_no_finer_than_the_spread(spread, decimals):
     # the middle half of five evenly spaced values spans two of the four gaps
     values = 50.0 + spread / 2 * np.arange(5)
-    assert summarise_times(list(values))["decimals"] == decimals
+    assert summarise_times(list(values)).decimals == decimals
 
 
 def test_wide_spread_is_flagged():
-    assert not summarise_times([10.0, 10.2, 10.4, 10.6, 10.8])["wide"]
-    assert summarise_times([10.0, 11.0, 12.0, 13.0, 14.0])["wide"]
+    assert not summarise_times([10.0, 10.2, 10.4, 10.6, 10.8]).wide
+    assert summarise_times([10.0, 11.0, 12.0, 13.0, 14.0]).wide
 
 
 def test_no_times_have_no_summary():
@@ -163,9 +165,9 @@ def test_conditions_are_written_down(labels):
 def test_batches_are_doubled_until_the_throughput_stops_growing():
     found = measure_throughput({"sleeping": Sleeping()}, faces(2))["sleeping"]
     # a batch of four takes as long as one face, so growth goes up to there and ends
-    assert [one["size"] for one in found["batches"]][:3] == [1, 2, 4]
-    assert found["batches"][-1]["size"] < 512
-    assert found["best"]["faces_per_s"] > 2 * found["batches"][0]["faces_per_s"]
+    assert [one.size for one in found.batches][:3] == [1, 2, 4]
+    assert found.batches[-1].size < 512
+    assert found.best.faces_per_s > 2 * found.batches[0].faces_per_s
 
 
 def test_method_that_answers_no_face_has_no_throughput():

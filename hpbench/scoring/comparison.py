@@ -4,45 +4,72 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, UsageError
 from hpbench.protocol import Protocol
-from hpbench.scoring import metrics, statistics
-from hpbench.scoring.results import (
+from hpbench.results.run_record import RunRecord
+from hpbench.scoring import statistics
+from hpbench.scoring.registry import all_metrics
+from hpbench.scoring.scores import (
     DatasetScores,
     MethodScores,
     RunTables,
     load_run,
     score_datasets,
-    training_flags,
 )
+from hpbench.scoring.summary import training_flags
 from hpbench.spec import suggest
 
 __all__ = [
     "Change",
     "Condition",
+    "Failure",
+    "Quantity",
     "RunComparison",
+    "Unmatched",
     "compare_runs",
-    "failures",
     "parse_condition",
+    "quantities",
 ]
 
 Array = npt.NDArray[np.float64]
-
-METRICS = ("mae", "yaw", "pitch", "roll", "geodesic", "no_answer", "time")
-"""What a condition may name: degrees, faces without prediction, median milliseconds per face."""
 
 _CONDITION = re.compile(
     r"(?P<metric>\w+)\s*(?P<sign>[<>])\s*(?P<value>[+-]?\d+(\.\d+)?)(?P<percent>%?)"
 )
 _COMPARE = {">": operator.gt, "<": operator.lt}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a comparison shows and a condition may name: a metric, a count, a time."""
+
+    title: str
+    digits: int
+    headline: bool
+
+
+@cache
+def quantities() -> dict[str, Quantity]:
+    """All quantities by the name that a condition has for them."""
+    units = {"degrees": ", deg", "share": "", "faces": ", faces"}
+    found = {
+        metric.short: Quantity(
+            metric.short + units[metric.unit], metric.digits, metric.table == "accuracy"
+        )
+        for metric in all_metrics()
+    }
+    found["no_answer"] = Quantity("no_answer", 0, True)
+    found["time"] = Quantity("time, ms", 2, True)
+    return found
 
 
 @dataclass(frozen=True)
@@ -58,7 +85,7 @@ class Change:
     only_a, only_b : int
         Faces that count in one run and are not in the other.
     values_a, values_b : dict of str to float
-        By :data:`METRICS`; NaN where there is none. Errors are over `faces`.
+        By name of :func:`quantities`; NaN where there is none. Metrics are over `faces`.
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
@@ -85,18 +112,18 @@ class Change:
 
 
 @dataclass(frozen=True)
-class RunComparison:
-    """All changes between two runs.
+class Unmatched:
+    """What only one of two runs has: a data set, or a method on one (None: all of it)."""
 
-    Attributes
-    ----------
-    changes : list of Change
-    unmatched : list of str
-        In words, what only one run has.
-    """
+    dataset: str
+    method: str | None
+    only_in: Literal["first", "second"]
 
-    changes: list[Change]
-    unmatched: list[str]
+    def __str__(self) -> str:
+        what = f"data set '{self.dataset}'"
+        if self.method is not None:
+            what = f"on {self.dataset}, method '{self.method}'"
+        return f"{what} is only in the {self.only_in} run"
 
 
 @dataclass(frozen=True)
@@ -108,7 +135,7 @@ class Condition:
     text : str
         As the user wrote it.
     metric : str
-        One of :data:`METRICS`.
+        One of :func:`quantities`.
     sign : {'<', '>'}
     value : float
     of : {'change', 'percent', 'value'}
@@ -140,24 +167,56 @@ class Condition:
         return self.holds(change) or bool(np.isnan(self.figure(change)))
 
 
-def failures(conditions: Sequence[Condition], found: RunComparison) -> list[str]:
-    """Why a comparison counts as failed, in words; nothing if it does not.
+@dataclass(frozen=True)
+class Failure:
+    """A condition that holds for a method (None: a whole data set), or cannot be judged.
 
-    A condition also fails where it cannot be judged: a method must not pass because it fell
-    silent, was not timed, or is not in the second run any more.
+    Attributes
+    ----------
+    problem : str
+        Why it cannot be judged; empty where it holds.
     """
-    sentences = []
-    for condition in conditions:
-        for change in found.changes:
-            if not condition.fails(change):
-                continue
-            place = f"{condition.text} on {change.dataset} for {change.method_b}"
-            if not condition.holds(change):
-                place += f" cannot be judged: {_lacking(condition, change)}"
-            sentences.append(place)
-    if conditions:
-        sentences += [one for one in found.unmatched if one.endswith("only in the first run")]
-    return sentences
+
+    condition: str
+    dataset: str
+    method: str | None
+    problem: str
+
+    def __str__(self) -> str:
+        subject = f"{self.condition} on {self.dataset}"
+        if self.method is not None:
+            subject += f" for {self.method}"
+        return f"{subject} cannot be judged: {self.problem}" if self.problem else subject
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """All changes between two runs, and what only one of them has."""
+
+    changes: list[Change]
+    unmatched: list[Unmatched]
+
+    def failures(self, conditions: Sequence[Condition]) -> list[Failure]:
+        """Where the second run fails `conditions`.
+
+        A condition also fails where it cannot be judged: a method must not pass because it
+        predicts nothing any more, was not timed, or is not in the second run.
+        """
+        failed = [
+            Failure(
+                condition.text, change.dataset, change.method_b,
+                "" if condition.holds(change) else _lacking(condition, change),
+            )
+            for condition in conditions
+            for change in self.changes
+            if condition.fails(change)
+        ]  # fmt: skip
+        vanished = [one for one in self.unmatched if one.only_in == "first"]
+        return failed + [
+            Failure(condition.text, one.dataset, one.method, str(one))
+            for condition in conditions
+            for one in vanished
+        ]
 
 
 def _lacking(condition: Condition, change: Change) -> str:
@@ -165,7 +224,7 @@ def _lacking(condition: Condition, change: Change) -> str:
         return "no time was measured in one of the runs"
     if not change.faces:
         return "no face was predicted in both runs"
-    return "the first run's figure is zero or there is none"
+    return "the baseline is zero or missing"
 
 
 def parse_condition(text: str) -> Condition:
@@ -192,8 +251,10 @@ def parse_condition(text: str) -> Condition:
             "percent) or mae>6.16 (the second run's own figure)"
         )
     metric, value, percent = found["metric"], found["value"], found["percent"]
-    if metric not in METRICS:
-        raise UsageError(f"condition '{text}': no metric '{metric}'; {suggest(metric, METRICS)}")
+    if metric not in quantities():
+        raise UsageError(
+            f"condition '{text}': no metric '{metric}'; {suggest(metric, quantities())}"
+        )
     signed = value[0] in "+-"
     if percent and not signed:
         raise UsageError(f"condition '{text}': a change in percent needs a sign, as in +10%")
@@ -221,11 +282,9 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
         set was run under different protocols; the message says what differs.
     """
     tables = load_run(run_a), load_run(run_b)
-    scores_a, scores_b = (
-        {scores.name: scores for scores in score_datasets(one.faces, one.predictions, one.run)}
-        for one in tables
-    )
-    unmatched = _only_in_one("data set", scores_a, scores_b)
+    scores_a, scores_b = ({scores.name: scores for scores in score_datasets(one)} for one in tables)
+    unmatched = [Unmatched(name, None, "first") for name in scores_a if name not in scores_b]
+    unmatched += [Unmatched(name, None, "second") for name in scores_b if name not in scores_a]
     changes: list[Change] = []
     for name in scores_a:
         if name in scores_b:
@@ -236,7 +295,7 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
     if not changes:
         raise DataError(
             f"{run_a} and {run_b} have no method on a data set in common: "
-            f"{'; '.join(unmatched) or 'both are empty'}"
+            f"{'; '.join(map(str, unmatched)) or 'both are empty'}"
         )
     return RunComparison(_corrected(changes), unmatched)
 
@@ -249,12 +308,6 @@ def _corrected(changes: Sequence[Change]) -> list[Change]:
         replace(change, p_value=float(next(adjusted))) if change in tested else change
         for change in changes
     ]
-
-
-def _only_in_one(what: str, in_a: Collection[str], in_b: Collection[str]) -> list[str]:
-    first = [f"{what} '{name}' is only in the first run" for name in in_a if name not in in_b]
-    second = [f"{what} '{name}' is only in the second run" for name in in_b if name not in in_a]
-    return first + second
 
 
 def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
@@ -276,8 +329,8 @@ def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
 
 def _match_methods(
     a: DatasetScores, b: DatasetScores
-) -> tuple[list[tuple[MethodScores, MethodScores]], list[str]]:
-    """Pairs of the same method, and in words what is left over."""
+) -> tuple[list[tuple[MethodScores, MethodScores]], list[Unmatched]]:
+    """Pairs of the same method, and what is left over."""
     by_spec = {method.spec: method for method in b.methods}
     pairs = [(method, by_spec[method.spec]) for method in a.methods if method.spec in by_spec]
     matched = {method.spec for method, _ in pairs}
@@ -289,10 +342,9 @@ def _match_methods(
             pairs.append((method, twins[0]))
             left_a.remove(method)
             left_b.remove(twins[0])
-    lonely = _only_in_one(
-        f"on {a.name}, method", [one.spec for one in left_a], [one.spec for one in left_b]
-    )
-    return pairs, lonely
+    only_a = [Unmatched(a.name, method.spec, "first") for method in left_a]
+    only_b = [Unmatched(a.name, method.spec, "second") for method in left_b]
+    return pairs, only_a + only_b
 
 
 def _name(method: MethodScores) -> str:
@@ -332,11 +384,10 @@ def _compare(
     )
 
 
-def _advantages(sides: Sequence[tuple[Any, str, str]]) -> tuple[str, ...]:
+def _advantages(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
     found: dict[str, list[str]] = {}
     for which, (run, dataset, spec) in zip(("first", "second"), sides, strict=True):
-        card = run["methods"][spec].get("card", {})
-        flags = training_flags(dataset, run["datasets"][dataset], card)
+        flags = training_flags(run.datasets[dataset], run.methods[spec])
         if flags["trained_on_this"]:
             found.setdefault("trained on this data set", []).append(which)
         if flags["trained_on_renders"]:
@@ -383,14 +434,9 @@ def _values(
     tables: RunTables,
     dataset: str,
 ) -> dict[str, float]:
-    yaw, pitch, roll, mean = metrics.mae_deg(method.differences_deg[rows])
-    geodesic = method.geodesic_deg[rows]
+    paired = method.of(rows)
     return {
-        "mae": float(mean),
-        "yaw": float(yaw),
-        "pitch": float(pitch),
-        "roll": float(roll),
-        "geodesic": float(geodesic.mean()) if len(rows) else float("nan"),
+        **{metric.short: metric.compute(paired) for metric in all_metrics()},
         "no_answer": float(np.count_nonzero(~method.predicted[places])),
         "time": _median_ms(tables, dataset, method.spec),
     }

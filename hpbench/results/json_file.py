@@ -1,0 +1,108 @@
+"""What all JSON files of a run folder have in common: frozen models, one reader, one writer."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from hpbench.errors import DataError
+from hpbench.storage.run_folder import write_json
+
+__all__ = ["FrozenModel", "Interval", "JsonFile", "Rounded", "round_value"]
+
+
+def round_value(value: Any) -> Any:
+    """To a millionth; None for a value that does not exist."""
+    if not isinstance(value, float):
+        return value
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def _round_interval(limits: Any) -> Any:
+    if not isinstance(limits, tuple | list):
+        return limits
+    rounded = tuple(round_value(limit) for limit in limits)
+    return None if None in rounded else rounded
+
+
+Rounded = Annotated[float | None, BeforeValidator(round_value)]
+"""A value to a millionth; NaN becomes None, because JSON has no NaN."""
+
+Interval = Annotated[tuple[float, float] | None, BeforeValidator(_round_interval)]
+"""Lower and upper limit, rounded likewise; None where either does not exist."""
+
+
+class FrozenModel(BaseModel):
+    """Part of a file. Keys that a later hpbench has added are ignored."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+class JsonFile(FrozenModel):
+    """A whole file of a run folder.
+
+    Attributes
+    ----------
+    schema_version : int
+        In the file under the key ``schema``. Under one number keys are only ever added.
+    """
+
+    file_name: ClassVar[str]
+    written_by: ClassVar[str] = "hpbench run"
+
+    schema_version: Literal[2] = Field(2, alias="schema")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read and validate the file of a run folder.
+
+        Raises
+        ------
+        DataError
+            In one line, with the field, if the file is missing, corrupted, or of another schema.
+        """
+        path = Path(folder) / cls.file_name
+        try:
+            content = cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: missing; '{cls.written_by}' writes it") from error
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            if field == "schema":
+                raise cls._other_schema(path, first["input"]) from error
+            at = f"'{field}': " if field else ""
+            raise DataError(
+                f"{path}: corrupted ({at}{first['msg']}); repeat '{cls.written_by}'"
+            ) from error
+        if "schema_version" not in content.model_fields_set:
+            raise cls._other_schema(path, None)
+        return content
+
+    @classmethod
+    def _other_schema(cls, path: Path, found: object) -> DataError:
+        return DataError(
+            f"{path}: schema {found}, this hpbench reads 2; use the hpbench that wrote it, or "
+            f"repeat '{cls.written_by}'"
+        )
+
+    def write(self, folder: Path) -> Path:
+        """Write the file into a run folder: a reader sees the old one or the new one, whole."""
+        path = Path(folder) / self.file_name
+        write_json(path, self.as_json())
+        return path
+
+    def as_json(self) -> dict[str, Any]:
+        """Content of the file."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def json_schema(cls) -> str:
+        """JSON Schema of the file, as committed in ``docs/schemas``."""
+        return json.dumps(cls.model_json_schema(mode="serialization"), indent=2) + "\n"

@@ -1,0 +1,193 @@
+"""``results.json``: what was found, in the form that scripts read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from hpbench.results.json_file import FrozenModel, Interval, JsonFile, Rounded, round_value
+from hpbench.results.timing_record import TimeSummary
+
+__all__ = [
+    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "GeodesicErrors",
+    "ImageCounts", "Intervals", "MethodErrors", "MethodResult", "NotRun", "ProtocolRef",
+    "ResultsFile", "SubsetErrors", "YawBinErrors", "value_at",
+]  # fmt: skip
+
+
+class AngleErrors(FrozenModel):
+    """Mean absolute errors in degrees; None for an axis without labels."""
+
+    yaw: Rounded
+    pitch: Rounded
+    roll: Rounded
+    mean: Rounded
+
+
+class Bias(FrozenModel):
+    """Mean signed errors in degrees, predicted minus ground truth."""
+
+    yaw: Rounded
+    pitch: Rounded
+    roll: Rounded
+
+
+class GeodesicErrors(FrozenModel):
+    """Geodesic errors in degrees."""
+
+    mean: Rounded
+    median: Rounded
+
+
+class Ced(FrozenModel, extra="allow"):
+    """Values of the cumulative error distribution, by the name of the metric."""
+
+    __pydantic_extra__: dict[str, Rounded]
+    error: Literal["geodesic", "mean_angle"]
+
+
+class SubsetErrors(FrozenModel):
+    """Errors on some of the faces, or of other predictions."""
+
+    images: int
+    mae_deg: AngleErrors
+    geodesic_deg: GeodesicErrors
+
+
+class AlignedErrors(FrozenModel):
+    """Errors after removing the best-fitting constant rotation; diagnostic only, not a score."""
+
+    per: Literal["all", "group"]
+    mae_deg: AngleErrors
+    geodesic_deg: GeodesicErrors
+
+
+class Aligned(FrozenModel):
+    """Both sides on which a constant rotation can be removed."""
+
+    camera_side: AlignedErrors
+    head_side: AlignedErrors
+
+
+class YawBinErrors(FrozenModel):
+    """Errors of the faces in one bin of absolute ground-truth yaw."""
+
+    from_deg: float = Field(alias="from")
+    to_deg: float = Field(alias="to")
+    images: int
+    no_answer: int
+    mae_mean: Rounded
+
+    @property
+    def faces(self) -> int:
+        """Faces of the bin, predicted or not."""
+        return self.images + self.no_answer
+
+
+IntervalTree = Interval | dict[str, Interval | dict[str, Interval]]
+
+
+class Intervals(FrozenModel, extra="allow"):
+    """95 % bootstrap intervals, under the keys of the values that they belong to."""
+
+    __pydantic_extra__: dict[str, IntervalTree]
+    draws: Literal["image", "group"] = Field(description="Bootstrap unit.")
+    units: int
+    by_abs_yaw: list[Interval]
+
+
+class ProtocolRef(FrozenModel):
+    """Which protocol a result stands under."""
+
+    name: str
+    version: int
+    hash: str
+
+
+class ImageCounts(FrozenModel):
+    """Counts of faces: ``total = excluded + scored + no_answer``."""
+
+    total: int
+    excluded: int
+    scored: int
+    no_answer: int
+
+
+class MethodErrors(FrozenModel):
+    """Mean errors of one method on one data set, and over which faces."""
+
+    dataset: str
+    method_spec: str
+    protocol: ProtocolRef
+    boxes: str
+    images: ImageCounts
+    mae_deg: AngleErrors
+    geodesic_deg: GeodesicErrors
+
+
+class MethodResult(MethodErrors, extra="allow"):
+    """One method on one data set. Metrics of plugins are further keys with a number or null."""
+
+    __pydantic_extra__: dict[str, Rounded]
+    method: str
+    coverage: Rounded = Field(description="Share of the evaluated faces with a prediction.")
+    excluded_reasons: dict[str, int]
+    no_answer_reasons: dict[str, int]
+    weights_sha256: str | None
+    trained_on: list[str]
+    trained_on_this: bool
+    trained_on_renders: bool
+    by_abs_yaw: list[YawBinErrors]
+    balanced_mae_deg: Rounded
+    bias_deg: Bias
+    maev_deg: Rounded
+    failures: Annotated[int | None, BeforeValidator(round_value)]
+    ced: Ced
+    common_images: SubsetErrors
+    missing_as_frontal: SubsetErrors
+    aligned: Aligned
+    intervals_95: Intervals | None
+    rank: int | None
+    runtime_ms: dict[str, TimeSummary]
+
+
+class Comparison(FrozenModel):
+    """Two methods on the faces of a data set that both predicted."""
+
+    dataset: str
+    method_spec_a: str
+    method_spec_b: str
+    images: int
+    difference_deg: float = Field(description="Mean error of A minus that of B.")
+    interval_95: Interval
+    p_value: float
+    p_holm: float = Field(description="p_value corrected over the pairs of the data set.")
+    test: str
+
+
+class NotRun(FrozenModel):
+    """A method that does not support a data set."""
+
+    dataset: str
+    method_spec: str
+    reason: str
+
+
+class ResultsFile(JsonFile):
+    """Content of ``results.json``."""
+
+    file_name: ClassVar[str] = "results.json"
+
+    hpbench: str
+    created: str
+    results: list[MethodResult]
+    comparisons: list[Comparison]
+    not_run: list[NotRun]
+
+
+def value_at(found: Any, path: str) -> Any:
+    """Value at a dotted path such as ``ced.auc_15``; None where the path ends early."""
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else getattr(found, key, None)
+    return found

@@ -1,0 +1,72 @@
+"""``run.json``: what was run, on what, with what, and by which rules."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from hpbench.dataset import DatasetCard
+from hpbench.method import MethodCard
+from hpbench.protocol import Protocol
+from hpbench.results.json_file import FrozenModel, JsonFile
+from hpbench.results.run_config import ANNOTATED, RunConfig
+
+__all__ = ["CorruptionRecord", "DatasetRecord", "MethodRecord", "ReusedRecord", "RunRecord"]
+
+
+class CorruptionRecord(FrozenModel):
+    """How a corrupted copy of a data set differs from it."""
+
+    name: str
+    level: float
+    of: str = Field(description="Name of the clean data set in this run.")
+
+
+class MethodRecord(FrozenModel):
+    """One method of a run, by its canonical spec."""
+
+    name: str
+    fingerprint: str = Field(
+        alias="identity", description="Changes whenever predictions may change."
+    )
+    card: MethodCard
+
+
+class DatasetRecord(FrozenModel):
+    """One data set of a run, by its name in the tables."""
+
+    name: str
+    card: DatasetCard
+    protocol: Protocol
+    protocol_hash: str
+    boxes: str = ANNOTATED
+    resample: Literal["image", "group"] = Field("image", description="Bootstrap unit.")
+    not_run: dict[str, str] = Field({}, description="Why a method was left out, by spec.")
+    corruption: CorruptionRecord | None = None
+
+
+class ReusedRecord(FrozenModel):
+    """When reused predictions (by data set and method) and times were computed."""
+
+    predictions: dict[str, dict[str, str]] = Field(default_factory=dict)
+    timing: str | None = None
+
+
+class RunRecord(JsonFile):
+    """Content of ``run.json``."""
+
+    file_name: ClassVar[str] = "run.json"
+
+    hpbench: str
+    created: str = Field(description="ISO 8601, UTC.")
+    command: tuple[str, ...]
+    fingerprint: str = Field(description="A folder is resumed only by a run of the same one.")
+    spec: RunConfig
+    seed: int
+    versions: dict[str, str]
+    hardware: dict[str, str | int | float | None]
+    reused: ReusedRecord = ReusedRecord()
+    git: str | None = Field(None, description="Commit of the checkout, '-dirty' with changes.")
+    methods: dict[str, MethodRecord]
+    datasets: dict[str, DatasetRecord]

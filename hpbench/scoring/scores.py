@@ -1,0 +1,373 @@
+"""The tables of a run folder, lined up face by face, with the error of every prediction.
+
+Only stored rotations are read; no method runs and no image is opened here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import DataError
+from hpbench.protocol import EulerReading, Protocol, WrapRule
+from hpbench.results.run_record import DatasetRecord, RunRecord
+from hpbench.rotation import geodesic_deg, maev_deg
+from hpbench.scoring import metrics
+from hpbench.storage.run_folder import ROTATION_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "DatasetScores",
+    "FaceErrors",
+    "MethodScores",
+    "RunTables",
+    "each_dataset",
+    "load_run",
+    "score_datasets",
+]
+
+Array = npt.NDArray[np.float64]
+
+_ROTATION = list(ROTATION_COLUMNS)
+_TRUTH = ["yaw_deg", "pitch_deg", "roll_deg"]
+_COLUMNS = {
+    "faces": ["dataset", "image_id", "group", "excluded", *_TRUTH, *_ROTATION],
+    "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
+    "timing": ["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"],
+}
+_BLOCK_FACES = 2048
+
+MIN_FACES_PER_ROTATION = 20
+"""With fewer faces per group on average one turn of the camera is taken out for all groups."""
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """What a run folder holds, in memory."""
+
+    faces: pd.DataFrame
+    predictions: pd.DataFrame
+    timing: pd.DataFrame
+    run: RunRecord
+
+
+def load_run(folder: Path, all_columns: bool = True) -> RunTables:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    folder : Path
+    all_columns : bool
+        False: only what errors are computed from, which is half of the memory.
+
+    Returns
+    -------
+    RunTables
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, is no run folder, was written under another schema, or is
+        half-written.
+    """
+    import pandas as pd
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such run folder; `hpbench run` writes one")
+    run = RunRecord.read(folder)
+    tables: dict[str, pd.DataFrame] = {}
+    for name, columns in _COLUMNS.items():
+        file = folder / f"{name}.parquet"
+        if name == "timing" and not file.is_file():  # a run may be told not to measure time
+            tables[name] = pd.DataFrame(columns=columns)
+            continue
+        if not file.is_file():
+            raise DataError(f"{file}: missing, the run is not finished; repeat its command")
+        try:
+            tables[name] = pd.read_parquet(file, columns=None if all_columns else columns)
+        except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+            raise DataError(f"{file}: corrupted ({error}); repeat the run") from error
+        lacking = [column for column in columns if column not in tables[name]]
+        if lacking:
+            raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
+    return RunTables(run=run, **tables)
+
+
+@dataclass(frozen=True)
+class FaceErrors:
+    """Predictions beside the labels of the same faces, and the errors between them.
+
+    Attributes
+    ----------
+    R_pred : ndarray, shape (n, 3, 3)
+        NaN where there is no prediction.
+    R_gt : ndarray, shape (n, 3, 3)
+        NaN where the label lacks an angle.
+    angles_deg : ndarray, shape (n, 3)
+        Ground-truth yaw, pitch, roll; NaN without label.
+    differences_deg : ndarray, shape (n, 3)
+        Predicted minus ground-truth yaw, pitch, roll as the protocol specifies.
+    """
+
+    R_pred: Array
+    R_gt: Array
+    angles_deg: Array
+    differences_deg: Array
+
+    @cached_property
+    def geodesic_deg(self) -> Array:
+        """Geodesic error of each face, shape (n,); NaN where prediction or label lacks."""
+        return _in_blocks(geodesic_deg, self.R_pred, self.R_gt)
+
+    @cached_property
+    def maev_deg(self) -> Array:
+        """Mean angle between the axes of each head, shape (n,); NaN likewise."""
+        return _in_blocks(maev_deg, self.R_pred, self.R_gt)
+
+    @cached_property
+    def face_mae_deg(self) -> Array:
+        """Mean absolute error of each face over its labelled angles, shape (n,)."""
+        return metrics.face_mae_deg(self.differences_deg)
+
+    @property
+    def curve_errors_deg(self) -> Array:
+        """Error of each face for curves: geodesic where all labels are complete, else the mean."""
+        return self.geodesic_deg if self.has_rotations else self.face_mae_deg
+
+    @cached_property
+    def has_rotations(self) -> bool:
+        """Whether every face has a complete label, so that geodesic errors exist."""
+        return bool(np.isfinite(self.R_gt).all())
+
+    @property
+    def predicted(self) -> npt.NDArray[np.bool_]:
+        """Which faces were predicted, shape (n,)."""
+        return np.isfinite(self.face_mae_deg)
+
+    def of(self, faces: npt.NDArray[Any]) -> FaceErrors:
+        """The same of some faces: a mask or indices."""
+        return FaceErrors(
+            self.R_pred[faces],
+            self.R_gt[faces],
+            self.angles_deg[faces],
+            self.differences_deg[faces],
+        )
+
+
+@dataclass(frozen=True)
+class MethodScores(FaceErrors):
+    """Predictions and errors of one method on the evaluated faces of one data set.
+
+    Attributes
+    ----------
+    spec : str
+        Canonical text of the method and its options.
+    no_answer : dict of str to int
+        Reasons for missing predictions, counted.
+    """
+
+    spec: str
+    no_answer: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DatasetScores:
+    """All methods on one data set, aligned face by face.
+
+    Attributes
+    ----------
+    name : str
+    protocol : Protocol
+    image_ids : ndarray, shape (n,)
+        The faces that are not excluded, in the data set's order.
+    rows : ndarray, shape (n,)
+        Their places among the data set's rows of ``faces.parquet``.
+    groups : ndarray of str, shape (n,)
+    resample_groups : bool
+        Whether statistics draw whole groups.
+    angles_deg : ndarray, shape (n, 3)
+    R_gt : ndarray, shape (n, 3, 3)
+        NaN where the label lacks an axis.
+    excluded : dict of str to int
+        Reasons for excluded faces, counted.
+    methods : list of MethodScores
+    """
+
+    name: str
+    protocol: Protocol
+    image_ids: npt.NDArray[np.object_]
+    rows: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.object_]
+    resample_groups: bool
+    angles_deg: Array
+    R_gt: Array
+    excluded: dict[str, int]
+    methods: list[MethodScores]
+
+    @property
+    def unit_groups(self) -> npt.NDArray[np.object_] | None:
+        """Groups to draw; None where every image stands alone."""
+        return self.groups if self.resample_groups else None
+
+    @property
+    def camera_groups(self) -> npt.NDArray[np.object_] | None:
+        """Groups whose camera is aligned on its own; None where one turn is for all.
+
+        A turn has three free numbers. Learnt on the two renders of one identity it would take
+        out error that is no offset; a sequence of BIWI has hundreds of frames.
+        """
+        groups = self.unit_groups
+        if groups is None or len(groups) < MIN_FACES_PER_ROTATION * len(set(groups)):
+            return None
+        return groups
+
+    @property
+    def has_rotations(self) -> bool:
+        """Whether every face has a complete label, so that geodesic errors exist."""
+        return bool(np.isfinite(self.R_gt).all())
+
+    @property
+    def common(self) -> npt.NDArray[np.bool_]:
+        """Faces that every method predicted, shape (n,); those without any are left out."""
+        predicted = [method.predicted for method in self.methods if method.predicted.any()]
+        if not predicted:
+            return np.zeros(len(self.image_ids), dtype=bool)
+        return np.logical_and.reduce(predicted)
+
+    def errors(
+        self, R_pred: Array, euler: EulerReading | None = None, wrap: WrapRule | None = None
+    ) -> FaceErrors:
+        """Errors of other rotations, shape (n, 3, 3), or under another Euler or wrap convention."""
+        read = partial(
+            metrics.angle_differences_deg,
+            euler=euler or self.protocol.euler,
+            wrap=wrap or self.protocol.wrap,
+        )
+        differences = _in_blocks(read, R_pred, self.angles_deg)
+        return FaceErrors(R_pred, self.R_gt, self.angles_deg, differences)
+
+
+def score_datasets(tables: RunTables) -> list[DatasetScores]:
+    """Line up the predictions of a run with the labels, and take the errors.
+
+    Parameters
+    ----------
+    tables : RunTables
+
+    Returns
+    -------
+    list of DatasetScores
+        In the order of ``run.json``.
+
+    Raises
+    ------
+    DataError
+        If a prediction has no face, or a face has no row although the method ran: such a run
+        was killed and has to be finished first. Also if no face of a data set can be scored.
+    """
+    return list(each_dataset(tables))
+
+
+def each_dataset(tables: RunTables) -> Iterator[DatasetScores]:
+    """What :func:`score_datasets` returns, one by one: a summary holds only one at a time."""
+    faces, predictions, run = tables.faces, tables.predictions, tables.run
+    rows_of = faces.groupby("dataset", sort=False, observed=True).indices
+    rows_of_method = predictions.groupby(["dataset", "method"], sort=False, observed=True).indices
+    for name, record in run.datasets.items():
+        if name not in rows_of:
+            raise DataError(f"faces.parquet has no row of data set '{name}'; repeat the run")
+        dataset = _index_faces(name, record, faces.take(np.asarray(rows_of[name])))
+        for spec in run.methods:
+            if spec in record.not_run:
+                continue
+            if (name, spec) not in rows_of_method:
+                raise DataError(
+                    f"predictions.parquet has no row of '{spec}' on '{name}': the run is not "
+                    "finished; repeat its command"
+                )
+            method_rows = predictions.take(np.asarray(rows_of_method[name, spec]))
+            dataset.methods.append(_score_method(dataset, spec, method_rows))
+            del method_rows
+        yield dataset
+
+
+def _index_faces(name: str, record: DatasetRecord, faces: pd.DataFrame) -> DatasetScores:
+    if faces["excluded"].notna().all():
+        raise DataError(
+            f"none of the {len(faces)} faces of data set '{name}' can be scored; the first, "
+            f"{faces['image_id'].iloc[0]}: {faces['excluded'].iloc[0]}"
+        )
+    if not faces["image_id"].is_unique:
+        twice = faces.loc[faces["image_id"].duplicated(), "image_id"].iloc[0]
+        raise DataError(f"faces.parquet: image '{twice}' occurs twice in data set '{name}'")
+    angles = faces[_TRUTH].to_numpy(dtype=np.float64)
+    unlabelled = ~np.isfinite(angles).any(axis=1) & faces["excluded"].isna().to_numpy()
+    reasons = faces["excluded"].where(~unlabelled, "no labelled angle")
+    included = reasons.isna().to_numpy()
+    kept = faces[included]
+    groups = kept["group"].fillna("").to_numpy(dtype=object)
+    resample_groups = record.resample == "group" and bool((groups != "").any())
+    if resample_groups:  # a face without a group is a group of its own
+        groups = np.where(groups == "", kept["image_id"].to_numpy(dtype=object), groups)
+        resample_groups = len(set(groups)) < len(groups)  # else every image stands alone
+    return DatasetScores(
+        name=name,
+        protocol=record.protocol,
+        image_ids=kept["image_id"].to_numpy(dtype=object),
+        rows=np.flatnonzero(included),
+        groups=groups,
+        resample_groups=resample_groups,
+        angles_deg=angles[included],
+        R_gt=kept[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3),
+        excluded=_count(reasons[~included]),
+        methods=[],
+    )
+
+
+def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> MethodScores:
+    import pandas as pd
+
+    row_of_face = pd.Index(rows["image_id"]).get_indexer(pd.Index(dataset.image_ids))
+    if (row_of_face < 0).any():
+        lacking = int(np.count_nonzero(row_of_face < 0))
+        raise DataError(
+            f"predictions.parquet lacks {lacking} of {len(row_of_face)} faces of '{spec}' on "
+            f"'{dataset.name}': the run is not finished; repeat its command"
+        )
+    R_pred = rows[_ROTATION].to_numpy(dtype=np.float64)[row_of_face].reshape(-1, 3, 3)
+    without_prediction = (rows["status"] != "ok").to_numpy()[row_of_face]
+    R_pred[without_prediction] = np.nan
+    corrupted = ~without_prediction & ~np.isfinite(R_pred).all(axis=(1, 2))
+    if corrupted.any():
+        image_id = dataset.image_ids[corrupted][0]
+        raise DataError(
+            f"predictions.parquet: '{spec}' on '{dataset.name}', image '{image_id}': "
+            "status ok without a rotation; repeat the run"
+        )
+    reasons = rows["reason"].iloc[row_of_face[without_prediction]].fillna("no reason given")
+    return MethodScores(
+        R_pred, dataset.R_gt, dataset.angles_deg, dataset.errors(R_pred).differences_deg,
+        spec=spec, no_answer=_count(reasons),
+    )  # fmt: skip
+
+
+def _count(reasons: pd.Series) -> dict[str, int]:
+    """Reasons with their number, the commonest first."""
+    return dict(Counter(reasons.astype(str)).most_common())
+
+
+def _in_blocks(errors: Callable[[Array, Array], Array], R_pred: Array, true: Array) -> Array:
+    """Errors of all faces, some thousands at a time: intermediate arrays are larger than these."""
+    starts = range(0, max(len(R_pred), 1), _BLOCK_FACES)
+    blocks = (slice(start, start + _BLOCK_FACES) for start in starts)
+    return np.concatenate([errors(R_pred[block], true[block]) for block in blocks])

@@ -1,0 +1,273 @@
+"""From aligned scores to the summary of a run, ``results.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.results.results_file import (
+    Aligned,
+    AlignedErrors,
+    Comparison,
+    ImageCounts,
+    Intervals,
+    MethodErrors,
+    MethodResult,
+    NotRun,
+    ProtocolRef,
+    ResultsFile,
+    SubsetErrors,
+    YawBinErrors,
+)
+from hpbench.results.run_record import DatasetRecord, MethodRecord
+from hpbench.scoring import metrics, statistics
+from hpbench.scoring.pairs import compare_pairs
+from hpbench.scoring.registry import METRICS, all_metrics
+from hpbench.scoring.runtime import runtime_ms
+from hpbench.scoring.scores import (
+    DatasetScores,
+    FaceErrors,
+    MethodScores,
+    RunTables,
+    each_dataset,
+)
+
+__all__ = ["mean_errors", "summarise", "training_flags"]
+
+Array = npt.NDArray[np.float64]
+
+
+def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) -> ResultsFile:
+    """Everything that ``results.json`` holds (docs/results-format.md).
+
+    Parameters
+    ----------
+    tables : RunTables
+    scores : iterable of DatasetScores, optional
+        What :func:`hpbench.scoring.scores.score_datasets` returned, where it is at hand.
+
+    Raises
+    ------
+    DataError
+        If the tables do not fit together.
+    """
+    run, timing = tables.run, tables.timing
+    times = dict(list(timing.groupby(["dataset", "method"], sort=False, observed=True)))
+    results: list[MethodResult] = []
+    comparisons: list[Comparison] = []
+    for dataset in each_dataset(tables) if scores is None else scores:
+        record = run.datasets[dataset.name]
+        resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
+        compared, ranks = compare_pairs(dataset, resampling)
+        comparisons += compared
+        for method, rank in zip(dataset.methods, ranks, strict=True):
+            result = MethodResult(
+                **_described(dataset, method, run.methods[method.spec], record),
+                **_accuracy(dataset, method, resampling),
+                rank=rank,
+                runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
+            )
+            results.append(result)
+    not_run = [
+        NotRun(dataset=name, method_spec=spec, reason=reason)
+        for name, record in run.datasets.items()
+        for spec, reason in record.not_run.items()
+    ]
+    return ResultsFile(
+        hpbench=run.hpbench, created=run.created,
+        results=results, comparisons=comparisons, not_run=not_run,
+    )  # fmt: skip
+
+
+def mean_errors(tables: RunTables) -> list[MethodErrors]:
+    """Mean errors of every method, without the bootstraps and tests of :func:`summarise`."""
+    run = tables.run
+    return [
+        MethodErrors(
+            **_counted(dataset, method, run.datasets[dataset.name]), **_mean_errors(method)
+        )
+        for dataset in each_dataset(tables)
+        for method in dataset.methods
+    ]
+
+
+def _counted(dataset: DatasetScores, method: MethodScores, record: DatasetRecord) -> dict[str, Any]:
+    """What was run under which protocol, and how many faces."""
+    excluded = sum(dataset.excluded.values())
+    scored = int(np.count_nonzero(method.predicted))
+    faces = len(dataset.image_ids)
+    protocol = dataset.protocol
+    return {
+        "dataset": dataset.name,
+        "method_spec": method.spec,
+        "protocol": ProtocolRef(
+            name=protocol.name, version=protocol.version, hash=record.protocol_hash
+        ),
+        "boxes": record.boxes,
+        "images": ImageCounts(
+            total=faces + excluded, excluded=excluded, scored=scored, no_answer=faces - scored
+        ),
+    }
+
+
+def _described(
+    dataset: DatasetScores, method: MethodScores, record: MethodRecord, data: DatasetRecord
+) -> dict[str, Any]:
+    """What was run on what, and how many faces."""
+    return {
+        **_counted(dataset, method, data),
+        "method": record.name,
+        "coverage": float(method.predicted.mean()),
+        "excluded_reasons": dataset.excluded,
+        "no_answer_reasons": method.no_answer,
+        "weights_sha256": record.card.weights_sha256,
+        "trained_on": list(record.card.trained_on),
+        **training_flags(data, record),
+    }
+
+
+def training_flags(data: DatasetRecord, method: MethodRecord) -> dict[str, bool]:
+    """Whether a method has an advantage on a data set, by the cards of both.
+
+    Returns
+    -------
+    dict
+        ``trained_on_this``: it was trained on the data set. ``trained_on_renders``: it was
+        trained on renders, and these are renders.
+    """
+    return {
+        "trained_on_this": data.name in method.card.trained_on,
+        "trained_on_renders": data.card.domain == "render"
+        and "render" in method.card.trained_domains,
+    }
+
+
+def _accuracy(
+    dataset: DatasetScores, method: MethodScores, resampling: statistics.Resampling
+) -> dict[str, Any]:
+    """All errors of one method on one data set, with intervals."""
+    frontal: FaceErrors = method
+    if not method.predicted.all():
+        frontal = dataset.errors(metrics.fill_missing_with_frontal(method.R_pred))
+    values = nested({metric.name: metric.compute(method) for metric in all_metrics()})
+    values["ced"]["error"] = "geodesic" if dataset.has_rotations else "mean_angle"
+    return {
+        **values,
+        "by_abs_yaw": [
+            YawBinErrors(
+                from_deg=one.from_deg,
+                to_deg=one.to_deg,
+                images=one.images,
+                no_answer=one.faces - one.images,
+                mae_mean=one.mae_deg,
+            )
+            for one in metrics.yaw_bins(method.face_mae_deg, dataset.angles_deg[:, 0])
+        ],
+        "common_images": _subset(method.of(dataset.common)),
+        "missing_as_frontal": _subset(frontal),
+        "aligned": _aligned(dataset, method),
+        "intervals_95": _intervals(dataset, method, frontal, resampling),
+    }
+
+
+def nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by dotted name as objects in objects: ``ced.auc_15`` becomes a key of ``ced``."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        *outer, last = name.split(".")
+        place = found
+        for key in outer:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return found
+
+
+def _mean_errors(errors: FaceErrors) -> dict[str, Any]:
+    """Mean absolute and geodesic errors of any faces."""
+    return nested(
+        {
+            metric.name: metric.compute(errors)
+            for metric in METRICS
+            if metric.name.startswith(("mae_deg.", "geodesic_deg."))
+        }
+    )
+
+
+def _subset(errors: FaceErrors) -> SubsetErrors:
+    return SubsetErrors(images=len(errors.R_pred), **_mean_errors(errors))
+
+
+def _aligned(dataset: DatasetScores, method: MethodScores) -> Aligned:
+    """Errors after removing the best-fitting constant rotation of the camera, or of the head."""
+    groups = dataset.camera_groups
+    camera = metrics.align_camera_side(method.R_pred, dataset.R_gt, groups)
+    head = metrics.align_head_side(method.R_pred, dataset.R_gt)
+    return Aligned(
+        camera_side=AlignedErrors(
+            per="all" if groups is None else "group", **_mean_errors(dataset.errors(camera))
+        ),
+        head_side=AlignedErrors(per="all", **_mean_errors(dataset.errors(head))),
+    )
+
+
+def _intervals(
+    dataset: DatasetScores,
+    method: MethodScores,
+    frontal: FaceErrors,
+    resampling: statistics.Resampling,
+) -> Intervals | None:
+    """Bootstrap intervals of all metrics, or None where there are too few units."""
+    if resampling.units < statistics.MIN_UNITS:
+        return None
+    masks = [mask for _, _, mask in metrics.yaw_bin_masks(dataset.angles_deg[:, 0])]
+    names: list[str] = []
+
+    def columns() -> Iterator[Array]:
+        for name, column in _columns(dataset, method, frontal, masks):
+            names.append(name)
+            yield column
+
+    means = resampling.column_means(columns(), statistics.MIN_UNITS)
+    draws = dict(zip(names, means.T, strict=True))
+    limits: dict[str, Any] = {}
+    for metric in all_metrics():
+        if metric.statistic == "mean":
+            limits[metric.name] = statistics.percentile_interval(draws[metric.name])
+        elif metric.statistic == "median":
+            limits[metric.name] = resampling.median_interval(
+                metric.face_values(method), min_units=statistics.MIN_UNITS
+            )
+        elif metric.statistic == "yaw_balanced":
+            filled = [draws[f"{metric.name} {i}"] for i, mask in enumerate(masks) if mask.any()]
+            limits[metric.name] = statistics.percentile_interval(
+                np.mean(filled, axis=0) if filled else []
+            )
+    for name in ("common_images.mae_deg.mean", "missing_as_frontal.mae_deg.mean"):
+        limits[name] = statistics.percentile_interval(draws[name])
+    return Intervals(
+        draws="group" if dataset.resample_groups else "image",
+        units=resampling.units,
+        by_abs_yaw=[statistics.percentile_interval(draws[f"yaw {i}"]) for i in range(len(masks))],
+        **nested(limits),
+    )
+
+
+def _columns(
+    dataset: DatasetScores, method: MethodScores, frontal: FaceErrors, masks: list[metrics.Mask]
+) -> Iterator[tuple[str, Array]]:
+    """Values of every face whose means have intervals, one at a time, by name."""
+    for metric in all_metrics():
+        if metric.statistic == "mean":
+            yield metric.name, metric.face_values(method)
+        elif metric.statistic == "yaw_balanced":
+            values = metric.face_values(method)
+            for index, mask in enumerate(masks):
+                yield f"{metric.name} {index}", np.where(mask, values, np.nan)
+    face = method.face_mae_deg
+    yield "common_images.mae_deg.mean", np.where(dataset.common, face, np.nan)
+    yield "missing_as_frontal.mae_deg.mean", frontal.face_mae_deg
+    for index, mask in enumerate(masks):
+        yield f"yaw {index}", np.where(mask, face, np.nan)
