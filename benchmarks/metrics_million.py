@@ -17,9 +17,11 @@ import pandas as pd
 from scipy.spatial.transform import Rotation
 
 from hpbench.protocol import Protocol
+from hpbench.results.run_record import RunRecord
 from hpbench.rotation import geodesic_deg, maev_deg, rotation_from_angles
 from hpbench.scoring import metrics, statistics
-from hpbench.scoring.results import summarise
+from hpbench.scoring.scores import RunTables
+from hpbench.scoring.summary import summarise
 from hpbench.storage.run_folder import ROTATION_COLUMNS
 
 PREDICTIONS = 1_000_000
@@ -45,10 +47,10 @@ def metrics_with_intervals(R_pred: np.ndarray, R_gt: np.ndarray, angles: np.ndar
     geodesic = geodesic_deg(R_pred, R_gt)
     metrics.balanced_mae_deg(metrics.yaw_bins(face, angles[:, 0]))
     for limit in (15.0, 30.0):
-        metrics.auc_score(geodesic, limit)
+        metrics.auc_gains(geodesic, limit).mean()
     for limit in (5.0, 10.0, 15.0):
-        metrics.accuracy_score(geodesic, limit)
-    metrics.failure_count(geodesic)
+        metrics.ced(geodesic, [limit])
+    np.nansum(metrics.failures(geodesic))
     geodesic_deg(metrics.align_camera_side(R_pred, R_gt), R_gt)
     geodesic_deg(metrics.align_head_side(R_pred, R_gt), R_gt)
     columns = [*np.abs(differences).T, face, geodesic, maev_deg(R_pred, R_gt)]
@@ -60,7 +62,7 @@ def metrics_with_intervals(R_pred: np.ndarray, R_gt: np.ndarray, angles: np.ndar
     resampling.median_interval(geodesic)
 
 
-def run_tables(methods: int, groups: int) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+def run_tables(methods: int, groups: int) -> RunTables:
     """Tables of a run with a million predictions in all."""
     generator = np.random.default_rng(0)
     count = PREDICTIONS // methods
@@ -82,16 +84,22 @@ def run_tables(methods: int, groups: int) -> tuple[pd.DataFrame, pd.DataFrame, d
         )
     protocol = Protocol(dataset="d")
     run = {
-        "schema": 1,
-        "methods": {f"m{number}": {"name": f"m{number}", "card": {}} for number in range(methods)},
+        "hpbench": "0", "created": "", "command": [], "fingerprint": "", "spec": {"methods": "m"},
+        "seed": 0, "versions": {}, "hardware": {},
+        "methods": {
+            f"m{number}": {"name": "m", "identity": "", "card": {"name": "m", "title": "m"}}
+            for number in range(methods)
+        },
         "datasets": {
             "d": {
-                "name": "d", "protocol": protocol.model_dump(mode="json"), "card": {},
-                "resample": "group" if groups else "image",
+                "name": "d", "protocol": protocol, "protocol_hash": protocol.hash,
+                "card": {"name": "d", "title": "d"}, "resample": "group" if groups else "image",
             }
         },
     }  # fmt: skip
-    return faces, pd.concat(tables, ignore_index=True), run
+    no_times = pd.DataFrame(columns=["dataset", "method"])
+    predictions = pd.concat(tables, ignore_index=True)
+    return RunTables(faces, predictions, no_times, RunRecord.model_validate(run))
 
 
 def main() -> None:
@@ -108,10 +116,9 @@ def main() -> None:
         before, start, cpu = peak_gib(), time.perf_counter(), time.process_time()
         metrics_with_intervals(R_pred, R_gt, angles)
     else:
-        faces, predictions, run = run_tables(chosen.methods, chosen.groups)
-        no_times = pd.DataFrame(columns=["dataset", "method"])
+        tables = run_tables(chosen.methods, chosen.groups)
         before, start, cpu = peak_gib(), time.perf_counter(), time.process_time()
-        json.dumps(summarise(faces, predictions, no_times, run), allow_nan=False)
+        json.dumps(summarise(tables).as_json(), allow_nan=False)
     print(
         f"{chosen.part}: {PREDICTIONS:,} predictions in {time.perf_counter() - start:.1f} s "
         f"({time.process_time() - cpu:.1f} s of all cores); "
