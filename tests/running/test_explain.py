@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from hpbench.cli.explain import explain as explain_command
+from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
 from hpbench.results.run_config import RunConfig
 from hpbench.running.explain import explain, plan_variants
@@ -176,9 +175,7 @@ def test_half_finished_run_is_refused(explained, tmp_path) -> None:
 
 
 def test_command_prints_the_rows_and_writes_them_into_the_report(explained) -> None:
-    app = typer.Typer()
-    app.command()(explain_command)
-    done = CliRunner().invoke(app, [str(explained)])
+    done = CliRunner().invoke(app, ["explain", str(explained)])
     assert done.exit_code == 0, done.output
     assert "again with box = broad" in " ".join(done.output.split())
     report = (explained / "report.md").read_text(encoding="utf-8")
