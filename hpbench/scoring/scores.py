@@ -50,7 +50,7 @@ MIN_FACES_PER_ROTATION = 20
 """With fewer faces per group on average one turn of the camera is taken out for all groups."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunTables:
     """What a run folder holds, in memory."""
 
@@ -103,7 +103,7 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
     return RunTables(run=run, **tables)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceErrors:
     """Predictions beside the labels of the same faces, and the errors between them.
 
@@ -164,7 +164,7 @@ class FaceErrors:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MethodScores(FaceErrors):
     """Predictions and errors of one method on the evaluated faces of one data set.
 
@@ -180,7 +180,7 @@ class MethodScores(FaceErrors):
     no_answer: dict[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DatasetScores:
     """All methods on one data set, aligned face by face.
 
