@@ -297,13 +297,11 @@ def _label(
     for teacher in teachers:
         solved = solve_batch(teacher, [view for view, _ in pairs])
         predicted: list[Array] = []
-        for (_, is_mirrored), prediction in zip(
-            pairs, (one.prediction for one in solved), strict=True
-        ):
-            if isinstance(prediction, NoPrediction):
-                reason = prediction.reason
+        for (_, is_mirrored), one in zip(pairs, solved, strict=True):
+            if isinstance(one.prediction, NoPrediction):
+                reason = one.prediction.reason
             else:
-                R_cam = prediction.R_cam
+                R_cam = one.prediction.R_cam
                 predicted.append(mirror_rotation(R_cam) if is_mirrored else R_cam)
         rotations += predicted
         weights += [1.0 / len(predicted)] * len(predicted)

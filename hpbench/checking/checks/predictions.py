@@ -1,0 +1,111 @@
+"""The form of predictions, and what they may not depend on."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from hpbench.checking.probe import Probe
+from hpbench.checking.requirements import (
+    ConformanceError,
+    NotApplicableError,
+    Outcome,
+    require_same,
+    require_valid,
+)
+from hpbench.method import NoPrediction
+
+__all__ = [
+    "check_batch_size",
+    "check_deterministic",
+    "check_empty_batch",
+    "check_input_unchanged",
+    "check_order",
+    "check_pickle",
+    "check_rotations",
+    "check_threads",
+]
+
+
+def check_rotations(probe: Probe) -> None:
+    """Every prediction is a 3x3 rotation of real numbers (determinant 1), or NoPrediction."""
+    predictions = probe.predictions
+    if len(predictions) != len(probe.faces):
+        raise ConformanceError(f"{len(predictions)} predictions to {len(probe.faces)} faces")
+    for face, prediction in zip(probe.faces, predictions, strict=True):
+        require_valid(prediction, f"face '{face.image_id}'")
+    if all(isinstance(one, NoPrediction) for one in predictions):
+        reason = min(one.reason for one in predictions if isinstance(one, NoPrediction))
+        raise ConformanceError(f"no prediction to any of {len(predictions)} faces: {reason}")
+
+
+def check_empty_batch(probe: Probe) -> None:
+    """No faces give no predictions."""
+    predictions = probe.method.predict([])
+    if list(predictions) != []:
+        raise ConformanceError(f"{len(predictions)} predictions to no faces")
+
+
+def check_batch_size(probe: Probe) -> None:
+    """A face gets the same prediction alone and in a batch."""
+    faces = probe.faces[:8]
+    alone = [probe.method.predict([face])[0] for face in faces]
+    require_same(faces, alone, probe.method.predict(faces), "alone and in a batch")
+
+
+def check_order(probe: Probe) -> None:
+    """The order of faces in a batch does not matter."""
+    reversed_predictions = probe.method.predict(probe.faces[::-1])[::-1]
+    require_same(probe.faces, probe.predictions, reversed_predictions, "when the batch is reversed")
+
+
+def check_deterministic(probe: Probe) -> None:
+    """The same faces get the same predictions again, also from a second instance."""
+    again = probe.method.predict(probe.faces)
+    require_same(probe.faces, probe.predictions, again, "when asked twice")
+    second = probe.make()
+    second.load()
+    faces = probe.faces[:8]
+    require_same(faces, probe.predictions[:8], second.predict(faces), "from a second instance")
+
+
+def check_input_unchanged(probe: Probe) -> None:
+    """Image, box and landmarks are not written to."""
+    face = probe.faces[0]
+    own = replace(
+        face,
+        image=face.image.copy(),
+        box_xyxy=face.box_xyxy.copy(),
+        landmarks_xy=None if face.landmarks_xy is None else face.landmarks_xy.copy(),
+    )
+    probe.method.predict([own])
+    for field in ("image", "box_xyxy", "landmarks_xy"):
+        before, after = getattr(face, field), getattr(own, field)
+        if before is not None and not np.array_equal(before, after):
+            raise ConformanceError(f"it writes into face.{field}, which other methods see too")
+
+
+def check_threads(probe: Probe) -> None:
+    """`prepare` gives the same from several threads at once."""
+    if probe.method.prepare_in != "threads":
+        raise NotApplicableError(f"its faces are prepared in {probe.method.prepare_in}")
+    with ThreadPoolExecutor(4) as pool:
+        prepared = list(pool.map(probe.method.prepare, probe.faces))
+    inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
+    decoded = iter(probe.method.decode(probe.method.infer(inputs)) if inputs else ())
+    predictions: list[Outcome] = [
+        value if isinstance(value, NoPrediction) else next(decoded) for value in prepared
+    ]
+    require_same(probe.faces, probe.predictions, predictions, "when prepared in threads")
+
+
+def check_pickle(probe: Probe) -> None:
+    """An instance that is not loaded pickles, and the copy predicts the same."""
+    from multiprocessing.reduction import ForkingPickler
+
+    copy = ForkingPickler.loads(ForkingPickler.dumps(probe.make()))  # as a worker receives it
+    copy.load()
+    faces = probe.faces[:8]
+    require_same(faces, probe.predictions[:8], copy.predict(faces), "from an unpickled copy")
