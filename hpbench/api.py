@@ -15,7 +15,7 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hpbench.arguments import documented
 from hpbench.checking.config import CheckConfig, run_checks
@@ -23,7 +23,6 @@ from hpbench.errors import DataError
 from hpbench.predicting.config import PredictConfig
 from hpbench.reports.figures.notebook import Plots
 from hpbench.results.run_config import RunConfig
-from hpbench.running.data_folders import data_folders
 from hpbench.running.local_engine import NoProgress
 from hpbench.running.runner import run as _run
 
@@ -48,7 +47,6 @@ __all__ = [
 ]
 
 Words = str | Iterable[str]
-Files = Iterable[str | Path]
 
 
 # ---- runs --------------------------------------------------------------------------------------
@@ -145,63 +143,14 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def run(
-    methods: Words,
-    datasets: Words = "sample",
-    *,
-    data: Mapping[str, str | Path] | None = None,
-    protocol: str = "default",
-    boxes: str = "annotated",
-    device: str = "auto",
-    batch_size: int = 32,
-    limit: int | None = None,
-    out: str | Path | None = None,
-    plugin: Files = (),
-    timing_images: int = 32,
-    timing: Literal["quick", "full", "off"] = "quick",
-    fresh: bool = False,
-    engine: Literal["local", "ray"] = "local",
-    address: str | None = None,
-    corrupt: Words = (),
-    seed: int = 0,
-    workers: int | None = None,
-) -> Results:
+@documented(positional=2)
+def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
     """Run methods over data sets, as ``hpbench run`` does; the report is left to :class:`Results`.
 
     Parameters
     ----------
-    methods, datasets : str or iterable of str
-        ``"hopenet,pnp[model=mallick6]"`` or a list of such specs.
-    data : mapping of str to path, optional
-        Folders of data sets by name; else ``$HPBENCH_DATA/NAME``.
-    protocol : str
-        Named protocol, applied to every data set.
-    boxes : str
-        ``annotated``, ``dlib`` or ``yunet[model=FILE]``.
-    device : str
-        ``cpu``, ``cuda``, ``cuda:1``, or ``auto``.
-    batch_size : int
-        Faces per network call.
-    limit : int, optional
-        Only the first so many faces of every data set.
-    out : path, optional
-        Run folder; a stopped run in it is taken up. Default: a new one below ``runs/``.
-    plugin : iterable of path
-        Python files with further methods or data sets.
-    timing_images : int
-        Faces of the timing pass; 0 leaves it out.
-    timing : {'quick', 'full', 'off'}
-    fresh : bool
-        Compute everything; reuse no stored predictions.
-    engine : {'local', 'ray'}
-    address : str, optional
-        Of a Ray cluster.
-    corrupt : str or iterable of str
-        ``"blur=1,2,4"``: run everything corrupted, too.
-    seed : int
-        Of random corruptions.
-    workers : int, optional
-        Threads that read and prepare; default: all cores.
+    out : str or Path, optional
+        Run folder; a stopped run in it is resumed. A new one below ``runs/`` if not given.
 
     Returns
     -------
@@ -210,7 +159,7 @@ def run(
     Raises
     ------
     hpbench.errors.HpbenchError
-        With one line that names what is wrong and the mend.
+        With one line that names what is wrong and the fix.
 
     Examples
     --------
@@ -219,36 +168,8 @@ def run(
         results = hpbench.run(methods="hopenet,pnp", limit=20)
         results.table()
     """
-    asked = _joined(datasets)
-    spec = RunConfig.from_options(
-        methods=_joined(methods),
-        datasets=asked,
-        data=data_folders({name: Path(folder) for name, folder in (data or {}).items()}, asked),
-        protocol=protocol,
-        boxes=boxes,
-        device=device,
-        batch_size=batch_size,
-        limit=limit,
-        plugins=_paths(plugin),
-        timing_images=timing_images,
-        timing=timing,
-        fresh=fresh,
-        engine=engine,
-        address=address,
-        corrupt=(corrupt,) if isinstance(corrupt, str) else tuple(corrupt),
-        seed=seed,
-        workers=workers,
-    )
     folder = Path(out) if out is not None else fresh_run_folder()
-    return Results(_run(spec, folder, NoProgress()))
-
-
-def _joined(specs: Words) -> str:
-    return specs if isinstance(specs, str) else ",".join(specs)
-
-
-def _paths(files: Files) -> tuple[Path, ...]:
-    return tuple(Path(file) for file in files)
+    return Results(_run(config, folder, NoProgress()))
 
 
 def load(folder: str | Path) -> Results:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
@@ -25,12 +26,12 @@ __all__ = [
     "DataSets",
     "Device",
     "Limit",
+    "Metavar",
     "Methods",
     "Plugins",
     "arguments",
     "build",
     "documented",
-    "metadata",
     "model_parameters",
     "spread",
 ]
@@ -47,6 +48,21 @@ def _listed(items: object) -> object:
     return (items,) if isinstance(items, (str, Path)) else items
 
 
+@dataclass(frozen=True)
+class Metavar:
+    """How the help names the value of a field; stands in its ``Annotated``.
+
+    Attributes
+    ----------
+    name : str
+    positional : bool
+        On the command line an argument, and no option.
+    """
+
+    name: str | None = None
+    positional: bool = False
+
+
 # ---- fields that several models have -----------------------------------------------------------
 
 Methods = Annotated[
@@ -54,48 +70,39 @@ Methods = Annotated[
     BeforeValidator(_joined),
     Field(
         description="Methods with options, such as hopenet,pnp[model=mallick6]; "
-        "'hpbench list' names them.",
-        json_schema_extra={"metavar": "A,B[KEY=VALUE]"},
+        "'hpbench list' names them."
     ),
+    Metavar("A,B[KEY=VALUE]"),
 ]
 DataSets = Annotated[
     str,
     BeforeValidator(_joined),
-    Field(
-        description="Data sets with options, such as aflw2000,biwi or table=labels.csv.",
-        json_schema_extra={"metavar": "A,B[KEY=VALUE]"},
-    ),
+    Field(description="Data sets with options, such as aflw2000,biwi or table=labels.csv."),
+    Metavar("A,B[KEY=VALUE]"),
 ]
 DataFolders = Annotated[
     dict[str, Path],
-    Field(
-        description="Folder of a data set; repeatable. Without it: $HPBENCH_DATA/NAME.",
-        json_schema_extra={"metavar": "NAME=DIR"},
-    ),
+    Field(description="Folder of a data set; repeatable. Without it: $HPBENCH_DATA/NAME."),
+    Metavar("NAME=DIR"),
 ]
 Device = Annotated[
     str,
-    Field(
-        description="cpu, cuda, cuda:1, or auto: cuda if available.",
-        json_schema_extra={"metavar": "DEVICE"},
-    ),
+    Field(description="cpu, cuda, cuda:1, or auto: cuda if available."),
+    Metavar("DEVICE"),
 ]
 Limit = Annotated[
     int | None,
-    Field(
-        description="Only the first N faces of each data set.",
-        ge=1,
-        json_schema_extra={"metavar": "N"},
-    ),
+    Field(description="Only the first N faces of each data set.", ge=1),
+    Metavar("N"),
 ]
 Plugins = Annotated[
     tuple[Path, ...],
     BeforeValidator(_listed),
     Field(
-        alias="plugin",  # one file each time it is given
+        validation_alias="plugin",  # one file each time it is given
         description="Python file with further methods or data sets; repeatable.",
-        json_schema_extra={"metavar": "FILE.py"},
     ),
+    Metavar("FILE.py"),
 ]
 Corruptions = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 
@@ -117,15 +124,12 @@ class Config(BaseModel):
 # ---- functions over a model --------------------------------------------------------------------
 
 
-def metadata(field: FieldInfo) -> dict[str, Any]:
-    """What ``json_schema_extra`` says of a field: ``metavar``, ``argument``."""
-    extra = field.json_schema_extra
-    return dict(extra) if isinstance(extra, Mapping) else {}
-
-
 def arguments(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Fields of a model by the name of their argument: the alias, if there is one."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+    return {
+        field.validation_alias if isinstance(field.validation_alias, str) else name: field
+        for name, field in model.model_fields.items()
+    }
 
 
 def model_parameters(function: Callable[..., object]) -> dict[str, type[BaseModel]]:
@@ -264,7 +268,11 @@ def _add_parameters(doc: str, fields: Iterable[tuple[str, FieldInfo]]) -> str:
     for name, field in fields:
         shown = inspect.formatannotation(field.annotation).replace("pathlib.", "")
         if not field.is_required():
-            shown += f", default {field.default!r}" if field.default else ", optional"
+            shown += (
+                ", optional"
+                if field.default in (None, (), {}, "")
+                else f", default {field.default!r}"
+            )
         lines.append(f"{name} : {shown}\n    {field.description}\n")
     head = "Parameters\n----------\n"
     if head not in doc:

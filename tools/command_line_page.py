@@ -14,9 +14,9 @@ WIDTH = 100
 HEAD = """\
 # Command line
 
-The options of every command, as `--help` shows them. The [Python API](python-api.md) takes the same names.
-[Exit codes](troubleshooting.md#exit-codes) and [environment variables](environment.md) have pages of their own.
-This page is written by `tools/command_line_page.py`.
+The options of every command, as `--help` shows them. The [Python API](python-api.md) takes the
+same names. See also [exit codes](troubleshooting.md#exit-codes) and
+[environment variables](environment.md). This page is written by `tools/command_line_page.py`.
 """
 
 

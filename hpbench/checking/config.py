@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, DataSets, Device, Plugins
+from hpbench.arguments import Config, DataFolders, DataSets, Device, Metavar, Plugins
 
 if TYPE_CHECKING:
     from hpbench.checking.conformance import CheckResult
@@ -17,9 +17,8 @@ __all__ = ["CheckConfig", "run_checks"]
 class CheckConfig(Config):
     """Options of ``hpbench check`` and arguments of ``hpbench.check``."""
 
-    method: str = Field(
-        description="Method with options, or a card: hopenet, my_net.toml",
-        json_schema_extra={"argument": True, "metavar": "METHOD"},
+    method: Annotated[str, Metavar("METHOD", positional=True)] = Field(
+        description="Method with options, or a card: hopenet, my_net.toml"
     )
     datasets: DataSets = Field("sample", description="Data set whose faces and labels are used.")
     data: DataFolders = Field({})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders
+from hpbench.arguments import Config, DataFolders, Metavar
 from hpbench.cli.report import EmbedImages
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ __all__ = ["explain"]
 class ExplainConfig(Config):
     """Options of ``hpbench explain``."""
 
-    rundir: Path = Field(
-        description="Folder that 'hpbench run' wrote.",
-        json_schema_extra={"argument": True, "metavar": "RUN"},
+    rundir: Annotated[Path, Metavar("RUN", positional=True)] = Field(
+        description="Folder that 'hpbench run' wrote."
     )
     data: DataFolders = Field(
         {}, description="Folder of a data set that has moved since the run; repeatable."

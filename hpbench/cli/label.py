@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Device, Limit, Methods, Plugins
+from hpbench.arguments import Config, DataFolders, Device, Limit, Metavar, Methods, Plugins
 from hpbench.errors import DataError, UsageError
 
 __all__ = ["LabelConfig", "label"]
@@ -17,14 +18,12 @@ __all__ = ["LabelConfig", "label"]
 class LabelConfig(Config):
     """Options of ``hpbench label``."""
 
-    dataset: str = Field(
-        description="Data set to label, with options.",
-        json_schema_extra={"argument": True, "metavar": "DATASET"},
+    dataset: Annotated[str, Metavar("DATASET", positional=True)] = Field(
+        description="Data set to label, with options."
     )
     methods: Methods = Field(description="Methods whose mean prediction is the label.")
-    out: Path = Field(
-        description="Parquet (or CSV) file, a 'table' data set.",
-        json_schema_extra={"metavar": "FILE"},
+    out: Annotated[Path, Metavar("FILE")] = Field(
+        description="Parquet (or CSV) file, a 'table' data set."
     )
     data: DataFolders = Field({})
     views: int = Field(

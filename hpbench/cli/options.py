@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperCommand
 
-from hpbench.arguments import arguments, build, metadata, spread
+from hpbench.arguments import Metavar, arguments, build, spread
 from hpbench.errors import UsageError
 
 __all__ = ["add_command", "pairs"]
@@ -70,7 +70,7 @@ def _parameter(model: type[BaseModel], name: str, field: FieldInfo) -> inspect.P
     The model converts and checks the words.
     """
     cls = _value_class(field)
-    shown = metadata(field)
+    shown = _metavar(field)
     annotation: object = str | None
     default = field.default
     if cls is bool:
@@ -79,10 +79,10 @@ def _parameter(model: type[BaseModel], name: str, field: FieldInfo) -> inspect.P
         annotation, default = list[str] | None, None
     elif default is not None:
         default = str(default)
-    metavar = shown.get("metavar") or _METAVARS.get(cls)
+    metavar = shown.name or _METAVARS.get(cls)
     if get_origin(cls) is Literal:
         metavar = "|".join(get_args(cls))
-    if shown.get("argument"):
+    if shown.positional:
         info: Any = typer.Argument(help=field.description, metavar=metavar)
     else:
         info = typer.Option(
@@ -97,6 +97,10 @@ def _parameter(model: type[BaseModel], name: str, field: FieldInfo) -> inspect.P
         default=inspect.Parameter.empty if field.is_required() else default,
         annotation=Annotated[annotation, info],
     )
+
+
+def _metavar(field: FieldInfo) -> Metavar:
+    return next((one for one in field.metadata if isinstance(one, Metavar)), Metavar())
 
 
 def _panel(model: type[BaseModel], name: str) -> str | None:
@@ -125,11 +129,10 @@ def _build(model: type[BaseModel], words: dict[str, Any]) -> BaseModel:
     for name, value in given.items():
         field = fields[name]
         if _is_mapping(_value_class(field)):
-            given[name] = pairs(_flag(name), value, metadata(field).get("metavar", "KEY=VALUE"))
+            given[name] = pairs(_flag(name), value, _metavar(field).name or "KEY=VALUE")
 
     def subject(name: str, value: object) -> str:
-        is_argument = metadata(fields[name]).get("argument")
-        return f"'{value}'" if is_argument else f"{_flag(name)} {value}"
+        return f"'{value}'" if _metavar(fields[name]).positional else f"{_flag(name)} {value}"
 
     return build(model, given, subject)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config
+from hpbench.arguments import Config, Metavar
 
 __all__ = ["RenderConfig", "render"]
 
 _RANGE = "Range in degrees."
-_LOW_HIGH = {"metavar": "LOW:HIGH"}
 
 
 class RenderConfig(Config):
@@ -21,31 +20,26 @@ class RenderConfig(Config):
 
     panels: ClassVar = {"Assets": "assets environments", "Poses": "yaw pitch roll sweep"}
 
-    out: Path = Field(
-        description="Folder to write; an unfinished run in it is resumed.",
-        json_schema_extra={"argument": True, "metavar": "OUT"},
+    out: Annotated[Path, Metavar("OUT", positional=True)] = Field(
+        description="Folder to write; an unfinished run in it is resumed."
     )
     count: int = Field(2000, ge=1, description="Number of images.")
     seed: int = Field(7, ge=0, lt=2**63, description="Random seed.")
     size: int = Field(256, ge=32, le=2048, description="Image width and height in pixels.")
-    yaw: str = Field("-90:90", description=_RANGE, json_schema_extra=_LOW_HIGH)
-    pitch: str = Field("-60:60", description=_RANGE, json_schema_extra=_LOW_HIGH)
-    roll: str = Field("-45:45", description=_RANGE, json_schema_extra=_LOW_HIGH)
-    sweep: str | None = Field(
+    yaw: Annotated[str, Metavar("LOW:HIGH")] = Field("-90:90", description=_RANGE)
+    pitch: Annotated[str, Metavar("LOW:HIGH")] = Field("-60:60", description=_RANGE)
+    roll: Annotated[str, Metavar("LOW:HIGH")] = Field("-45:45", description=_RANGE)
+    sweep: Annotated[str | None, Metavar("FACTOR=VALUES")] = Field(
         None,
         description="Move one factor and hold the rest, such as yaw=-90:90:2; also pitch, roll, "
         "fov, light_azimuth, light_elevation, exposure, expression, occlusion, hair, occluder.",
-        json_schema_extra={"metavar": "FACTOR=VALUES"},
     )
-    assets: Path | None = Field(
-        None,
-        description="MakeHuman data folder; $HPBENCH_ASSETS if not given.",
-        json_schema_extra={"metavar": "DIR"},
+    assets: Annotated[Path | None, Metavar("DIR")] = Field(
+        None, description="MakeHuman data folder; $HPBENCH_ASSETS if not given."
     )
-    environments: Path | None = Field(
+    environments: Annotated[Path | None, Metavar("DIR")] = Field(
         None,
         description="Folder of .exr panoramas; $HPBENCH_ENVIRONMENTS if not given, else lamps.",
-        json_schema_extra={"metavar": "DIR"},
     )
     workers: int = Field(1, ge=1, description="Processes that render.")
     split: Literal["train", "heldout", "all"] = Field(

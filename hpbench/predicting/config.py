@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from hpbench.arguments import Config, Device, Limit, Methods, Plugins
+from hpbench.arguments import Config, Device, Limit, Metavar, Methods, Plugins
 
 __all__ = ["PredictConfig"]
 
@@ -14,18 +14,15 @@ __all__ = ["PredictConfig"]
 class PredictConfig(Config):
     """Options of ``hpbench predict`` and arguments of ``hpbench.predict``."""
 
-    source: Annotated[str, BeforeValidator(str)] = Field(
-        description="Image, folder of images, video, or camera: 0, camera:0 or /dev/video0.",
-        json_schema_extra={"argument": True, "metavar": "IMAGE|FOLDER|VIDEO|CAMERA"},
-    )
+    source: Annotated[
+        str, BeforeValidator(str), Metavar("IMAGE|FOLDER|VIDEO|CAMERA", positional=True)
+    ] = Field(description="Image, folder of images, video, or camera: 0, camera:0 or /dev/video0.")
     methods: Methods
     draw: Literal["axes", "cube", "none"] = Field(
         "axes", description="What to draw; none writes the table only."
     )
-    boxes: str = Field(
-        "dlib",
-        description="Face detector: dlib, dlib[upsample=1] or yunet[model=FILE].",
-        json_schema_extra={"metavar": "NAME[KEY=VALUE,...]"},
+    boxes: Annotated[str, Metavar("NAME[KEY=VALUE,...]")] = Field(
+        "dlib", description="Face detector: dlib, dlib[upsample=1] or yunet[model=FILE]."
     )
     format: Literal["csv", "json"] | None = Field(
         None, description="Table in the output folder; csv if not given."

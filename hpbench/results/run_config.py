@@ -1,13 +1,22 @@
-"""Everything a user can ask of a run: the options of ``hpbench run`` and ``hpbench.api.run``."""
+"""Everything a user can ask of a run: the options of ``hpbench run``, the arguments of its API."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from hpbench.errors import UsageError
+from hpbench.arguments import (
+    Config,
+    Corruptions,
+    DataFolders,
+    DataSets,
+    Device,
+    Limit,
+    Metavar,
+    Methods,
+    Plugins,
+)
 
 __all__ = ["ANNOTATED", "RunConfig", "TimingMode"]
 
@@ -17,84 +26,62 @@ ANNOTATED = "annotated"
 TimingMode = Literal["off", "quick", "full"]
 
 
-class RunConfig(BaseModel):
+class RunConfig(Config):
     """What to run; stored in ``run.json`` under ``spec``.
 
     The fields, with their descriptions, defaults and limits, are the one place where an option of
     a run is defined.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    panels: ClassVar = {
+        "Evaluation": "protocol boxes limit corrupt seed",
+        "Speed": "device batch_size workers engine address fresh",
+        "Timing": "timing timing_images",
+    }
 
-    methods: str = Field(
-        description="Methods with options: hopenet,pnp[model=mallick6,focal=1.0]. "
-        "'hpbench list' names them."
-    )
-    datasets: str = Field(
-        "sample",
-        description="Data sets with options: aflw2000,biwi or table=labels.csv. "
-        "Default: the embedded sample.",
-    )
-    data: dict[str, Path] = Field(
-        {}, description="Folder of a data set by name; repeatable. Or $HPBENCH_DATA/NAME."
-    )
-    protocol: str = Field(
+    methods: Methods
+    datasets: DataSets = "sample"
+    data: DataFolders = Field({})
+    protocol: Annotated[str, Metavar("NAME")] = Field(
         "default",
         description="Named protocol for every data set; 'hpbench list' names those of each.",
     )
-    boxes: str = Field(
+    boxes: Annotated[str, Metavar("BOXES")] = Field(
         ANNOTATED, description="Where face boxes come from: annotated, dlib, yunet[model=FILE]."
     )
-    device: str = Field("auto", description="cpu, cuda, cuda:1, or auto: cuda where available.")
+    device: Device = "auto"
     batch_size: PositiveInt = Field(32, description="Faces per network call.")
-    limit: PositiveInt | None = Field(
-        None, description="Only the first N faces of each data set. Default: all."
-    )
-    plugins: tuple[Path, ...] = Field(
-        (), description="Python file with further methods or data sets; repeatable."
-    )
-    timing_images: NonNegativeInt = Field(
-        32, description="Faces of the timing pass; 0 leaves it out."
-    )
+    limit: Limit = None
+    plugins: Plugins = ()
     timing: TimingMode = Field(
         "quick",
         description="quick: the serial timing pass; full: also throughput over batch sizes, one "
         "core, cold start and memory (minutes); off: none.",
     )
+    timing_images: NonNegativeInt = Field(
+        32, description="Faces of the timing pass; 0 leaves it out."
+    )
     engine: Literal["local", "ray"] = Field(
         "local", description="local, or ray: spread the accuracy pass over a Ray cluster."
     )
-    address: str | None = Field(
+    address: Annotated[str | None, Metavar("HOST:PORT")] = Field(
         None,
-        description="Ray cluster: HOST:PORT, ray://HOST:PORT or auto. "
-        "Default: start Ray on this machine.",
+        description="Ray cluster: HOST:PORT, ray://HOST:PORT or auto; Ray on this machine if not "
+        "given.",
     )
     fresh: bool = Field(False, description="Compute everything; reuse no stored predictions.")
-    workers: PositiveInt | None = Field(
-        None, description="Threads that read images and prepare inputs. Default: all cores."
+    workers: int | None = Field(
+        None, ge=1, description="Threads that read and prepare faces; one per core if not given."
     )
     seed: NonNegativeInt = Field(0, description="Random seed.")
-    corrupt: tuple[str, ...] = Field(
+    corrupt: Annotated[Corruptions, Metavar("NAME=LEVEL,...")] = Field(
         (),
         description="Also evaluate under corruption: downsample=5,10,15, blur=1,2,4, noise, jpeg, "
         "dark, occlude, box-jitter, box-scale; repeatable. Units: docs/robustness.md.",
     )
 
-    @classmethod
-    def from_options(cls, **options: Any) -> Self:
-        """Validate what a user asked for.
-
-        Raises
-        ------
-        UsageError
-            In one line, with the first option that does not fit.
-        """
-        try:
-            config = cls(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise UsageError(f"{name}={first['input']!r}: {first['msg']}") from error
-        if config.address is not None and config.engine != "ray":
-            raise UsageError(f"--address {config.address}: works only with --engine ray")
-        return config
+    @model_validator(mode="after")
+    def _require_ray_for_an_address(self) -> Self:
+        if self.address is not None and self.engine != "ray":
+            raise ValueError(f"--address {self.address}: works only with --engine ray")
+        return self

@@ -29,6 +29,7 @@ from hpbench.results.run_record import (
 )
 from hpbench.results.timing_record import TimingRecord
 from hpbench.running.corruptions import Corruption, corrupted_protocol, parse_corruptions
+from hpbench.running.data_folders import data_folders
 from hpbench.running.local_engine import Evaluation, Progress, evaluate_dataset
 from hpbench.running.records import LazyRecords
 from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
@@ -75,6 +76,7 @@ def predict_run(
 ) -> Path:
     """The same up to the tables of predictions and times, without their summary."""
     _use_system_allocator()
+    spec = spec.model_copy(update={"data": data_folders(spec.data, spec.datasets)})
     corruptions = parse_corruptions(spec.corrupt, spec.seed)
     device = resolve_device(spec.device)
     methods = {

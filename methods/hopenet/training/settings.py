@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hpbench.arguments import Config, DataFolders, Device, Plugins
+from hpbench.arguments import Config, DataFolders, Device, Metavar, Plugins
 from hpbench.crops import HopenetRule
 from hpbench.methods.hopenet.bins import Bins
 
@@ -52,10 +52,8 @@ class TrainSettings(BaseModel):
         "average",
     }
 
-    backbone: str = Field(
-        "resnet50",
-        description="thin_resnet_s, thin_resnet_m, or a torchvision network.",
-        json_schema_extra={"metavar": "NAME"},
+    backbone: Annotated[str, Metavar("NAME")] = Field(
+        "resnet50", description="thin_resnet_s, thin_resnet_m, or a torchvision network."
     )
     heads: Literal["bins", "regression"] = Field(
         "bins", description="bins, or regression: the same backbone without bins."
@@ -106,10 +104,8 @@ class TrainSettings(BaseModel):
     )
     device: Device = "auto"
     seed: int = Field(0, description="Random seed.")
-    init: Path | None = Field(
-        None,
-        description="Weights to start from: Hopenet's, or ImageNet's.",
-        json_schema_extra={"metavar": "FILE"},
+    init: Annotated[Path | None, Metavar("FILE")] = Field(
+        None, description="Weights to start from: Hopenet's, or ImageNet's."
     )
 
     @property
@@ -135,32 +131,25 @@ class TrainConfig(Config):
 
     panels: ClassVar = {"Weights card": "name summary licence trained_on"}
 
-    datasets: tuple[str, ...] = Field(
+    datasets: Annotated[tuple[str, ...], Metavar("NAME[KEY=VALUE,...][=DIR][:SHARE]")] = Field(
         description="Training data, repeatable: a data set with options, its folder, and its "
-        "share of the faces that are drawn. 'hpbench list' names the data sets.",
-        json_schema_extra={"metavar": "NAME[KEY=VALUE,...][=DIR][:SHARE]"},
+        "share of the faces that are drawn. 'hpbench list' names the data sets."
     )
-    validate_on: tuple[str, ...] = Field(
-        (),
-        alias="validate",
-        description="Data set to validate on only; repeatable.",
-        json_schema_extra={"metavar": "NAME[=DIR]"},
+    validate_on: Annotated[tuple[str, ...], Metavar("NAME[=DIR]")] = Field(
+        (), validation_alias="validate", description="Data set to validate on only; repeatable."
     )
     data: DataFolders = Field({})
     out: Path = Field(Path("runs/train"), description="Folder for weights, checkpoint and curves.")
     resume: bool = Field(False, description="Resume from the checkpoint in --out.")
-    augment: Augmentation = Field(
-        Augmentation(),
-        description="Change an augmentation; repeatable.",
-        json_schema_extra={"metavar": "KEY=VALUE"},
+    augment: Annotated[Augmentation, Metavar("KEY=VALUE")] = Field(
+        Augmentation(), description="Change an augmentation; repeatable."
     )
     name: str = Field("", description="Name for the weights' card.")
     summary: str = Field("", description="One line for the weights' card.")
     licence: str = Field("", description="Licence for the weights' card.")
-    trained_on: str = Field(
+    trained_on: Annotated[str, Metavar("A,B")] = Field(
         "",
         description="Data sets for the card, comma-separated, where a table holds another one's "
         "images; the names in --datasets if not given.",
-        json_schema_extra={"metavar": "A,B"},
     )
     plugins: Plugins = ()
