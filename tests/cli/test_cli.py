@@ -88,7 +88,7 @@ def test_run_prints_a_table_and_the_report_last(finished):
 
 def test_results_file_has_the_documented_keys(finished):
     results = json.loads((finished[1] / "results.json").read_text())
-    assert results["schema"] == 1
+    assert results["schema"] == 2
     row = results["results"][0]
     documented = {
         "dataset", "method", "method_spec", "protocol", "boxes", "images", "mae_deg",
