@@ -13,7 +13,8 @@ from pydantic import Field
 from hpbench.crops import cut_out
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
-from hpbench.inference.torch_method import TorchMethod, TorchOptions, resize_linear
+from hpbench.inference.published_method import WeightsOptions, resize_linear
+from hpbench.inference.torch_method import TorchMethod
 from hpbench.method import MethodCard, NoPrediction, Options, Prediction, WeightsInfo
 from hpbench.rotation import rotation_from_angles
 
@@ -30,7 +31,7 @@ _BIN_VALUES_DEG = 3.0 * np.arange(66) - 97.5
 """Middles of 66 bins of 3 degrees from -99 to 99."""
 
 
-class LwhpeOptions(TorchOptions):
+class LwhpeOptions(WeightsOptions):
     """Options of the method ``lwhpe``."""
 
     k: float = Field(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from hpbench.face import Face, crop_with_black
-from hpbench.inference.torch_method import TorchMethod, TorchOptions, resize_linear
+from hpbench.inference.published_method import WeightsOptions, resize_linear
+from hpbench.inference.torch_method import TorchMethod
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
 from hpbench.rotation import nearest_rotation, rotation_in_camera_frame
 
@@ -55,7 +56,7 @@ POSE_STD = np.array(
 )
 
 
-class TddfaOptions(TorchOptions):
+class TddfaOptions(WeightsOptions):
     """Options of the method ``tddfa``."""
 
     crop: Literal["landmarks", "detection"] = Field(

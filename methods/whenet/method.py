@@ -13,7 +13,8 @@ from pydantic import Field
 from hpbench.crops import crop_box, cut_out, whole_pixels
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
-from hpbench.inference.torch_method import TorchMethod, TorchOptions, resize_linear
+from hpbench.inference.published_method import WeightsOptions, resize_linear
+from hpbench.inference.torch_method import TorchMethod
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
 from hpbench.rotation import rotation_from_angles
 
@@ -30,7 +31,7 @@ _BIN_VALUES_DEG = tuple(3.0 * np.arange(bins) - 1.5 * bins for bins in (120, 66,
 """Lower edges of the bins of yaw, pitch, roll, which the authors decode with."""
 
 
-class WhenetOptions(TorchOptions):
+class WhenetOptions(WeightsOptions):
     """Options of the method ``whenet``."""
 
     crop: Literal["demo", "margin"] = Field(

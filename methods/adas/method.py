@@ -1,0 +1,168 @@
+"""OpenVINO's network for drivers' heads as a method of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.crops import crop_box, cut_out, whole_pixels
+from hpbench.errors import HpbenchError, MissingDependencyError, WeightsError
+from hpbench.face import Face
+from hpbench.inference.cores import usable_cores
+from hpbench.inference.published_method import PublishedMethod, resize_linear
+from hpbench.method import (
+    BaseOptions,
+    MethodCard,
+    ModelSize,
+    NoPrediction,
+    Prediction,
+    WeightsInfo,
+)
+from hpbench.weights.named import resolve_weights
+from hpbench.weights.store import sha256_of
+
+__all__ = ["Adas"]
+
+Array = npt.NDArray[np.float64]
+
+_NAME = "head-pose-estimation-adas-0001"
+_FOLDER = f"inbasperu/VisionGuard/raw/a8d0e846/models/intel/{_NAME}/FP16"
+_LICENCE = "Apache-2.0; training data not stated"
+_OUTPUTS = ("angle_y_fc", "angle_p_fc", "angle_r_fc")
+_NO_RUNTIME = "openvino: pip install 'hpbench[openvino]'"
+
+
+def _info(suffix: str, size_bytes: int, sha256: str) -> WeightsInfo:
+    return WeightsInfo(
+        name=f"adas-{suffix}",
+        summary=f"{_NAME}, half precision, the {suffix} file of two",
+        licence=_LICENCE,
+        trained_on=(),
+        size_bytes=size_bytes,
+        sha256=sha256,
+        source=f"https://github.com/{_FOLDER} (Open Model Zoo)",
+        file=f"{_NAME}.{suffix}",
+        url=f"https://github.com/{_FOLDER}/{_NAME}.{suffix}",
+    )
+
+
+class Adas(PublishedMethod):
+    """Three regressed angles; the published graph is run as it is."""
+
+    name: ClassVar[str] = "adas"
+    summary: ClassVar[str] = "OpenVINO's head-pose-estimation-adas-0001 (Intel 2018)"
+    input_size: ClassVar[int] = 60
+    published: ClassVar[tuple[WeightsInfo, ...]] = (
+        _info("xml", 78824, "7a00509b02c15371c8156b848daf2825a061488b6f1b257ccbb648596c0a1ef3"),
+        _info("bin", 3823816, "035c41b04268c4541fc0d7fc4a131070bc2d424324ad8e1163f83953ee8bb0b1"),
+    )
+    facts: ClassVar[MethodCard] = MethodCard(
+        name="adas",
+        title="OpenVINO head-pose-estimation-adas-0001",
+        code="https://github.com/openvinotoolkit/open_model_zoo",
+        licence="Apache-2.0",
+        trained_domains=("photo",),
+        colour_order="BGR",
+        crop_rule="square of 1.2 times the longer side, cut off at the image, stretched",
+        notes=(
+            "runs on the CPU",
+            "the vendor's angles have yaw outermost (Ry Rx Rz); the rotation is kept",
+            "published by the vendor on BIWI: 5.4 / 5.5 / 4.6, mean 5.17",
+        ),
+    )
+
+    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
+        super().__init__(options, device)
+        self._model: Any = None
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Say that OpenVINO has to be installed or the weights be fetched."""
+        return _NO_RUNTIME if find_spec("openvino") is None else super().missing()
+
+    def _files(self) -> tuple[Path, Path]:
+        """The graph and its numbers; a file that the user names has the other one beside it."""
+        if self.options.weights not in ("", *(info.name for info in self.published)):
+            graph = resolve_weights(self.options.weights, self.published).with_suffix(".xml")
+            for path in (graph, graph.with_suffix(".bin")):
+                if not path.is_file():
+                    raise WeightsError(f"{path}: no such file; keep .xml and .bin side by side")
+            return graph, graph.with_suffix(".bin")
+        graph, numbers = (resolve_weights(info.name, self.published) for info in self.published)
+        return graph, numbers
+
+    def weights_path(self) -> Path:
+        """The file of the graph."""
+        return self._files()[0]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of both files."""
+        return " ".join(sha256_of(path) for path in self._files())
+
+    def load(self) -> None:
+        """Read the graph and compile it for the CPU, for any number of faces."""
+        graph, numbers = self._files()
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingDependencyError(f"method 'adas' needs {_NO_RUNTIME}") from error
+        try:
+            model = openvino.Core().read_model(graph, numbers)
+            model.reshape([-1, 3, self.input_size, self.input_size])
+            threads = {"INFERENCE_NUM_THREADS": usable_cores()}
+            self._model = openvino.Core().compile_model(model, "CPU", threads)
+            outputs = {name for output in self._model.outputs for name in output.names}
+        except RuntimeError as error:
+            line = str(error).strip().splitlines()[-1]
+            raise WeightsError(
+                f"{graph}: OpenVINO cannot read it ({line}); fetch it again"
+            ) from error
+        if not outputs.issuperset(_OUTPUTS):
+            raise WeightsError(f"{graph}: not {_NAME}: it has no outputs {', '.join(_OUTPUTS)}")
+        constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
+        self._parameters = sum(int(np.prod(node.get_output_shape(0))) for node in constants)
+
+    def cut_input(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
+        """Cut out the square of OpenVINO's face detection demo and stretch it to 60 pixels."""
+        bounds = whole_pixels(crop_box(face.box_xyxy, "square", 1.2))
+        crop = cut_out(face.image, bounds, "clip")
+        if crop.size == 0:
+            return NoPrediction("the crop does not touch the image")
+        return resize_linear(crop, self.input_size)
+
+    def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> Array:
+        """Angles as the network gives them, shape (n, 3): yaw, pitch, roll."""
+        if self._model is None:
+            raise HpbenchError("method 'adas' was used before load()")
+        values = np.stack(batch)[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
+        outputs = self._model(np.ascontiguousarray(values))
+        return np.concatenate([outputs[name] for name in _OUTPUTS], axis=1).astype(np.float64)
+
+    def decode(self, output: Array) -> list[Prediction | NoPrediction]:
+        """Rotations of the vendor's angles."""
+        return self.predictions(output)
+
+    def rotations(self, outputs: Array) -> tuple[Array, None]:
+        """Rotations by the model's documentation, turned into the camera frame.
+
+        The vendor's axes are x from the face to the camera, y to the right, z up, and
+        ``R = Rz(yaw) Ry(pitch) Rx(-roll)``. In the camera frame that is
+        ``R_cam = Ry(-yaw) Rx(pitch) Rz(roll)``.
+        """
+        from scipy.spatial.transform import Rotation
+
+        signs = np.array([-1.0, 1.0, 1.0])
+        R_cam = Rotation.from_euler("YXZ", outputs * signs, degrees=True).as_matrix()
+        return np.asarray(R_cam), None
+
+    def size(self) -> ModelSize:
+        """Parameters and the size of both files."""
+        return ModelSize(
+            parameters=self._parameters,
+            weights_bytes=sum(path.stat().st_size for path in self._files()),
+        )
