@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hpbench.checking.conformance import CheckResult
-    from hpbench.predicting.predict import Summary
+    from hpbench.predicting.summary import Summary
     from hpbench.scoring.comparison import Failure, RunComparison
 
 __all__ = [
@@ -223,7 +223,7 @@ class Predictions:
         """One row per face and method: box, status, angles in degrees, rotation."""
         import pandas as pd
 
-        from hpbench.predicting.predict import ROW_COLUMNS
+        from hpbench.predicting.rows import ROW_COLUMNS
 
         return pd.DataFrame(self.rows, columns=list(ROW_COLUMNS))
 
@@ -252,8 +252,8 @@ def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predicti
     """
     from itertools import islice
 
-    from hpbench.predicting.prediction_files import RowList
     from hpbench.predicting.session import open_session
+    from hpbench.predicting.writers import RowList
 
     session = open_session(config, Path(out) if out is not None else None)
     collected = RowList(list(session.methods))

@@ -12,8 +12,8 @@ import typer
 from hpbench.predicting.config import PredictConfig
 
 if TYPE_CHECKING:
-    from hpbench.predicting.predict import Summary
     from hpbench.predicting.sources import Frame, Source
+    from hpbench.predicting.summary import Summary
 
 __all__ = ["predict"]
 
@@ -94,7 +94,8 @@ def _with_bar(source: Source, limit: int | None) -> Iterable[Frame]:
 def _print_angles(summary: Summary) -> None:
     """Every face of a single image, with what the angles mean."""
     from hpbench.method import NoPrediction
-    from hpbench.predicting.predict import angles_in_words, short_names
+    from hpbench.predicting.panels import short_names
+    from hpbench.predicting.rows import angles_in_words
 
     faces = summary.last.faces if summary.last is not None else ()
     for number, face in enumerate(faces, start=1):

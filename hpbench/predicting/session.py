@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,9 +13,11 @@ from hpbench.errors import UsageError
 from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
 from hpbench.predicting.config import PredictConfig
-from hpbench.predicting.predict import Summary, predict_source
-from hpbench.predicting.prediction_files import PredictionWriter, plan_output
+from hpbench.predicting.faces import predict_frames
+from hpbench.predicting.outputs import plan_output
 from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
+from hpbench.predicting.summary import Summary
+from hpbench.predicting.writers import PredictionWriter
 from hpbench.registry import load_method, make_method
 from hpbench.spec import parse_specs
 
@@ -44,8 +47,22 @@ class Session:
     smoothing_s: float | None
 
     def run(self, frames: Iterable[Frame]) -> Summary:
-        """Predict on frames of the source and write everything down."""
-        return predict_source(frames, self.methods, self.detector, self.writers, self.smoothing_s)
+        """Predict on frames of the source and hand each result to the writers.
+
+        Ctrl-C ends it early with complete files; it is how a camera is ended.
+        """
+        summary = Summary()
+        with ExitStack() as stack:
+            for writer in self.writers:
+                stack.enter_context(writer)
+            try:
+                for result in predict_frames(frames, self.methods, self.detector, self.smoothing_s):
+                    for writer in self.writers:
+                        writer.write(result)
+                    summary.add(result)
+            except KeyboardInterrupt:
+                summary.stopped = True
+        return summary
 
     @property
     def written(self) -> list[Path]:

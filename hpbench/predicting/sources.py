@@ -217,7 +217,7 @@ def open_source(text: str) -> Source:
     if suffix in VIDEO_SUFFIXES:
         return Video(path)
     raise UsageError(
-        f"{text}: unknown kind of file '{path.suffix}'; images end in "
+        f"{text}: unknown type of file '{path.suffix}'; images end in "
         f"{' '.join(sorted(IMAGE_SUFFIXES))}, videos in {' '.join(sorted(VIDEO_SUFFIXES))}"
     )
 

@@ -19,17 +19,11 @@ from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.images import read_rgb
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
-from hpbench.predicting.predict import (
-    FoundFace,
-    FrameResult,
-    angles_in_words,
-    draw_result,
-    predict_faces,
-    predict_frames,
-    predict_source,
-    result_rows,
-)
-from hpbench.predicting.prediction_files import plan_output
+from hpbench.predicting.faces import FoundFace, FrameResult, predict_faces, predict_frames
+from hpbench.predicting.outputs import plan_output
+from hpbench.predicting.panels import draw_result
+from hpbench.predicting.rows import angles_in_words, result_rows
+from hpbench.predicting.session import Session
 from hpbench.predicting.sources import Frame, ImageFiles, LiveCamera, Video, open_source
 from hpbench.registry import make_method
 from hpbench.rotation import rotation_from_angles
@@ -307,7 +301,7 @@ def test_videos_in_a_folder_of_pictures_are_not_left_out_silently(tmp_path):
     [
         ("missing.jpg", "no such image, folder or video", DataError),
         ("empty", "holds no image", DataError),
-        ("notes.txt", "unknown kind of file '.txt'; images end in", UsageError),
+        ("notes.txt", "unknown type of file '.txt'; images end in", UsageError),
     ],
 )
 def test_what_is_no_source_is_refused(tmp_path, name, message, kind):
@@ -371,12 +365,12 @@ def test_broken_video_is_said_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("out", "kind", "options", "message"),
     [
-        ("x.gif", "image", {}, "unknown kind of file '.gif'"),
+        ("x.gif", "image", {}, "unknown type of file '.gif'"),
         ("x.mp4", "image", {}, "is no video"),
         ("x.png", "video", {}, "is not one image"),
-        ("x.csv", "image", {"table_kind": "json"}, "contradict each other"),
+        ("x.csv", "image", {"table_format": "json"}, "contradict each other"),
         ("x.png", "image", {"draws": False}, "with --draw none"),
-        ("x.png", "image", {"table_kind": "csv"}, "holds no table"),
+        ("x.png", "image", {"table_format": "csv"}, "holds no table"),
         ("in.png", "image", {}, "is the image itself"),
     ],
 )
@@ -384,7 +378,7 @@ def test_output_that_does_not_go_with_the_source_is_refused(tmp_path, out, kind,
     Image.fromarray(squares()).save(tmp_path / "in.png")
     write_video(tmp_path / "in.mp4", [squares()])
     source = open_source(str(tmp_path / ("in.png" if kind == "image" else "in.mp4")))
-    arguments = {"draws": True, "table_kind": None, **options}
+    arguments = {"draws": True, "table_format": None, **options}
     with pytest.raises(UsageError, match=message):
         plan_output(tmp_path / out, source, **arguments)
 
@@ -392,8 +386,8 @@ def test_output_that_does_not_go_with_the_source_is_refused(tmp_path, out, kind,
 def run_source(source, out, draws=True, kind=None, smoothing=None, methods=None):
     methods = methods or {"a": YawIsLeftSide()}
     writers = plan_output(out, source, draws, kind).open(source, list(methods), "axes", {"x": 1})
-    summary = predict_source(source.frames(), methods, SquareDetector(), writers, smoothing)
-    return summary, [path for writer in writers for path in writer.written]
+    session = Session(source, methods, SquareDetector(), writers, smoothing)
+    return session.run(source.frames()), session.written
 
 
 def test_video_comes_back_drawn_with_its_length_and_rate(tmp_path):
@@ -417,7 +411,7 @@ def test_csv_and_json_tell_the_same(tmp_path):
     with (tmp_path / "a.csv").open() as stream:
         table = list(csv.DictReader(stream))
     stored = json.loads((tmp_path / "a.json").read_text())
-    assert (stored["schema"], stored["methods"], stored["x"]) == (1, ["a"], 1)
+    assert (stored["schema"], stored["methods"], stored["x"]) == (2, ["a"], 1)
     assert len(table) == len(stored["rows"]) == 3
     for from_csv, from_json in zip(table, stored["rows"], strict=True):
         assert from_csv == {k: "" if v is None else str(v) for k, v in from_json.items()}

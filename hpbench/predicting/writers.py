@@ -1,6 +1,6 @@
 """The files that predict writes: a table of poses, drawn images, a drawn video.
 
-Each writer is a context manager with ``write(prediction)``. Table and video appear under their
+Each writer is a context manager with ``write(result)``. Table and video appear under their
 names when they are complete; an error removes what was begun.
 """
 
@@ -11,45 +11,31 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench import __version__
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError
 from hpbench.geometry.pose_drawing import DrawStyle
-from hpbench.images import IMAGE_SUFFIXES
-from hpbench.predicting.predict import (
-    MAX_VIDEO_WIDTH_PX,
-    ROW_COLUMNS,
-    FrameResult,
-    draw_result,
-    result_rows,
-)
-from hpbench.predicting.sources import Source
+from hpbench.predicting.faces import FrameResult
+from hpbench.predicting.panels import draw_result
+from hpbench.predicting.rows import ROW_COLUMNS, result_rows
 
-__all__ = [
-    "OutputPlan",
-    "PictureFiles",
-    "PoseTable",
-    "PredictionWriter",
-    "RowList",
-    "VideoFile",
-    "plan_output",
-]
+__all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile"]
 
-TableKind = Literal["csv", "json"]
-
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON file."""
+
+MAX_VIDEO_WIDTH_PX = 3840
+"""Panels of a video are reduced to fit side by side into this; MPEG-4 ends at 8191."""
 
 
 class PredictionWriter(ABC):
-    """Takes predictions one after the other and leaves files behind.
+    """Takes the results of frames one after the other and writes files.
 
     Attributes
     ----------
@@ -62,7 +48,7 @@ class PredictionWriter(ABC):
 
     @abstractmethod
     def write(self, result: FrameResult) -> None:
-        """Take in the next frame."""
+        """Add the next frame."""
 
     def close(self, complete: bool) -> None:
         """Finish the files, or remove them where they are not `complete`."""
@@ -72,11 +58,11 @@ class PredictionWriter(ABC):
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close(complete=kind is None)
+        self.close(complete=error_type is None)
 
 
 class PoseTable(PredictionWriter):
@@ -85,10 +71,10 @@ class PoseTable(PredictionWriter):
     Parameters
     ----------
     path : Path
-    kind : {'csv', 'json'}
+        Ends in ``.csv`` or ``.json``.
     methods : sequence of str
-    about : mapping
-        Further facts for the head of the JSON file.
+    metadata : mapping
+        Further entries of the JSON file.
 
     Raises
     ------
@@ -96,13 +82,7 @@ class PoseTable(PredictionWriter):
         If the file cannot be written.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        kind: TableKind,
-        methods: Sequence[str],
-        about: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, path: Path, methods: Sequence[str], metadata: Mapping[str, Any]) -> None:
         super().__init__()
         self.path = path
         self.methods = methods
@@ -110,11 +90,11 @@ class PoseTable(PredictionWriter):
         self._stream = _open_for_writing(self._partial, path)
         self._csv: csv.DictWriter[str] | None = None
         self._rows = 0
-        if kind == "csv":
+        if path.suffix.lower() == ".csv":
             self._csv = csv.DictWriter(self._stream, ROW_COLUMNS, lineterminator="\n")
             self._csv.writeheader()
         else:
-            head = {"schema": SCHEMA, "hpbench": __version__, **about, "methods": list(methods)}
+            head = {"schema": SCHEMA, "hpbench": __version__, **metadata, "methods": list(methods)}
             self._stream.write(json.dumps(head, indent=1)[:-2] + ',\n "rows": [')
 
     def write(self, result: FrameResult) -> None:
@@ -157,7 +137,7 @@ class RowList(PredictionWriter):
         self.rows += result_rows(result, self.methods)
 
 
-class PictureFiles(PredictionWriter):
+class DrawnImages(PredictionWriter):
     """One drawn image per readable image.
 
     Parameters
@@ -297,105 +277,3 @@ def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be written ({reason}); name another --out") from error
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPlan:
-    """Which files are to be written.
-
-    Attributes
-    ----------
-    table : Path or None
-    table_kind : {'csv', 'json'}
-    images : Path or None
-        Folder of drawn images, or the one drawn image.
-    one_image : bool
-    video : Path or None
-    """
-
-    table: Path | None = None
-    table_kind: TableKind = "csv"
-    images: Path | None = None
-    one_image: bool = False
-    video: Path | None = None
-
-    def open(
-        self, source: Source, methods: Sequence[str], style: DrawStyle, about: Mapping[str, Any]
-    ) -> list[PredictionWriter]:
-        """Open the files.
-
-        Raises
-        ------
-        DataError
-            If one cannot be written.
-        """
-        writers: list[PredictionWriter] = []
-        if self.table is not None:
-            writers.append(PoseTable(self.table, self.table_kind, methods, about))
-        if self.images is not None:
-            writers.append(PictureFiles(self.images, self.one_image, methods, style))
-        if self.video is not None:
-            assert source.fps is not None
-            writers.append(VideoFile(self.video, source.fps, source.live, methods, style))
-        return writers
-
-
-def plan_output(out: Path, source: Source, draws: bool, table_kind: TableKind | None) -> OutputPlan:
-    """Decide by ``--out``, ``--draw`` and ``--format`` what is written.
-
-    Parameters
-    ----------
-    out : Path
-        A folder (no suffix, or one that exists) for table and drawings; or one file: ``.csv``,
-        ``.json``, an image for one image, ``.mp4`` for a video or camera.
-    source : Source
-    draws : bool
-        Whether anything is drawn.
-    table_kind : {'csv', 'json'} or None
-        None: csv in a folder, by the suffix for a file.
-
-    Returns
-    -------
-    OutputPlan
-
-    Raises
-    ------
-    UsageError
-        If `out` is a file that does not go with the source or the other options.
-    """
-    suffix = out.suffix.lower()
-    if out.is_dir() or not suffix:
-        return _plan_folder(out, source, draws, table_kind or "csv")
-    if suffix in {".csv", ".json"}:
-        kind: TableKind = "csv" if suffix == ".csv" else "json"
-        if table_kind not in {None, kind}:
-            raise UsageError(f"--out {out} and --format {table_kind} contradict each other")
-        return OutputPlan(table=out, table_kind=kind)
-    if not draws:
-        raise UsageError(f"--out {out}: with --draw none only .csv, .json or a folder is written")
-    if table_kind is not None:
-        raise UsageError(f"--out {out}: holds no table; name a folder to use --format {table_kind}")
-    if suffix == ".mp4":
-        if source.fps is None:
-            raise UsageError(f"--out {out}: {source.name} is no video; name an image or a folder")
-        return OutputPlan(video=out)
-    if suffix in IMAGE_SUFFIXES:
-        if source.fps is not None or source.total != 1:
-            raise UsageError(f"--out {out}: {source.name} is not one image; name a folder")
-        if out.exists() and Path(source.name).expanduser().samefile(out):
-            raise UsageError(f"--out {out}: is the image itself; name another file")
-        return OutputPlan(images=out, one_image=True)
-    raise UsageError(
-        f"--out {out}: unknown kind of file '{out.suffix}'; name a folder, or a file that ends in "
-        f".csv .json .mp4 {' '.join(sorted(IMAGE_SUFFIXES))}"
-    )
-
-
-def _plan_folder(out: Path, source: Source, draws: bool, table_kind: TableKind) -> OutputPlan:
-    table = out / f"poses.{table_kind}"
-    if not draws:
-        return OutputPlan(table=table, table_kind=table_kind)
-    if source.fps is None:
-        return OutputPlan(table=table, table_kind=table_kind, images=out)
-    stem = "camera" if source.live else Path(source.name).stem
-    return OutputPlan(table=table, table_kind=table_kind, video=out / f"{stem}_pose.mp4")

@@ -1,0 +1,161 @@
+"""Faces that a detector finds, with the predictions of all methods, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.detectors.base import Detector
+from hpbench.face import Face
+from hpbench.inference.solving import solve_batch
+from hpbench.method import Method, NoPrediction, Prediction
+from hpbench.predicting.sources import Frame
+from hpbench.predicting.tracking import RotationSmoother, Tracker
+
+__all__ = ["FoundFace", "FrameResult", "predict_faces", "predict_frames"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """One face that a detector found, with the predictions of all methods.
+
+    Attributes
+    ----------
+    box_xyxy : ndarray, shape (4,)
+        Pixels.
+    score : float
+        The detector's own; higher is surer.
+    predictions : mapping of str to Prediction or NoPrediction
+        By method. Always what the method said about this image alone.
+    track : int or None
+        Number that stays with a face through a video.
+    smoothed : mapping of str to ndarray, shape (3, 3)
+        By method, where smoothing was asked for.
+    """
+
+    box_xyxy: Array
+    score: float
+    predictions: Mapping[str, Prediction | NoPrediction]
+    track: int | None = None
+    smoothed: Mapping[str, Array] = field(default_factory=dict)
+
+    def shown_rotation(self, method: str) -> Array | None:
+        """The smoothed rotation where there is one, else the predicted one, if any."""
+        prediction = self.predictions[method]
+        if method in self.smoothed or isinstance(prediction, NoPrediction):
+            return self.smoothed.get(method)
+        return prediction.R_cam
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """One frame with its faces, the surest first."""
+
+    frame: Frame
+    faces: Sequence[FoundFace]
+
+
+def predict_faces(
+    image_rgb: npt.NDArray[np.uint8],
+    methods: Mapping[str, Method],
+    detector: Detector,
+    image_id: str = "image",
+) -> list[FoundFace]:
+    """Find the faces in an image and predict their poses.
+
+    Parameters
+    ----------
+    image_rgb : ndarray, shape (height, width, 3), uint8
+    methods : mapping of str to Method
+        Loaded, by the name to give the predictions.
+    detector : Detector
+        Loaded.
+    image_id : str
+        Handed to the methods.
+
+    Returns
+    -------
+    list of FoundFace
+        The surest first; empty where the detector finds none.
+
+    Raises
+    ------
+    HpbenchError
+        As a method raises it. Any other exception of a method is a :class:`NoPrediction` for the
+        faces that cause it.
+
+    Examples
+    --------
+    ::
+
+        methods = {"hopenet": make_method("hopenet"), "pnp": make_method("pnp")}
+        detector = make_detector("dlib")
+        for method in methods.values():
+            method.load()
+        detector.load()
+        for face in predict_faces(read_rgb(Path("face.jpg")), methods, detector):
+            print(face.box_xyxy, face.predictions["pnp"])
+    """
+    boxes, scores = detector.detect(image_rgb)
+    faces = [Face(image_id, image_rgb, box) for box in boxes]
+    solved = {name: solve_batch(method, faces) for name, method in methods.items()}
+    return [
+        FoundFace(box, float(score), {name: solved[name][index].prediction for name in methods})
+        for index, (box, score) in enumerate(zip(boxes, scores, strict=True))
+    ]
+
+
+def predict_frames(
+    frames: Iterable[Frame],
+    methods: Mapping[str, Method],
+    detector: Detector,
+    smoothing_s: float | None = None,
+) -> Iterator[FrameResult]:
+    """Predict on frames one after the other; faces of a video keep their numbers.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+        For example ``open_source("clip.mp4").frames()``.
+    methods : mapping of str to Method
+        Loaded.
+    detector : Detector
+        Loaded.
+    smoothing_s : float or None
+        Time constant of :class:`hpbench.predicting.tracking.RotationSmoother`; None: no smoothing.
+        Images that do not follow each other are never smoothed.
+
+    Yields
+    ------
+    FrameResult
+        One per frame; without faces where the image cannot be read.
+    """
+    tracker = Tracker()
+    smoother = None if smoothing_s is None else RotationSmoother(smoothing_s)
+    for frame in frames:
+        faces: list[FoundFace] = []
+        if frame.image is not None:
+            faces = predict_faces(frame.image, methods, detector, frame.name)
+        if frame.time_s is not None:
+            faces = _follow(faces, frame.time_s, tracker, smoother)
+        yield FrameResult(frame, faces)
+
+
+def _follow(
+    faces: Sequence[FoundFace], time_s: float, tracker: Tracker, smoother: RotationSmoother | None
+) -> list[FoundFace]:
+    boxes = np.array([face.box_xyxy for face in faces]).reshape(-1, 4)
+    followed = []
+    for face, track in zip(faces, tracker.update(boxes, time_s), strict=True):
+        smoothed = {
+            name: smoother.update((track, name), prediction.R_cam, time_s)
+            for name, prediction in face.predictions.items()
+            if smoother is not None and isinstance(prediction, Prediction)
+        }
+        followed.append(replace(face, track=track, smoothed=smoothed))
+    return followed
