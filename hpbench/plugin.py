@@ -104,3 +104,13 @@ class Plugin(ABC):
     def named_weights(cls) -> Sequence[WeightsInfo]:
         """Weights that ``hpbench weights`` lists; those on this machine carry their path."""
         return ()
+
+    @classmethod
+    def validate_weights(cls, info: WeightsInfo, file: Path) -> None:
+        """Refuse a file that cannot be the named weights, before ``hpbench weights add`` keeps it.
+
+        Raises
+        ------
+        hpbench.errors.WeightsError
+            With what the file holds instead.
+        """

@@ -1,4 +1,4 @@
-"""``hpbench new method|dataset``."""
+"""``hpbench new method|dataset|card``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["new"]
 
 new = typer.Typer(
-    help="Write an installable package with a new method or data set.",
+    help="Write an installable package with a new method or data set, or a network's card.",
     no_args_is_help=True,
 )
 
@@ -48,6 +48,26 @@ def new_dataset(name: Name, folder: Folder = Path()) -> None:
     _write("dataset", name, folder)
 
 
+def new_card(
+    network: Annotated[Path, typer.Argument(help="The network.", metavar="FILE.onnx")],
+    folder: Annotated[
+        Path, typer.Option(help="Where the card is written.", metavar="DIR")
+    ] = Path(),
+) -> None:
+    """Write the card that makes a method of an ONNX network, to be completed by hand.
+
+    Examples
+    --------
+    hpbench new card my_net.onnx
+    hpbench new card ~/nets/my_net.onnx --folder cards
+    """
+    from hpbench.scaffold import write_card
+
+    card = write_card(network, folder)
+    typer.echo(str(card))
+    typer.echo(f"next: uncomment what is right in it, then: hpbench check {quote(str(card))}")
+
+
 def _write(kind: Kind, name: str, parent: Path) -> None:
     from hpbench.registry import DATASETS, METHODS
     from hpbench.scaffold import write_package
@@ -62,3 +82,4 @@ def _write(kind: Kind, name: str, parent: Path) -> None:
 
 add_command(new, "method", new_method)
 add_command(new, "dataset", new_dataset)
+add_command(new, "card", new_card)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,7 +89,7 @@ def add(
     ],
     plugin: Plugins = None,
 ) -> None:
-    """Put a file into the user's cache, after verifying it where a hash is known.
+    """Put a file into the user's cache, after reading it, and verifying it where a hash is known.
 
     Examples
     --------
@@ -102,7 +103,21 @@ def add(
     if len(found) > 1:
         names = ", ".join(info.name for _, info in found)
         raise UsageError(f"'{name}' has several files; add them one by one: {names}")
-    typer.echo(str(add_weights(found[0][1], file)))
+    owner, info = found[0]
+    stored = add_weights(info, file, partial(_validate, owner, plugin, info))
+    if not (info.sha256 or info.git_blob):
+        typer.echo("not verified: no hash of these weights is published", err=True)
+    typer.echo(str(stored))
+
+
+def _validate(owner: str, plugin: list[Path] | None, info: WeightsInfo, file: Path) -> None:
+    """Let the plugin that the weights belong to read them."""
+    from hpbench.detectors.base import DETECTORS
+    from hpbench.registry import METHODS
+
+    files = tuple(plugin or ())
+    registry = METHODS if owner in METHODS.plugins(files) else DETECTORS
+    registry.load(owner, files).validate_weights(info, file)
 
 
 def verify(plugin: Plugins = None) -> None:

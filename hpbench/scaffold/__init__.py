@@ -1,7 +1,8 @@
-"""Writes a small installable package for a new method or data set."""
+"""Writes a small installable package for a new method or data set, or the card of a network."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from keyword import iskeyword
@@ -12,7 +13,7 @@ from typing import Literal
 from hpbench import __version__
 from hpbench.errors import UsageError
 
-__all__ = ["Kind", "write_package"]
+__all__ = ["Kind", "write_card", "write_package"]
 
 Kind = Literal["method", "dataset"]
 
@@ -69,6 +70,60 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
         text = Template(_template(kind, template)).substitute(words)
         files.append(_write(folder / target, text))
     return [folder, *files]
+
+
+def write_card(network: Path, folder: Path) -> Path:
+    """Write the card of an ONNX network, with the choices that its user has to make as comments.
+
+    Parameters
+    ----------
+    network : Path
+        The ``.onnx`` file; its graph is read where onnxruntime is installed.
+    folder : Path
+        Where the card is written, under the network's name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or the card exists or cannot be written.
+    """
+    if not network.is_file():
+        raise UsageError(f"{network}: no such file; name the .onnx file that needs a card")
+    card = folder / f"{network.stem}.toml"
+    if _exists(card):
+        raise UsageError(f"{card}: exists already; choose another --folder")
+    words = {"file": network.name, "name": re.sub(r"[^A-Za-z0-9_.-]+", "_", network.stem)}
+    path = os.path.relpath(network, folder)
+    words |= {"path": Path(path).as_posix(), **_graph_words(network)}
+    text = (_TEMPLATES / "card" / "card.toml.template").read_text(encoding="utf-8")
+    return _write(card, Template(text).substitute(words))
+
+
+def _graph_words(network: Path) -> dict[str, str]:
+    """Size and names of a graph's inputs and outputs, as far as they can be read."""
+    unknown = {"width": "224", "height": "224", "layout": "NCHW"}
+    try:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(str(network), options, ["CPUExecutionProvider"])
+    except ImportError:
+        return {**unknown, "inputs": "unread, onnxruntime is not installed", "outputs": "unread"}
+    except Exception as error:  # onnxruntime raises its own kinds for what is no network
+        line = str(error).splitlines()[0]
+        raise UsageError(f"{network}: cannot be read as an ONNX network ({line})") from error
+    inputs, outputs = (
+        ", ".join(f"{one.name} {one.shape}" for one in ends)
+        for ends in (session.get_inputs(), session.get_outputs())
+    )
+    shape = session.get_inputs()[0].shape
+    channels_last = len(shape) == 4 and shape[3] in (1, 3) and shape[1] not in (1, 3)
+    sides = [side for side in (shape[1:3] if channels_last else shape[2:4]) if type(side) is int]
+    height, width = sides if len(sides) == 2 else (224, 224)
+    layout = "NHWC" if channels_last else "NCHW"
+    size = {"width": str(width), "height": str(height), "layout": layout}
+    return {**size, "inputs": inputs, "outputs": outputs}
 
 
 def _exists(folder: Path) -> bool:

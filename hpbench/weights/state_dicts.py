@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import WeightsError
 
@@ -14,22 +15,39 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["fill_network", "first_misfit", "read_state_dict", "shapes_of"]
+__all__ = ["common_prefix", "fill_network", "first_misfit", "read_state_dict", "shapes_of"]
 
 StateDict = dict[str, "Tensor"]
 
 _COUNTER = "num_batches_tracked"
 """A tensor of batch norms that inference does not use."""
 
+_WRAPPERS = frozenset(
+    {"_forward_module", "_model", "_orig_mod", "ema", "model", "module", "net", "network"}
+)
+"""What ``DataParallel``, ``torch.compile`` and training frameworks put before all names."""
+
+_NO_WEIGHTS = re.compile(r"optim|sched|scaler|loss", re.IGNORECASE)
+
+_STARTS = {
+    b"<": "a web page, such as a download service shows; fetch the file itself",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself ('git lfs pull')",
+    b"{": "JSON or a text, not weights",
+}
+
 
 def read_state_dict(path: Path) -> StateDict:
     """Read the tensors of a ``.safetensors`` file, or of one that ``torch.save`` wrote.
 
+    A checkpoint's dictionary around the tensors (``state_dict``, ``model_state_dict``,
+    ``model``, ``ema``, ...) is taken off; where it holds both, a model goes before its moving
+    average.
+
     Returns
     -------
     dict of str to Tensor
-        Single precision, without the prefix ``module.`` of ``DataParallel`` and without counters
-        of batch norms.
+        Single precision, without counters of batch norms and without what training frameworks
+        put before all names (``module.``, ``_orig_mod.``, ``model.``), however often.
 
     Raises
     ------
@@ -38,17 +56,31 @@ def read_state_dict(path: Path) -> StateDict:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
+    if path.suffix.lower() == ".onnx":
+        raise WeightsError(
+            f"{path}: an ONNX network is no weights file but a method, once a card says what goes "
+            f"in and comes out; write one with 'hpbench new card {path.name}'"
+        )
+    _refuse_other_files(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    tensors: StateDict = {}
-    for name, value in content.items():
-        if not hasattr(value, "float"):
-            raise WeightsError(
-                f"{path}: '{name}' is a {type(value).__name__}, not a tensor; "
-                "save the network's state_dict() alone"
-            )
-        if not name.endswith(_COUNTER):
-            tensors[name.removeprefix("module.")] = value.float()
+    tensors = {name: tensor.float() for name, tensor in content.items() if _COUNTER not in name}
+    while tensors and (first := common_prefix(tensors)) in _WRAPPERS:
+        tensors = {name.removeprefix(f"{first}."): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def common_prefix(names: Iterable[str]) -> str | None:
+    """First part that all dotted names share, or None."""
+    firsts = {name.partition(".")[0] if "." in name else "" for name in names}
+    return next(iter(firsts)) or None if len(firsts) == 1 else None
+
+
+def _refuse_other_files(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    for first, what in _STARTS.items():
+        if start.startswith(first):
+            raise WeightsError(f"{path}: is {what}")
 
 
 def _read_safetensors(path: Path) -> StateDict:
@@ -81,12 +113,31 @@ def _read_torch(path: Path) -> StateDict:
         raise WeightsError(
             f"{path}: not a weights file, or corrupted ({type(error).__name__}); fetch it again"
         ) from None
-    for key in ("state_dict", "model_state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content:
+    found = sorted(
+        _tensor_dicts(content, ""), key=lambda item: ("ema" in item[0], item[0].count("/"))
+    )
+    if not found:
         raise WeightsError(f"{path}: holds a {type(content).__name__}, not a state dict of tensors")
-    return content
+    place, tensors = found[0]
+    for name, value in tensors.items():
+        if not hasattr(value, "float") and not isinstance(value, int | float | str | None):
+            raise WeightsError(
+                f"{path}: '{place}{name}' is a {type(value).__name__}, not a tensor; "
+                "save the network's state_dict() alone"
+            )
+    return {name: value for name, value in tensors.items() if hasattr(value, "ndim")}
+
+
+def _tensor_dicts(content: object, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Dictionaries that hold tensors by name, each with its place in a checkpoint."""
+    if not isinstance(content, Mapping) or _NO_WEIGHTS.search(place):
+        return
+    named = all(isinstance(key, str) for key in content)
+    if named and sum(getattr(value, "ndim", 0) > 0 for value in content.values()) > 1:
+        yield place, content
+        return
+    for key, value in content.items():
+        yield from _tensor_dicts(value, f"{place}{key}/")
 
 
 def shapes_of(network: nn.Module) -> dict[str, torch.Size]:

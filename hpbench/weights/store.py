@@ -294,13 +294,17 @@ def _add_it(name: str) -> str:
     return f"'hpbench weights add {name} FILE'"
 
 
-def add_weights(info: WeightsInfo, file: Path) -> Path:
+def add_weights(
+    info: WeightsInfo, file: Path, validate: Callable[[Path], None] | None = None
+) -> Path:
     """Copy a file that the user has into the cache, under the name that the method looks for.
 
     Parameters
     ----------
     info : WeightsInfo
     file : Path
+    validate : callable or None
+        Reads the file and raises unless it can be these weights.
 
     Returns
     -------
@@ -320,6 +324,8 @@ def add_weights(info: WeightsInfo, file: Path) -> Path:
     wrong = _difference(file, info.sha256, info.git_blob)
     if wrong:
         raise WeightsError(f"{file}: not the weights '{info.name}', or {wrong}")
+    if validate is not None:
+        validate(file)
     path = cache_folder() / info.file
     _put(path, lambda temporary: _copy(file, temporary))
     return path

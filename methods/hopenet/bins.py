@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PAPER_BINS", "Bins"]
+__all__ = ["PAPER_BINS", "Bins", "BinsPerHead"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,13 @@ class Bins:
         """Angle that each bin stands for in the expectation, shape (count,)."""
         return self.decode_offset_deg + self.width_deg * np.arange(self.count, dtype=np.float64)
 
+    def __str__(self) -> str:
+        """As a method's card has it."""
+        return (
+            f"{self.count} bins of {self.width_deg:g} degrees, "
+            f"decoded from {self.decode_offset_deg:g}"
+        )
+
     def covers(self, angles_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether every angle of a triple falls into a bin.
 
@@ -69,6 +76,27 @@ class Bins:
         angles = np.asarray(angles_deg, dtype=np.float64)
         inside = (angles >= self.first_edge_deg) & (angles <= self.last_edge_deg)
         return np.asarray(inside.all(axis=-1))
+
+
+@dataclass(frozen=True, slots=True)
+class BinsPerHead:
+    """Bins that are not the same for yaw, pitch and roll, such as WHENet's 120, 66 and 66."""
+
+    yaw: Bins
+    pitch: Bins
+    roll: Bins
+
+    @property
+    def values_deg(self) -> npt.NDArray[np.float64]:
+        """Angle of each bin, shape (3, most bins); zero behind a head's last one."""
+        heads = (self.yaw, self.pitch, self.roll)
+        values = np.zeros((3, max(head.count for head in heads)))
+        for row, head in zip(values, heads, strict=True):
+            row[: head.count] = head.values_deg
+        return values
+
+    def __str__(self) -> str:
+        return f"yaw {self.yaw}; pitch {self.pitch}; roll {self.roll}"
 
 
 PAPER_BINS = Bins()

@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.bins import Bins, BinsPerHead
 from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG
 
 __all__ = ["decode_angles", "spread_deg"]
 
 
-def decode_angles(outputs: Tensor, bins: Bins | None) -> Tensor:
+def decode_angles(outputs: Tensor, bins: Bins | BinsPerHead | None) -> Tensor:
     """Angles in degrees from the outputs of the network.
 
     Parameters
     ----------
     outputs : Tensor, shape (n, 3, bins) or (n, 3, 1)
-    bins : Bins or None
+    bins : Bins, BinsPerHead or None
         None: the heads regress the angles themselves.
 
     Returns
@@ -28,16 +28,23 @@ def decode_angles(outputs: Tensor, bins: Bins | None) -> Tensor:
     if bins is None:
         return outputs.squeeze(-1) * REGRESSION_UNIT_DEG
     values = torch.as_tensor(bins.values_deg, dtype=outputs.dtype, device=outputs.device)
-    return outputs.softmax(dim=-1) @ values
+    return _expectation(outputs.softmax(dim=-1), values)
 
 
-def spread_deg(outputs: Tensor, bins: Bins) -> Tensor:
+def _expectation(probabilities: Tensor, values: Tensor) -> Tensor:
+    """Mean of bin values, shape (bins,) or per head (3, bins), shape (n, 3)."""
+    if values.ndim == 1:
+        return probabilities @ values
+    return (probabilities * values).sum(dim=-1)
+
+
+def spread_deg(outputs: Tensor, bins: Bins | BinsPerHead) -> Tensor:
     """Standard deviation of the bins' values under the softmax, in degrees.
 
     Parameters
     ----------
     outputs : Tensor, shape (n, 3, bins.count)
-    bins : Bins
+    bins : Bins or BinsPerHead
 
     Returns
     -------
@@ -46,5 +53,5 @@ def spread_deg(outputs: Tensor, bins: Bins) -> Tensor:
     """
     values = torch.as_tensor(bins.values_deg, device=outputs.device)
     probabilities = outputs.double().softmax(dim=-1)
-    mean = probabilities @ values
+    mean = _expectation(probabilities, values)
     return (probabilities * (values - mean[..., None]) ** 2).sum(dim=-1).sqrt()

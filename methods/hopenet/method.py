@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hpbench.crops import DEFAULT_K, HopenetRule, crop_box, whole_pixels
-from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.inference.runtimes import RuntimeName, count_flops, make_runtime
@@ -24,7 +26,12 @@ from hpbench.method import (
     WeightsInfo,
 )
 from hpbench.methods.hopenet.crops import cut_input
-from hpbench.methods.hopenet.named import bundled_weights, named_weights, resolve_weights
+from hpbench.methods.hopenet.named import (
+    BACKBONES,
+    bundled_weights,
+    named_weights,
+    resolve_weights,
+)
 from hpbench.rotation import rotation_from_angles
 from hpbench.weights.store import sha256_of
 
@@ -63,11 +70,29 @@ class HopenetOptions(Options):
         le=1024,
         description="side of the network's input in pixels; default: the weights' own, else 224",
     )
+    bin_width: tuple[float, float, float] | None = Field(
+        default=None,
+        description="width of the bins in degrees, or three for yaw, pitch and roll; for weights "
+        "of other projects whose bins are not 66 of 3 degrees from -99",
+    )
+    offset: tuple[float, float, float] | None = Field(
+        default=None,
+        description='angle of the first bin, or three in quotes: "-180,-99,-99"',
+    )
     runtime: RuntimeName = Field(
         default="torch",
         description="torch, compile (torch.compile), or onnx (onnxruntime); each is proved to give "
         "the same angles within 0.05 degrees when it is loaded",
     )
+
+    @field_validator("bin_width", "offset", mode="before")
+    @classmethod
+    def _one_for_all_angles(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [part for part in re.split(r"[\s,]+", value) if part]
+        elif isinstance(value, int | float):
+            value = [value]
+        return value * 3 if isinstance(value, list) and len(value) == 1 else value
 
 
 class Hopenet(Method):
@@ -97,10 +122,24 @@ class Hopenet(Method):
         """Bundled weights and the released ones of other projects."""
         return named_weights()
 
+    @classmethod
+    def validate_weights(cls, info: WeightsInfo, file: Path) -> None:
+        """Raise WeightsError unless a file holds a network like the named one."""
+        from hpbench.methods.hopenet.weights import load_weights
+
+        backbone = load_weights(file).backbone
+        expected = BACKBONES.get(info.name, backbone)
+        if backbone != expected:
+            raise WeightsError(
+                f"{file}: holds a {backbone}; weights '{info.name}' are a {expected}"
+            )
+
     def fingerprint(self) -> str:
         """Options and the SHA-256 of the weights file."""
         path = resolve_weights(self.options.weights)
-        return f"{self.options.model_dump_json(exclude={'weights'})} {sha256_of(path)}"
+        unset = {name for name in ("bin_width", "offset") if getattr(self.options, name) is None}
+        options = self.options.model_dump_json(exclude={"weights", *unset})
+        return f"{options} {sha256_of(path)}"
 
     def card(self) -> MethodCard:
         """Describe the method with the weights that were loaded."""
@@ -108,10 +147,7 @@ class Hopenet(Method):
         known = next((w for w in named_weights() if w.path == self._path), None)
         notes = [f"input {self._input_size} px", f"backbone {loaded.backbone}"]
         if loaded.bins is not None:
-            notes.append(
-                f"{loaded.bins.count} bins of {loaded.bins.width_deg:g} degrees, "
-                f"decoded from {loaded.bins.decode_offset_deg:g}"
-            )
+            notes.append(str(loaded.bins))
         if self._runtime.name != "torch":
             notes.append(
                 f"runtime {self._runtime.name}, "
@@ -148,7 +184,7 @@ class Hopenet(Method):
         from hpbench.methods.hopenet.weights import load_weights
 
         self._path = resolve_weights(self.options.weights)
-        loaded = load_weights(self._path)
+        loaded = load_weights(self._path, self.options.bin_width, self.options.offset)
         self._check_heads(loaded)
         options, card = self.options, loaded.card
         if options.crop != "auto":
@@ -284,8 +320,7 @@ class Regression(Hopenet):
     def _check_heads(self, loaded: LoadedWeights) -> None:
         if loaded.bins is not None:
             raise UsageError(
-                f"{self._path}: heads with {loaded.bins.count} bins; "
-                f"run them as hopenet[weights={self._path}]"
+                f"{self._path}: heads with {loaded.bins}; run them as hopenet[weights={self._path}]"
             )
 
 

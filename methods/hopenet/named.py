@@ -9,7 +9,7 @@ from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
 from hpbench.weights.store import cached_file, sha256_of
 
-__all__ = ["BUNDLED", "bundled_weights", "named_weights", "resolve_weights"]
+__all__ = ["BACKBONES", "BUNDLED", "bundled_weights", "named_weights", "resolve_weights"]
 
 _PACKAGE_FOLDER = Path(__file__).parent / "weights"
 
@@ -44,6 +44,8 @@ _FETCHED: tuple[WeightsInfo, ...] = (
         trained_on=("w300lp",),
         source="https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR",
         file="hopenet_robust_alpha1.pkl",
+        size_bytes=95_924_799,
+        sha256="1e0c6ddfda0e19a679607480c10875020de29b3984f187ec311c5e0802b6b6d5",
     ),
     WeightsInfo(
         name="lite",
@@ -59,6 +61,15 @@ _FETCHED: tuple[WeightsInfo, ...] = (
 )
 
 
+BACKBONES = {
+    "alpha1": "resnet50",
+    "alpha2": "resnet50",
+    "robust": "resnet50",
+    "lite": "shufflenet_v2_x1_0",
+}
+"""Networks of the named weights, which a file of another one cannot be."""
+
+
 def bundled_weights() -> Path | None:
     """File of the weights that come with hpbench, or None where there are none."""
     files = sorted(_PACKAGE_FOLDER.glob("*.safetensors"))
@@ -70,7 +81,7 @@ def named_weights() -> tuple[WeightsInfo, ...]:
     known = [_bundled_info()] if bundled_weights() is not None else []
     for info in _FETCHED:
         path = cached_file(info.file)
-        size = path.stat().st_size if path is not None else None
+        size = path.stat().st_size if path is not None else info.size_bytes
         known.append(info.model_copy(update={"path": path, "size_bytes": size}))
     return tuple(known)
 

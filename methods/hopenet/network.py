@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision import models
 
 from hpbench.errors import UsageError
@@ -37,6 +38,11 @@ THIN_RESNETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 
 _IMAGENET_CLASSES = 1000
 
+_NO_CHANCE = -1e4
+"""A logit that softmax makes zero."""
+
+Outputs = int | tuple[int, int, int]
+
 
 class HopenetNetwork(nn.Module):
     """Backbone and three heads.
@@ -46,7 +52,7 @@ class HopenetNetwork(nn.Module):
     backbone : Module
         Maps (n, 3, height, width) to (n, features).
     features : int
-    outputs : int
+    outputs : int or three of them
         Outputs per angle: the number of bins, or 1 for plain regression.
 
     Notes
@@ -55,19 +61,26 @@ class HopenetNetwork(nn.Module):
     everything that is not a head.
     """
 
-    def __init__(self, backbone: nn.Module, features: int, outputs: int) -> None:
+    def __init__(self, backbone: nn.Module, features: int, outputs: Outputs) -> None:
         super().__init__()
+        per_head = (outputs,) * 3 if isinstance(outputs, int) else outputs
         self.backbone = backbone
-        self.fc_yaw = nn.Linear(features, outputs)
-        self.fc_pitch = nn.Linear(features, outputs)
-        self.fc_roll = nn.Linear(features, outputs)
+        self.fc_yaw, self.fc_pitch, self.fc_roll = (nn.Linear(features, n) for n in per_head)
+        self.padding = [max(per_head) - n for n in per_head]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (or scaled angles), shape (n, 3, outputs), for yaw, pitch and roll."""
+        """Logits (or scaled angles), shape (n, 3, outputs), for yaw, pitch and roll.
+
+        A head of fewer bins than another gets logits behind its last bin that mean no chance.
+        """
         features = self.backbone(images).flatten(1)
-        return torch.stack(
-            [self.fc_yaw(features), self.fc_pitch(features), self.fc_roll(features)], dim=1
-        )
+        outputs = [self.fc_yaw(features), self.fc_pitch(features), self.fc_roll(features)]
+        if any(self.padding):
+            outputs = [
+                functional.pad(output, (0, padding), value=_NO_CHANCE)
+                for output, padding in zip(outputs, self.padding, strict=True)
+            ]
+        return torch.stack(outputs, dim=1)
 
 
 def backbone_names() -> list[str]:
@@ -75,14 +88,14 @@ def backbone_names() -> list[str]:
     return [*THIN_RESNETS, *models.list_models(module=models)]
 
 
-def make_network(backbone: str, outputs: int, input_size: int = 224) -> HopenetNetwork:
+def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> HopenetNetwork:
     """Build an untrained network.
 
     Parameters
     ----------
     backbone : str
         One of :func:`backbone_names`.
-    outputs : int
+    outputs : int or three of them
         Bins per angle, or 1 for regression.
     input_size : int
         Side of the input in pixels; only vision transformers depend on it.

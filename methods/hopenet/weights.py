@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from hpbench.errors import HpbenchError, WeightsError
-from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.bins import PAPER_BINS, Bins, BinsPerHead
 from hpbench.methods.hopenet.card import CARD_KEY, WeightsCard, read_card
 from hpbench.methods.hopenet.network import HEADS, HopenetNetwork, backbone_names, make_network
 from hpbench.weights.state_dicts import (
+    common_prefix,
     fill_network,
     first_misfit,
     read_state_dict,
@@ -29,14 +31,26 @@ _FIRST_GUESSES = ("resnet50", "shufflenet_v2_x1_0", "alexnet", "mobilenet_v2", "
 _NEARLY_ALL = 0.95
 """Share of fitting tensors at which a file is this backbone, with something wrong in it."""
 
-_LITE_HEADS = {"fc_y": "fc_yaw", "fc_p": "fc_pitch", "fc_r": "fc_roll"}
+_HEAD = re.compile(
+    r"(?:\w+\.)*(?:fc_|linear_|head_|cls_|pred_)?(yaw|pitch|roll)(?:_new|_head|_fc|_cls)?"
+    r"(?:\.\d+|\.fc)?\.(weight|bias)|(?:\w+\.)*fc_([ypr])\.(weight|bias)"
+)
+"""A head's tensor: ``fc_yaw.weight``, deep-head-pose-lite's ``fc_y``, and other projects'."""
+
+_ANGLE_OF_LETTER = {"y": "yaw", "p": "pitch", "r": "roll"}
 _UNUSED = "fc_finetune"
 """A head of the authors' network that their own test script ignores."""
+
+_BACKBONE_PREFIXES = frozenset(
+    {"backbone", "base", "base_model", "cnn", "encoder", "feature_extractor", "resnet", "trunk"}
+)
+"""What other projects put before the tensors of their backbone."""
 
 _PREFIX = "backbone."
 """Before every tensor that is not a head's, in this project's names."""
 
 StateDict = dict[str, Tensor]
+Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +62,7 @@ class LoadedWeights:
     network : HopenetNetwork
         In evaluation mode, on the CPU.
     backbone : str
-    bins : Bins or None
+    bins : Bins, BinsPerHead or None
         None: the heads regress the angles.
     input_size : int
     card : WeightsCard or None
@@ -59,47 +73,79 @@ class LoadedWeights:
 
     network: HopenetNetwork
     backbone: str
-    bins: Bins | None
+    bins: Bins | BinsPerHead | None
     input_size: int
     card: WeightsCard | None
     sha256: str
 
 
-def load_weights(path: Path) -> LoadedWeights:
+def load_weights(
+    path: Path, bin_width_deg: Triple | None = None, offset_deg: Triple | None = None
+) -> LoadedWeights:
     """Read a weights file and build the network it belongs to.
 
-    Accepted are state dicts of natanielruiz/deep-head-pose (any ResNet, AlexNet) and of
-    deep-head-pose-lite, written with ``torch.save``, and safetensors of this project.
-    Backbone and number of bins follow from the tensors.
+    Accepted are networks of torchvision with a head per angle, in the names of
+    natanielruiz/deep-head-pose, deep-head-pose-lite or this project, in whatever
+    :func:`hpbench.weights.state_dicts.read_state_dict` reads. Backbone and number of bins follow
+    from the tensors; which angles the bins stand for follows from the card of this project's
+    files, and of other files only where they are the paper's 66.
 
     Parameters
     ----------
     path : Path
+    bin_width_deg, offset_deg : tuple of float or None
+        For yaw, pitch and roll of files without a card: width of a bin, and angle of the first.
 
     Raises
     ------
     WeightsError
-        If the file is missing, corrupted, holds code, or fits no network; the first tensor that
-        does not fit is named.
+        If the file is missing, corrupted, holds code, or fits no network (the first tensor that
+        does not fit is named), or if its bins are unknown.
     """
     tensors = read_state_dict(path)
     sha256 = sha256_of(path)
-    is_ours = path.suffix == ".safetensors"
-    card = read_card(path) if is_ours else None
-    if not is_ours:
-        tensors = _uniform_names(tensors)
+    card = read_card(path) if path.suffix == ".safetensors" else None
     if card is not None:
+        if bin_width_deg or offset_deg:
+            raise WeightsError(
+                f"{path}: says itself what its bins are; leave bin_width, offset out"
+            )
         network = make_network(card.backbone, card.outputs, card.input_size)
         fill_network(network, tensors, path, f"a Hopenet with {card.backbone}", _PREFIX)
-        bins = card.angle_bins if card.heads == "bins" else None
-        return LoadedWeights(network, card.backbone, bins, card.input_size, card, sha256)
+        own_bins = card.angle_bins if card.heads == "bins" else None
+        return LoadedWeights(network, card.backbone, own_bins, card.input_size, card, sha256)
+    tensors = _uniform_names(tensors)
     outputs = _outputs_per_head(tensors, path)
     backbone = _infer_backbone(tensors, outputs, path)
     network = make_network(backbone, outputs)
     fill_network(network, tensors, path, f"a Hopenet with {backbone}", _PREFIX)
-    # the authors' range is -99..99 whatever the number of bins
-    foreign_bins = Bins(outputs, 198.0 / outputs) if outputs > 1 else None
-    return LoadedWeights(network, backbone, foreign_bins, 224, None, sha256)
+    bins = _foreign_bins(path, outputs, bin_width_deg, offset_deg)
+    return LoadedWeights(network, backbone, bins, 224, None, sha256)
+
+
+def _foreign_bins(
+    path: Path,
+    outputs: tuple[int, int, int],
+    width_deg: Triple | None,
+    offset_deg: Triple | None,
+) -> Bins | BinsPerHead | None:
+    """Bins of a file that does not say what they are; None for heads that regress."""
+    if set(outputs) == {1}:
+        return None
+    if width_deg is None or offset_deg is None:
+        if width_deg is None and offset_deg is None and set(outputs) == {PAPER_BINS.count}:
+            return PAPER_BINS
+        likely = ",".join("-180" if count == 120 else "-99" for count in outputs)
+        raise WeightsError(
+            f"{path}: has {', '.join(map(str, outputs))} bins for yaw, pitch, roll, whose angles "
+            "cannot be known unless they are 66 of 3 degrees from -99; write their width and the "
+            f'first one\'s angle: hopenet[weights={path},bin_width=3,offset="{likely}"]'
+        )
+    heads = [
+        Bins(count, width, first, first)
+        for count, width, first in zip(outputs, width_deg, offset_deg, strict=True)
+    ]
+    return heads[0] if heads[0] == heads[1] == heads[2] else BinsPerHead(*heads)
 
 
 def load_backbone(network: HopenetNetwork, path: Path, backbone: str) -> None:
@@ -121,8 +167,7 @@ def load_backbone(network: HopenetNetwork, path: Path, backbone: str) -> None:
         If the file is corrupted or of another architecture; the first wrong tensor is named.
     """
     tensors = read_state_dict(path)
-    if not any(name.startswith(_PREFIX) for name in tensors):
-        tensors = _uniform_names(tensors)
+    tensors = _uniform_names(tensors)
     expected = shapes_of(network)
     for head in HEADS:
         weight = tensors.get(f"{head}.weight")
@@ -166,18 +211,25 @@ def save_weights(network: HopenetNetwork, card: WeightsCard, path: Path) -> None
 
 def _uniform_names(content: StateDict) -> StateDict:
     """Tensors under this project's names, without what inference does not use."""
-    tensors: StateDict = {}
-    for name, value in content.items():
-        owner, dot, leaf = name.partition(".")
-        if owner != _UNUSED:
-            owner = _LITE_HEADS.get(owner, owner)
-            own_name = f"{owner}{dot}{leaf}"
-            tensors[own_name if owner in HEADS else f"{_PREFIX}{own_name}"] = value
-    return tensors
+    heads = {
+        name: f"fc_{match[1] or _ANGLE_OF_LETTER[match[3]]}.{match[2] or match[4]}"
+        for name in content
+        if (match := _HEAD.fullmatch(name))
+    }
+    if len(set(heads.values())) < len(heads):  # several layers per angle are no linear head
+        heads = {}
+    rest = [name for name in content if name not in heads and _UNUSED not in name.split(".")]
+    start = ""
+    while (first := common_prefix(name.removeprefix(start) for name in rest)) and (
+        first in _BACKBONE_PREFIXES or any(name.startswith(f"{start}{first}.") for name in heads)
+    ):
+        start += f"{first}."
+    tensors = {f"{_PREFIX}{name.removeprefix(start)}": content[name] for name in rest}
+    return tensors | {ours: content[theirs] for theirs, ours in heads.items()}
 
 
-def _outputs_per_head(tensors: StateDict, path: Path) -> int:
-    shapes: list[int] = []
+def _outputs_per_head(tensors: StateDict, path: Path) -> tuple[int, int, int]:
+    counts = []
     for head in HEADS:
         weight = tensors.get(f"{head}.weight")
         if weight is None or weight.ndim != 2:
@@ -185,16 +237,12 @@ def _outputs_per_head(tensors: StateDict, path: Path) -> int:
                 f"{path}: tensor '{head}.weight' is missing; these are not weights of a Hopenet "
                 "(heads fc_yaw, fc_pitch, fc_roll, or fc_y, fc_p, fc_r)"
             )
-        shapes.append(weight.shape[0])
-        if shapes[-1] != shapes[0]:
-            raise WeightsError(
-                f"{path}: '{head}.weight' has {shapes[-1]} bins where "
-                f"'{HEADS[0]}.weight' has {shapes[0]}"
-            )
-    return shapes[0]
+        counts.append(weight.shape[0])
+    yaw, pitch, roll = counts
+    return yaw, pitch, roll
 
 
-def _infer_backbone(tensors: StateDict, outputs: int, path: Path) -> str:
+def _infer_backbone(tensors: StateDict, outputs: tuple[int, int, int], path: Path) -> str:
     """Backbone whose tensors these are.
 
     Networks are built without memory (torch's meta device) and compared by name and shape.
@@ -221,7 +269,7 @@ def _infer_backbone(tensors: StateDict, outputs: int, path: Path) -> str:
     return best
 
 
-def _candidates(outputs: int) -> Iterator[tuple[str, dict[str, torch.Size]]]:
+def _candidates(outputs: tuple[int, int, int]) -> Iterator[tuple[str, dict[str, torch.Size]]]:
     others = [name for name in backbone_names() if name not in _FIRST_GUESSES]
     for backbone in (*_FIRST_GUESSES, *others):
         try:

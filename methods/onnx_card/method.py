@@ -212,7 +212,12 @@ class Onnx(DeclaredMethod):
 
     @classmethod
     def claims(cls, text: str) -> Spec | None:
-        """``my_net.toml`` stands for ``onnx[card=my_net.toml]``."""
+        """``my_net.toml`` stands for ``onnx[card=my_net.toml]``; a network alone lacks one."""
+        if text.lower().endswith(".onnx"):
+            raise UsageError(
+                f"{text}: an ONNX network needs a card that says what goes in and comes out; "
+                f"write one with 'hpbench new card {text}', then --methods {Path(text).stem}.toml"
+            )
         return Spec(cls.name, {"card": text}) if text.lower().endswith(".toml") else None
 
     @classmethod

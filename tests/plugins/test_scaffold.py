@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
+from string import Template
 
 import pytest
 from typer.testing import CliRunner
 
+from hpbench import scaffold
 from hpbench.cli.new import new
 from hpbench.errors import UsageError
-from hpbench.scaffold import write_package
+from hpbench.methods.onnx_card.card import NetworkCard
+from hpbench.scaffold import write_card, write_package
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +129,32 @@ def test_command_says_what_it_wrote_and_what_to_do_next(tmp_path):
     assert done.exit_code == 0
     assert str(tmp_path / "hpbench-mine" / "src" / "hpbench_mine" / "__init__.py") in done.output
     assert "pip install -e" in done.output.splitlines()[-1]
+
+
+def test_card_of_a_network_holds_what_its_graph_says(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 48, 64])
+        for name in ("face", "pose")
+    ]
+    node = onnx.helper.make_node("Identity", ["face"], ["pose"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, tmp_path / "my net.onnx")
+    card = write_card(tmp_path / "my net.onnx", tmp_path)
+    content = tomllib.loads(card.read_text(encoding="utf-8"))
+    assert (content["name"], content["weights"]) == ("my_net", [{"file": "my net.onnx"}])
+    assert content["input"] == {"width": 64, "height": 48, "layout": "NCHW"}
+    with pytest.raises(UsageError, match="exists already"):
+        write_card(tmp_path / "my net.onnx", tmp_path)
+
+
+def test_completed_card_is_valid(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"")
+    text = (Path(scaffold.__file__).parent / "card/card.toml.template").read_text(encoding="utf-8")
+    words = {"file": "net.onnx", "name": "net", "path": "net.onnx", "inputs": "", "outputs": ""}
+    words |= {"width": "64", "height": "64", "layout": "NCHW"}
+    completed = re.sub(r"^# (?=\w+ = )", "", Template(text).substitute(words), flags=re.MULTILINE)
+    assert NetworkCard.model_validate(tomllib.loads(completed)).output.kind == "angles"
