@@ -1,4 +1,7 @@
-"""Label tables of rendered images, read back as records."""
+"""Label tables of rendered images, read back as records.
+
+A module of its own, since two data-set packages need it: `sample` and `synthetic`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ import numpy as np
 from hpbench.dataset import Label, Record, require_scorable
 from hpbench.errors import DataError
 from hpbench.face import Camera
+from hpbench.rendering.labels import LABELS_NAME
 
-__all__ = ["FACTORS", "LABELS_NAME", "RENDER_DOMAIN_NOTE", "read_records"]
+__all__ = ["FACTORS", "RENDER_DOMAIN_NOTE", "read_records"]
 
-LABELS_NAME = "labels.parquet"
 
 RENDER_DOMAIN_NOTE = (
     "A method that was trained on renders has an advantage here; compare it on photos."

@@ -19,8 +19,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from hpbench.rendering.job import LABELS_NAME, RenderSpec, render_dataset
+from hpbench.rendering.job import render_dataset
+from hpbench.rendering.labels import LABELS_NAME
 from hpbench.rendering.pose_sampling import PoseRanges, Range
+from hpbench.rendering.render_spec import RenderSpec
 
 COUNT = 144
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"

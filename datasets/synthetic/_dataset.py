@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from hpbench.dataset import Dataset, DatasetCard, Record
-from hpbench.datasets.rendered_labels import LABELS_NAME, RENDER_DOMAIN_NOTE, read_records
+from hpbench.datasets.rendered_labels import RENDER_DOMAIN_NOTE, read_records
 from hpbench.protocol import Protocol
+from hpbench.rendering.labels import LABELS_NAME
 
 __all__ = ["Synthetic"]
 

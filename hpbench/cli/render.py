@@ -71,8 +71,9 @@ def render(config: RenderConfig) -> None:
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.rendering.assets import AssetLibrary, find_assets
     from hpbench.rendering.identity import available
-    from hpbench.rendering.job import RenderSpec, render_dataset
+    from hpbench.rendering.job import render_dataset
     from hpbench.rendering.pose_sampling import PoseRanges, parse_range
+    from hpbench.rendering.render_spec import RenderSpec
     from hpbench.rendering.sweep import parse_sweep
 
     ranges = PoseRanges(

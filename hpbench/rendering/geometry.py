@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
-from hpbench.rendering.assets import Floats, Ints
+from hpbench.rendering.asset_files import Floats, Ints
 
 __all__ = ["VIEWER_FROM_CAMERA", "NeckPose", "NormalOperator", "PinholeView", "blend_rotations"]
 

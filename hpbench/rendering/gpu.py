@@ -12,12 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpbench.errors import DataError, MissingDependencyError
-from hpbench.rendering.assets import Floats, Ints, Mesh
+from hpbench.rendering.asset_files import Floats, Ints, Mesh
+from hpbench.rendering.geometry import NeckPose
 
 if TYPE_CHECKING:
     import moderngl
 
-__all__ = ["MATERIALS", "GpuMesh", "LoadedTexture", "create_context", "load_texture", "programs"]
+__all__ = [
+    "MATERIALS",
+    "GpuMesh",
+    "LoadedTexture",
+    "create_context",
+    "load_texture",
+    "programs",
+    "set_matrix",
+    "set_pose",
+    "set_uniform",
+]
 
 MATERIALS = ("SKIN", "HAIR", "CLOTH", "EYE", "GLASS", "PLAIN")
 
@@ -204,6 +215,26 @@ def load_texture(
     texture.build_mipmaps()
     texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
     return LoadedTexture(texture, pixels.astype(np.uint8, copy=False))
+
+
+def set_pose(program: moderngl.Program, pose: NeckPose) -> None:
+    """Set how skull and torso stand."""
+    set_uniform(program, "q_torso", pose.torso)
+    set_uniform(program, "q_skull", pose.head)
+    set_uniform(program, "neck", pose.neck)
+    set_uniform(program, "skull", pose.skull)
+    set_uniform(program, "shift", pose.shift)
+
+
+def set_uniform(program: moderngl.Program, name: str, value: Any) -> None:
+    """Set a uniform that this program may not have (the compiler drops unused ones)."""
+    if name in program:
+        program[name].write(np.ascontiguousarray(value, np.float32).tobytes())
+
+
+def set_matrix(program: moderngl.Program, name: str, matrix: NDArray[Any]) -> None:
+    """Set a matrix given by rows."""
+    set_uniform(program, name, np.asarray(matrix).T)  # OpenGL stores columns first
 
 
 def _source(name: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hpbench.rendering.assets import AssetLibrary, Floats, Ints, Mesh, Part
+from hpbench.rendering.asset_files import Floats, Ints, Mesh, Part
+from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.geometry import NormalOperator
 from hpbench.rendering.identity import Expression, Identity, morph
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpbench.errors import UsageError
-from hpbench.rendering.assets import FACE_TARGET_FOLDERS, AssetLibrary, Floats
+from hpbench.rendering.asset_files import Floats
+from hpbench.rendering.assets import FACE_TARGET_FOLDERS, AssetLibrary
 
 __all__ = [
     "HELD_OUT",

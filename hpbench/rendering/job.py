@@ -9,119 +9,37 @@ and ``i`` only.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from functools import cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError
 from hpbench.inference.cores import usable_cores
 from hpbench.rendering.assets import AssetLibrary, find_assets
-from hpbench.rendering.identity import Split, available
+from hpbench.rendering.labels import LABELS_NAME, label_row
 from hpbench.rendering.lighting import find_environments
-from hpbench.rendering.pose_sampling import PoseRanges
-from hpbench.rendering.scene import Scene, draw_scene, expressive, identity_for
-from hpbench.rendering.sweep import Sweep, apply_factor
+from hpbench.rendering.render_spec import RenderSpec, scenes
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpbench.rendering.renderer import HeadRenderer, Rendering
+    from hpbench.rendering.renderer import HeadRenderer
 
-__all__ = ["LABELS_NAME", "RENDERER_VERSION", "RenderSpec", "label_row", "render_dataset", "scenes"]
+__all__ = ["render_dataset"]
 
-LABELS_NAME = "labels.parquet"
 SPEC_NAME = "render.json"
-RENDERER_VERSION = "2"
-"""Raised whenever the same spec would give other images or labels.
-
-Without a sweep, 2 draws what 1 drew. In sweeps it takes the hat off where hair is moved, gives
-a neutral face an expression where that is moved, and names the background that is seen.
-"""
-
 _PARTS = "parts"
 _PIECE = 24  # images: seconds of work, so that no process waits long for another at the end
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class RenderSpec:
-    """All that decides the content of a rendered data set.
-
-    Attributes
-    ----------
-    count
-        Images. With a sweep it is rounded down to whole sweeps, but at least one.
-    seed
-        Root of all randomness.
-    size
-        Image width and height in pixels.
-    ranges
-        Where the pose may lie.
-    split
-        Which skins, hair styles, environments and identities may be used.
-    per_identity
-        How many consecutive images (or sweeps) show the same person.
-    sweep
-        A factor to move; each scene is then rendered once per value.
-    even_yaw
-        Spread yaw in equal steps over its range instead of drawing it.
-    lamp_share, occluder_share
-        Share of images lit by lamps although there are environments, and of those in which
-        something is worn or held before the face.
-    showcase
-        Images for people to look at: every fringe is kept off the eyes, nothing is held
-        before the face, and the background is the environment that lights the head.
-    shard
-        Images per folder.
-    """
-
-    count: int
-    seed: int = 7
-    size: int = 256
-    ranges: PoseRanges = field(default_factory=PoseRanges)
-    split: Split = "train"
-    per_identity: int = 6
-    sweep: Sweep | None = None
-    even_yaw: bool = False
-    lamp_share: float = 0.25
-    occluder_share: float = 0.2
-    showcase: bool = False
-    shard: int = 120
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.per_identity < 1:
-            raise UsageError("--count and --per-identity: must be at least 1")
-        if not 32 <= self.size <= 2048:
-            raise UsageError(f"--size {self.size}: choose 32 to 2048 pixels")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"--seed {self.seed}: choose 0 to 2^63 - 1")
-
-    @property
-    def values_per_scene(self) -> int:
-        """Images that are made of one scene."""
-        return len(self.sweep.values) if self.sweep else 1
-
-    @property
-    def total(self) -> int:
-        """Images that will be written."""
-        per_scene = self.values_per_scene
-        return max(self.count // per_scene, 1) * per_scene
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain value that says the same."""
-        return dataclasses.asdict(self) | {"renderer_version": RENDERER_VERSION}
 
 
 def render_dataset(
@@ -130,7 +48,7 @@ def render_dataset(
     assets: Path | None = None,
     environments: Path | None = None,
     workers: int = 1,
-    on_progress: Progress | None = None,
+    on_progress: Progress = lambda count: None,
 ) -> Path:
     """Write a data set: ``images/``, ``labels.parquet``, ``render.json``.
 
@@ -170,7 +88,7 @@ def render_dataset(
         if (labelled or _rows(_part_path(out, piece)) == len(piece)) and _has_images(
             out, spec, piece
         ):
-            _report(on_progress, len(piece))
+            on_progress(len(piece))
         else:
             missing.append(piece)
     jobs = [(out, spec, assets_folder, environments, piece) for piece in missing]
@@ -180,7 +98,7 @@ def render_dataset(
         (out / _PARTS).mkdir(exist_ok=True)
         if workers <= 1 or len(jobs) <= 1:
             for job in jobs:
-                _report(on_progress, _render_piece(*job))
+                on_progress(_render_piece(*job))
         else:
             _render_in_processes(jobs, workers, on_progress)
         if not labelled:
@@ -198,118 +116,6 @@ def render_dataset(
                 f"{out}: the disk is full; free some space and run the same command to go on"
             ) from error
         raise DataError(f"{out} cannot be written: {error}") from error
-
-
-def scenes(
-    spec: RenderSpec, library: AssetLibrary, environments: list[str], start: int, stop: int
-) -> Iterator[tuple[int, Scene, float | str | None]]:
-    """Images ``start`` to ``stop``: number, scene, and the value of the swept factor."""
-    names = available("environment", environments, spec.split) if environments else []
-    person_of = cache(lambda index: identity_for(spec.seed, index, library, spec.split))
-    for number in range(start, stop):
-        scene_index, step = divmod(number, spec.values_per_scene)
-        identity = person_of(scene_index // spec.per_identity)
-        scene = draw_scene(
-            spec.seed,
-            scene_index,
-            identity,
-            library,
-            names,
-            spec.ranges,
-            spec.split,
-            spec.lamp_share,
-            spec.occluder_share,
-        )
-        if spec.even_yaw:
-            yaw = spec.ranges.yaw
-            # A stride that is coprime to the count mixes sides within each identity.
-            place = (scene_index * _coprime_stride(spec.total)) % spec.total
-            share = (place + 0.5) / spec.total
-            scene = dataclasses.replace(scene, yaw_deg=yaw.low + share * (yaw.high - yaw.low))
-        if spec.showcase:
-            scene = _showcase(scene)
-        value: float | str | None = None
-        if spec.sweep:
-            if spec.sweep.factor == "expression":
-                scene = expressive(scene, spec.seed, scene_index, library, spec.split)
-            value = spec.sweep.values[step]
-            scene = apply_factor(scene, spec.sweep.factor, value)
-        yield number, scene, value
-
-
-def _showcase(scene: Scene) -> Scene:
-    return dataclasses.replace(
-        scene,
-        identity=dataclasses.replace(scene.identity, fringe_kept_off_eyes=True),
-        background="environment" if scene.environment else scene.background,
-        occluder="none" if scene.occluder == "patch" else scene.occluder,
-    )
-
-
-def label_row(
-    image: str, scene: Scene, rendering: Rendering, swept: float | str | None, spec: RenderSpec
-) -> dict[str, Any]:
-    """One row of the label table; see ``docs/synthetic.md`` for the columns."""
-    xy = rendering.landmarks_xy
-    person = scene.identity
-    matrix = rendering.camera_matrix
-    row: dict[str, Any] = {
-        "image": image,
-        "yaw_deg": scene.yaw_deg,
-        "pitch_deg": scene.pitch_deg,
-        "roll_deg": scene.roll_deg,
-    }
-    row |= {f"r{i}{j}": float(rendering.R_cam[i, j]) for i in range(3) for j in range(3)}
-    row |= dict(zip(("x0", "y0"), xy.min(axis=0).tolist(), strict=True))
-    row |= dict(zip(("x1", "y1"), xy.max(axis=0).tolist(), strict=True))
-    row |= {
-        "fx": float(matrix[0, 0]),
-        "fy": float(matrix[1, 1]),
-        "cx": float(matrix[0, 2]),
-        "cy": float(matrix[1, 2]),
-        "landmarks_x": xy[:, 0].tolist(),
-        "landmarks_y": xy[:, 1].tolist(),
-        "landmarks_visible": rendering.landmarks_visible.tolist(),
-        "identity": f"{spec.split}-{spec.seed}-{person.index:05d}",
-        "sex": person.sex,
-        "age": person.age,
-        "african": person.origin[0],
-        "asian": person.origin[1],
-        "caucasian": person.origin[2],
-        "skin": person.skin,
-        "hair": person.hair if scene.occluder != "hat" else "none",
-        "hair_colour": person.hair_colour,
-        "fringe_kept_off_eyes": person.fringe_kept_off_eyes,
-        "eyebrow": person.eyebrow,
-        "eyelash": person.eyelash,
-        "eye": person.eye,
-        "cloth": person.cloth,
-        "expression": scene.expression.name,
-        "expression_weights": json.dumps(dict(scene.expression.weights)),
-        "gaze_aside_deg": scene.gaze_deg[0],
-        "gaze_up_deg": scene.gaze_deg[1],
-        "torso_share": scene.torso_share,
-        "light": "lamps" if scene.environment is None else "environment",
-        "environment": scene.environment or "none",
-        "light_azimuth_deg": scene.light_azimuth_deg
-        if scene.environment
-        else scene.lamps[0].azimuth_deg,
-        "light_elevation_deg": None if scene.environment else scene.lamps[0].elevation_deg,
-        "exposure_ev": scene.exposure_ev,
-        "fov_deg": scene.fov_deg,
-        "zoom": scene.zoom,
-        "background": scene.background,
-        "occluder": scene.occluder,
-        "occlusion": scene.patch_share if scene.occluder == "patch" else 0.0,
-        "blur_px": scene.post.blur_px,
-        "jpeg_quality": scene.post.jpeg_quality,
-        "split": spec.split,
-        "seed": spec.seed,
-        "sweep": spec.sweep.factor if spec.sweep else "none",
-        "sweep_value": "" if swept is None else str(swept),
-        "renderer_version": RENDERER_VERSION,
-    }
-    return row
 
 
 def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
@@ -353,9 +159,7 @@ def _read_spec(marker: Path) -> dict[str, Any]:
     return defaults | (found if isinstance(found, dict) else {})
 
 
-def _render_in_processes(
-    jobs: list[tuple[Any, ...]], workers: int, on_progress: Progress | None
-) -> None:
+def _render_in_processes(jobs: list[tuple[Any, ...]], workers: int, on_progress: Progress) -> None:
     # Spawned, not forked: an OpenGL context does not survive a fork.
     pool = ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=_start_worker, initargs=(workers,)
@@ -363,7 +167,7 @@ def _render_in_processes(
     try:
         futures = [pool.submit(_render_piece, *job) for job in jobs]
         for future in as_completed(futures):
-            _report(on_progress, future.result())
+            on_progress(future.result())
     finally:
         # Not by "with", which would render all that is left before it lets an error through.
         pool.shutdown(cancel_futures=True)
@@ -478,18 +282,3 @@ def _write_atomically(path: Path, content: bytes) -> None:
 
 def _part_path(out: Path, piece: range) -> Path:
     return out / _PARTS / f"{piece.start:07d}-{piece.stop:07d}.parquet"
-
-
-def _coprime_stride(count: int) -> int:
-    """A step near the golden ratio of ``count`` that visits every place once."""
-    from math import gcd
-
-    stride = max(int(count * 0.618), 1)
-    while gcd(stride, count) != 1:
-        stride += 1
-    return stride
-
-
-def _report(on_progress: Progress | None, count: int) -> None:
-    if on_progress is not None:
-        on_progress(count)

@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hpbench.rendering.assets import AssetLibrary, Floats, Mesh
+from hpbench.rendering.asset_files import Floats, Mesh
+from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.geometry import NormalOperator
 from hpbench.rendering.scene import Scene
 

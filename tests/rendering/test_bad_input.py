@@ -14,7 +14,8 @@ import pytest
 
 from hpbench.datasets.synthetic import Synthetic
 from hpbench.errors import DataError, MissingDependencyError
-from hpbench.rendering.job import RenderSpec, render_dataset
+from hpbench.rendering.job import render_dataset
+from hpbench.rendering.render_spec import RenderSpec
 
 SPEC = RenderSpec(count=4, seed=5, size=64, shard=2)
 
@@ -157,7 +158,8 @@ def test_a_killed_run_takes_its_workers_along_and_goes_on_to_the_same_bytes(
 ):
     script = (
         "import multiprocessing, os, signal, sys; from pathlib import Path\n"
-        "from hpbench.rendering.job import RenderSpec, render_dataset\n"
+        "from hpbench.rendering.job import render_dataset\n"
+        "from hpbench.rendering.render_spec import RenderSpec\n"
         "def stop(_):\n"
         "    print(*(one.pid for one in multiprocessing.active_children()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -13,13 +13,8 @@ from typer.testing import CliRunner
 from hpbench.cli import app
 from hpbench.datasets.synthetic import Synthetic
 from hpbench.errors import DataError, UsageError
-from hpbench.rendering.assets import (
-    AssetLibrary,
-    find_assets,
-    load_obj,
-    load_part,
-    load_target,
-)
+from hpbench.rendering.asset_files import load_obj, load_part, load_target
+from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.geometry import NeckPose, NormalOperator, PinholeView
 from hpbench.rendering.head_frame import (
     HEAD_FRAME_PITCH_DEG,
@@ -27,7 +22,6 @@ from hpbench.rendering.head_frame import (
     mesh_from_label,
 )
 from hpbench.rendering.identity import HELD_OUT, available, morph
-from hpbench.rendering.job import RenderSpec
 from hpbench.rendering.lighting import (
     Lamp,
     direction,
@@ -38,6 +32,7 @@ from hpbench.rendering.lighting import (
 )
 from hpbench.rendering.pose_sampling import PoseRanges, Range, draw_pose, parse_range
 from hpbench.rendering.post import tone_curve
+from hpbench.rendering.render_spec import RenderSpec
 from hpbench.rendering.sweep import parse_sweep
 from hpbench.rotation import angles_from_rotation
 

@@ -1,0 +1,229 @@
+"""What of a scene is drawn: meshes and textures on the device, and the calls that draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpbench.errors import DataError
+from hpbench.rendering.asset_files import Floats, Mesh, Part
+from hpbench.rendering.assets import AssetLibrary
+from hpbench.rendering.gpu import GpuMesh, LoadedTexture, load_texture
+from hpbench.rendering.head import HeadBuilder, Layer, rotate_eyes
+from hpbench.rendering.identity import Identity
+from hpbench.rendering.occluders import fit_glasses, glasses_meshes
+from hpbench.rendering.scene import Scene
+
+if TYPE_CHECKING:
+    import moderngl
+
+__all__ = ["DrawCall", "Layers"]
+
+_OPAQUE = (0.0, 2.0)
+_BROW_COVER, _LASH_COVER = 1.6, 0.8
+_SKIN_BLEACH = 0.2  # MakeHuman's skins are redder than cameras show them
+
+
+@dataclass(frozen=True)
+class DrawCall:
+    """One layer to draw: mesh, material, texture and how both are seen."""
+
+    layer: str
+    material: str
+    texture: LoadedTexture | None
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    shine: float = 1.0
+    alpha: tuple[float, float] = _OPAQUE
+    casts_shadow: bool = True
+    bleach: float = 0.0
+
+
+class Layers:
+    """Meshes and textures on the device, kept from scene to scene.
+
+    Parameters
+    ----------
+    library, builder
+        Assets, and the head that is built of them.
+    context, shaders
+        See `hpbench.rendering.gpu`.
+    openness
+        Ambient occlusion per vertex by layer; layers without it are open.
+    """
+
+    def __init__(
+        self,
+        library: AssetLibrary,
+        builder: HeadBuilder,
+        context: moderngl.Context,
+        shaders: Mapping[str, moderngl.Program],
+        openness: Mapping[str, Floats],
+    ) -> None:
+        self._library, self._builder = library, builder
+        self._context, self._shaders = context, shaders
+        self._openness = openness
+        self.meshes: dict[str, GpuMesh] = {}
+        self._textures: dict[Path, LoadedTexture] = {}
+        self._uploaded: dict[str, Layer] = {}
+
+    def prepare(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
+        """Upload every mesh of the scene; returns what to draw, in order."""
+        library, person = self._library, scene.identity
+        calls: list[DrawCall] = []
+        cloth = library.part(library.clothes[person.cloth])
+        self._upload(self._builder.body_layer(vertices), self._builder.body, None)
+        self.meshes["body"].hide(cloth.hidden_base_vertices)
+        skin = self.texture(self._builder.skin_texture_path(person))
+        calls.append(
+            DrawCall("body", "SKIN", skin, person.skin_tint, scene.skin_shine, bleach=_SKIN_BLEACH)
+        )
+        self._upload_worn(cloth, person)
+        calls.append(
+            DrawCall(
+                cloth.name,
+                "CLOTH",
+                self._part_texture(cloth),
+                person.cloth_tint,
+                0.3,
+                bleach=person.cloth_bleach,
+            )
+        )
+        calls += self._prepare_eyes(scene, vertices)
+        self._upload_part(library.teeth, vertices)
+        calls.append(
+            DrawCall(
+                library.teeth.name,
+                "PLAIN",
+                self._part_texture(library.teeth),
+                (0.8, 0.78, 0.72),
+                0.8,
+                casts_shadow=False,
+            )
+        )
+        calls += self._prepare_hair(scene, vertices)
+        calls += self._prepare_occluder(scene, vertices)
+        return calls
+
+    def _prepare_eyes(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
+        eyes = self._library.eyes
+        centres = (
+            self._library.joint(vertices, "eye.L____head"),
+            self._library.joint(vertices, "eye.R____head"),
+        )
+        turned = rotate_eyes(eyes.fit(vertices), centres, scene.gaze_deg)
+        self._upload(self._builder.part_layer_from(eyes, turned), eyes.mesh, eyes)
+        texture = self.texture(self._library.eye_colours[scene.identity.eye])
+        return [
+            DrawCall(eyes.name, "EYE", texture, (0.7, 0.69, 0.68), 1.0, (0.3, 2.0)),
+            DrawCall(eyes.name, "EYE", texture, alpha=(0.0, 0.3), casts_shadow=False),
+        ]
+
+    def _prepare_hair(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
+        """Brows, lashes and hair: solid strands first, their soft edges blended over them."""
+        library, person = self._library, scene.identity
+        brow = library.part(library.eyebrows[person.eyebrow])
+        lash = library.part(library.eyelashes[person.eyelash])
+        brow_tint = tuple(0.25 * value for value in person.hair_tint)
+        strands: list[tuple[Part, str, tuple[float, ...], float]] = [
+            (brow, "CLOTH", brow_tint, _BROW_COVER),
+            (lash, "CLOTH", (0.02, 0.016, 0.014), _LASH_COVER),
+        ]
+        for part in (brow, lash):
+            self._upload_part(part, vertices)
+        if person.hair != "none" and scene.occluder != "hat":
+            hair = library.part(library.hair[person.hair])
+            self._upload_worn(hair, person)
+            strands.append((hair, "HAIR", person.hair_tint, 1.0))
+        solid, soft = [], []
+        for part, material, tint, shine in strands:
+            texture = self._part_texture(part)
+            is_hair = material == "HAIR"
+            name = part.name
+            if not is_hair:
+                # Brow and lash textures are black; only their alpha is of use.
+                texture = self._white_with_alpha(part)
+            rgb = (float(tint[0]), float(tint[1]), float(tint[2]))
+            if is_hair:
+                solid.append(DrawCall(name, material, texture, rgb, shine, (0.5, 2.0)))
+            soft.append(
+                DrawCall(
+                    name,
+                    material,
+                    texture,
+                    rgb,
+                    shine,
+                    (0.03, 0.5 if is_hair else 1.01),
+                    casts_shadow=False,
+                )
+            )
+        return solid + soft
+
+    def _prepare_occluder(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
+        if scene.occluder == "hat":
+            hat = self._library.part(next(iter(self._library.hats.values())))
+            self._upload_worn(hat, scene.identity)
+            return [DrawCall(hat.name, "CLOTH", None, scene.occluder_rgb, 0.2)]
+        if scene.occluder in ("glasses", "sunglasses"):
+            frame, lenses = glasses_meshes()
+            placed = fit_glasses(self._library, vertices)
+            for name, mesh in (("glasses-frame", frame), ("glasses-lens", lenses)):
+                if name not in self.meshes:
+                    self.meshes[name] = self._mesh(
+                        mesh, np.ones(len(mesh.vertices)), np.ones(len(mesh.vertices))
+                    )
+                self.meshes[name].update(*placed[name])
+            dark = 0.88 if scene.occluder == "sunglasses" else 0.04
+            return [
+                DrawCall("glasses-frame", "PLAIN", None, scene.occluder_rgb, 1.0),
+                DrawCall(
+                    "glasses-lens", "GLASS", None, (dark, dark, dark), alpha=(0.0, 1.5),
+                    casts_shadow=False,
+                ),
+            ]  # fmt: skip
+        return []
+
+    def _upload(self, layer: Layer, mesh: Mesh, part: Part | None) -> None:
+        if layer.name not in self.meshes:
+            share = self._library.head_share if part is None else self._builder.share_of(part)
+            openness = self._openness.get(layer.name, np.ones(len(layer.vertices), np.float32))
+            self.meshes[layer.name] = self._mesh(mesh, share, openness)
+        self.meshes[layer.name].update(layer.vertices, layer.normals)
+
+    def _upload_part(self, part: Part, vertices: Floats) -> None:
+        self._upload(self._builder.part_layer(part, vertices), part.mesh, part)
+
+    def _upload_worn(self, part: Part, person: Identity) -> None:
+        layer = self._builder.worn_layer(part, person)
+        if self._uploaded.get(part.name) is not layer:
+            self._upload(layer, part.mesh, part)
+            self._uploaded[part.name] = layer
+
+    def _mesh(self, mesh: Mesh, share: Any, openness: Any) -> GpuMesh:
+        return GpuMesh(
+            self._context,
+            self._shaders,
+            mesh,
+            np.asarray(share, np.float32),
+            np.asarray(openness, np.float32),
+        )
+
+    def texture(self, path: Path) -> LoadedTexture:
+        """An image on the device, uploaded once."""
+        if path not in self._textures:
+            self._textures[path] = load_texture(self._context, path)
+        return self._textures[path]
+
+    def _part_texture(self, part: Part) -> LoadedTexture | None:
+        return self.texture(part.texture) if part.texture is not None else None
+
+    def _white_with_alpha(self, part: Part) -> LoadedTexture:
+        if part.texture is None:
+            raise DataError(f"{part.name} has no texture; unpack the MakeHuman assets again")
+        key = part.texture.with_suffix(".alpha")
+        if key not in self._textures:
+            self._textures[key] = load_texture(self._context, part.texture, only_alpha=True)
+        return self._textures[key]
