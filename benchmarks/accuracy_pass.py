@@ -27,7 +27,7 @@ from torchvision import transforms
 
 from hpbench.methods.hopenet.weights import load_weights
 from hpbench.results.run_config import RunConfig
-from hpbench.running.local_engine import NoProgress
+from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

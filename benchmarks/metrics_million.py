@@ -22,7 +22,7 @@ from hpbench.rotation import geodesic_deg, maev_deg, rotation_from_angles
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.scores import RunTables
 from hpbench.scoring.summary import summarise
-from hpbench.storage.run_folder import ROTATION_COLUMNS
+from hpbench.storage.schemas import ROTATION_COLUMNS
 
 PREDICTIONS = 1_000_000
 

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from memory_flat import MEASURED
+from memory import MEASURED
 from repeat import repeat_renders
 
 

@@ -19,7 +19,9 @@ import torch
 from torch.utils.benchmark import Timer
 
 from hpbench.registry import make_dataset, make_method
-from hpbench.running.local_engine import Evaluation, read_face
+from hpbench.running.evaluation import Evaluation, read_face
+from hpbench.storage.face_index import FaceIndex
+from hpbench.storage.run_folder import IndexedDataset
 from hpbench.timing.measure import time_methods
 
 FACES = 16
@@ -36,10 +38,11 @@ def main() -> None:
     dataset = make_dataset("aflw2000", arguments.folder)
     method = make_method(f"hopenet[weights={arguments.weights}]", arguments.device)
     method.load()
-    records = [record for record in dataset.records() if record.excluded is None]
-    evaluation = Evaluation("aflw2000", dataset, dataset.protocols[0], records, {"hopenet": method})
-    ready = [read_face(evaluation, record).face for record in records[:FACES]]
-    faces = [face for face in ready if face is not None]
+    records = [record for record in dataset.records() if record.excluded is None][:FACES]
+    indexed = IndexedDataset("aflw2000", FaceIndex.read("aflw2000", records, dataset.root), 0)
+    evaluation = Evaluation(indexed, dataset, dataset.protocols[0], {"hopenet": method})
+    read = [read_face(evaluation, record).face for record in records]
+    faces = [face for face in read if face is not None]
     inputs = [method.prepare(face) for face in faces]
     pixels = torch.from_numpy(np.stack(inputs[:1])).permute(0, 3, 1, 2).float()
     pixels = pixels.to(arguments.device)

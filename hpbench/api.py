@@ -23,7 +23,7 @@ from hpbench.errors import DataError
 from hpbench.predicting.config import PredictConfig
 from hpbench.reports.figures.notebook import Plots
 from hpbench.results.run_config import RunConfig
-from hpbench.running.local_engine import NoProgress
+from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:

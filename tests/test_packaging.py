@@ -94,17 +94,3 @@ def test_every_entry_point_names_a_module_of_its_room(group):
         folder = ROOT.joinpath(*module.removeprefix(f"{CORE}.").split("."))
         assert folder.with_suffix(".py").exists() or (folder / "__init__.py").exists()
         assert cls.isidentifier()
-
-
-def test_nothing_is_ever_unpickled():
-    """`pickle` may be imported for its exceptions only."""
-    guilty = [
-        f"{path.name}: {ast.unparse(node)}"
-        for room in (CORE, *ROOMS)
-        for path in modules_of(room)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
-        and ast.unparse(node.value) in {"pickle", "joblib", "dill", "cloudpickle"}
-        and not node.attr.endswith("Error")
-    ]
-    assert guilty == []

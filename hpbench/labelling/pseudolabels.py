@@ -34,7 +34,7 @@ from hpbench.rotation import (
     rotation_from_angles,
 )
 from hpbench.storage.environment import versions
-from hpbench.storage.prediction_cache import code_digest, hash_of, predictions_key, records_digest
+from hpbench.storage.fingerprints import code_digest, hash_of, prediction_key, records_digest
 
 __all__ = [
     "BLEND_FROM_DEG",
@@ -268,7 +268,7 @@ def _labels_key(
     return hash_of(
         "labels",
         code_digest(type(dataset)),
-        [[predictions_key(faces, one), one.device] for one in teachers],
+        [[prediction_key(faces, one), one.device] for one in teachers],
         [views, seed, MAX_SHIFT, MAX_SCALE],
         versions(),
     )

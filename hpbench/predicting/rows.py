@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hpbench.method import NoPrediction
 from hpbench.predicting.faces import FrameResult
 from hpbench.rotation import ANGLES, angles_from_rotation
-from hpbench.storage.run_folder import rotation_cells
+from hpbench.storage.schemas import rotation_cells
 
 __all__ = ["ROW_COLUMNS", "angles_in_words", "result_rows"]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hpbench.errors import DataError
-from hpbench.storage.run_folder import write_json
+from hpbench.storage.atomic import write_json
 
 __all__ = ["FrozenModel", "Interval", "JsonFile", "Rounded", "round_value"]
 

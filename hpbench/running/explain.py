@@ -20,8 +20,9 @@ from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.run_config import ANNOTATED, RunConfig
-from hpbench.running.local_engine import Progress
-from hpbench.running.runner import dataset_items, open_dataset, predict_run
+from hpbench.running.evaluation import Progress
+from hpbench.running.plan import dataset_items, open_dataset
+from hpbench.running.runner import predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
 from hpbench.spec import Spec, suggest

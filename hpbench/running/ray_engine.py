@@ -16,16 +16,19 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
+
 from hpbench.dataset import Record
 from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
+from hpbench.running.evaluation import Evaluation, EvaluationSpec, Progress
 from hpbench.running.local_engine import (
     STORE_EVERY_FACES,
-    Evaluation,
-    EvaluationSpec,
+    IndexedFace,
     Part,
-    Progress,
-    pending_records,
-    predict_records,
+    faces_at,
+    pending_rows,
+    predict_faces,
     store_parts,
 )
 from hpbench.storage.environment import versions
@@ -50,7 +53,7 @@ class WorkerJob:
 
     Attributes
     ----------
-    recipe : EvaluationSpec
+    spec : EvaluationSpec
     batch_size : int
     example : Record
         A face of the data set, to see whether its image can be reached.
@@ -58,7 +61,7 @@ class WorkerJob:
         Of the driver.
     """
 
-    recipe: EvaluationSpec
+    spec: EvaluationSpec
     batch_size: int
     example: Record
     versions: Mapping[str, str]
@@ -69,7 +72,7 @@ class Worker:
 
     def __init__(self, job: WorkerJob) -> None:
         self._job = job
-        self._cell: Evaluation | None = None
+        self._evaluation: Evaluation | None = None
 
     def start(self) -> str | None:
         """Check this machine and load the methods.
@@ -81,23 +84,19 @@ class Worker:
         """
         try:
             self._check()
-            self._cell = self._make_evaluation()
+            self._evaluation = self._make_evaluation()
         except HpbenchError as error:
             return f"Ray worker on {socket.gethostname()}: {error}"
         return None
 
-    def prediction(self, records: Sequence[Record]) -> tuple[Part | None, str | None]:
+    def predict(self, faces: Sequence[IndexedFace]) -> tuple[Part, str | None]:
         """Rows of a shard, or the line that ends the run."""
-        assert self._cell is not None
-        faces: list[dict[str, Any]] = []
-        predictions: list[dict[str, Any]] = []
+        assert self._evaluation is not None
         try:
-            for part in predict_records(self._cell, records, self._job.batch_size, workers=1):
-                faces += part.faces
-                predictions += part.predictions
+            parts = predict_faces(self._evaluation, faces, self._job.batch_size)
+            return [row for part in parts for row in part], None
         except HpbenchError as error:
-            return None, f"Ray worker on {socket.gethostname()}: {error}"
-        return Part(faces, predictions), None
+            return [], f"Ray worker on {socket.gethostname()}: {error}"
 
     def _check(self) -> None:
         here = versions()
@@ -107,16 +106,15 @@ class Worker:
                     f"has {package} {here.get(package, 'not installed')}, the driver has {wanted}; "
                     "install the same versions everywhere"
                 )
-        name, root, _ = self._job.recipe.dataset
+        name, root, _ = self._job.spec.dataset
         if root is not None and not root.exists():
             raise DataError(
                 f"{root}: no such folder; data set '{name}' has to be at the same path everywhere"
             )
 
     def _make_evaluation(self) -> Evaluation:
-        evaluation = self._job.recipe.make()
-        if self._job.example.excluded is None:
-            evaluation.dataset.read_image(self._job.example)
+        evaluation = self._job.spec.make()
+        evaluation.dataset.read_image(self._job.example)
         return evaluation
 
 
@@ -186,50 +184,46 @@ class RayCluster:
             With the first worker's one line if a plugin, the data or a version differs there;
             or if one shard has killed several workers.
         """
-        pending = pending_records(evaluation, folder, progress)
-        if not pending:
+        rows = pending_rows(evaluation, folder, progress)
+        if not len(rows):
             return
-        job = WorkerJob(
-            recipe=EvaluationSpec.of(evaluation),
-            batch_size=batch_size,
-            example=_anywhere(next((r for r in pending if r.excluded is None), pending[0])),
-            versions=versions(),
-        )
-        store_parts(evaluation, self._predict(job, pending), folder, progress)
+        _, example = _shard(evaluation, rows[:1])[0]
+        job = WorkerJob(EvaluationSpec.of(evaluation), batch_size, example, versions())
+        store_parts(evaluation, self._predict(job, evaluation, rows), folder, progress)
 
-    def _predict(self, job: WorkerJob, pending: Sequence[Record]) -> Iterator[Part]:
+    def _predict(
+        self, job: WorkerJob, evaluation: Evaluation, rows: npt.NDArray[np.int64]
+    ) -> Iterator[Part]:
         """Parts of all shards, in the order in which they are finished."""
         ray = self._ray
-        shards = range(0, len(pending), SHARD_FACES)
+        shards = [rows[k : k + SHARD_FACES] for k in range(0, len(rows), SHARD_FACES)]
         waiting = deque(range(len(shards)))
         tries = [0] * len(shards)
-        idle = self._start_workers(job, min(self._worker_count(job.recipe.device), len(shards)))
+        idle = self._start_workers(job, min(self._worker_count(job.spec.device), len(shards)))
         busy: dict[Any, tuple[Any, int]] = {}
         try:
             while waiting or busy:
                 while idle and waiting:
                     actor, number = idle.pop(), waiting.popleft()
                     tries[number] += 1
-                    shard = pending[shards[number] : shards[number] + SHARD_FACES]
-                    faces = [_anywhere(record) for record in shard]
-                    busy[actor.prediction.remote(faces)] = (actor, number)
+                    faces = _shard(evaluation, shards[number])
+                    busy[actor.predict.remote(faces)] = (actor, number)
                 (done,), _ = ray.wait(list(busy), num_returns=1)
                 actor, number = busy.pop(done)
                 try:
                     part, problem = ray.get(done)
                 except ray.exceptions.RayActorError as error:
                     if tries[number] >= MAX_TRIES:
+                        _, first = _shard(evaluation, shards[number][:1])[0]
                         raise HpbenchError(
-                            f"the shard of {SHARD_FACES} faces from "
-                            f"'{pending[shards[number]].image_id}' on has killed {MAX_TRIES} "
-                            "Ray workers (out of memory?)"
+                            f"the shard of {SHARD_FACES} faces from '{first.image_id}' on has "
+                            f"killed {MAX_TRIES} Ray workers: {_last_line(error)}"
                         ) from error
                     waiting.appendleft(number)
                     idle += self._start_workers(job, 1)
                     continue
                 except ray.exceptions.RayError as error:
-                    line = str(error).strip().splitlines()[-1]
-                    raise HpbenchError(f"a Ray worker has failed: {line}") from error
+                    raise HpbenchError(f"a Ray worker has failed: {_last_line(error)}") from error
                 idle.append(actor)
                 if problem is not None:
                     raise HpbenchError(problem)
@@ -241,9 +235,9 @@ class RayCluster:
     def _start_workers(self, job: WorkerJob, count: int) -> list[Any]:
         """Workers that have loaded the methods; the first problem of any of them is raised."""
         ray = self._ray
-        gpus = 1 if job.recipe.device.startswith("cuda") else 0
+        gpus = 1 if job.spec.device.startswith("cuda") else 0
         # on a cluster each worker sees the one GPU that Ray gives it
-        job = replace(job, recipe=replace(job.recipe, device="cuda")) if gpus else job
+        job = replace(job, spec=replace(job.spec, device="cuda")) if gpus else job
         actors = [
             ray.remote(Worker).options(num_cpus=1, num_gpus=gpus).remote(job) for _ in range(count)
         ]
@@ -254,8 +248,7 @@ class RayCluster:
                 f"{count} Ray workers did not start within {START_S:.0f} s; is the cluster full?"
             ) from error
         except ray.exceptions.RayError as error:
-            line = str(error).strip().splitlines()[-1]
-            raise HpbenchError(f"a Ray worker cannot be started: {line}") from error
+            raise HpbenchError(f"a Ray worker cannot be started: {_last_line(error)}") from error
         for problem in problems:
             if problem is not None:
                 raise HpbenchError(problem)
@@ -268,9 +261,16 @@ class RayCluster:
         return max(1, int(self._ray.cluster_resources().get(resource, 1)))
 
 
-def _anywhere(record: Record) -> Record:
-    """The record for a worker, which starts in another folder."""
-    return replace(record, image_path=record.image_path.absolute())
+def _shard(evaluation: Evaluation, rows: npt.NDArray[np.int64]) -> list[IndexedFace]:
+    """Faces for a worker, which starts in another folder."""
+    return [
+        (row, replace(record, image_path=record.image_path.absolute()))
+        for row, record in faces_at(evaluation, rows)
+    ]
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def _refuse_unreachable(address: str | None) -> None:

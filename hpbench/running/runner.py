@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, make_detector
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError, UsageError, plugin_errors
 from hpbench.inference.devices import resolve_device
-from hpbench.method import Method
-from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS, load_method, make_method
+from hpbench.method import Method, MethodCard
+from hpbench.registry import load_method, make_method
 from hpbench.results.run_config import ANNOTATED, RunConfig
-from hpbench.results.run_record import (
-    CorruptionRecord,
-    DatasetRecord,
-    MethodRecord,
-    RunRecord,
-)
+from hpbench.results.run_record import CorruptionRecord, DatasetRecord, MethodRecord, RunRecord
 from hpbench.results.timing_record import TimingRecord
-from hpbench.running.corruptions import Corruption, corrupted_protocol, parse_corruptions
+from hpbench.running.corruptions import parse_corruptions
 from hpbench.running.data_folders import data_folders
-from hpbench.running.local_engine import Evaluation, Progress, evaluate_dataset
-from hpbench.running.records import LazyRecords
-from hpbench.running.reuse import Reuse, keep_run, plan_reuse, seen_in
+from hpbench.running.evaluation import Evaluation, Progress
+from hpbench.running.local_engine import evaluate_dataset
+from hpbench.running.plan import plan
+from hpbench.running.reuse import CachedRun, add_cached, cache_run, find_cached, methods_to_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import summarise
-from hpbench.spec import Spec, build_options, parse_specs, suggest
+from hpbench.spec import parse_specs
+from hpbench.storage.atomic import PARTIAL
 from hpbench.storage.environment import git_revision, hardware, versions
-from hpbench.storage.prediction_cache import PredictionCache, content_digest, faces_key
+from hpbench.storage.fingerprints import hash_of
+from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import RunFolder
-from hpbench.timing.measure import TimingPass, TimingSettings, time_evaluations
+from hpbench.storage.schemas import timing_schema
+from hpbench.timing.measure import TimingSettings, time_evaluations
 
-__all__ = ["dataset_items", "open_dataset", "predict_run", "run"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["predict_run", "run"]
+
+Evaluate = Callable[[Evaluation, RunFolder, Progress, int], None]
 
 
-def run(spec: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()) -> Path:
+def run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()) -> Path:
     """Run methods over data sets and write the run folder up to ``results.json``.
 
     Parameters
     ----------
-    spec : RunConfig
+    config : RunConfig
     out : Path
-        Run folder; one that holds the same run, stopped, is taken up where it was.
+        Run folder; one that holds the same run, stopped, is resumed.
     progress : Progress
     command : sequence of str
         The command line, to be shown under "how to reproduce".
@@ -66,62 +66,79 @@ def run(spec: RunConfig, out: Path, progress: Progress, command: Sequence[str] =
     HpbenchError
         Before any work starts, for everything that can be known then.
     """
-    predict_run(spec, out, progress, command)
+    predict_run(config, out, progress, command)
     summarise(load_run(out, all_columns=False)).write(out)
     return out
 
 
 def predict_run(
-    spec: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()
+    config: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()
 ) -> Path:
-    """The same up to the tables of predictions and times, without their summary."""
+    """Write a run folder as :func:`run` does, but score nothing."""
     _use_system_allocator()
-    spec = spec.model_copy(update={"data": data_folders(spec.data, spec.datasets)})
-    corruptions = parse_corruptions(spec.corrupt, spec.seed)
-    device = resolve_device(spec.device)
-    methods = {
-        str(item): make_method(item, device, spec.plugins) for item in parse_specs(spec.methods)
-    }
-    detector = None if spec.boxes == ANNOTATED else make_detector(spec.boxes, spec.plugins)
-    prepared = _prepare_datasets(spec, detector.fingerprint() if detector else ANNOTATED)
-    store = None if spec.fresh else PredictionCache()
-    clean = [
-        _make_evaluation(key, *item, methods, detector, spec, store)
-        for key, item in prepared.items()
-    ]
-    evaluations = [
-        evaluation
-        for one in clean
-        for evaluation in (one, *(_corrupt_evaluation(one, c) for c in corruptions))
-    ]
-
-    machine = hardware(device)
-    timing = TimingSettings(spec.timing if spec.timing_images else "off", spec.timing_images)
-    reuse = plan_reuse(evaluations, spec.limit, timing, machine, RunFolder(out), store)
-    if spec.fresh:
-        _refuse_old_predictions(RunFolder(out))
-    with _open_engine(
-        spec, any(reuse.open_methods(evaluation) for evaluation in evaluations)
-    ) as evaluate:
-        for name in reuse.must_load(evaluations, list(methods)):
-            load_method(methods[name])
-        if detector is not None and not reuse.covers(evaluations):
-            detector.load()
-        folder = _open_folder(out, _describe(spec, machine, methods, evaluations, reuse, command))
-        if not folder.is_finished():
-            reuse.fill(folder)
-            for evaluation in evaluations:
-                missing = reuse.open_methods(evaluation)
-                if missing:
-                    evaluate(
-                        replace(evaluation, methods=missing), folder, progress, spec.batch_size
-                    )
-    if not folder.is_finished():
-        timed = _timing_pass(clean, timing, reuse, progress)
-        timed.summary.write(out)
-        folder.finish(timed.rows, _order(evaluations, folder.reused_faces()))
-        keep_run(store or PredictionCache(), reuse, evaluations, timed, folder)
+    config = config.model_copy(update={"data": data_folders(config.data, config.datasets)})
+    prepared = _prepare(config)
+    evaluations, cached, folder = prepared.evaluations, prepared.cached, RunFolder(out)
+    cards = _cards_of_stopped_run(out, prepared.fingerprint) | cached.cards()
+    if config.fresh and (folder.is_finished() or folder.uses_cache()):
+        raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
+    if folder.is_finished():
+        return out
+    to_run = {one.key: methods_to_run(one, folder, cached) for one in evaluations}
+    must_time = prepared.settings.mode != "off" and cached.timing is None
+    with _open_engine(config, needed=any(to_run.values())) as evaluate:
+        for name, method in prepared.methods.items():
+            if must_time or name not in cards or any(name in some for some in to_run.values()):
+                load_method(method)
+                with plugin_errors(f"method '{name}' cannot describe itself, its card() fails"):
+                    cards[name] = method.card()
+        if prepared.detector is not None and (must_time or any(to_run.values())):
+            prepared.detector.load()
+        record = _describe(config, prepared, cards, command)
+        _create(folder, record, evaluations)
+        add_cached(evaluations, folder, cached)
+        for one in evaluations:
+            if to_run[one.key]:
+                needed = replace(one, methods=to_run[one.key])
+                evaluate(needed, folder, progress, config.batch_size)
+    cache = PredictionCache()
+    times = _measure_or_reuse_times(prepared, cache, progress, out)
+    cache_run(cache, evaluations, folder, cached, record, to_run)
+    folder.finish([(one.indexed, list(one.methods)) for one in evaluations], times)
     return out
+
+
+@dataclass(frozen=True)
+class _PreparedRun:
+    """What is settled before any work starts; nothing is loaded yet."""
+
+    methods: Mapping[str, Method]
+    detector: Detector | None
+    evaluations: Sequence[Evaluation]
+    settings: TimingSettings
+    machine: Mapping[str, str | int | float | None]
+    cached: CachedRun
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash that tells whether a folder holds the same run."""
+        return hash_of([one.index_key for one in self.evaluations], list(self.cached.keys.values()))
+
+
+def _prepare(config: RunConfig) -> _PreparedRun:
+    device = resolve_device(config.device)
+    corruptions = parse_corruptions(config.corrupt, config.seed)
+    methods = {
+        str(item): make_method(item, device, config.plugins) for item in parse_specs(config.methods)
+    }
+    detector = None if config.boxes == ANNOTATED else make_detector(config.boxes, config.plugins)
+    cache = None if config.fresh else PredictionCache()
+    evaluations = plan(config, methods, detector, corruptions, cache)
+    mode = config.timing if config.timing_images else "off"
+    settings = TimingSettings(mode, config.timing_images)
+    machine = hardware(device)
+    cached = find_cached(evaluations, settings, machine, cache)
+    return _PreparedRun(methods, detector, evaluations, settings, machine, cached)
 
 
 def _use_system_allocator() -> None:
@@ -131,247 +148,104 @@ def _use_system_allocator() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
 
 
-def _refuse_old_predictions(folder: RunFolder) -> None:
-    if folder.is_finished() or folder.reused_predictions():
-        raise UsageError(f"{folder.path}: holds predictions already; --fresh needs another --out")
-
-
-Evaluate = Callable[[Evaluation, RunFolder, Progress, int], None]
-
-
 @contextmanager
-def _open_engine(spec: RunConfig, needed: bool) -> Iterator[Evaluate]:
+def _open_engine(config: RunConfig, needed: bool) -> Iterator[Evaluate]:
     """The accuracy pass of this machine, or of a cluster that is connected to for it."""
-    if spec.engine == "ray" and needed:
+    if config.engine == "ray" and needed:
         from hpbench.running.ray_engine import RayCluster
 
-        with RayCluster(spec.address, spec.workers) as cluster:
+        with RayCluster(config.address, config.workers) as cluster:
             yield cluster.evaluate_dataset
     else:
-        yield partial(evaluate_dataset, workers=spec.workers)
+        yield partial(evaluate_dataset, workers=config.workers)
 
 
-def _timing_pass(
-    evaluations: Sequence[Evaluation], settings: TimingSettings, reuse: Reuse, progress: Progress
-) -> TimingPass:
-    if reuse.timing is not None:
-        return TimingPass(reuse.timing.rows(), TimingRecord.model_validate(reuse.timing.about))
-    return time_evaluations(evaluations, settings, progress)
-
-
-def open_dataset(
-    kind: type[Dataset],
-    item: Spec,
-    root: Path | None = None,
-    protocol_name: str = "default",
-    boxes: str = ANNOTATED,
-) -> tuple[Dataset, Protocol]:
-    """Make a data set and settle the protocol that its options amount to.
-
-    Parameters
-    ----------
-    kind : type of Dataset
-    item : Spec
-        The user's spec; its options win over those of the named protocol.
-    root : Path or None
-        Folder of the data set.
-    protocol_name : str
-    boxes : str
-        ``annotated``, or the fingerprint of a detector.
-
-    Returns
-    -------
-    dataset : Dataset
-        Nothing is read yet, save a file that an option names.
-    protocol : Protocol
-        With all settings of the data set; options that differ from the named protocol are in
-        its name, as in ``default (box=pt2d-visible)``.
+def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
+    """Cards of the methods of a run that is resumed; none where the folder is new.
 
     Raises
     ------
     UsageError
-        If the data set has no such protocol, or an option does not fit.
+        If the folder holds something else, or a run of another configuration.
     """
-    known = {protocol.name: protocol for protocol in kind.protocols}
-    if protocol_name not in known:
-        raise UsageError(
-            f"data set '{kind.name}' has no protocol '{protocol_name}'; "
-            f"{suggest(protocol_name, known)}"
-        )
-    base = known[protocol_name]
-    options = {**base.settings, **item.options}
-    dataset = kind(root, build_options(kind.Options, options, f"data set '{item.name}'"))
-    settings = dataset.protocol_settings()
-    changed = ",".join(
-        f"{key}={settings.get(key)}"
-        for key in sorted(item.options)
-        if settings.get(key) != base.settings.get(key)
-    )
-    name = f"{base.name} ({changed})" if changed else base.name
-    update = {"name": name, "boxes": boxes, "settings": settings}
-    return dataset, base.model_copy(update=update)
-
-
-def dataset_items(spec: RunConfig) -> dict[str, Spec]:
-    """Data sets of a run as the user wrote them, by the name they have in the tables."""
-    items = DATASETS.parse(spec.datasets, spec.plugins)
-    names = [item.name for item in items]
-    found: dict[str, Spec] = {}
-    for item in items:
-        key = item.name if names.count(item.name) == 1 else str(item)
-        if key == item.name and key in found:
-            key = f"{item.name}={item.path}"
-        found[key] = item
-    return found
-
-
-def _prepare_datasets(spec: RunConfig, boxes: str) -> dict[str, tuple[Dataset, Protocol]]:
-    """Data sets with their protocols, by the name they have in the tables."""
-    items = dataset_items(spec)
-    known = {item.name for item in items.values()}
-    for name in spec.data:
-        if name not in known:
+    if (out / RunRecord.file_name).exists():
+        record = RunRecord.read(out)
+        if record.fingerprint != fingerprint:
             raise UsageError(
-                f"--data {name}=...: no such data set in this run; {suggest(name, known)}"
+                f"{out}: contains a run of other methods, data or options; use a new --out"
             )
-    prepared: dict[str, tuple[Dataset, Protocol]] = {}
-    for key, item in items.items():
-        kind = DATASETS.load(item.name, spec.plugins)
-        root = Path(item.path) if item.path else spec.data.get(item.name)
-        prepared[key] = open_dataset(kind, item, root, spec.protocol, boxes)
-    return prepared
+        return {name: method.card for name, method in record.methods.items()}
+    if out.exists() and (not out.is_dir() or any(PARTIAL not in p.name for p in out.iterdir())):
+        raise UsageError(f"{out}: is not empty and not a run folder; use a new --out")
+    return {}
 
 
-def _make_evaluation(
-    key: str,
-    dataset: Dataset,
-    protocol: Protocol,
-    methods: Mapping[str, Method],
-    detector: Detector | None,
-    spec: RunConfig,
-    store: PredictionCache | None,
-) -> Evaluation:
-    records = LazyRecords(partial(_each_record, key, dataset, spec.limit))
-    content = content_digest(dataset, records)
-    kept = store.find(faces_key(dataset, protocol, spec.limit, content)) if store else None
-    seen = kept.about if kept is not None else seen_in(records)
-    declined = {}
-    for name, method in methods.items():
-        reason = method.unsupported_reason(dataset.name, seen["has_camera"], seen["has_landmarks"])
-        if reason is not None:
-            declined[name] = reason
-    taking_part = {name: method for name, method in methods.items() if name not in declined}
-    return Evaluation(
-        key, dataset, protocol, records, taking_part, detector, declined, spec.plugins,
-        content=content,
-    )  # fmt: skip
-
-
-def _corrupt_evaluation(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
-    """The same faces and methods, with every face corrupted."""
-    if corruption.kind.by_box and all(record.box_xyxy is None for record in evaluation.records):
-        raise UsageError(
-            f"--corrupt {corruption}: needs annotated boxes, and data set '{evaluation.key}' "
-            "has none; use downsample, noise, jpeg or dark"
-        )
-    return replace(
-        evaluation,
-        key=f"{evaluation.key} + {corruption}",
-        protocol=corrupted_protocol(evaluation.protocol, corruption),
-        corruption=corruption,
-        clean_key=evaluation.key,
-    )
-
-
-def _each_record(key: str, dataset: Dataset, limit: int | None) -> Iterator[Record]:
-    seen: set[str] = set()
-    for record in islice(dataset.iter_records(), limit):
-        if record.image_id in seen:
-            raise DataError(f"data set '{key}' has two faces with the id '{record.image_id}'")
-        seen.add(record.image_id)
-        yield record
-    if not seen:
-        raise DataError(f"data set '{key}' holds no faces")
-
-
-def _open_folder(path: Path, record: RunRecord) -> RunFolder:
-    """Start a run folder, or resume the stopped run in it.
-
-    Raises
-    ------
-    UsageError
-        If the folder holds something else, or a run of another specification.
-    DataError
-        If the folder cannot be written.
-    """
-    if (path / RunRecord.file_name).exists():
-        if RunRecord.read(path).fingerprint != record.fingerprint:
-            raise UsageError(
-                f"{path}: contains a run of other methods, data or options; use a new --out"
-            )
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UsageError(f"{path}: is not empty and not a run folder; use a new --out")
-    folder = RunFolder(path)
+def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluation]) -> None:
+    """Write what is known before the first face is read."""
     try:
-        folder.parts.mkdir(parents=True, exist_ok=True)
-        record.write(path)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        record.write(folder.path)
+        folder.write_index(one.indexed for one in evaluations)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
-    return folder
+        raise DataError(f"{folder.path}: cannot be written ({error.strerror})") from error
+
+
+def _measure_or_reuse_times(
+    prepared: _PreparedRun, cache: PredictionCache, progress: Progress, out: Path
+) -> pa.Table:
+    """Rows of ``timing.parquet``; what they amount to is in ``timing.json`` then."""
+    import pyarrow as pa
+
+    entry = prepared.cached.timing
+    if entry is not None:
+        TimingRecord.model_validate(entry.metadata).write(out)
+        return entry.table()
+    clean = [one for one in prepared.evaluations if one.corruption is None]
+    timed = time_evaluations(clean, prepared.settings, progress)
+    timed.summary.write(out)
+    table = pa.Table.from_pylist(timed.rows, schema=timing_schema())
+    if prepared.settings.mode != "off":
+        cache.put(prepared.cached.timing_key, table, timed.summary.as_json())
+    return table
 
 
 def _describe(
-    spec: RunConfig,
-    machine: Mapping[str, str | int | float | None],
-    methods: Mapping[str, Method],
-    evaluations: Sequence[Evaluation],
-    reuse: Reuse,
+    config: RunConfig,
+    prepared: _PreparedRun,
+    cards: Mapping[str, MethodCard],
     command: Sequence[str],
 ) -> RunRecord:
-    """Content of ``run.json``."""
-    answers_depend_on = [*reuse.faces_keys.values(), *reuse.predictions_keys.values()]
     return RunRecord(
         hpbench=versions()["hpbench"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=tuple(command) or (Path(sys.argv[0]).name, *sys.argv[1:]),
-        fingerprint=hashlib.sha256(json.dumps(answers_depend_on).encode()).hexdigest(),
-        spec=spec,
-        seed=spec.seed,
+        fingerprint=prepared.fingerprint,
+        spec=config,
+        seed=config.seed,
         versions=versions(),
-        hardware=dict(machine),
-        reused=reuse.describe(),
+        hardware=dict(prepared.machine),
+        reused=prepared.cached.record(),
         git=git_revision(),
         methods={
-            name: MethodRecord(
-                name=method.name, fingerprint=method.fingerprint(), card=reuse.card(name, method)
-            )
-            for name, method in methods.items()
+            name: MethodRecord(name=method.name, fingerprint=method.fingerprint(), card=cards[name])
+            for name, method in prepared.methods.items()
         },
-        datasets={evaluation.key: _describe_dataset(evaluation) for evaluation in evaluations},
+        datasets={one.key: _describe_dataset(one) for one in prepared.evaluations},
     )
 
 
 def _describe_dataset(evaluation: Evaluation) -> DatasetRecord:
-    corruption = evaluation.corruption
+    dataset, protocol, corruption = evaluation.dataset, evaluation.protocol, evaluation.corruption
     return DatasetRecord(
-        name=evaluation.dataset.name,
-        card=evaluation.dataset.card,
-        protocol=evaluation.protocol,
-        protocol_hash=evaluation.protocol.hash,
+        name=dataset.name,
+        card=dataset.card,
+        protocol=protocol,
+        protocol_hash=protocol.hash,
         boxes=evaluation.detector.name if evaluation.detector else ANNOTATED,
-        resample=evaluation.dataset.resample,
-        not_run=dict(evaluation.declined),
+        resample=dataset.resample,
+        not_run=dict(evaluation.unsupported),
         corruption=corruption
-        and CorruptionRecord(name=corruption.name, level=corruption.level, of=evaluation.clean_key),
+        and CorruptionRecord(
+            name=corruption.name, level=corruption.level, of=str(evaluation.clean_key)
+        ),
     )
-
-
-def _order(
-    evaluations: Sequence[Evaluation], reused: Mapping[str, Sequence[str]]
-) -> dict[str, Iterable[str]]:
-    """Ids of all faces in order; data sets whose faces are reused are not read for it."""
-    return {
-        evaluation.key: reused.get(evaluation.key)
-        or (record.image_id for record in evaluation.records)
-        for evaluation in evaluations
-    }

@@ -1,101 +1,191 @@
-"""Whole-face work for methods that hold Python's lock: here, or in worker processes.
+"""Processes that work for this one and import hpbench and its plugins, and nothing else.
 
-A landmark detector that keeps the lock for milliseconds per face starves the thread that runs
-a network. Its faces are therefore solved in processes of their own, or, where there are too
-few faces to pay for starting those, one after the other between the network's batches.
+``multiprocessing`` would let a new process import the user's script again, on a copy of the
+``sys.path`` that a thread may be changing at this moment (the first ``import cv2`` does). A worker
+is a fresh interpreter instead, which takes its work from standard input and ends when that is
+closed, so also when this process is killed.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
+import os
+import pickle
 import signal
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import hpbench
 from hpbench.errors import HpbenchError
-from hpbench.face import Face
-from hpbench.inference.solving import Solved, solve_face
-from hpbench.method import Method
-from hpbench.registry import make_method
 
-__all__ = [
-    "POOL_FROM_FACES",
-    "SolverPool",
-    "result_of",
-    "worker_died",
-]
+__all__ = ["WorkerPool"]
 
-POOL_FROM_FACES = 1000
-"""From how many faces on the start of worker processes (about two seconds) pays."""
+_START = """
+import sys
+from importlib import util
+
+spec = util.spec_from_file_location("hpbench", sys.argv[1])
+sys.modules["hpbench"] = package = util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from hpbench.running.worker_processes import serve
+
+serve()
+"""
+"""Program of a worker: this very hpbench, wherever `sys.path` of the new interpreter leads."""
 
 
-class SolverPool:
-    """Processes that each hold a loaded copy of some methods.
+class WorkerPool:
+    """Workers that each hold what `start` has made, and hand further arguments to it.
 
     Parameters
     ----------
-    specs : sequence of str
-        Canonical specs of the methods.
+    name : str
+        What the workers are for, in messages.
     processes : int
-    device : str
-    plugins : sequence of Path
+    start : callable
+        Function of a module of hpbench that a worker calls once; it returns the function that is
+        called with the arguments of every :meth:`submit`.
+    *arguments
+        Of `start`. Nothing in them may be an instance of a plugin's class.
+    environment : mapping of str to str, optional
+        Variables that the workers have beside those of this process.
     """
 
     def __init__(
-        self, specs: Sequence[str], processes: int, device: str, plugins: Sequence[Path]
+        self,
+        name: str,
+        processes: int,
+        start: Callable[..., Any],
+        *arguments: Any,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._executor = ProcessPoolExecutor(
-            processes,
-            # a fork would copy the threads' locks of torch and OpenCV in whatever state they are
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_load_methods,
-            initargs=(tuple(specs), device, tuple(plugins)),
-        )
+        self._name = name
+        self._environment = {**os.environ, **environment}
+        self._setup = (start, arguments)
+        self._workers: list[_Worker] = []
+        self._local = threading.local()
+        # one thread for each worker: it waits for the worker's result
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="hpbench-worker")
 
-    def submit(self, spec: str, face: Face) -> Future[Solved]:
-        """Have a face solved; the result arrives in the future."""
-        return self._executor.submit(_solve_in_worker, spec, face)
+    def submit(self, *arguments: Any) -> Future[Any]:
+        """Have a worker do something; the future raises :class:`HpbenchError` if it cannot."""
+        return self._threads.submit(self._call, arguments)
 
-    def __enter__(self) -> SolverPool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()  # the thread that waits for it goes on
+        self._threads.shutdown()
+        for worker in self._workers:
+            worker.close()
+
+    def _call(self, arguments: tuple[Any, ...]) -> Any:
+        if not hasattr(self._local, "worker"):
+            self._local.worker = _Worker(self._name, self._environment)
+            self._workers.append(self._local.worker)
+            self._local.worker.ask(self._setup)
+        return self._local.worker.ask(arguments)
 
 
-def result_of(future: Future[Solved], spec: str) -> Solved:
-    """Wait for a face.
+class _Worker:
+    """One process, and the pipes to it."""
 
-    Raises
-    ------
-    HpbenchError
-        If the worker died, for example for want of memory.
-    """
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise worker_died(spec) from error
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        self._name = name
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - until close()
+        self._oom_kills = _oom_kills()
+        self._process = subprocess.Popen(
+            # -P: not even the folder that hpbench was started in is searched for modules
+            [sys.executable, "-P", "-c", _START, str(hpbench.__file__)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=environment,
+        )
+
+    def ask(self, message: Any) -> Any:
+        """Send a message and wait for what comes of it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            pickle.dump(message, self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+            succeeded, result = pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise HpbenchError(self._how_it_ended()) from error
+        if not succeeded:
+            raise result
+        return result
+
+    def kill(self) -> None:
+        """End the process, also in the middle of its work."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and close what belongs to it; no thread may use it any more."""
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what was not sent cannot be flushed
+                    stream.close()
+
+    def _how_it_ended(self) -> str:
+        status = self._process.wait()
+        if status < 0:
+            ended = f"was killed by {signal.Signals(-status).name}"
+        else:
+            ended = f"exited with status {status}"
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        said = f" ({lines[-1].strip()})" if lines else ""
+        fix = "run with --workers 1 to see where"
+        if status == -signal.SIGKILL and _oom_kills() > self._oom_kills:
+            said, fix = " (out of memory)", "run with fewer --workers"
+        return f"a worker process of '{self._name}' {ended}{said}; {fix}"
 
 
-def worker_died(spec: str) -> HpbenchError:
-    """The one line for a worker process that is gone."""
-    return HpbenchError(f"a worker process of '{spec}' died (out of memory?); run with --workers 1")
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory; 0 where it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
 
 
-_loaded: Mapping[str, Method] = {}
-
-
-def _load_methods(specs: Sequence[str], device: str, plugins: Sequence[Path]) -> None:
-    global _loaded
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the workers in order
-    methods = {spec: make_method(spec, device, plugins) for spec in specs}
-    for method in methods.values():
-        method.load()
-    _loaded = methods
-
-
-def _solve_in_worker(spec: str, face: Face) -> Any:
-    return solve_face(_loaded[spec], face)
+def serve() -> None:
+    """Work in a worker until there is no more to do: the other side of :class:`WorkerPool`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
+    requests, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a plugin prints must not get between the results
+    work: Callable[..., Any] | None = None
+    while True:
+        try:
+            message = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            if work is None:
+                start, arguments = message
+                work, result = start(*arguments), None
+            else:
+                result = work(*message)
+            reply = pickle.dumps((True, result), pickle.HIGHEST_PROTOCOL)
+        except HpbenchError as error:
+            reply = pickle.dumps((False, error))
+        except Exception as error:
+            line = f"worker process: {type(error).__name__}: {error}"
+            reply = pickle.dumps((False, HpbenchError(line)))
+        results.write(reply)
+        results.flush()

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpbench.results.timing_record import TimeSummary
+from hpbench.storage.schemas import STAGES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STAGES", "runtime_ms", "summarise_times"]
+__all__ = ["runtime_ms", "summarise_times"]
 
-STAGES = ("detect", "prepare", "infer", "decode", "total")
+_STAGES = tuple(stage for stage in STAGES if stage != "infer_device")
+"""The device's own clock is read for timing.json only: its time is part of `infer`."""
 
 _WIDE_SPREAD = 0.1
 """An interquartile range above this share of the median is flagged, as PyTorch's timer does."""
@@ -30,9 +32,9 @@ def runtime_ms(times: pd.DataFrame | None) -> dict[str, TimeSummary]:
         A method's rows of ``timing.parquet``; None where no time was taken.
     """
     if times is None:
-        return dict.fromkeys(STAGES, TimeSummary())
+        return dict.fromkeys(_STAGES, TimeSummary())
     return {
-        stage: summarise_times(times.get(f"{stage}_ms", [])) or TimeSummary() for stage in STAGES
+        stage: summarise_times(times.get(f"{stage}_ms", [])) or TimeSummary() for stage in _STAGES
     }
 
 

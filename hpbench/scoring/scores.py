@@ -20,7 +20,7 @@ from hpbench.protocol import EulerReading, Protocol, WrapRule
 from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.rotation import geodesic_deg, maev_deg
 from hpbench.scoring import metrics
-from hpbench.storage.run_folder import ROTATION_COLUMNS
+from hpbench.storage.schemas import ROTATION_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

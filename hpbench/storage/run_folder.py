@@ -1,59 +1,60 @@
-"""The folder of a run: written in parts and atomically, so that a killed run resumes.
+"""The tables of a run: an index of all faces first, then parts, and at the end the joined tables.
 
-While a run is under way its rows lie in ``parts/``; finishing joins them, some rows at a time, into
-``faces.parquet``, ``predictions.parquet`` and ``timing.parquet`` and removes the parts.
-Everything is Parquet or JSON; there is no pickle.
+``faces.parquet`` is written before anything is computed; the row of a face in it is what the parts
+below ``parts/`` are keyed by. A part appears whole or not at all, so the rows of the parts are
+exactly what a killed run has finished. Everything is Parquet or JSON; there is no pickle.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.storage.join import join_parts, matching_rows, write_batches
+from hpbench.storage.atomic import write_table, write_tables
+from hpbench.storage.face_index import FaceIndex
+from hpbench.storage.schemas import (
+    BOX_XYXY,
+    faces_schema,
+    part_schema,
+    predictions_schema,
+    timing_schema,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ROTATION_COLUMNS", "RunFolder", "rotation_cells", "write_json", "write_table"]
+__all__ = ["IndexedDataset", "RunFolder"]
 
-ROTATION_COLUMNS = tuple(f"r{row}{column}" for row in range(3) for column in range(3))
-
-Row = dict[str, Any]
-
-
-def rotation_cells(R_cam: npt.NDArray[np.float64] | None) -> dict[str, float]:
-    """The nine entries of a rotation as columns ``r00`` .. ``r22``; NaN for None."""
-    values = np.full(9, np.nan) if R_cam is None else np.asarray(R_cam, dtype=np.float64).ravel()
-    return dict(zip(ROTATION_COLUMNS, values.tolist(), strict=True))
+_FACE_COLUMNS = ("excluded", *BOX_XYXY, "box_status")
+"""What a run finds out about a face, whatever the method."""
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)  # noqa: PTH105 - atomic on one file system
+@dataclass(frozen=True)
+class IndexedDataset:
+    """A data set of a run and where it stands in the index.
 
+    Attributes
+    ----------
+    key : str
+        Name in the tables.
+    index : FaceIndex
+    first_row : int
+        Row of its first face in ``faces.parquet``.
+    """
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file as atomically as :func:`write_json` writes JSON."""
-    import pyarrow.parquet as pq
-
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    os.replace(partial, path)  # noqa: PTH105
+    key: str
+    index: FaceIndex
+    first_row: int
 
 
 class RunFolder:
-    """One run on disk.
+    """The tables of one run on disk.
 
     Parameters
     ----------
@@ -63,153 +64,170 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.parts = path / "parts"
+        self._appended: dict[str, int] = {}
 
-    def append(self, faces: Sequence[Row], predictions: Sequence[Row]) -> None:
-        """Store finished faces together with the predictions of every method to them."""
+    def write_index(self, datasets: Iterable[IndexedDataset]) -> None:
+        """Write ``faces.parquet`` as far as it is known before the run."""
+        write_tables(
+            self.path / "faces.parquet", faces_schema(), (_index_table(one) for one in datasets)
+        )
+
+    def append(self, dataset: IndexedDataset, rows: Sequence[dict[str, Any]]) -> None:
+        """Store what was found: one dict per face and method, by column of a part."""
         import pyarrow as pa
 
-        number = len(list(self.parts.glob("faces-*.parquet")))
-        # Predictions first: a part counts as stored when its faces file exists.
-        write_table(
-            self.parts / f"predictions-{number:06d}.parquet",
-            pa.Table.from_pylist(list(predictions), schema=predictions_schema()),
-        )
-        write_table(
-            self.parts / f"faces-{number:06d}.parquet",
-            pa.Table.from_pylist(list(faces), schema=faces_schema()),
-        )
+        if dataset.key not in self._appended:
+            self._appended[dataset.key] = len(self._parts(dataset, "part"))
+        table = pa.Table.from_pylist(list(rows), schema=part_schema())
+        self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [table])
+        self._appended[dataset.key] += 1
 
-    def stored_faces(self) -> set[tuple[str, str]]:
-        """(dataset, image_id) of all faces that a stopped run has finished."""
-        import pyarrow.parquet as pq
+    def add_cached(
+        self, dataset: IndexedDataset, method: str, number: int, tables: Iterable[pa.Table]
+    ) -> None:
+        """Store what an earlier run has found with a method, the `number`-th of this run."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-        stored: set[tuple[str, str]] = set()
-        for part in sorted(self.parts.glob("faces-*.parquet")):
-            table = pq.read_table(part, columns=["dataset", "image_id"])
-            stored.update(
-                zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
-            )
-        return stored
+        def keyed(table: pa.Table) -> pa.Table:
+            row = pc.add(table["row"], dataset.first_row)
+            columns = {"row": row, "method": pa.repeat(method, len(table))}
+            columns |= {n: table[n] for n in table.column_names if n not in columns}
+            return pa.table(columns).select(part_schema().names)
 
-    def add_reused(self, name: str, key: str, tables: Iterable[pa.Table]) -> None:
-        """Put in faces or predictions that were computed by an earlier run.
+        self._write(dataset, f"cached-{number:06d}", map(keyed, tables))
+
+    def done(self, dataset: IndexedDataset, method: str) -> npt.NDArray[np.bool_]:
+        """Which faces need no more work with a method, shape (n,): stored, or excluded anyway."""
+        done = ~dataset.index.included()
+        done[self.found(dataset, method, ["row"])["row"].to_numpy() - dataset.first_row] = True
+        return done
+
+    def found(
+        self, dataset: IndexedDataset, method: str | None = None, columns: Sequence[str] = ()
+    ) -> pa.Table:
+        """Stored rows of a data set, sorted by face, each once.
 
         Parameters
         ----------
-        name : str
-            ``faces`` or ``predictions``.
-        key : str
-            What the rows belong to; the same key replaces what it put in before.
-        tables : iterable of pyarrow.Table
-            The rows, piece by piece.
+        dataset : IndexedDataset
+        method : str, optional
+            None for the rows of all methods; where these differ, one that excludes the face.
+        columns : sequence of str
+            With ``row`` among them. Default: all of a part.
         """
-        digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-        schema = faces_schema() if name == "faces" else predictions_schema()
-        write_batches(
-            self.parts / f"reused-{name}-{digest}.parquet",
-            schema,
-            (table.select(schema.names).cast(schema) for table in tables),
+        import pyarrow as pa
+        import pyarrow.dataset
+
+        schema = part_schema()
+        parts = self._parts(dataset, "*")
+        names = list(columns) or schema.names
+        if not parts:
+            return schema.empty_table().select(names)
+        table = pa.dataset.dataset(parts, schema=schema).to_table(
+            names, None if method is None else pa.dataset.field("method") == method
         )
+        rows = table["row"].to_numpy()
+        if method is None:
+            order = np.lexsort((table["excluded"].is_null().to_numpy(), rows))
+        else:
+            order = np.argsort(rows, kind="stable")
+        return table.take(order[np.diff(rows[order], prepend=-1) > 0])
 
-    def reused_predictions(self) -> set[tuple[str, str]]:
-        """(dataset, method) whose predictions were put in by :meth:`add_reused`."""
-        import pyarrow.parquet as pq
-
-        found: set[tuple[str, str]] = set()
-        for part in self._reused("predictions"):
-            for batch in pq.ParquetFile(part).iter_batches(1, columns=["dataset", "method"]):
-                found.update((row["dataset"], row["method"]) for row in batch.to_pylist())
-                break
-        return found
-
-    def reused_faces(self) -> dict[str, list[str]]:
-        """Image ids, in order, of data sets whose faces were put in by :meth:`add_reused`."""
-        import pyarrow.parquet as pq
-
-        tables = (pq.read_table(p, columns=["dataset", "image_id"]) for p in self._reused("faces"))
-        return {
-            table["dataset"][0].as_py(): table["image_id"].to_pylist()
-            for table in tables
-            if len(table)
-        }
-
-    def _reused(self, name: str) -> list[Path]:
-        return sorted(self.parts.glob(f"reused-{name}-*.parquet"))
-
-    def finish(self, timing: Sequence[Row], order: Mapping[str, Iterable[str]]) -> None:
-        """Join the parts, in the data sets' own order, and store the timing pass.
+    def finish(
+        self, datasets: Sequence[tuple[IndexedDataset, Sequence[str]]], timing: pa.Table
+    ) -> None:
+        """Join the parts and store the timing pass.
 
         Parameters
         ----------
-        timing : sequence of dict
-        order : mapping of str to iterable of str
-            Image ids of every data set.
+        datasets : sequence of (IndexedDataset, sequence of str)
+            In the order of the index, with the methods that were run.
+        timing : pyarrow.Table
         """
-        import pyarrow as pa
-
-        ids_of = {dataset: pa.array(ids, pa.string()) for dataset, ids in order.items()}
-        for name, schema in (("faces", faces_schema()), ("predictions", predictions_schema())):
-            parts = [*self._complete(name), *self._reused(name)]
-            join_parts(parts, ids_of, self.path / f"{name}.parquet", schema)
-        write_table(
-            self.path / "timing.parquet",
-            pa.Table.from_pylist(list(timing), schema=timing_schema()),
+        write_tables(
+            self.path / "faces.parquet",
+            faces_schema(),
+            (self._faces_table(dataset) for dataset, _ in datasets),
         )
+        write_tables(
+            self.path / "predictions.parquet", predictions_schema(), self._predictions(datasets)
+        )
+        write_table(self.path / "timing.parquet", timing.cast(timing_schema()))
         shutil.rmtree(self.parts)
-
-    def rows(self, name: str, **values: str) -> Iterator[pa.Table]:
-        """Rows of a joined table that hold some values, without those columns, in pieces.
-
-        Parameters
-        ----------
-        name : str
-            ``faces`` or ``predictions``.
-        **values : str
-            By column.
-        """
-        return matching_rows(self.path / f"{name}.parquet", values)
 
     def is_finished(self) -> bool:
         """Whether the joined tables exist."""
         return (self.path / "timing.parquet").exists()
 
-    def _complete(self, name: str) -> list[Path]:
-        """Parts whose rows are all there: those with a file of faces."""
-        count = len(list(self.parts.glob("faces-*.parquet")))
-        return [self.parts / f"{name}-{number:06d}.parquet" for number in range(count)]
+    def uses_cache(self) -> bool:
+        """Whether the folder holds what an earlier run has found."""
+        return any(self.parts.glob("*/cached-*"))
+
+    def _faces_table(self, dataset: IndexedDataset) -> pa.Table:
+        """Rows of ``faces.parquet`` with what the run has found."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table = _index_table(dataset)
+        found = self.found(dataset, columns=["row", *_FACE_COLUMNS])
+        is_found = np.zeros(len(table), dtype=bool)
+        is_found[found["row"].to_numpy() - dataset.first_row] = True
+        for name in _FACE_COLUMNS:
+            before = table[name].combine_chunks()
+            if name in BOX_XYXY:  # a face that no method saw was given no box
+                before = pa.nulls(len(table), pa.float64())
+            column = pc.replace_with_mask(before, is_found, found[name].combine_chunks())
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        return table
+
+    def _predictions(
+        self, datasets: Iterable[tuple[IndexedDataset, Sequence[str]]]
+    ) -> Iterator[pa.Table]:
+        """Rows of ``predictions.parquet``, by data set, method and face."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for dataset, methods in datasets:
+            excluded = self._faces_table(dataset)["excluded"]
+            ids = dataset.index.table["image_id"]
+            for method in methods:
+                found = self.found(dataset, method)
+                row = pc.subtract(found["row"], dataset.first_row)
+                table = (
+                    found.append_column("image_id", ids.take(row))
+                    .append_column("dataset", pa.repeat(dataset.key, len(found)))
+                    .filter(excluded.take(row).is_null())
+                )
+                yield table.select(predictions_schema().names)
+
+    def _parts(self, dataset: IndexedDataset, name: str) -> list[Path]:
+        return sorted(self._folder(dataset).glob(f"{name}-*[0-9].parquet"))
+
+    def _write(self, dataset: IndexedDataset, name: str, tables: Iterable[pa.Table]) -> None:
+        self._folder(dataset).mkdir(parents=True, exist_ok=True)
+        write_tables(self._folder(dataset) / f"{name}.parquet", part_schema(), tables)
+
+    def _folder(self, dataset: IndexedDataset) -> Path:
+        return self.parts / f"{dataset.first_row:09d}"
 
 
-def faces_schema() -> pa.Schema:
-    """Columns of ``faces.parquet``."""
+def _index_table(dataset: IndexedDataset) -> pa.Table:
+    """Rows of ``faces.parquet`` as the data set has them."""
     import pyarrow as pa
 
-    text = ["dataset", "image_id", "image_path", "group", "excluded"]
-    numbers = ["yaw_deg", "pitch_deg", "roll_deg", *ROTATION_COLUMNS, "x0", "y0", "x1", "y1"]
-    return pa.schema(
-        [(name, pa.string()) for name in text]
-        + [(name, pa.float64()) for name in numbers]
-        + [("box_status", pa.string()), ("factors", pa.string())]
-    )
-
-
-def predictions_schema() -> pa.Schema:
-    """Columns of ``predictions.parquet``."""
-    import pyarrow as pa
-
-    text = ["dataset", "method", "image_id", "status", "reason"]
-    numbers = [*ROTATION_COLUMNS, "confidence", "prepare_ms", "infer_ms", "decode_ms"]
-    return pa.schema(
-        [(name, pa.string()) for name in text] + [(name, pa.float64()) for name in numbers]
-    )
-
-
-def timing_schema() -> pa.Schema:
-    """Columns of ``timing.parquet``."""
-    import pyarrow as pa
-
-    numbers = ["detect_ms", "prepare_ms", "infer_ms", "infer_device_ms", "decode_ms", "total_ms"]
-    return pa.schema(
-        [("dataset", pa.string()), ("method", pa.string()), ("image_id", pa.string())]
-        + [("round", pa.int64())]
-        + [(name, pa.float64()) for name in numbers]
+    table = dataset.index.table
+    # a run folder may be shared, the disk is private
+    shown = [
+        PurePath(path).name if PurePath(path).is_absolute() else path
+        for path in table["image_path"].to_pylist()
+    ]
+    columns = {
+        "dataset": pa.repeat(dataset.key, len(table)),
+        "image_path": pa.array(shown, pa.string()),
+        "box_status": pa.repeat("annotated", len(table)),
+    }
+    return pa.table(
+        [columns.get(n) if n in columns else table[n] for n in faces_schema().names],
+        schema=faces_schema(),
     )

@@ -1,29 +1,23 @@
-"""One method in a process of its own: cold start, peak memory, and one core against all.
-
-Run as ``python -m hpbench.timing.cold_start JOB.json`` by :func:`measure_fresh`; it prints
-one line of JSON when the first face is predicted and one at the end.
-"""
+"""One method in a process of its own: cold start, peak memory, and one core against all."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
-from hpbench.errors import HpbenchError
-from hpbench.face import Camera, Face
+from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
+from hpbench.results.timing_record import ColdStart, CoresTiming, Spread
+from hpbench.running.worker_processes import WorkerPool
+from hpbench.scoring.runtime import summarise_times
 
-__all__ = ["FreshRun", "measure_fresh"]
+__all__ = ["FreshRun", "describe_cold_start", "describe_cores", "measure_fresh"]
 
 FACES = 16
 """Most faces that a fresh process is timed on."""
@@ -81,112 +75,49 @@ def measure_fresh(
     HpbenchError
         If the process fails, which it should not where the method runs.
     """
-    with tempfile.TemporaryDirectory(prefix="hpbench-fresh-") as folder:
-        job = Path(folder) / "job.json"
-        _write_job(job, spec, device, plugins, faces[:FACES], one_core)
-        environment = dict(os.environ) | ({"OMP_NUM_THREADS": "1"} if one_core else {})
-        said = Path(folder) / "stderr.txt"
+    environment = {"OMP_NUM_THREADS": "1"} if one_core else {}
+    job = (spec, device, tuple(plugins), faces[:FACES], one_core)
+    with WorkerPool(spec, 1, _predict_first, *job, environment=environment) as pool:
         start = perf_counter()
-        with (
-            said.open("w") as stderr,
-            subprocess.Popen(
-                [sys.executable, "-m", "hpbench.timing.cold_start", str(job)],
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                env=environment,
-            ) as process,
-        ):
-            assert process.stdout is not None
-            process.stdout.readline()
-            first_answer_s = perf_counter() - start
-            rest = process.stdout.read()
-        if process.returncode:
-            lines = said.read_text(errors="replace").strip().splitlines() or ["no message"]
-            raise HpbenchError(f"method '{spec}' fails in a fresh process: {lines[-1]}")
-    found = json.loads(rest)
-    return FreshRun(first_answer_s=first_answer_s, **found | {"total_ms": tuple(found["total_ms"])})
+        load_s = pool.submit("load_s").result()
+        first_answer_s = perf_counter() - start
+        return FreshRun(first_answer_s, load_s, *pool.submit("rest").result())
 
 
-def _write_job(
-    job: Path,
-    spec: str,
-    device: str,
-    plugins: Sequence[Path],
-    faces: Sequence[Face],
-    one_core: bool,
-) -> None:
-    described = []
-    for number, face in enumerate(faces):
-        np.save(job.with_name(f"{number}.npy"), face.image)
-        described.append(
-            {
-                "image_id": face.image_id,
-                "box_xyxy": face.box_xyxy.tolist(),
-                "camera": None
-                if face.camera is None
-                else [face.camera.matrix.tolist(), face.camera.distortion.tolist()],
-                "landmarks_xy": None if face.landmarks_xy is None else face.landmarks_xy.tolist(),
-            }
-        )
-    content = {
-        "spec": spec,
-        "device": device,
-        "plugins": [str(path) for path in plugins],
-        "one_core": one_core,
-        "faces": described,
-    }
-    job.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _read_face(folder: Path, number: int, described: dict[str, Any]) -> Face:
-    camera, landmarks = described["camera"], described["landmarks_xy"]
-    return Face(
-        described["image_id"],
-        np.load(folder / f"{number}.npy"),
-        np.array(described["box_xyxy"]),
-        None if camera is None else Camera(np.array(camera[0]), np.array(camera[1])),
-        None if landmarks is None else np.array(landmarks),
-    )
-
-
-def _main(job: Path) -> None:
-    content = json.loads(job.read_text(encoding="utf-8"))
-    if content["one_core"] and hasattr(os, "sched_setaffinity"):
+def _predict_first(
+    spec: str, device: str, plugins: Sequence[Path], faces: Sequence[Face], one_core: bool
+) -> Callable[[str], float | tuple[object, ...]]:
+    if one_core and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
     from hpbench.registry import make_method
 
-    method = make_method(
-        content["spec"], content["device"], tuple(Path(p) for p in content["plugins"])
-    )
+    method = make_method(spec, device, plugins)
     start = perf_counter()
     method.load()
     load_s = perf_counter() - start
-    faces = [_read_face(job.parent, n, one) for n, one in enumerate(content["faces"])]
     method.predict(faces[:1])
     method.synchronize()
-    print("predicted", flush=True)
-    method.predict(faces[:1])
-    total_ms = []
-    for face in faces:
-        start = perf_counter()
-        method.predict([face])
-        method.synchronize()
-        total_ms.append(1e3 * (perf_counter() - start))
-    torch = sys.modules.get("torch")
-    on_gpu = torch is not None and content["device"].startswith("cuda")
-    found = {
-        "load_s": load_s,
-        "cores": usable_cores(),
-        "threads": torch.get_num_threads() if torch is not None else None,
-        "total_ms": total_ms,
-        "peak_memory_mib": _peak_memory_mib(),
-        "peak_device_memory_mib": torch.cuda.max_memory_allocated() / 2**20
-        if torch is not None and on_gpu
-        else None,
-    }
-    print(json.dumps(found), flush=True)
+
+    def measure(wanted: str) -> float | tuple[object, ...]:
+        if wanted == "load_s":
+            return load_s
+        method.predict(faces[:1])
+        total_ms = []
+        for face in faces:
+            start = perf_counter()
+            method.predict([face])
+            method.synchronize()
+            total_ms.append(1e3 * (perf_counter() - start))
+        torch = sys.modules.get("torch")
+        threads = device_mib = None
+        if torch is not None:
+            threads = torch.get_num_threads()
+            if device.startswith("cuda"):
+                device_mib = torch.cuda.max_memory_allocated() / 2**20
+        return usable_cores(), threads, tuple(total_ms), _peak_memory_mib(), device_mib
+
+    return measure
 
 
 def _peak_memory_mib() -> float:
@@ -201,5 +132,28 @@ def _peak_memory_mib() -> float:
     return float(getattr(memory, "peak_wset", memory.rss)) / 2**20
 
 
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+def describe_cold_start(runs: Sequence[FreshRun]) -> ColdStart:
+    """Spread of the cold start over some processes, and the most memory that one took."""
+    device_memory = [run.peak_device_memory_mib for run in runs if run.peak_device_memory_mib]
+    return ColdStart(
+        first_answer_s=_spread([run.first_answer_s for run in runs]),
+        load_s=_spread([run.load_s for run in runs]),
+        peak_memory_mib=max(run.peak_memory_mib for run in runs),
+        peak_device_memory_mib=max(device_memory, default=None),
+    )
+
+
+def describe_cores(runs: Mapping[str, Sequence[FreshRun]]) -> dict[str, CoresTiming]:
+    """Time per face with ``all`` cores and with ``one``."""
+    return {
+        cores: CoresTiming(
+            count=some[0].cores,
+            threads=some[0].threads,
+            total_ms=summarise_times([ms for run in some for ms in run.total_ms]),
+        )
+        for cores, some in runs.items()
+    }
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(low=min(values), median=float(np.median(values)), high=max(values))

@@ -10,10 +10,9 @@ How the figures are made is described in docs/timing.md, their format in ``timin
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,43 +26,30 @@ from hpbench.face import Face
 from hpbench.method import Method, ModelSize, NoPrediction
 from hpbench.results.run_config import TimingMode
 from hpbench.results.timing_record import (
-    BatchThroughput,
-    ColdStart,
-    CoresTiming,
     MethodTiming,
-    Spread,
     Throughput,
     TimeSummary,
     TimingConditions,
     TimingRecord,
 )
-from hpbench.running.local_engine import Evaluation, NoProgress, Progress, read_face
+from hpbench.running.evaluation import Evaluation, NoProgress, Progress, read_face
 from hpbench.scoring.runtime import summarise_times
-from hpbench.timing.cold_start import FreshRun, measure_fresh
+from hpbench.storage.schemas import STAGES
+from hpbench.timing.cold_start import FreshRun, describe_cold_start, describe_cores, measure_fresh
+from hpbench.timing.throughput import MAX_BATCH, measure_throughput, no_garbage_collection
 
 __all__ = [
-    "STAGES",
     "TimingPass",
     "TimingSettings",
     "time_evaluations",
     "time_methods",
 ]
 
-STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
-"""Columns of ``timing.parquet``, each with ``_ms`` behind it."""
-
 ROUNDS = 3
 """How often every method predicts every timed face."""
 
 WARM_UP_FACES = 3
 """Faces that every method predicts before the clock counts."""
-
-MAX_BATCH = 512
-GROWTH = 1.05
-"""Batch sizes are doubled while the throughput grows by this factor."""
-
-BATCH_SECONDS = 0.3
-"""How long a batch size is measured in each of its rounds, at least."""
 
 FRESH_ROUNDS = 3
 """How often a process is started for the cold start."""
@@ -184,7 +170,7 @@ def time_methods(
             _time_face(method, face, evaluation.detector)
     rows: list[Row] = []
     for number in range(rounds):
-        with _no_garbage_collection():
+        with no_garbage_collection():
             for face in faces:
                 for name, method in evaluation.methods.items():
                     times = _time_face(method, face, evaluation.detector)
@@ -261,8 +247,8 @@ def _describe_methods(
             stages_ms=_summarise_stages([row for row in rows if row["method"] == name]),
             size=method.size() or ModelSize(),
             throughput=throughput.get(name),
-            cold_start=_describe_cold_start(fresh[name]["all"]) if name in fresh else None,
-            cores=_describe_cores(fresh[name]) if name in fresh else None,
+            cold_start=describe_cold_start(fresh[name]["all"]) if name in fresh else None,
+            cores=describe_cores(fresh[name]) if name in fresh else None,
         )
         for name, method in evaluation.methods.items()
     }
@@ -286,72 +272,6 @@ def _show_throughput(
     return found
 
 
-def measure_throughput(
-    methods: Mapping[str, Method],
-    faces: Sequence[Face],
-    after_size: Callable[[], None] = lambda: None,
-) -> dict[str, Throughput]:
-    """Faces per second of infer and decode over batch sizes 1, 2, 4, ...
-
-    A method's batches are doubled until its throughput stops growing; the methods take turns at
-    each size.
-
-    Parameters
-    ----------
-    methods : mapping of str to Method
-    faces : sequence of Face
-    after_size : callable
-        Called when a batch size has been measured.
-
-    Returns
-    -------
-    dict of str to Throughput
-        By method.
-    """
-    inputs = {name: _prepared(method, faces) for name, method in methods.items()}
-    growing = [name for name in methods if inputs[name]]
-    batches: dict[str, list[BatchThroughput]] = {name: [] for name in growing}
-    size = 1
-    while growing and size <= MAX_BATCH:
-        rates: dict[str, list[float]] = {name: [] for name in growing}
-        for _ in range(ROUNDS):
-            for name in growing:
-                rates[name].append(_faces_per_s(methods[name], inputs[name], size))
-        for name in growing:
-            low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
-            batches[name].append(BatchThroughput(size=size, faces_per_s=median, low=low, high=high))
-        growing = [name for name in growing if _still_grows(batches[name])]
-        size *= 2
-        after_size()
-    return {
-        name: Throughput(batches=found, best=max(found, key=lambda one: one.faces_per_s))
-        for name, found in batches.items()
-    }
-
-
-def _still_grows(batches: Sequence[BatchThroughput]) -> bool:
-    return len(batches) < 2 or batches[-1].faces_per_s > GROWTH * batches[-2].faces_per_s
-
-
-def _prepared(method: Method, faces: Sequence[Face]) -> list[Any]:
-    prepared = (method.prepare(face) for face in faces)
-    return [value for value in prepared if not isinstance(value, NoPrediction)]
-
-
-def _faces_per_s(method: Method, inputs: Sequence[Any], size: int) -> float:
-    batch = [inputs[place % len(inputs)] for place in range(size)]
-    method.decode(method.infer(batch))  # a new batch size may compile or allocate
-    done = 0
-    with _no_garbage_collection():
-        method.synchronize()
-        start = perf_counter()
-        while perf_counter() - start < BATCH_SECONDS:
-            method.decode(method.infer(batch))
-            method.synchronize()
-            done += size
-        return done / (perf_counter() - start)
-
-
 def _measure_fresh(
     evaluation: Evaluation, faces: Sequence[Face], progress: Progress
 ) -> dict[str, dict[str, list[FreshRun]]]:
@@ -372,39 +292,15 @@ def _measure_fresh(
     return found
 
 
-def _describe_cold_start(runs: Sequence[FreshRun]) -> ColdStart:
-    device_memory = [run.peak_device_memory_mib for run in runs if run.peak_device_memory_mib]
-    return ColdStart(
-        first_answer_s=_spread([run.first_answer_s for run in runs]),
-        load_s=_spread([run.load_s for run in runs]),
-        peak_memory_mib=max(run.peak_memory_mib for run in runs),
-        peak_device_memory_mib=max(device_memory, default=None),
-    )
-
-
-def _describe_cores(runs: Mapping[str, Sequence[FreshRun]]) -> dict[str, CoresTiming]:
-    return {
-        cores: CoresTiming(
-            count=some[0].cores,
-            threads=some[0].threads,
-            total_ms=summarise_times([ms for run in some for ms in run.total_ms]),
-        )
-        for cores, some in runs.items()
-    }
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(low=min(values), median=float(np.median(values)), high=max(values))
-
-
 def _spread_faces(evaluation: Evaluation, count: int) -> Sequence[Face]:
     """Faces spread evenly over a data set; those that cannot be used are left out."""
     if count < 1 or not evaluation.methods:
         return []
-    usable = [place for place, record in enumerate(evaluation.records) if record.excluded is None]
-    step = max(1, len(usable) // count)
-    ready = (read_face(evaluation, evaluation.records[place]) for place in usable[::step][:count])
-    return [item.face for item in ready if item.face is not None]
+    index = evaluation.indexed.index
+    usable = np.flatnonzero(index.included())
+    chosen = usable[:: max(1, len(usable) // count)][:count]
+    read = (read_face(evaluation, record) for record in index.take(chosen))
+    return [one.face for one in read if one.face is not None]
 
 
 def _conditions(device: str, load_average_before: float | None) -> TimingConditions:
@@ -432,13 +328,3 @@ def _conditions(device: str, load_average_before: float | None) -> TimingConditi
 def _load_average() -> float | None:
     """Load of the last minute; None where the system does not tell."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

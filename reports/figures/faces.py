@@ -17,7 +17,7 @@ from hpbench.geometry.pose_drawing import axis_tips
 from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.results.run_record import RunRecord
-from hpbench.running.runner import open_dataset
+from hpbench.running.plan import open_dataset
 from hpbench.scoring.scores import DatasetScores
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from hpbench.dataset import DatasetCard
 from hpbench.method import MethodCard
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
-from hpbench.storage.run_folder import rotation_cells
+from hpbench.storage.schemas import rotation_cells
 
 
 @dataclass

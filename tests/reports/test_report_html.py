@@ -15,7 +15,7 @@ from PIL import Image
 
 from hpbench.reports import write_report
 from hpbench.results.run_config import RunConfig
-from hpbench.running.local_engine import NoProgress
+from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run as _run
 
 EVIL = "m[k=<img src=x onerror=alert(1)>]"

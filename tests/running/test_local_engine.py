@@ -189,23 +189,34 @@ def test_answers_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):
     assert one["brightness"]["mae_deg"] == all_at_once["brightness"]["mae_deg"]
 
 
-def test_stopped_run_is_taken_up_and_gives_the_same_rows(tmp_path, plugin, labels, monkeypatch):
+def test_stopped_run_is_resumed_and_gives_the_same_rows(tmp_path, plugin, labels, monkeypatch):
     import hpbench.running.local_engine
 
     monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 2)
     whole = run_here(tmp_path / "a", plugin, labels, "brightness", batch_size=2)
     with pytest.raises(KeyboardInterrupt):
         run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2, bars=StopAfter(6))
-    assert list((tmp_path / "b" / "out" / "parts").glob("faces-*.parquet"))
-    taken_up = run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2)
-    assert taken_up["brightness"]["mae_deg"] == whole["brightness"]["mae_deg"]
-    rows = pd.read_parquet(tmp_path / "b" / "out" / "predictions.parquet")
-    assert rows["image_id"].is_unique and len(rows) == 10
+    out = tmp_path / "b" / "out"
+    stored = pd.concat(pd.read_parquet(part) for part in out.glob("parts/*/part-*.parquet"))
+    assert 0 < len(stored) < 10 and stored["row"].is_unique
+    resumed = run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2)
+    assert resumed["brightness"]["mae_deg"] == whole["brightness"]["mae_deg"]
+    rows = pd.read_parquet(out / "predictions.parquet")
+    assert rows["image_id"].tolist() == [f"img{k:02d}.png" for k in range(10)]
+
+
+def test_index_of_all_faces_is_written_before_the_first_prediction(tmp_path, plugin, labels):
+    with pytest.raises(KeyboardInterrupt):
+        run_here(tmp_path, plugin, labels, "brightness", batch_size=1, bars=StopAfter(1))
+    index = pd.read_parquet(tmp_path / "out" / "faces.parquet")
+    assert index["image_id"].tolist() == [f"img{k:02d}.png" for k in range(10)]
+    assert index["yaw_deg"].tolist() == list(range(-20, 17, 4))
+    assert index["x1"].tolist() == [48.0] * 10
 
 
 def test_folder_of_another_run_is_refused(tmp_path, plugin, labels):
     run_here(tmp_path, plugin, labels, "constant")
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match="use a new --out"):
         run_here(tmp_path, plugin, labels, "half")
 
 
@@ -229,7 +240,7 @@ def test_unknown_protocol_is_refused_with_what_there_is(tmp_path, plugin, labels
 
 def aflw2000_protocol(text):
     from hpbench.registry import DATASETS
-    from hpbench.running.runner import open_dataset
+    from hpbench.running.plan import open_dataset
     from hpbench.spec import parse_spec
 
     return open_dataset(DATASETS.load("aflw2000"), parse_spec(text))[1]
@@ -250,7 +261,7 @@ def test_option_that_repeats_the_default_changes_nothing():
 
 def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_path):
     from hpbench.registry import DATASETS
-    from hpbench.running.runner import open_dataset
+    from hpbench.running.plan import open_dataset
     from hpbench.spec import parse_spec
 
     hashes = set()
@@ -265,6 +276,7 @@ def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_p
 
 def test_prefetch_keeps_the_order_and_never_runs_far_ahead():
     from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
 
     from hpbench.running.local_engine import prefetch
 
@@ -276,7 +288,7 @@ def test_prefetch_keeps_the_order_and_never_runs_far_ahead():
         return number
 
     with ThreadPoolExecutor(4) as pool:
-        results = prefetch(pool, work, range(100), ahead=5)
+        results = prefetch(partial(pool.submit, work), range(100), ahead=5)
         first = next(results)
         assert len(computed) <= 7
         assert [first, *results] == list(range(100))

@@ -14,7 +14,7 @@ from hpbench.errors import HpbenchError, UsageError
 from hpbench.results.run_config import RunConfig
 from hpbench.rotation import geodesic_deg
 from hpbench.running.runner import run
-from hpbench.storage.run_folder import ROTATION_COLUMNS
+from hpbench.storage.schemas import ROTATION_COLUMNS
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hpbench[ray]'")
 
@@ -165,6 +165,6 @@ def test_unreachable_cluster_is_refused_at_once(here):
     assert not (here / "out").exists()
 
 
-def test_address_without_the_engine_is_refused(here):
+def test_address_without_the_engine_is_refused():
     with pytest.raises(UsageError, match="only with --engine ray"):
-        run_in(here, "out", address="127.0.0.1:6379")
+        RunConfig.from_options(methods="constant", address="127.0.0.1:6379")

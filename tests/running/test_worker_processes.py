@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
 import hpbench.running.local_engine
 from hpbench.errors import HpbenchError
 from hpbench.results.run_config import RunConfig
+from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run
 
-
-class Silent:
-    def start(self, dataset: str, method: str, total: int, done: int) -> None: ...
-
-    def advance(self, dataset: str, method: str, count: int) -> None: ...
-
-
-def predictions(out, **options) -> pd.DataFrame:
-    spec = RunConfig(datasets="sample", limit=12, timing="off", fresh=True, **options)
-    run(spec, out, Silent())
-    table = pd.read_parquet(out / "predictions.parquet")
-    return table.drop(columns=["prepare_ms", "infer_ms", "decode_ms"])
-
-
-@pytest.mark.parametrize("methods", ["pnp", "pnp,hopenet"])
-def test_two_processes_answer_as_one(methods, tmp_path, monkeypatch) -> None:
-    one = predictions(tmp_path / "one", methods=methods, workers=1)
-    monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
-    two = predictions(tmp_path / "two", methods=methods, workers=2, batch_size=5)
-    order = ["method", "image_id"]
-    pd.testing.assert_frame_equal(
-        one.sort_values(order, ignore_index=True),
-        two.sort_values(order, ignore_index=True),
-        rtol=0,
-        atol=1e-5,
-    )
-
-
-def test_process_that_dies_ends_the_run_in_one_line(tmp_path, monkeypatch) -> None:
-    plugin = tmp_path / "fatal.py"
-    plugin.write_text(
-        """
+FATAL = """
 import os
 from hpbench.method import Method, MethodCard
 
@@ -55,6 +28,7 @@ class Fatal(Method):
         return MethodCard(name="fatal", title="Fatal")
 
     def prepare(self, face):
+        os.write(2, b"no memory of this shape\\n")
         os._exit(9)
 
     def infer(self, batch):
@@ -63,7 +37,96 @@ class Fatal(Method):
     def decode(self, output):
         return output
 """
-    )
+
+TRAP = """
+import sys
+from pathlib import Path
+
+import numpy as np
+from hpbench.method import Method, MethodCard, Prediction
+
+
+class Trap(Method):
+    name = "trap"
+    summary = "changes sys.path for a while, as the first import of cv2 does"
+
+    def card(self):
+        return MethodCard(name="trap", title="Trap")
+
+    def prepare(self, face):
+        folder = str(Path(__file__).parent / "trap")
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        return face
+
+    def infer(self, batch):
+        return batch
+
+    def decode(self, output):
+        return [Prediction(np.eye(3)) for _ in output]
+"""
+
+SCRIPT = """
+import sys
+from pathlib import Path
+
+import hpbench
+import hpbench.running.local_engine
+
+with Path("started.txt").open("a") as log:
+    log.write("started\\n")
+hpbench.running.local_engine.POOL_FROM_FACES = 1
+hpbench.run("pnp", "sample", limit=8, workers=2, timing="off", fresh=True, out="run")
+"""
+
+
+@pytest.fixture
+def pool_from_one_face(monkeypatch) -> None:
     monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
-    with pytest.raises(HpbenchError, match=r"process of 'fatal' died .* --workers 1"):
+
+
+def predictions(out, **options) -> pd.DataFrame:
+    given = {"datasets": "sample", "limit": 12, "timing": "off", "fresh": True, **options}
+    run(RunConfig(**given), out, NoProgress())
+    table = pd.read_parquet(out / "predictions.parquet")
+    return table.drop(columns=["prepare_ms", "infer_ms", "decode_ms"])
+
+
+@pytest.mark.parametrize("methods", ["pnp", "pnp,hopenet"])
+def test_two_processes_predict_as_one(methods, tmp_path, monkeypatch) -> None:
+    one = predictions(tmp_path / "one", methods=methods, workers=1)
+    monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
+    two = predictions(tmp_path / "two", methods=methods, workers=2, batch_size=5)
+    pd.testing.assert_frame_equal(one, two, rtol=0, atol=1e-5)
+
+
+def test_process_that_dies_ends_the_run_in_one_line(tmp_path, pool_from_one_face) -> None:
+    plugin = tmp_path / "fatal.py"
+    plugin.write_text(FATAL)
+    ended = r"process of 'fatal' exited with status 9 \(no memory of this shape\); .* --workers 1"
+    with pytest.raises(HpbenchError, match=ended):
         predictions(tmp_path / "out", methods="fatal", workers=2, plugins=(plugin,))
+
+
+def test_path_that_a_thread_has_changed_is_not_that_of_the_processes(
+    tmp_path, pool_from_one_face, monkeypatch
+) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(TRAP)
+    (tmp_path / "trap").mkdir()
+    (tmp_path / "trap" / "typing.py").write_text("raise SystemExit('OpenCV has one, too')\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    rows = predictions(
+        tmp_path / "out", methods="trap,pnp", workers=2, batch_size=1, plugins=(plugin,)
+    )
+    assert rows["method"].value_counts().to_dict() == {"trap": 12, "pnp": 12}
+
+
+def test_script_without_a_main_guard_runs_once(tmp_path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "started.txt").read_text() == "started\n"
+    assert len(pd.read_parquet(tmp_path / "run" / "predictions.parquet")) == 8

@@ -14,7 +14,7 @@ from hpbench.results.run_record import RunRecord
 from hpbench.rotation import rotation_from_angles
 from hpbench.scoring.scores import RunTables, load_run, score_datasets
 from hpbench.scoring.summary import summarise
-from hpbench.storage.run_folder import ROTATION_COLUMNS, rotation_cells
+from hpbench.storage.schemas import ROTATION_COLUMNS, rotation_cells
 
 NAN = float("nan")
 

@@ -119,7 +119,7 @@ def test_fresh_computes_again(here):
 
 def test_fresh_does_not_mix_with_answers_that_a_folder_holds(here):
     run_in(here, "first")
-    with pytest.raises(UsageError, match="--fresh needs another --out"):
+    with pytest.raises(UsageError, match="use a new --out or drop --fresh"):
         run_in(here, "first", fresh=True)
 
 
@@ -202,11 +202,32 @@ def test_damaged_entry_is_computed_again(here):
 
 def test_oldest_entries_make_room(tmp_path):
     table = pa.table({"x": list(range(1000))})
-    store = PredictionCache(tmp_path)
-    store.keep("old", table.schema, [table], {})
+    PredictionCache(tmp_path).put("old", table, {"created": "then"})
+    assert PredictionCache(tmp_path).get("old").metadata == {"created": "then"}
     size = (tmp_path / "old.parquet").stat().st_size
     os.utime(tmp_path / "old.parquet", (1, 1))
     small = PredictionCache(tmp_path, limit_bytes=int(1.5 * size))
-    small.keep("new", table.schema, [table], {})
-    assert small.find("old") is None
-    assert small.find("new") is not None
+    small.put("new", table, {})
+    assert small.get("old") is None
+    assert small.get("new").table().equals(table)
+
+
+def test_image_that_could_not_be_read_is_tried_again(here):
+    state = (here / "3.png").stat()
+    content = (here / "3.png").read_bytes()
+    # the same size and time: as far as the cache can see, the data set has not changed
+    (here / "3.png").write_bytes(bytes(len(content)))
+    os.utime(here / "3.png", ns=(state.st_atime_ns, state.st_mtime_ns))
+    first = run_in(here, "first", methods="constant,counting")
+    assert results(first)["counting"]["images"]["excluded"] == 1
+    (here / "3.png").write_bytes(content)
+    os.utime(here / "3.png", ns=(state.st_atime_ns, state.st_mtime_ns))
+    before = log(here)
+    second = run_in(here, "second", methods="constant,counting")
+    assert log(here)[len(before) :] == ["load", "3.png"]
+    whole = run_in(here, "third", methods="constant,counting", fresh=True)
+    assert results(second)["counting"]["images"] == results(whole)["counting"]["images"]
+    for name in ("faces.parquet", "predictions.parquet"):
+        found, expected = (pd.read_parquet(run / name) for run in (second, whole))
+        times = [column for column in found if column.endswith("_ms")]
+        pd.testing.assert_frame_equal(found.drop(columns=times), expected.drop(columns=times))

@@ -21,7 +21,7 @@ from hpbench.geometry.boxes import check_box
 from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.training.samples import Sample
-from hpbench.storage.prediction_cache import file_state
+from hpbench.storage.fingerprints import file_state
 
 __all__ = ["FaceCache", "build_cache", "validation_inputs"]
 

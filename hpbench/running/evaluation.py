@@ -1,0 +1,235 @@
+"""One data set of a run with its protocol and the methods on it, here and in another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.dataset import Dataset, Record
+from hpbench.detectors.base import Detector, make_detector
+from hpbench.errors import DataError, ImageError
+from hpbench.face import Face
+from hpbench.geometry.boxes import check_box, match_box
+from hpbench.method import Method
+from hpbench.protocol import Protocol as EvaluationProtocol
+from hpbench.registry import DATASETS, load_method, make_method
+from hpbench.results.run_config import ANNOTATED
+from hpbench.running.corruptions import Corruption, corrupt_box, corrupt_image
+from hpbench.storage.face_index import FaceIndex
+from hpbench.storage.run_folder import IndexedDataset
+from hpbench.storage.schemas import index_schema
+
+__all__ = ["Evaluation", "EvaluationSpec", "NoProgress", "Progress", "ReadFace", "read_face"]
+
+
+class Progress(Protocol):
+    """Told about the work under way; the command line draws bars from it.
+
+    The timing pass reports its rounds in the same way, with words in the place of a method.
+    """
+
+    def start(self, dataset: str, method: str, total: int, done: int) -> None:
+        """`total` faces are to be predicted, `done` of them are stored from before."""
+
+    def advance(self, dataset: str, method: str, count: int) -> None:
+        """`count` more faces are predicted."""
+
+
+class NoProgress:
+    """Shows nothing (:class:`Progress`)."""
+
+    def start(self, dataset: str, method: str, total: int, done: int) -> None:
+        """Nothing is shown."""
+
+    def advance(self, dataset: str, method: str, count: int) -> None:
+        """Nothing is shown."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One data set of a run with its protocol and the methods that take part.
+
+    Attributes
+    ----------
+    indexed : IndexedDataset
+        Its faces, their place in the run's index, and its name in the tables: the canonical spec
+        where one data set occurs with several options.
+    dataset : Dataset
+    protocol : hpbench.protocol.Protocol
+    methods : mapping of str to Method
+        By canonical spec.
+    detector : Detector or None
+        None: annotated boxes.
+    boxes : str
+        ``annotated``, or the spec that the detector was made from.
+    unsupported : mapping of str to str
+        Methods that cannot be run here, with the reason.
+    plugins : sequence of Path
+        Files that worker processes have to import to know the methods.
+    corruption : Corruption or None
+        Done to every face; it is part of the protocol, too.
+    clean_key : str or None
+        Key of the same evaluation without corruption.
+    index_key : str
+        Hash over the faces and the protocol, for the cache.
+    """
+
+    indexed: IndexedDataset
+    dataset: Dataset
+    protocol: EvaluationProtocol
+    methods: Mapping[str, Method]
+    detector: Detector | None = None
+    boxes: str = ANNOTATED
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+    plugins: Sequence[Path] = ()
+    corruption: Corruption | None = None
+    clean_key: str | None = None
+    index_key: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name in the tables."""
+        return self.indexed.key
+
+    def methods_in(self, workers: str) -> dict[str, Method]:
+        """Methods whose faces are prepared in ``threads``, or solved in ``processes``."""
+        return {name: m for name, m in self.methods.items() if m.prepare_in == workers}
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """All that another process needs to read and solve the faces of an evaluation.
+
+    Nothing in it is an instance of a class of a plugin: the process has to import that first.
+
+    Attributes
+    ----------
+    dataset : tuple
+        Name, root and options (as a dict) of the data set.
+    protocol : hpbench.protocol.Protocol
+    methods : tuple of str
+        Canonical specs.
+    device : str
+    plugins : tuple of Path
+    boxes : str
+    corruption : Corruption or None
+    """
+
+    dataset: tuple[str, Path | None, Mapping[str, Any]]
+    protocol: EvaluationProtocol
+    methods: tuple[str, ...]
+    device: str
+    plugins: tuple[Path, ...]
+    boxes: str
+    corruption: Corruption | None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> EvaluationSpec:
+        """The spec of an evaluation; its paths are absolute."""
+        root = evaluation.dataset.root
+        return cls(
+            dataset=(
+                evaluation.dataset.name,
+                None if root is None else root.absolute(),
+                evaluation.dataset.options.model_dump(),
+            ),
+            protocol=evaluation.protocol,
+            methods=tuple(evaluation.methods),
+            device=next(iter(evaluation.methods.values())).device,
+            plugins=tuple(path.resolve() for path in evaluation.plugins),
+            boxes=evaluation.boxes,
+            corruption=evaluation.corruption,
+        )
+
+    def make(self) -> Evaluation:
+        """The evaluation with loaded methods, and without its index.
+
+        Raises
+        ------
+        HpbenchError
+            If a plugin, a weights file or the detector's model is missing here.
+        """
+        name, root, options = self.dataset
+        cls = DATASETS.load(name, self.plugins)
+        methods = {spec: make_method(spec, self.device, self.plugins) for spec in self.methods}
+        for method in methods.values():
+            load_method(method)
+        detector = None if self.boxes == ANNOTATED else make_detector(self.boxes, self.plugins)
+        if detector is not None:
+            detector.load()
+        return Evaluation(
+            indexed=IndexedDataset(name, FaceIndex(index_schema().empty_table(), root), 0),
+            dataset=cls(root, cls.Options.model_validate(options)),
+            protocol=self.protocol,
+            methods=methods,
+            detector=detector,
+            plugins=self.plugins,
+            corruption=self.corruption,
+        )
+
+
+@dataclass
+class ReadFace:
+    """A face that was read, or why it was not.
+
+    Attributes
+    ----------
+    image_id : str
+    face : Face or None
+        None where it is excluded, or the detector missed it.
+    excluded : str or None
+        Reason why it is not scored.
+    box_status : str
+        ``annotated``, ``detected`` or ``missed``.
+    unreadable : bool
+        Whether it is excluded because its image could not be read, this time.
+    """
+
+    image_id: str
+    face: Face | None = None
+    excluded: str | None = None
+    box_status: str = "annotated"
+    unreadable: bool = False
+
+
+def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
+    """Read one image and settle which box the methods are given."""
+    try:
+        image = evaluation.dataset.read_image(record)
+        box = record.box_xyxy
+        if box is None and evaluation.detector is None:
+            raise DataError("no annotated box; use --boxes dlib or yunet")
+        if box is not None:
+            check_box(box, (image.shape[1], image.shape[0]))
+        if evaluation.corruption is not None:
+            image = corrupt_image(image, box, record.image_id, evaluation.corruption)
+    except DataError as error:
+        # with the image's name only, so that equal reasons are counted together
+        reason = str(error).replace(str(record.image_path), record.image_path.name)
+        return ReadFace(record.image_id, excluded=reason, unreadable=isinstance(error, ImageError))
+    status = "annotated"
+    if evaluation.detector is not None:
+        box = _detected_box(evaluation.detector, image, box)
+        status = "missed" if box is None else "detected"
+    if box is None:
+        return ReadFace(record.image_id, box_status=status)
+    if evaluation.corruption is not None:
+        box = corrupt_box(box, record.image_id, evaluation.corruption)
+    face = Face(record.image_id, image, box, record.camera, record.landmarks_xy)
+    return ReadFace(record.image_id, face, box_status=status)
+
+
+def _detected_box(
+    detector: Detector, image: npt.NDArray[np.uint8], annotated: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.float64] | None:
+    """Box of the detection that is the labelled face, or None if the detector missed it."""
+    boxes, scores = detector.detect(image)
+    if annotated is None:
+        return boxes[int(np.argmax(scores))] if len(boxes) else None
+    index = match_box(boxes, annotated)
+    return None if index is None else boxes[index]

@@ -1,0 +1,222 @@
+"""From what the user asked for to evaluations: data sets, their protocols and their faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from hpbench.dataset import Dataset
+from hpbench.detectors.base import Detector
+from hpbench.errors import UsageError
+from hpbench.method import Method
+from hpbench.protocol import Protocol
+from hpbench.registry import DATASETS
+from hpbench.results.run_config import ANNOTATED, RunConfig
+from hpbench.running.corruptions import Corruption, corrupted_protocol
+from hpbench.running.evaluation import Evaluation
+from hpbench.spec import Spec, build_options, parse_specs, suggest
+from hpbench.storage.face_index import FaceIndex
+from hpbench.storage.fingerprints import folder_digest, index_key, records_digest
+from hpbench.storage.prediction_cache import PredictionCache
+from hpbench.storage.run_folder import IndexedDataset
+
+__all__ = ["AvailableInputs", "available_inputs", "dataset_items", "open_dataset", "plan"]
+
+
+def plan(
+    config: RunConfig,
+    methods: Mapping[str, Method],
+    detector: Detector | None,
+    corruptions: Sequence[Corruption],
+    cache: PredictionCache | None,
+) -> list[Evaluation]:
+    """Every data set of a run, clean and then once per corruption.
+
+    Parameters
+    ----------
+    config : RunConfig
+    methods : mapping of str to Method
+        By canonical spec; they need not be loaded.
+    detector : Detector or None
+    corruptions : sequence of Corruption
+    cache : PredictionCache or None
+        Where the index of unchanged data may be; None: every data set is read.
+
+    Raises
+    ------
+    HpbenchError
+        If a data set is unknown, cannot be read or holds no faces, or an option does not fit.
+    """
+    items = dataset_items(config)
+    names = {item.name for item in items.values()}
+    for name in config.data:
+        if name not in names:
+            raise UsageError(
+                f"--data {name}=...: no such data set in this run; {suggest(name, names)}"
+            )
+    boxes = detector.fingerprint() if detector else ANNOTATED
+    evaluations: list[Evaluation] = []
+    first_row = 0
+    for key, item in items.items():
+        dataset, protocol = open_dataset(
+            DATASETS.load(item.name, config.plugins),
+            item,
+            Path(item.path) if item.path else config.data.get(item.name),
+            config.protocol,
+            boxes,
+        )
+        index, faces_key = _read_index(key, dataset, protocol, detector, config.limit, cache)
+        inputs = available_inputs(index)
+        reasons = {
+            name: method.unsupported_reason(dataset.name, inputs.camera, inputs.landmarks)
+            for name, method in methods.items()
+        }
+        clean = Evaluation(
+            indexed=IndexedDataset(key, index, first_row),
+            dataset=dataset,
+            protocol=protocol,
+            methods={name: method for name, method in methods.items() if reasons[name] is None},
+            detector=detector,
+            boxes=config.boxes,
+            unsupported={name: reason for name, reason in reasons.items() if reason is not None},
+            plugins=config.plugins,
+            index_key=faces_key,
+        )
+        for evaluation in (clean, *(_corrupted(clean, one) for one in corruptions)):
+            indexed = replace(evaluation.indexed, first_row=first_row)
+            evaluations.append(replace(evaluation, indexed=indexed))
+            first_row += len(index)
+    return evaluations
+
+
+def _read_index(
+    key: str,
+    dataset: Dataset,
+    protocol: Protocol,
+    detector: Detector | None,
+    limit: int | None,
+    cache: PredictionCache | None,
+) -> tuple[FaceIndex, str]:
+    """Faces of a data set, from the cache where no file of its folder has changed; and their key.
+
+    Other data sets are read in any case, for it takes no longer than to see whether they have
+    changed.
+    """
+    root = dataset.root
+    if root is None or not root.is_dir():
+        folder = None if root is None else root.parent
+        index = FaceIndex.read(key, islice(dataset.iter_records(), limit), folder)
+        return index, index_key(dataset, protocol, detector, limit, records_digest(index))
+    faces_key = index_key(dataset, protocol, detector, limit, folder_digest(root))
+    entry = None if cache is None else cache.get(faces_key)
+    if entry is not None:
+        return FaceIndex(entry.table(), root), faces_key
+    index = FaceIndex.read(key, islice(dataset.iter_records(), limit), root)
+    if cache is not None:
+        cache.put(faces_key, index.table, {})
+    return index, faces_key
+
+
+@dataclass(frozen=True)
+class AvailableInputs:
+    """What some scored face of a data set comes with; a method may ask for it.
+
+    Attributes
+    ----------
+    camera, landmarks : bool
+    """
+
+    camera: bool
+    landmarks: bool
+
+
+def available_inputs(index: FaceIndex) -> AvailableInputs:
+    """What the scored faces of a data set come with, beside image and box."""
+    return AvailableInputs(index.has_some("camera_matrix"), index.has_some("landmarks_xy"))
+
+
+def _corrupted(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
+    """The same faces and methods, with every face corrupted."""
+    index = evaluation.indexed.index
+    if corruption.kind.by_box and index.table["x0"].null_count == len(index):
+        raise UsageError(
+            f"--corrupt {corruption}: needs annotated boxes, and data set '{evaluation.key}' "
+            "has none; use downsample, noise, jpeg or dark"
+        )
+    protocol = corrupted_protocol(evaluation.protocol, corruption)
+    return replace(
+        evaluation,
+        indexed=replace(evaluation.indexed, key=f"{evaluation.key} + {corruption}"),
+        protocol=protocol,
+        corruption=corruption,
+        clean_key=evaluation.key,
+        index_key=f"{evaluation.index_key} {protocol.hash}",
+    )
+
+
+def open_dataset(
+    cls: type[Dataset],
+    item: Spec,
+    root: Path | None = None,
+    protocol_name: str = "default",
+    boxes: str = ANNOTATED,
+) -> tuple[Dataset, Protocol]:
+    """Make a data set and settle the protocol that its options amount to.
+
+    Parameters
+    ----------
+    cls : type of Dataset
+    item : Spec
+        The user's spec; its options win over those of the named protocol.
+    root : Path or None
+        Folder of the data set.
+    protocol_name : str
+    boxes : str
+        ``annotated``, or the fingerprint of a detector.
+
+    Returns
+    -------
+    dataset : Dataset
+        Nothing is read yet, save a file that an option names.
+    protocol : Protocol
+        With all settings of the data set; options that differ from the named protocol are in
+        its name, as in ``default (box=pt2d-visible)``.
+
+    Raises
+    ------
+    UsageError
+        If the data set has no such protocol, or an option does not fit.
+    """
+    known = {protocol.name: protocol for protocol in cls.protocols}
+    if protocol_name not in known:
+        raise UsageError(
+            f"data set '{cls.name}' has no protocol '{protocol_name}'; "
+            f"{suggest(protocol_name, known)}"
+        )
+    base = known[protocol_name]
+    options = {**base.settings, **item.options}
+    dataset = cls(root, build_options(cls.Options, options, f"data set '{item.name}'"))
+    settings = dataset.protocol_settings()
+    changed = ",".join(
+        f"{key}={settings.get(key)}"
+        for key in sorted(item.options)
+        if settings.get(key) != base.settings.get(key)
+    )
+    name = f"{base.name} ({changed})" if changed else base.name
+    update = {"name": name, "boxes": boxes, "settings": settings}
+    return dataset, base.model_copy(update=update)
+
+
+def dataset_items(config: RunConfig) -> dict[str, Spec]:
+    """Data sets of a run as the user wrote them, by the name they have in the tables."""
+    items = parse_specs(config.datasets)
+    names = [item.name for item in items]
+    found: dict[str, Spec] = {}
+    for item in items:
+        key = item.name if names.count(item.name) == 1 else str(item)
+        if key == item.name and key in found:
+            key = f"{item.name}={item.path}"
+        found[key] = item
+    return found

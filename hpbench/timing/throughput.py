@@ -1,0 +1,106 @@
+"""Faces per second over batch sizes."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from hpbench.face import Face
+from hpbench.method import Method, NoPrediction
+from hpbench.results.timing_record import BatchThroughput, Throughput
+
+__all__ = ["MAX_BATCH", "faces_per_s", "measure_throughput", "no_garbage_collection"]
+
+MAX_BATCH = 512
+ROUNDS = 3
+GROWTH = 1.05
+"""Batch sizes are doubled while the throughput grows by this factor."""
+
+BATCH_SECONDS = 0.3
+"""How long a batch size is measured in each of its rounds, at least."""
+
+Rate = Callable[[Method, Sequence[Any], int], float]
+
+
+def faces_per_s(method: Method, inputs: Sequence[Any], size: int) -> float:
+    """Throughput of infer and decode at one batch size, from prepared inputs."""
+    batch = [inputs[index % len(inputs)] for index in range(size)]
+    method.decode(method.infer(batch))  # a new batch size may compile or allocate
+    done = 0
+    with no_garbage_collection():
+        method.synchronize()
+        start = perf_counter()
+        while perf_counter() - start < BATCH_SECONDS:
+            method.decode(method.infer(batch))
+            method.synchronize()
+            done += size
+        return done / (perf_counter() - start)
+
+
+def measure_throughput(
+    methods: Mapping[str, Method],
+    faces: Sequence[Face],
+    after_size: Callable[[], None] = lambda: None,
+    rate: Rate = faces_per_s,
+) -> dict[str, Throughput]:
+    """Throughput over batch sizes 1, 2, 4, ...
+
+    A method's batches are doubled until its throughput stops growing; the methods take turns at
+    each size.
+
+    Parameters
+    ----------
+    methods : mapping of str to Method
+    faces : sequence of Face
+    after_size : callable
+        Called when a batch size has been measured.
+    rate : callable
+        Measures one method at one batch size.
+
+    Returns
+    -------
+    dict of str to Throughput
+        By method; one that solves no face is not in it.
+    """
+    inputs: dict[str, list[Any]] = {}
+    for name, method in methods.items():
+        prepared = [method.prepare(face) for face in faces]
+        inputs[name] = [value for value in prepared if not isinstance(value, NoPrediction)]
+    growing = [name for name in methods if inputs[name]]
+    batches: dict[str, list[BatchThroughput]] = {name: [] for name in growing}
+    size = 1
+    while growing and size <= MAX_BATCH:
+        rates: dict[str, list[float]] = {name: [] for name in growing}
+        for _ in range(ROUNDS):
+            for name in growing:
+                rates[name].append(rate(methods[name], inputs[name], size))
+        for name in growing:
+            low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
+            batches[name].append(BatchThroughput(size=size, faces_per_s=median, low=low, high=high))
+        growing = [name for name in growing if _still_grows(batches[name])]
+        size *= 2
+        after_size()
+    return {
+        name: Throughput(batches=found, best=max(found, key=lambda one: one.faces_per_s))
+        for name, found in batches.items()
+    }
+
+
+def _still_grows(batches: Sequence[BatchThroughput]) -> bool:
+    return len(batches) < 2 or batches[-1].faces_per_s > GROWTH * batches[-2].faces_per_s
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Collect now, and not while something is timed."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,93 @@
+"""Processes that work for this one: what they import, how they end, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from hpbench.errors import HpbenchError
+from hpbench.running.worker_processes import WorkerPool
+
+
+def test_results_come_back_to_whoever_asked():
+    with WorkerPool("powers", 2, partial, pow, 2) as pool:
+        futures = [pool.submit(k) for k in range(20)]
+        assert [future.result() for future in futures] == [2**k for k in range(20)]
+
+
+def test_workers_are_other_processes_and_end_with_the_pool():
+    with WorkerPool("pids", 2, partial, os.getpid) as pool:
+        pids = {pool.submit().result() for _ in range(8)}
+    assert os.getpid() not in pids
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("program", "ended"),
+    [
+        ("import os; os._exit(9)", r"of 'some' exited with status 9; run with --workers 1"),
+        ("import signal; signal.raise_signal(11)", r"was killed by SIGSEGV; run with"),
+        ("import signal; signal.raise_signal(9)", r"was killed by SIGKILL; run with"),
+        (
+            "import os; print('first'); os.write(2, b'no such model\\n'); os._exit(1)",
+            r"exited with status 1 \(no such model\); run with",
+        ),
+    ],
+)
+def test_end_of_a_worker_is_told_as_it_was(program, ended):
+    with WorkerPool("some", 1, partial, exec) as pool, pytest.raises(HpbenchError, match=ended):
+        pool.submit(program).result()
+
+
+def test_what_a_plugin_prints_does_not_get_between_the_results():
+    with WorkerPool("some", 1, partial, eval) as pool:
+        assert pool.submit("print('hello') or __import__('os').write(1, b'x') + 4").result() == 5
+
+
+def test_exception_of_a_plugin_names_its_class():
+    with (
+        WorkerPool("some", 1, partial, eval) as pool,
+        pytest.raises(HpbenchError, match="ZeroDivisionError: division by zero"),
+    ):
+        pool.submit("1 / 0").result()
+
+
+def test_worker_searches_neither_the_current_folder_nor_what_a_thread_put_on_the_path(
+    tmp_path, monkeypatch
+):
+    # as OpenCV does while it is imported: its folder holds a package called typing
+    trap = "raise SystemExit('the wrong module')"
+    (tmp_path / "typing.py").write_text(trap)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with WorkerPool("powers", 1, partial, pow, 2) as pool:
+        assert pool.submit(3).result() == 8
+
+
+def test_worker_ends_when_its_parent_is_killed(tmp_path):
+    program = (
+        "import os, signal\n"
+        "from functools import partial\n"
+        "from hpbench.running.worker_processes import WorkerPool\n"
+        "with WorkerPool('pids', 1, partial, os.getpid) as pool:\n"
+        "    print(pool.submit().result(), flush=True)\n"
+        "    signal.raise_signal(9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(int(done.stdout), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the worker is still there")
