@@ -9,9 +9,9 @@ results.plot.by_yaw()
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpbench.arguments import documented
 from hpbench.checking.config import CheckConfig, run_checks
-from hpbench.errors import DataError
 from hpbench.predicting.config import PredictConfig
 from hpbench.reports.figures.notebook import Plots
+from hpbench.results.results_file import ResultsFile
 from hpbench.results.run_config import RunConfig
 from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run as _run
@@ -52,7 +52,19 @@ Words = str | Iterable[str]
 # ---- runs --------------------------------------------------------------------------------------
 
 
-class Results:
+class _Tabular(ABC):
+    """Something that a notebook shows as its table."""
+
+    @abstractmethod
+    def table(self) -> pd.DataFrame:
+        """What was found, a row each."""
+
+    def _repr_html_(self) -> str:
+        shown = self.table().dropna(axis="columns", how="all")
+        return str(shown.to_html(index=False, float_format="{:.2f}".format))
+
+
+class Results(_Tabular):
     """Results of a finished run.
 
     Parameters
@@ -63,7 +75,7 @@ class Results:
     Attributes
     ----------
     folder : Path
-    rows : list of dict
+    rows : list of MethodResult
         Entries of ``results.json``, one per data set and method; see docs/results-format.md.
 
     Raises
@@ -72,23 +84,33 @@ class Results:
         If the folder holds no results.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        file = self.folder / "results.json"
-        if not file.is_file():
-            raise DataError(f"{file}: no such results; `hpbench run` writes them")
-        self.rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["results"]
+        self.rows = ResultsFile.read(self.folder).results
 
     def __repr__(self) -> str:
-        methods = ", ".join(dict.fromkeys(row["method_spec"] for row in self.rows))
-        datasets = ", ".join(dict.fromkeys(row["dataset"] for row in self.rows))
+        methods = ", ".join(dict.fromkeys(row.method_spec for row in self.rows))
+        datasets = ", ".join(dict.fromkeys(row.dataset for row in self.rows))
         return f"<Results of {methods} on {datasets} in {self.folder}>"
 
     def table(self) -> pd.DataFrame:
         """One row per data set and method: errors in degrees, counts, milliseconds per face."""
         import pandas as pd
 
-        return pd.DataFrame([_flat(row) for row in self.rows])
+        return pd.DataFrame(
+            [
+                {
+                    "dataset": row.dataset,
+                    "protocol": row.protocol.name,
+                    "method": row.method_spec,
+                    **{f"mae_{angle}_deg": error for angle, error in row.mae_deg},
+                    "geodesic_mean_deg": row.geodesic_deg.mean,
+                    **dict(row.images),
+                    "total_p50_ms": row.runtime_ms["total"].p50 if row.runtime_ms else None,
+                }
+                for row in self.rows
+            ]
+        )
 
     def predictions(self) -> pd.DataFrame:
         """One row per face and method: status, reason, rotation ``r00`` .. ``r22``, stage times."""
@@ -121,26 +143,6 @@ class Results:
 
         names = format.split(",") if isinstance(format, str) else list(format)
         return write_report(self.folder, names, embed_images)
-
-    def _repr_html_(self) -> str:
-        return _html(self.table())
-
-
-def _html(table: pd.DataFrame) -> str:
-    return str(table.to_html(index=False, float_format="{:.2f}".format))
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    total_ms = row["runtime_ms"].get("total") or {}
-    return {
-        "dataset": row["dataset"],
-        "protocol": row["protocol"]["name"],
-        "method": row["method_spec"],
-        **{f"mae_{axis}_deg": row["mae_deg"][axis] for axis in ("yaw", "pitch", "roll", "mean")},
-        "geodesic_mean_deg": row["geodesic_deg"]["mean"],
-        **row["images"],
-        "total_p50_ms": total_ms.get("p50"),
-    }
 
 
 @documented(positional=2)
@@ -183,7 +185,7 @@ def load(folder: str | Path) -> Results:
     from hpbench.scoring.scores import load_run
 
     load_run(Path(folder))
-    return Results(Path(folder))
+    return Results(folder)
 
 
 def fresh_run_folder() -> Path:
@@ -199,7 +201,8 @@ def fresh_run_folder() -> Path:
 # ---- predictions -------------------------------------------------------------------------------
 
 
-class Predictions:
+@dataclass(frozen=True)
+class Predictions(_Tabular):
     """Poses of all faces of an image, a folder, a video or a camera.
 
     Attributes
@@ -212,12 +215,9 @@ class Predictions:
         Files, where ``out`` was given.
     """
 
-    def __init__(
-        self, rows: Sequence[dict[str, Any]], summary: Summary, written: Sequence[Path]
-    ) -> None:
-        self.rows = list(rows)
-        self.summary = summary
-        self.written = list(written)
+    rows: list[dict[str, Any]]
+    summary: Summary
+    written: list[Path]
 
     def table(self) -> pd.DataFrame:
         """One row per face and method: box, status, angles in degrees, rotation."""
@@ -226,9 +226,6 @@ class Predictions:
         from hpbench.predicting.rows import ROW_COLUMNS
 
         return pd.DataFrame(self.rows, columns=list(ROW_COLUMNS))
-
-    def _repr_html_(self) -> str:
-        return _html(self.table().dropna(axis="columns", how="all"))
 
 
 @documented(positional=2)
@@ -265,7 +262,8 @@ def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predicti
 # ---- comparisons and checks --------------------------------------------------------------------
 
 
-class Comparison:
+@dataclass(frozen=True)
+class Comparison(_Tabular):
     """Changes between two runs on the same faces.
 
     Attributes
@@ -276,9 +274,8 @@ class Comparison:
         Where a condition of `fail_if` holds or cannot be judged.
     """
 
-    def __init__(self, found: RunComparison, failed: Sequence[Failure]) -> None:
-        self.found = found
-        self.failed = list(failed)
+    found: RunComparison
+    failed: list[Failure]
 
     def table(self) -> pd.DataFrame:
         """One row per data set and method: mean error of both runs, the change, its p-value."""
@@ -302,9 +299,6 @@ class Comparison:
             ]
         )
 
-    def _repr_html_(self) -> str:
-        return _html(self.table())
-
 
 def compare(
     baseline: str | Path | Results, candidate: str | Path | Results, fail_if: Words = ()
@@ -326,17 +320,15 @@ def compare(
     """
     from hpbench.scoring.comparison import compare_runs, parse_condition
 
-    texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
+    texts = [fail_if] if isinstance(fail_if, str) else fail_if
     conditions = [parse_condition(text) for text in texts]
-    found = compare_runs(_folder(baseline), _folder(candidate))
+    folders = (Path(getattr(run, "folder", run)) for run in (baseline, candidate))
+    found = compare_runs(*folders)
     return Comparison(found, found.failures(conditions))
 
 
-def _folder(run: str | Path | Results) -> Path:
-    return run.folder if isinstance(run, Results) else Path(run)
-
-
-class Checks:
+@dataclass(frozen=True)
+class Checks(_Tabular):
     """Outcome of all checks of a method.
 
     Attributes
@@ -344,8 +336,7 @@ class Checks:
     results : list of CheckResult
     """
 
-    def __init__(self, results: Sequence[CheckResult]) -> None:
-        self.results = list(results)
+    results: list[CheckResult]
 
     @property
     def passed(self) -> bool:
@@ -357,9 +348,6 @@ class Checks:
         import pandas as pd
 
         return pd.DataFrame([asdict(result) for result in self.results])
-
-    def _repr_html_(self) -> str:
-        return _html(self.table())
 
 
 @documented(positional=2)

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import Field
+
+from hpbench.arguments import Config, Plugins
 
 if TYPE_CHECKING:
-    from hpbench.dataset import Dataset
     from hpbench.registry import Registry
 
 __all__ = ["list_plugins"]
 
-PluginFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="Python file with further methods or data sets; repeatable.", metavar="FILE.py"
-    ),
-]
+
+class ListConfig(Config):
+    """Options of ``hpbench list``."""
+
+    options: bool = Field(False, description="Also show the options of each.")
+    plugins: Plugins = ()
 
 
-def list_plugins(
-    plugin: PluginFiles = None,
-    options: Annotated[
-        bool, typer.Option("--options", help="Show the options of each, too.")
-    ] = False,
-) -> None:
-    """List methods, data sets and protocols.
+def list_plugins(config: ListConfig) -> None:
+    """List methods, data sets and face detectors.
 
-    What is missing to use one is shown with it.
+    With what is missing to use one, and the protocols of each data set.
 
     Examples
     --------
@@ -40,51 +35,43 @@ def list_plugins(
     from hpbench.detectors.base import DETECTORS
     from hpbench.registry import DATASETS, METHODS
 
-    files = tuple(plugin or ())
     for heading, registry in (
         ("Methods", METHODS),
         ("Data sets", DATASETS),
         ("Boxes: annotated, or a face detector", DETECTORS),
     ):
         typer.echo(heading)
-        for name in registry.plugins(files):
-            for line in _describe(registry, name, files, options):
+        for name in registry.plugins(config.plugins):
+            for line in _describe(registry, name, config):
                 typer.echo(f"  {line}")
 
 
-def _describe(
-    registry: Registry[Any], name: str, files: Sequence[Path], options: bool
-) -> list[str]:
+def _describe(registry: Registry[Any], name: str, config: ListConfig) -> list[str]:
     from hpbench.errors import HpbenchError, plugin_errors
 
     try:
-        kind = registry.load(name, files)
+        cls = registry.load(name, config.plugins)
         with plugin_errors("its missing() fails"):
-            missing = _missing(kind)
+            missing = _missing(cls)
     except HpbenchError as error:
         return [f"{name:<11} cannot be used: {error}"]
-    lines = [f"{name:<11} {kind.summary}"]
+    lines = [f"{name:<11} {cls.summary}"]
     if missing:
         lines.append(f"{'':<11} missing: {missing}")
-    for protocol in getattr(kind, "protocols", ()):
+    for protocol in getattr(cls, "protocols", ()):
         lines.append(f"{'':<11} protocol {protocol.name} ({protocol.hash}): {protocol.summary}")
-    if options:
-        for key, field in kind.Options.model_fields.items():
+    if config.options:
+        for key, field in cls.Options.model_fields.items():
             lines.append(f"{'':<11} {key}={field.default}  {field.description or ''}".rstrip())
     return lines
 
 
-def _missing(kind: type[Any]) -> str | None:
+def _missing(cls: type[Any]) -> str | None:
     from hpbench.dataset import Dataset
-
-    if not issubclass(kind, Dataset):
-        return kind.missing()
-    return _missing_folder(kind)
-
-
-def _missing_folder(kind: type[Dataset]) -> str | None:
     from hpbench.running.data_folders import data_folders
 
-    if not kind.needs_root or kind.name in data_folders({}, kind.name):
+    if not issubclass(cls, Dataset):
+        return cls.missing()
+    if not cls.needs_root or cls.name in data_folders({}, cls.name):
         return None
-    return f"--data {kind.name}={kind.root_is}. {kind.card.how_to_get}".strip()
+    return f"--data {cls.name}={cls.root_is}. {cls.card.how_to_get}".strip()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -18,7 +17,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+
+from hpbench.cli.tables import print_table
+from hpbench.results.results_file import MethodResult, ResultsFile
+from hpbench.results.run_record import RunRecord
 
 __all__ = ["Bars", "print_results", "print_reused"]
 
@@ -59,86 +61,61 @@ class Bars:
 
 
 def print_results(folder: Path) -> None:
-    """Print the table of ``results.json``, one per data set and protocol.
-
-    Corrupted copies of a data set (``--corrupt``) share one table, a row per level.
-    """
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    corrupted = {key for key, about in run["datasets"].items() if about.get("corruption")}
-    # a log file is wider than the 80 columns that rich assumes of it
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in results:
-        if row["dataset"] not in corrupted:
-            key = (row["dataset"], row["protocol"]["name"], row["protocol"]["hash"])
-            cells.setdefault(key, []).append(row)
-    for (dataset, protocol, digest), rows in cells.items():
-        console.print(_result_table(f"{dataset}, protocol {protocol} ({digest})", rows))
-    rows = [row for row in results if row["dataset"] in corrupted]
-    if rows:
-        console.print(_damage_table(rows))
+    """Print ``results.json``: a table per data set, and one of all corrupted copies."""
+    run = RunRecord.read(folder)
+    results = ResultsFile.read(folder).results
+    for key, dataset in run.datasets.items():
+        rows = [row for row in results if row.dataset == key]
+        if rows and dataset.corruption is None:
+            title = f"{key}, protocol {rows[0].protocol.name} ({rows[0].protocol.hash})"
+            print_table(title, _COLUMNS, map(_result_cells, rows), _caption(rows))
+    corrupted = [row for row in results if run.datasets[row.dataset].corruption]
+    if corrupted:
+        columns = [("corrupted data set", True), *(_COLUMNS[n] for n in (0, 4, 6, 7))]
+        cells = ((row.dataset, *(_result_cells(row)[n] for n in (0, 4, 6, 7))) for row in corrupted)
+        print_table("Corruption robustness", columns, cells)
 
 
-def _damage_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Corrupted images or boxes", title_justify="left")
-    table.add_column("data set and damage", overflow="fold")
-    table.add_column("method", overflow="fold")
-    for heading in ("MAE deg", "scored", "no prediction"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            escape(row["dataset"]),
-            escape(row["method_spec"]) + _training_flag(row),
-            _degrees(row["mae_deg"]["mean"]),
-            str(row["images"]["scored"]),
-            str(row["images"]["no_answer"]),
-        )
-    return table
+_COLUMNS = [
+    ("method", True),
+    *((heading, False) for heading in ("yaw", "pitch", "roll", "MAE deg", "geodesic")),
+    *((heading, False) for heading in ("scored", "no prediction", "ms/face")),
+]
+
+
+def _result_cells(row: MethodResult) -> list[str]:
+    flags = " †" * row.trained_on_this + " ‡" * row.trained_on_renders
+    errors, time = row.mae_deg, row.runtime_ms.get("total")
+    values = (errors.yaw, errors.pitch, errors.roll, errors.mean, row.geodesic_deg.mean)
+    return [
+        row.method_spec + flags,
+        *map(_decimal, values),
+        str(row.images.scored),
+        str(row.images.no_answer),
+        _decimal(time and time.p50),
+    ]
+
+
+def _caption(rows: Sequence[MethodResult]) -> str:
+    images = rows[0].images
+    notes = [f"{images.total} faces, {images.excluded} excluded"]
+    if any(row.trained_on_this for row in rows):
+        notes.append("† trained on this data set")
+    if any(row.trained_on_renders for row in rows):
+        notes.append("‡ trained on renders and scored on renders: an advantage")
+    return "; ".join(notes)
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def print_reused(folder: Path) -> None:
     """Say which predictions and times are those of an earlier run."""
-    reused = json.loads((folder / "run.json").read_text(encoding="utf-8")).get("reused", {})
-    console = Console(highlight=False)
-    for dataset, methods in reused.get("predictions", {}).items():
-        console.print(escape(f"Stored predictions on {dataset}: {', '.join(sorted(methods))}."))
-    if reused.get("timing"):
-        console.print(f"Stored times of {reused['timing']}.")
-    if reused.get("predictions"):
-        console.print("Nothing has changed since; --fresh computes them again.")
-
-
-def _result_table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("method", overflow="fold")
-    columns = ("yaw", "pitch", "roll", "MAE deg", "geodesic", "scored", "no prediction", "ms/face")
-    for heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        mae, images = row["mae_deg"], row["images"]
-        table.add_row(
-            escape(row["method_spec"]) + _training_flag(row),
-            *(_degrees(mae[axis]) for axis in ("yaw", "pitch", "roll", "mean")),
-            _degrees(row["geodesic_deg"]["mean"]),
-            str(images["scored"]),
-            str(images["no_answer"]),
-            _degrees((row["runtime_ms"].get("total") or {}).get("p50")),
-        )
-    images = rows[0]["images"]
-    notes = [f"{images['total']} faces, {images['excluded']} excluded"]
-    if any(row["trained_on_this"] for row in rows):
-        notes.append("† trained on this data set")
-    if any(row["trained_on_renders"] for row in rows):
-        notes.append("‡ trained on renders and scored on renders: an advantage")
-    table.caption = "; ".join(notes)
-    return table
-
-
-def _training_flag(row: dict[str, Any]) -> str:
-    """Mark beside a method that has an advantage on the data set, as in the report."""
-    return (" †" if row["trained_on_this"] else "") + (" ‡" if row["trained_on_renders"] else "")
-
-
-def _degrees(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    reused = RunRecord.read(folder).reused
+    for dataset, methods in reused.predictions.items():
+        typer.echo(f"Stored predictions on {dataset}: {', '.join(sorted(methods))}.")
+    if reused.timing:
+        typer.echo(f"Stored times of {reused.timing}.")
+    if reused.predictions:
+        typer.echo("Nothing has changed since; --fresh computes them again.")
