@@ -322,7 +322,9 @@ def compare(
 
     texts = [fail_if] if isinstance(fail_if, str) else fail_if
     conditions = [parse_condition(text) for text in texts]
-    folders = (Path(getattr(run, "folder", run)) for run in (baseline, candidate))
+    folders = [
+        run.folder if isinstance(run, Results) else Path(run) for run in (baseline, candidate)
+    ]
     found = compare_runs(*folders)
     return Comparison(found, found.failures(conditions))
 

@@ -230,28 +230,26 @@ def spread(
 def documented(positional: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a function of the Python API one keyword for each field of its model.
 
-    The ``Parameters`` of its docstring begin with the fields' descriptions.
-
-    Parameters
-    ----------
-    positional : int
-        How many of the fields may be given by position.
+    The ``Parameters`` of its docstring begin with the fields' descriptions. The first
+    `positional` fields may be given by position, too.
     """
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
-        models = model_parameters(function).values()
-        fields = [item for model in models for item in arguments(model).items()]
-        by_position = {name for name, _ in fields[:positional]}
+        (model,) = model_parameters(function).values()
+        by_position = list(arguments(model))[:positional]
 
         def parameter(_: type[BaseModel], name: str, field: FieldInfo) -> inspect.Parameter:
-            accepted = inspect.Parameter.KEYWORD_ONLY
-            if name in by_position:
-                accepted = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            accepted = "POSITIONAL_OR_KEYWORD" if name in by_position else "KEYWORD_ONLY"
             default = inspect.Parameter.empty if field.is_required() else field.default
-            return inspect.Parameter(name, accepted, default=default, annotation=field.annotation)
+            return inspect.Parameter(
+                name,
+                getattr(inspect.Parameter, accepted),
+                default=default,
+                annotation=field.annotation,
+            )
 
         call = spread(function, parameter)
-        call.__doc__ = _add_parameters(inspect.getdoc(function) or "", fields)
+        call.__doc__ = _add_parameters(inspect.getdoc(function) or "", arguments(model))
         return call
 
     return decorate
@@ -262,10 +260,10 @@ def _fields_of(field: FieldInfo) -> Iterable[str]:
     return getattr(field.annotation, "model_fields", ())
 
 
-def _add_parameters(doc: str, fields: Iterable[tuple[str, FieldInfo]]) -> str:
+def _add_parameters(doc: str, fields: Mapping[str, FieldInfo]) -> str:
     """Put the fields before what stands under ``Parameters`` in a NumPy docstring."""
     lines = []
-    for name, field in fields:
+    for name, field in fields.items():
         shown = inspect.formatannotation(field.annotation).replace("pathlib.", "")
         if not field.is_required():
             shown += (

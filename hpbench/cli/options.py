@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from typer.core import TyperCommand
+from typer.core import TyperArgument, TyperCommand
 
 from hpbench.arguments import Metavar, arguments, build, spread
 from hpbench.errors import UsageError
@@ -50,12 +50,9 @@ class _Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is None:
-                continue
-            if parameter.param_type_name == "argument":
-                panels["Arguments"].append((parameter.metavar, parameter.help))
-            else:
+            if isinstance(parameter, TyperArgument):
+                panels["Arguments"].append((parameter.metavar or "", parameter.help or ""))
+            elif record := parameter.get_help_record(ctx):
                 panel = getattr(parameter, "rich_help_panel", None) or "Options"
                 panels.setdefault(panel, []).append(record)
         for panel, records in panels.items():

@@ -92,7 +92,7 @@ def _result_cells(row: MethodResult) -> list[str]:
         *map(_decimal, values),
         str(row.images.scored),
         str(row.images.no_answer),
-        _decimal(time and time.p50),
+        _decimal(time.p50 if time else None),
     ]
 
 

@@ -14,13 +14,12 @@ from torch import Tensor
 
 from hpbench.methods.hopenet.method import IMAGENET_MEAN, IMAGENET_STD
 from hpbench.methods.hopenet.training.augment import (
-    Augmentation,
     cut_batch,
     draw_geometry,
     photometric,
 )
 from hpbench.methods.hopenet.training.cutouts import FaceCache
-from hpbench.methods.hopenet.training.settings import TrainSettings
+from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 
 __all__ = ["Batch", "BatchMaker", "normalised"]
 
