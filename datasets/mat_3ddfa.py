@@ -1,7 +1,8 @@
 """Faces of AFLW2000-3D and 300W-LP: one image and one MATLAB file each.
 
 Both data sets come from the same 3D face fitting (Zhu et al., CVPR 2016) and share the layout
-of their ``.mat`` files, the filter on large angles and the rules for the face box.
+of their ``.mat`` files, the filter on large angles and the rules for the face box. That is a
+module of its own, since data-set packages do not import each other.
 """
 
 from __future__ import annotations

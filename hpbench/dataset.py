@@ -176,36 +176,30 @@ class Dataset(Plugin):
         except ImageError:
             return None
 
-    def require_root(self) -> Path:
-        """The user's folder.
-
-        Raises
-        ------
-        DataError
-            If none was named, or it does not exist.
-        """
-        variable = f"HPBENCH_DATA/{self.name}"
-        if self.root is None:
-            raise DataError(
-                f"data set '{self.name}' is not named: --data {self.name}={self.root_is} "
-                f"(or ${variable}). {self.card.how_to_get}".rstrip(" .")
-            )
-        if not self.root.exists():
-            raise DataError(f"{self.root}: no such folder; name it with --data {self.name}=DIR")
-        return self.root
-
-    def require_folder(self) -> Path:
+    def require_folder(self, inner: str = "") -> Path:
         """The user's folder, for data sets that cannot be a single file.
+
+        Parameters
+        ----------
+        inner : str
+            Folder of the archive that is used where the user names the one around it.
 
         Raises
         ------
         DataError
             If none was named, it does not exist, or it is a file.
         """
-        root = self.require_root()
+        root = self.root
+        if root is None:
+            raise DataError(
+                f"data set '{self.name}' needs a folder: pass --data {self.name}={self.root_is} "
+                f"(or set $HPBENCH_DATA/{self.name}). {self.card.how_to_get}".rstrip(" .")
+            )
+        if not root.exists():
+            raise DataError(f"{root}: no such folder; pass --data {self.name}=DIR")
         if not root.is_dir():
-            raise DataError(f"{root}: is a file; --data {self.name}=DIR names a folder")
-        return root
+            raise DataError(f"{root}: is a file; pass a folder: --data {self.name}=DIR")
+        return root / inner if (root / inner).is_dir() else root
 
 
 def require_scorable(records: Sequence[Record], root: Path, wanted: str) -> Sequence[Record]:

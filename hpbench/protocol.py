@@ -50,6 +50,15 @@ class Protocol(BaseModel):
     euler: EulerReading = "nearest"
     wrap: WrapRule = "360"
 
+    @classmethod
+    def of(
+        cls, dataset: str, options: BaseModel, summary: str, name: str = "default",
+        wrap: WrapRule = "360",
+    ) -> Protocol:  # fmt: skip
+        """Protocol of a data set under some of its options."""
+        settings = options.model_dump(mode="json")
+        return cls(name=name, dataset=dataset, summary=summary, settings=settings, wrap=wrap)
+
     @property
     def hash(self) -> str:
         """First 12 hex digits of the SHA-256 over all fields but the summary."""

@@ -46,18 +46,6 @@ class Aflw2000Options(FittedOptions):
     )
 
 
-def _protocol(name: str, summary: str, options: Aflw2000Options, wrap: str = "360") -> Protocol:
-    return Protocol.model_validate(
-        {
-            "name": name,
-            "dataset": "aflw2000",
-            "summary": summary,
-            "settings": options.model_dump(mode="json"),
-            "wrap": wrap,
-        }
-    )
-
-
 class Aflw2000(Dataset):
     """2000 photos with large poses, labelled by fitting a 3D face model to landmarks.
 
@@ -88,29 +76,22 @@ class Aflw2000(Dataset):
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
-        _protocol(
-            "default",
-            "1969 faces within 99 degrees, box of all 68 points",
-            Aflw2000Options(),
-        ),
-        _protocol(
-            "hopenet-paper",
+        Protocol.of(name, Aflw2000Options(), "1969 faces within 99 degrees, box of all 68 points"),
+        Protocol.of(
+            name, Aflw2000Options(box="pt2d"),
             "Hopenet's test script: raw pt2d box with its -1 entries, plain |a - b|",
-            Aflw2000Options(box="pt2d"),
-            wrap="none",
+            "hopenet-paper", wrap="none",
         ),
-        _protocol(
-            "fsanet",
+        Protocol.of(
+            name, Aflw2000Options(box="pt2d-positive"),
             "FSA-Net's data script: box of positive pt2d points, plain |a - b|",
-            Aflw2000Options(box="pt2d-positive"),
-            wrap="none",
+            "fsanet", wrap="none",
         ),
-        _protocol(
-            "all-2000",
-            "all 2000 faces, also those beyond 99 degrees",
-            Aflw2000Options(max_abs_angle_deg=None),
+        Protocol.of(
+            name, Aflw2000Options(max_abs_angle_deg=None),
+            "all 2000 faces, also those beyond 99 degrees", "all-2000",
         ),
-    )
+    )  # fmt: skip
 
     def records(self) -> Sequence[Record]:
         """Index of all faces, sorted by name; see :meth:`hpbench.dataset.Dataset.records`."""
@@ -118,14 +99,9 @@ class Aflw2000(Dataset):
 
     def iter_records(self) -> Iterator[Record]:
         """Index of all faces, one by one; see :meth:`hpbench.dataset.Dataset.iter_records`."""
-        folder = self._folder()
+        folder = self.require_folder("AFLW2000")
         records = (self._record(image) for image in face_images(folder))
         yield from iter_scorable(records, folder, "image with a .mat file of the same name")
-
-    def _folder(self) -> Path:
-        root = self.require_folder()
-        inner = root / "AFLW2000"
-        return inner if inner.is_dir() else root
 
     def _record(self, image: Path) -> Record:
         record = record_of(image.stem, image, self.options)

@@ -22,7 +22,7 @@ from hpbench.protocol import Protocol
 
 __all__ = ["Biwi", "BiwiOptions"]
 
-_POSE, _PICTURE = "_pose.txt", "_rgb.png"
+_POSE, _IMAGE = "_pose.txt", "_rgb.png"
 
 _SUBJECT_SEEN_BEFORE = {"15": "03", "18": "05", "21": "02", "22": "07"}
 """Sequences of people who occur in an earlier one (from the loader in huggingface/datasets)."""
@@ -45,11 +45,6 @@ class BiwiOptions(Options):
         default=None,
         description="file with the frames to use, one 01/frame_00003 per line; all by default",
     )
-
-
-def _protocol(name: str, summary: str, options: BiwiOptions) -> Protocol:
-    settings = options.model_dump(mode="json")
-    return Protocol(name=name, dataset="biwi", summary=summary, settings=settings)
 
 
 class Biwi(Dataset):
@@ -87,13 +82,12 @@ class Biwi(Dataset):
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
-        _protocol("default", "all frames, labels in the depth camera's frame", BiwiOptions()),
-        _protocol(
-            "calibrated",
-            "all frames, labels turned into the colour camera's frame",
-            BiwiOptions(calibrated=True),
+        Protocol.of(name, BiwiOptions(), "all frames, labels in the depth camera's frame"),
+        Protocol.of(
+            name, BiwiOptions(calibrated=True),
+            "all frames, labels turned into the colour camera's frame", "calibrated",
         ),
-    )
+    )  # fmt: skip
 
     def protocol_settings(self) -> dict[str, Any]:
         """Options, with the hash of the frame list in place of its path."""
@@ -106,7 +100,7 @@ class Biwi(Dataset):
 
     def records(self) -> Sequence[Record]:
         """Index of all frames, sorted; see :meth:`hpbench.dataset.Dataset.records`."""
-        folder = self._folder()
+        folder = self.require_folder("hpdb")
         frames = _frames(folder)
         if self.options.frames is not None:
             frames = _selected(frames, self.options.frames, folder)
@@ -120,16 +114,11 @@ class Biwi(Dataset):
             records, folder, "sequence folder 01, 02, ... with frame_*_pose.txt"
         )
 
-    def _folder(self) -> Path:
-        root = self.require_folder()
-        inner = root / "hpdb"
-        return inner if inner.is_dir() else root
-
     def _record(
         self, folder: Path, sequence: str, frame: str, colour: ColourCamera | DataError
     ) -> Record:
         image_id = f"{sequence}/{frame}"
-        image = folder / sequence / f"{frame}{_PICTURE}"
+        image = folder / sequence / f"{frame}{_IMAGE}"
         try:
             if isinstance(colour, DataError):
                 raise colour
@@ -165,7 +154,7 @@ def _frames(folder: Path) -> list[tuple[str, str]]:
         if not (sequence.is_dir() and sequence.name.isdigit()):
             continue
         for path in sequence.glob("frame_*"):
-            for ending in (_POSE, _PICTURE):
+            for ending in (_POSE, _IMAGE):
                 if path.name.endswith(ending):
                     found.add((sequence.name, path.name.removesuffix(ending)))
     return sorted(found)

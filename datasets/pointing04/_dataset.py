@@ -70,10 +70,10 @@ class Pointing04(Dataset):
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
-        Protocol(
-            dataset="pointing04",
-            summary="all 2790 photos, yaw and pitch, boxes of the .txt files",
-            settings=Pointing04Options().model_dump(mode="json"),
+        Protocol.of(
+            name,
+            Pointing04Options(),
+            "all 2790 photos, yaw and pitch, boxes of the .txt files",
         ),
     )
 
@@ -119,14 +119,8 @@ def _read_box(path: Path) -> Array:
         raise DataError(f"{path.name}: no such file, and so no face box") from None
     except (OSError, ValueError):
         raise DataError(f"{path.name}: does not end in the four numbers of a face box") from None
-    return np.array(
-        [
-            centre_x - width / 2,
-            centre_y - height / 2,
-            centre_x + width / 2,
-            centre_y + height / 2,
-        ]
-    )
+    centre, half = np.array([centre_x, centre_y]), np.array([width, height]) / 2
+    return np.concatenate([centre - half, centre + half])
 
 
 def _grown_to_ear(box_xyxy: Array, yaw_deg: float) -> Array:

@@ -65,11 +65,7 @@ class W300lp(Dataset):
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
-        Protocol(
-            dataset="w300lp",
-            summary="all faces within 99 degrees, box of the 68 2D points",
-            settings=W300lpOptions().model_dump(mode="json"),
-        ),
+        Protocol.of(name, W300lpOptions(), "all faces within 99 degrees, box of the 68 2D points"),
     )
 
     def records(self) -> Sequence[Record]:
