@@ -264,22 +264,30 @@ def rotate_in_plane(R_cam: npt.ArrayLike, angle_deg: npt.ArrayLike) -> Array:
 
 
 def geodesic_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
-    """Angle of the one turn that takes one rotation to the other, in degrees (0..180).
+    """Angle of the rotation that takes one rotation to the other, in degrees (0..180).
 
     Parameters
     ----------
     R_a, R_b : array_like, shape (..., 3, 3)
+        Of the same shape, or one of fewer leading dimensions for all of the other.
 
     Returns
     -------
     ndarray, shape (...)
+        NaN where either is NaN.
+
+    Raises
+    ------
+    ValueError
+        For other shapes, and infinite numbers.
 
     Notes
     -----
     ``atan2(|vee(D - D.T)| / 2, (tr D - 1) / 2)`` with ``D = R_a.T @ R_b``: the usual arccosine
     of the trace loses half of its digits near 0 and 180 degrees.
     """
-    D = np.swapaxes(np.asarray(R_a, dtype=np.float64), -1, -2) @ np.asarray(R_b, dtype=np.float64)
+    a, b = _matching(R_a, R_b)
+    D = np.swapaxes(a, -1, -2) @ b
     axis = np.stack(
         [
             D[..., 2, 1] - D[..., 1, 2],
@@ -293,6 +301,20 @@ def geodesic_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
     return np.degrees(np.arctan2(sine, cosine))
 
 
+def _matching(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> tuple[Array, Array]:
+    """Rotations of the same shape, or one of fewer leading dimensions."""
+    a, b = np.asarray(R_a, dtype=np.float64), np.asarray(R_b, dtype=np.float64)
+    shorter, longer = sorted((a.shape, b.shape), key=len)
+    if shorter[-2:] != (3, 3) or longer[len(longer) - len(shorter) :] != shorter:
+        raise ValueError(
+            f"rotations have shapes {a.shape} and {b.shape}; expected (..., 3, 3) twice, with the "
+            "same leading dimensions or fewer"
+        )
+    if np.isinf(a).any() or np.isinf(b).any():
+        raise ValueError("rotations hold infinite numbers; a missing one is NaN")
+    return a, b
+
+
 def maev_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
     """Mean angle between matching columns of two rotations, in degrees.
 
@@ -302,13 +324,19 @@ def maev_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
     Parameters
     ----------
     R_a, R_b : array_like, shape (..., 3, 3)
+        As for :func:`geodesic_deg`.
 
     Returns
     -------
     ndarray, shape (...)
+        NaN where either is NaN.
+
+    Raises
+    ------
+    ValueError
+        For other shapes, and infinite numbers.
     """
-    a = np.asarray(R_a, dtype=np.float64)
-    b = np.asarray(R_b, dtype=np.float64)
+    a, b = _matching(R_a, R_b)
     cosine = np.clip(np.sum(a * b, axis=-2), -1.0, 1.0)
     return np.degrees(np.arccos(cosine)).mean(axis=-1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -101,8 +100,3 @@ class JsonFile(FrozenModel):
     def as_json(self) -> dict[str, Any]:
         """Content of the file."""
         return self.model_dump(mode="json", by_alias=True)
-
-    @classmethod
-    def json_schema(cls) -> str:
-        """JSON Schema of the file, as committed in ``docs/schemas``."""
-        return json.dumps(cls.model_json_schema(mode="serialization"), indent=2) + "\n"

@@ -1,8 +1,9 @@
 """Errors of predicted rotations against labels, on whole arrays at once.
 
-Names ending in ``_deg`` or ``_error`` go down when a method gets better, names ending in
-``_score`` go up. A face without a prediction, and an axis without a label, is NaN; no function
-turns a NaN into a zero, and every function says how it counts them.
+A face without a prediction, and an axis without a label, is NaN; no function turns a NaN into a
+zero, and every function says how it counts them. Arrays of other shapes or lengths than
+documented, and infinite numbers, raise a ``ValueError`` that names the argument; nothing is
+broadcast.
 """
 
 from __future__ import annotations
@@ -51,6 +52,25 @@ YAW_BINS = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
 _LAST_BIN_END = 99.0  # AFLW2000 keeps labels up to 99 degrees (natanielruiz/deep-head-pose#41)
 
 
+def _checked(name: str, values: npt.ArrayLike, *row: int, faces: int | None = None) -> Array:
+    """The array, of shape (n, *row).
+
+    Raises
+    ------
+    ValueError
+        For another shape, other than `faces` rows, or infinite numbers.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    expected = ", ".join(map(str, ("n", *row)))
+    if array.ndim != len(row) + 1 or array.shape[1:] != row:
+        raise ValueError(f"{name} has shape {array.shape}; expected ({expected})")
+    if faces is not None and len(array) != faces:
+        raise ValueError(f"{name} has {len(array)} rows; expected {faces}, one per face")
+    if np.isinf(array).any():
+        raise ValueError(f"{name} holds infinite numbers; a missing value is NaN")
+    return array
+
+
 def angle_differences_deg(
     R_pred: npt.ArrayLike,
     gt_angles_deg: npt.ArrayLike,
@@ -81,8 +101,8 @@ def angle_differences_deg(
     >>> angle_differences_deg(rotation_from_angles([[10, 0, 5]]), [[7, np.nan, 5]]).round(6)
     array([[ 3., nan,  0.]])
     """
-    R = np.asarray(R_pred, dtype=np.float64)
-    ground_truth = np.asarray(gt_angles_deg, dtype=np.float64)
+    R = _checked("R_pred", R_pred, 3, 3)
+    ground_truth = _checked("gt_angles_deg", gt_angles_deg, 3, faces=len(R))
     if euler == "nearest":
         angles = nearest_angles(R, ground_truth)
     elif euler == "canonical":
@@ -107,7 +127,7 @@ def face_mae_deg(differences_deg: npt.ArrayLike) -> Array:
     ndarray, shape (n,)
         NaN for a face without prediction, or without any labelled axis.
     """
-    absolute = np.abs(np.asarray(differences_deg, dtype=np.float64))
+    absolute = np.abs(_checked("differences_deg", differences_deg, 3))
     present = np.isfinite(absolute)
     count = present.sum(axis=-1)
     total = np.where(present, absolute, 0.0).sum(axis=-1)
@@ -135,7 +155,7 @@ def mae_deg(differences_deg: npt.ArrayLike) -> Array:
     >>> mae_deg([[3.0, -1.0, 2.0], [1.0, 1.0, -4.0], [np.nan, np.nan, np.nan]])
     array([2., 1., 3., 2.])
     """
-    differences = np.asarray(differences_deg, dtype=np.float64)
+    differences = _checked("differences_deg", differences_deg, 3)
     columns = [*np.abs(differences).T, face_mae_deg(differences)]
     return np.array([_mean_of_finite(column) for column in columns])
 
@@ -145,9 +165,7 @@ def _mean_of_finite(values: Array) -> float:
     return float(finite.mean()) if finite.size else float("nan")
 
 
-def ced(
-    errors_deg: npt.ArrayLike, thresholds_deg: npt.ArrayLike, faces: int | None = None
-) -> Array:
+def ced(errors_deg: npt.ArrayLike, thresholds_deg: npt.ArrayLike) -> Array:
     """Cumulative error distribution: share of faces with an error of at most each threshold.
 
     Parameters
@@ -155,21 +173,18 @@ def ced(
     errors_deg : array_like, shape (n,)
         One error per face; NaN (no prediction) lies beyond every threshold.
     thresholds_deg : array_like, shape (k,)
-    faces : int, optional
-        Number of faces to divide by; the default is n.
 
     Returns
     -------
     ndarray, shape (k,)
         Shares 0..1; NaN when there is no face at all.
     """
-    errors = np.asarray(errors_deg, dtype=np.float64)
-    total = errors.size if faces is None else faces
-    thresholds = np.asarray(thresholds_deg, dtype=np.float64)
-    if total == 0:
+    errors = _checked("errors_deg", errors_deg)
+    thresholds = _checked("thresholds_deg", thresholds_deg)
+    if errors.size == 0:
         return np.full(thresholds.shape, np.nan)
     ordered = np.sort(errors[np.isfinite(errors)])
-    return np.searchsorted(ordered, thresholds, side="right") / total
+    return np.searchsorted(ordered, thresholds, side="right") / errors.size
 
 
 def auc_gains(errors_deg: npt.ArrayLike, limit_deg: float) -> Array:
@@ -189,13 +204,13 @@ def auc_gains(errors_deg: npt.ArrayLike, limit_deg: float) -> Array:
     ndarray, shape (n,)
         From 0 to 1.
     """
-    errors = np.asarray(errors_deg, dtype=np.float64)
+    errors = _checked("errors_deg", errors_deg)
     return np.nan_to_num(np.clip(1.0 - errors / limit_deg, 0.0, None))
 
 
 def failures(geodesic_error_deg: npt.ArrayLike) -> Array:
     """1 for a prediction more than 90 degrees off, else 0; NaN without one, shape (n,)."""
-    errors = np.asarray(geodesic_error_deg, dtype=np.float64)
+    errors = _checked("geodesic_error_deg", geodesic_error_deg)
     return np.where(np.isfinite(errors), errors > FAILURE_DEG, np.nan)
 
 
@@ -237,7 +252,7 @@ def yaw_bin_masks(gt_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]]:
     list of tuple
         First and last yaw in degrees, and a mask of shape (n,), for each bin.
     """
-    yaw = np.abs(np.asarray(gt_yaw_deg, dtype=np.float64))
+    yaw = np.abs(_checked("gt_yaw_deg", gt_yaw_deg))
     *inner, (start, end) = YAW_BINS
     masks = [(low, high, (yaw >= low) & (yaw < high)) for low, high in inner]
     masks.append((start, end, (yaw >= start) & (yaw <= _LAST_BIN_END)))
@@ -260,7 +275,8 @@ def yaw_bins(face_errors_deg: npt.ArrayLike, gt_yaw_deg: npt.ArrayLike) -> list[
     -------
     list of YawBin
     """
-    errors = np.asarray(face_errors_deg, dtype=np.float64)
+    errors = _checked("face_errors_deg", face_errors_deg)
+    gt_yaw_deg = _checked("gt_yaw_deg", gt_yaw_deg, faces=len(errors))
     return [
         YawBin(
             from_deg=start,
@@ -296,7 +312,7 @@ def fill_missing_with_frontal(R_pred: npt.ArrayLike) -> Array:
     -------
     ndarray, shape (n, 3, 3)
     """
-    R = np.array(R_pred, dtype=np.float64)
+    R = _checked("R_pred", R_pred, 3, 3).copy()
     R[~np.isfinite(R).all(axis=(-1, -2))] = np.eye(3)
     return R
 
@@ -321,12 +337,15 @@ def align_camera_side(
     ndarray, shape (n, 3, 3)
         NaN in a group without any usable face.
     """
-    pred = np.asarray(R_pred, dtype=np.float64)
-    true = np.asarray(R_gt, dtype=np.float64)
+    pred = _checked("R_pred", R_pred, 3, 3)
+    true = _checked("R_gt", R_gt, 3, 3, faces=len(pred))
     if groups is None:
         return _offset(pred @ np.swapaxes(true, -1, -2)).T @ pred
     aligned = np.empty_like(pred)
-    _, label = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    names = np.asarray(groups, dtype=str)
+    if names.shape != (len(pred),):
+        raise ValueError(f"groups has shape {names.shape}; expected ({len(pred)},)")
+    _, label = np.unique(names, return_inverse=True)
     order = np.argsort(label, kind="stable")
     for faces in np.split(order, np.cumsum(np.bincount(label))[:-1]):
         aligned[faces] = align_camera_side(pred[faces], true[faces])
@@ -350,8 +369,8 @@ def align_head_side(R_pred: npt.ArrayLike, R_gt: npt.ArrayLike) -> Array:
     ndarray, shape (n, 3, 3)
         All NaN when no face is usable.
     """
-    pred = np.asarray(R_pred, dtype=np.float64)
-    true = np.asarray(R_gt, dtype=np.float64)
+    pred = _checked("R_pred", R_pred, 3, 3)
+    true = _checked("R_gt", R_gt, 3, 3, faces=len(pred))
     return pred @ _offset(np.swapaxes(true, -1, -2) @ pred).T
 
 

@@ -7,10 +7,12 @@ Installed packages add theirs by entry points of the group ``hpbench.metrics``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,7 +26,7 @@ from hpbench.scoring import metrics
 if TYPE_CHECKING:
     from hpbench.scoring.scores import FaceErrors
 
-__all__ = ["METRICS", "Metric", "all_metrics", "metrics_markdown"]
+__all__ = ["METRICS", "Metric", "all_metrics", "with_metrics_table"]
 
 Array = npt.NDArray[np.float64]
 
@@ -219,13 +221,25 @@ def _origin(entry: EntryPoint) -> str:
     return f"metric '{entry.name}' of package {package}"
 
 
-def metrics_markdown() -> str:
-    """Table of hpbench's metrics for the documentation."""
+def _markdown() -> str:
+    """Table of hpbench's metrics for docs/metrics.md."""
     direction = {"low": "lower", "high": "higher", None: "closer to 0"}
     rows = [
         f"| `{one.name}` | `{one.short}` | {one.title} | {one.unit} | {direction[one.better]} "
         f"| {one.help} |"
         for one in METRICS
     ]
-    head = "| Key in `results.json` | In `--fail-if` | In reports | Unit | Better | Meaning |"
-    return "\n".join([head, "| :-- | :-- | :-- | :-- | :-- | :-- |", *rows]) + "\n"
+    head = "| key in `results.json` | in `--fail-if` | in reports | unit | better | meaning |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+def with_metrics_table(page: str) -> str:
+    """Text of docs/metrics.md with the table between its markers replaced."""
+    begin, end = "edit the entry there. -->\n\n", "\n<!-- metrics table: end -->"
+    before, _, rest = page.partition(begin)
+    return before + begin + _markdown() + end + rest.partition(end)[2]
+
+
+if __name__ == "__main__":
+    page = Path(sys.argv[1])
+    page.write_text(with_metrics_table(page.read_text(encoding="utf-8")), encoding="utf-8")

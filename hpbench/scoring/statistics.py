@@ -203,6 +203,10 @@ def make_resampling(
     generator = np.random.default_rng(seed)
     if groups is not None:
         names, unit_of_face = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        if len(unit_of_face) != faces:
+            raise ValueError(
+                f"groups has {len(unit_of_face)} entries; expected {faces}, one per face"
+            )
         units = len(names)
     else:
         unit_of_face, units = np.arange(faces), faces

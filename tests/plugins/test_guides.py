@@ -61,6 +61,14 @@ def test_dataset_guide_scores_one_face_and_counts_the_other(environment, tmp_pat
     assert images["excluded"] == 1
 
 
+def test_metric_guide_adds_a_column(environment, tmp_path):
+    follow("add-a-metric.md", environment, tmp_path)
+    row = results_of(tmp_path / "runs" / "within")["pnp"]
+    assert 0.0 < row["within_10_everywhere"] < 1.0
+    assert row["intervals_95"]["within_10_everywhere"][0] < row["within_10_everywhere"]
+    assert "Within 10, all angles" in (tmp_path / "runs" / "within" / "report.md").read_text()
+
+
 def test_card_of_the_onnx_guide_is_valid():
     (card,) = [
         body

@@ -40,6 +40,22 @@ def test_good_plugin_runs_beside_the_built_ins(environment, tmp_path):
     assert evaluations["dots", "constant"] == pytest.approx(10.0)
 
 
+def test_third_party_metric_is_in_results_report_and_conditions(environment, tmp_path):
+    done = environment.run(
+        *("hpbench", "run", "--methods", "steady,constant", "--datasets", "dots"),
+        *("--timing", "off", "--device", "cpu", "--out", tmp_path / "run"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
+    assert [row["upside_down"] for row in rows] == [0.0, 0.0]
+    assert "Upside down" in (tmp_path / "run" / "report.html").read_text()
+    judged = environment.run(
+        *("hpbench", "compare", tmp_path / "run", tmp_path / "run", "--fail-if", "upside_down>0"),
+    )
+    assert judged.returncode == 0, judged.stderr
+    assert "upside_down" in judged.stdout
+
+
 def test_faces_are_found_by_a_third_party_detector(environment, tmp_path):
     done = environment.run(
         *("hpbench", "run", "--methods", "constant", "--datasets", "dots", "--boxes", "middle"),

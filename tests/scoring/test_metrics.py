@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
-from hpbench.scoring import metrics
+from hpbench.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    maev_deg,
+    rotation_from_angles,
+)
+from hpbench.scoring import metrics, statistics
 
 NAN = float("nan")
 
@@ -208,3 +213,35 @@ def test_reading_perfect_rotations_in_the_rq_order_costs_degrees_on_real_labels(
     R = np.stack([label.R_cam for label in labels])
     found = metrics.mae_deg(metrics.angle_differences_deg(R, angles, euler="rq"))
     np.testing.assert_allclose(found, [2.22, 8.25, 7.42, 5.97], rtol=0.15)
+
+
+R_3, ANGLES_3 = np.tile(np.eye(3), (3, 1, 1)), np.zeros((3, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (
+            lambda: metrics.angle_differences_deg(R_3, ANGLES_3[0]),
+            r"gt_angles_deg has shape \(3,\)",
+        ),
+        (lambda: metrics.angle_differences_deg(R_3, ANGLES_3[:1]), "has 1 rows; expected 3"),
+        (lambda: metrics.angle_differences_deg(R_3[:1], ANGLES_3), "has 3 rows; expected 1"),
+        (lambda: metrics.mae_deg(ANGLES_3[:, :1]), r"shape \(3, 1\); expected \(n, 3\)"),
+        (lambda: metrics.face_mae_deg([1.0, 2.0, 3.0]), "differences_deg has shape"),
+        (lambda: metrics.ced([[1.0, 2.0]], [5.0]), r"errors_deg has shape \(1, 2\)"),
+        (lambda: metrics.ced([1.0, np.inf], [5.0]), "errors_deg holds infinite numbers"),
+        (lambda: metrics.yaw_bins([1.0], [1.0, 2.0]), "gt_yaw_deg has 2 rows; expected 1"),
+        (lambda: metrics.align_camera_side(R_3, R_3[:1]), "R_gt has 1 rows; expected 3"),
+        (lambda: metrics.align_camera_side(R_3, R_3, ["a"]), "groups has shape"),
+        (lambda: metrics.align_head_side(R_3[0], R_3), "R_pred has shape"),
+        (lambda: geodesic_deg(R_3, R_3[:1]), r"shapes \(3, 3, 3\) and \(1, 3, 3\)"),
+        (lambda: geodesic_deg(R_3 + np.inf, R_3), "infinite"),
+        (lambda: maev_deg(R_3, np.eye(3)[0]), r"shapes \(3, 3, 3\) and \(3,\)"),
+        (lambda: statistics.make_resampling(3, ["a", "b"]), "groups has 2 entries; expected 3"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(call, complaint) -> None:
+    """Each of these was broadcast, and gave a number."""
+    with pytest.raises(ValueError, match=complaint):
+        call()

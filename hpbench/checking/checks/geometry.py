@@ -72,7 +72,7 @@ def comparable_faces(probe: Probe) -> tuple[list[Face], Array]:
     faces, predictions, ground_truth = probe.predicted()
     if (
         not probe.sees_images
-        and float(geodesic_deg(predictions, predictions[:1]).max()) <= SAME_DEG
+        and float(geodesic_deg(predictions, predictions[0]).max()) <= SAME_DEG
     ):
         raise NotApplicableError("by its card the method does not look at the image")
     if len(faces) < 3:

@@ -1,4 +1,4 @@
-"""A third-party method, data set and face detector."""
+"""A third-party method, data set, face detector and metric."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from hpbench.detectors.base import Detector
 from hpbench.method import Method, MethodCard, Prediction
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
+from hpbench.scoring.registry import Metric
+from hpbench.scoring.scores import FaceErrors
 
 
 class Steady(Method):
@@ -66,3 +68,21 @@ class Middle(Detector):
     def detect(self, image_rgb):
         height, width = image_rgb.shape[:2]
         return np.array([[width, height, 3 * width, 3 * height]]) / 4.0, np.array([1.0])
+
+
+def upside_down(errors: FaceErrors) -> np.ndarray:
+    """1 for a prediction whose head's down axis points up, else 0; NaN without a prediction."""
+    down = errors.R_pred[:, 1, 1]
+    return np.where(np.isfinite(down), down < 0.0, np.nan)
+
+
+UPSIDE_DOWN = Metric(
+    name="upside_down",
+    short="upside_down",
+    title="Upside down",
+    unit="share",
+    better="low",
+    digits=3,
+    help="Share of predictions that are upside down.",
+    values=upside_down,
+)

@@ -1,0 +1,99 @@
+"""The JSON files of a run folder: one model each, one schema each, refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from hpbench.errors import DataError, UsageError
+from hpbench.results.json_file import FrozenModel, Interval, Rounded
+from hpbench.results.results_file import Ced, ResultsFile, value_at
+from hpbench.results.run_config import RunConfig
+from hpbench.results.run_record import RunRecord
+from hpbench.results.schemas import FILES, json_schema
+from hpbench.running.explain import explain
+from hpbench.running.local_engine import NoProgress
+from hpbench.running.runner import run
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    config = RunConfig(
+        methods="constant,pnp", datasets="sample", limit=8, device="cpu", timing_images=2
+    )
+    out = run(config, tmp_path_factory.mktemp("run") / "run", NoProgress())
+    explain(out, NoProgress())
+    return out
+
+
+@pytest.mark.parametrize("model", FILES, ids=lambda model: model.file_name)
+def test_committed_schema_is_the_generated_one(model) -> None:
+    # python -m hpbench.results.schemas docs/schemas
+    assert (SCHEMAS / model.file_name).read_text(encoding="utf-8") == json_schema(model)
+
+
+@pytest.mark.parametrize("model", FILES, ids=lambda model: model.file_name)
+def test_files_of_a_run_fit_their_schema_and_come_back_unchanged(folder, model) -> None:
+    text = (folder / model.file_name).read_text(encoding="utf-8")
+    jsonschema.validate(json.loads(text), json.loads(json_schema(model)))
+    assert model.read(folder).as_json() == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"schema": 1}, "schema 1, this hpbench reads 2; use the hpbench that wrote it"),
+        ({"seed": "many"}, r"corrupted \('seed': Input should be a valid integer.*'hpbench run'$"),
+        ({"methods": None}, "'methods'"),
+    ],
+)
+def test_file_that_does_not_fit_is_refused_with_its_field(
+    folder, tmp_path, change, complaint
+) -> None:
+    content = json.loads((folder / "run.json").read_text()) | change
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=complaint) as error:
+        RunRecord.read(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_key_of_a_later_hpbench_is_no_error(folder, tmp_path) -> None:
+    content = json.loads((folder / "run.json").read_text()) | {"weather": "fine"}
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    assert RunRecord.read(tmp_path) == RunRecord.read(folder)
+
+
+def test_values_that_do_not_exist_are_null() -> None:
+    class Part(FrozenModel):
+        value: Rounded
+        interval: Interval
+
+    nan = float("nan")
+    assert Part(value=nan, interval=(1.0, nan)) == Part(value=None, interval=None)
+    assert Part(value=0.12345678, interval=(1, 2)).value == 0.123457
+
+
+def test_values_are_found_by_dotted_name(folder) -> None:
+    result = ResultsFile.read(folder).results[0]
+    assert value_at(result, "ced.auc_15") == result.ced.auc_15
+    assert value_at(result, "ced.auc_16") is None
+    assert value_at(None, "mae_deg.mean") is None
+    assert value_at(Ced(error="geodesic", auc_15=float("nan")), "auc_15") is None
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"limit": 0}, "limit=0: Input should be greater than 0"),
+        ({"timing": "slow"}, "timing='slow'"),
+        ({"address": "auto"}, "--address auto: works only with --engine ray"),
+    ],
+)
+def test_option_that_does_not_fit_is_named(options, complaint) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        RunConfig.from_options(methods="constant", **options)
