@@ -70,10 +70,7 @@ def comparable_faces(probe: Probe) -> tuple[list[Face], Array]:
     if not probe.sees_images and all(face.landmarks_xy is None for face in probe.faces):
         raise NotApplicableError("by its card the method does not look at the image")
     faces, predictions, ground_truth = probe.predicted()
-    if (
-        not probe.sees_images
-        and float(geodesic_deg(predictions, predictions[0]).max()) <= SAME_DEG
-    ):
+    if not probe.sees_images and float(geodesic_deg(predictions, predictions[0]).max()) <= SAME_DEG:
         raise NotApplicableError("by its card the method does not look at the image")
     if len(faces) < 3:
         raise NotApplicableError(f"three predicted faces are needed, there are {len(faces)}")
