@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError
 from hpbench.results.json_file import FrozenModel, Interval, Rounded
 from hpbench.results.results_file import Ced, ResultsFile, value_at
 from hpbench.results.run_config import RunConfig
@@ -84,16 +84,3 @@ def test_values_are_found_by_dotted_name(folder) -> None:
     assert value_at(result, "ced.auc_16") is None
     assert value_at(None, "mae_deg.mean") is None
     assert value_at(Ced(error="geodesic", auc_15=float("nan")), "auc_15") is None
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"limit": 0}, "limit=0: Input should be greater than 0"),
-        ({"timing": "slow"}, "timing='slow'"),
-        ({"address": "auto"}, "--address auto: works only with --engine ray"),
-    ],
-)
-def test_option_that_does_not_fit_is_named(options, complaint) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        RunConfig.from_options(methods="constant", **options)
