@@ -14,8 +14,8 @@ from hpbench.results.results_file import Ced, ResultsFile, value_at
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.results.schemas import FILES, json_schema
+from hpbench.running.evaluation import NoProgress
 from hpbench.running.explain import explain
-from hpbench.running.local_engine import NoProgress
 from hpbench.running.runner import run
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
