@@ -32,6 +32,7 @@ from hpbench.checking.checks.conventions import (
 )
 from hpbench.checking.checks.description import check_card, check_light_import
 from hpbench.checking.checks.geometry import check_in_plane_rotation, check_mirror
+from hpbench.checking.checks.labels import check_labels
 from hpbench.checking.checks.predictions import (
     check_batch_size,
     check_deterministic,
@@ -82,6 +83,7 @@ CHECKS: tuple[Check, ...] = (
     check_unsolvable_faces,
     check_mirror,
     check_in_plane_rotation,
+    check_labels,
     check_signs,
     check_euler_order,
     check_angle_unit,

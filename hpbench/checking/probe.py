@@ -10,18 +10,26 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.checking.colours import ColourChange, compare_colours
-from hpbench.checking.known_mistakes import Diagnosis, diagnose
+from hpbench.checking.known_mistakes import MIN_FACES, Diagnosis, Mistake, diagnose
 from hpbench.checking.requirements import Outcome, stack_rotations
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
+from hpbench.labels.plausibility import review_labels, screened
 from hpbench.method import Method, MethodCard
-from hpbench.registry import load_method
+from hpbench.registry import load_method, make_dataset
+from hpbench.rotation import is_rotation
 
 __all__ = ["Check", "Probe"]
 
 Array = npt.NDArray[np.float64]
+
+SAMPLE = "sample"
+"""Data set whose labels are right: renders of known pose."""
+
+MAX_REFERENCE_DEG = 30.0
+"""A method that is worse on the sample tells nothing about labels."""
 
 MODERATE_DEG = (60.0, 45.0, 45.0)
 """Largest yaw, pitch and roll of the faces that are used: profile is where methods may fail."""
@@ -39,11 +47,17 @@ class Probe:
         Moderate poses.
     ground_truth : ndarray, shape (n, 3, 3)
         Their ``R_cam``.
+    dataset : str
+        Name of the data set that they are of.
+    doubts : sequence of str
+        What looks wrong with its labels or boxes, by themselves.
     """
 
     make: Callable[[], Method]
     faces: Sequence[Face]
     ground_truth: Array
+    dataset: str = SAMPLE
+    doubts: Sequence[str] = ()
 
     @classmethod
     def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = 48) -> Probe:
@@ -61,9 +75,12 @@ class Probe:
         DataError
             If it has no face with a whole label, a box, and a moderate pose.
         """
+        records = list(screened(dataset.iter_records()))
+        suspicions = review_labels(records, dataset)
+        doubts = [suspicion.line(dataset.name, dataset, trust="") for suspicion in suspicions]
         usable = [
             record
-            for record in dataset.records()
+            for record in records
             if record.excluded is None
             and record.box_xyxy is not None
             and record.label is not None
@@ -85,11 +102,13 @@ class Probe:
             )
             ground_truth.append(record.label.R_cam)
         if not faces:
+            if doubts:
+                raise DataError(doubts[0])
             raise DataError(
                 f"data set '{dataset.name}' has no face to check a method on: one with yaw, pitch "
                 "and roll, an annotated box, and a moderate pose"
             )
-        return cls(make, faces, np.array(ground_truth))
+        return cls(make, faces, np.array(ground_truth), dataset.name, doubts)
 
     @cached_property
     def method(self) -> Method:
@@ -123,6 +142,25 @@ class Probe:
         """What the predictions look like beside the ground truth."""
         _, predictions, ground_truth = self.predicted()
         return diagnose(predictions, ground_truth)
+
+    @cached_property
+    def label_mistake(self) -> Mistake | None:
+        """Mistake that the labels share, as far as a method shows it; None where it is its own.
+
+        The same method on the embedded sample decides: there the labels are right.
+        """
+        if self.dataset == SAMPLE or self.diagnosis.mistake is None:
+            return None
+        reference = Probe.of(lambda: self.method, make_dataset(SAMPLE))
+        try:
+            _, predictions, ground_truth = reference.predicted()
+        except Exception:  # a method for other faces only, which breaks on these
+            return None
+        if len(predictions) < MIN_FACES or not is_rotation(predictions, tolerance=1e-3).all():
+            return None
+        found = diagnose(predictions, ground_truth)
+        is_sound = found.mistake is None and found.error_deg < MAX_REFERENCE_DEG
+        return self.diagnosis.mistake if is_sound else None
 
     @cached_property
     def colours(self) -> ColourChange:

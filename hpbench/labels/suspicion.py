@@ -36,7 +36,7 @@ class Suspicion:
     is_option: bool = False
     stops: bool = True
 
-    def line(self, key: str, dataset: Dataset) -> str:
+    def line(self, key: str, dataset: Dataset, trust: str = TRUST) -> str:
         """One line about a data set of a run.
 
         Parameters
@@ -44,6 +44,8 @@ class Suspicion:
         key : str
             The data set's name in the run.
         dataset : Dataset
+        trust : str
+            Option that goes on all the same; empty where there is none.
         """
         fix = self.fix
         if self.is_option:
@@ -53,8 +55,8 @@ class Suspicion:
                 spec += f"={dataset.root.name}"
             has_option = names <= set(type(dataset).Options.model_fields)
             fix = f"write {spec}[{fix}]" if has_option else "correct the labels"
-        trust = f", or {TRUST} if they are right" if self.stops else ""
-        return f"data set '{key}': {self.seen}; {fix}{trust}"
+        instead = f", or {trust} if they are right" if self.stops and trust else ""
+        return f"data set '{key}': {self.seen}; {fix}{instead}"
 
 
 def stop_at(suspicions: list[Suspicion], key: str, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpbench.checking.checks.geometry import comparable_faces
+from hpbench.checking.checks.labels import require_sound_labels
 from hpbench.checking.colours import ColourChange
 from hpbench.checking.known_mistakes import Diagnosis
 from hpbench.checking.probe import Array, Probe
@@ -67,6 +68,7 @@ def _require_no_mistake(probe: Probe, kind: str) -> None:
 
 def _diagnosis(probe: Probe) -> Diagnosis:
     comparable_faces(probe)
+    require_sound_labels(probe)
     return probe.diagnosis
 
 
@@ -79,6 +81,7 @@ def check_colour_order(probe: Probe) -> None:
                 "the card says colour_order='none', but the predictions change with the colours"
             )
         return
+    require_sound_labels(probe)
     if colours.exchange_helps:
         raise ConformanceError(
             f"it looks like BGR for RGB: with red and blue exchanged (and exaggerated) "

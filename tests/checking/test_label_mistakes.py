@@ -1,0 +1,65 @@
+"""hpbench check tells mistakes of the labels from mistakes of the method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpbench.checking.conformance import CheckResult, check_method
+from hpbench.dataset import Dataset, Label
+from hpbench.datasets.sample import Sample
+from hpbench.errors import DataError
+from hpbench.registry import make_method
+
+
+class Relabelled(Sample):
+    """The embedded sample under another name, without landmarks and with changed labels."""
+
+    name = "relabelled"
+    change = staticmethod(lambda angles: angles)
+
+    def records(self):
+        return [
+            replace(
+                record,
+                landmarks_xy=None,
+                label=Label.from_angles(*type(self).change(record.label.angles_deg)),
+            )
+            for record in super().records()
+        ]
+
+
+def relabelled(change) -> Dataset:
+    return type("Changed", (Relabelled,), {"change": staticmethod(change)})(Path())
+
+
+def outcomes(change) -> dict[str, CheckResult]:
+    results = check_method(lambda: make_method("hopenet"), relabelled(change))
+    return {result.name: result for result in results}
+
+
+def test_sound_labels_pass():
+    assert {one.status for one in outcomes(lambda angles: angles).values()} == {"passed"}
+
+
+def test_radians_are_the_labels_mistake_and_not_the_methods():
+    found = outcomes(np.radians)
+    assert found["labels"].status == "failed"
+    assert "as radians do" in found["labels"].reason
+    assert found["angle_unit"].status == found["signs"].status == "skipped"
+
+
+def test_sign_that_only_these_labels_have_is_told_from_the_methods():
+    found = outcomes(lambda angles: angles * [-1, 1, 1])
+    assert found["labels"].status == "failed"
+    assert "the sign of yaw is swapped" in found["labels"].reason
+    assert 'signs="-yaw"' in found["labels"].reason
+    assert found["signs"].status == "skipped"
+
+
+def test_labels_around_180_are_named_in_place_of_no_face_at_all():
+    with pytest.raises(DataError, match="pitch lies around 180 degrees"):
+        outcomes(lambda angles: np.add(angles, [0, 180, 0]))
