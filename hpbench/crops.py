@@ -31,6 +31,8 @@ __all__ = [
     "centre_of",
     "crop_box",
     "cut_out",
+    "resize_and_centre",
+    "resize_linear",
     "short_side_wh",
     "whole_pixels",
 ]
@@ -197,3 +199,50 @@ def centre_of(image: Pixels, size_wh: tuple[int, int]) -> Pixels:
     left = round((image.shape[1] - width) / 2.0)
     top = round((image.shape[0] - height) / 2.0)
     return image[top : top + height, left : left + width]
+
+
+def resize_and_centre(image: Pixels, short_side: int, side: int) -> Pixels:
+    """Scale the short side of an image and keep the square in the middle.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, 3), uint8
+    short_side : int
+        Pixels.
+    side : int
+        Side of the square, at most `short_side`.
+
+    Returns
+    -------
+    ndarray, shape (side, side, 3), uint8
+
+    Notes
+    -----
+    Pillow's bilinear filter with its support widened for reduction, and the roundings of
+    torchvision's ``Resize`` and ``CenterCrop``, as the test transforms of Hopenet and 6DRepNet.
+    """
+    from PIL import Image
+
+    crop = Image.fromarray(np.ascontiguousarray(image))
+    scaled = short_side_wh(crop.size, short_side)
+    if scaled != crop.size:
+        crop = crop.resize(scaled, Image.Resampling.BILINEAR)
+    return centre_of(np.asarray(crop), (side, side))
+
+
+def resize_linear(image: Pixels, side: int) -> Pixels:
+    """Stretch an image to a square with OpenCV's bilinear filter, as most demos do.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, 3), uint8
+    side : int
+        Pixels.
+
+    Returns
+    -------
+    ndarray, shape (side, side, 3), uint8
+    """
+    import cv2
+
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR))

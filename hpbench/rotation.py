@@ -33,6 +33,7 @@ __all__ = [
     "nearest_angles",
     "nearest_rotation",
     "rotate_in_plane",
+    "rotation_from_6d",
     "rotation_from_angles",
     "rotation_from_rotvec",
     "rotation_from_rq_angles",
@@ -178,6 +179,20 @@ def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
     vector = np.asarray(rotvec_rad, dtype=np.float64)
     matrix = Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix()
     return np.asarray(matrix).reshape(*vector.shape, 3)
+
+
+def rotation_from_6d(columns: npt.ArrayLike) -> Array:
+    """Rotation matrices, shape (..., 3, 3), of their first two columns, shape (..., 6).
+
+    The columns are made orthonormal by Gram and Schmidt (Zhou et al., CVPR 2019); the result is
+    not finite where they are parallel or zero.
+    """
+    values = np.asarray(columns, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        x = values[..., :3] / np.linalg.norm(values[..., :3], axis=-1, keepdims=True)
+        z = np.cross(x, values[..., 3:])
+        z = z / np.linalg.norm(z, axis=-1, keepdims=True)
+    return np.stack([x, np.cross(z, x), z], axis=-1)
 
 
 def equivalent_angles(angles_deg: npt.ArrayLike) -> Array:

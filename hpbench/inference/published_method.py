@@ -18,9 +18,8 @@ from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.weights.named import info_of_file, resolve_weights, with_paths
 from hpbench.weights.store import sha256_of
 
-__all__ = ["PublishedMethod", "WeightsOptions", "resize_linear"]
+__all__ = ["PublishedMethod", "WeightsOptions"]
 
-Pixels = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
 
 
@@ -88,7 +87,7 @@ class PublishedMethod(Method):
         """Describe the method with its weights; training data are known of published ones."""
         path = self.weights_path()
         sha256 = sha256_of(path)
-        info = info_of_file(sha256, self.published)
+        info = info_of_file(path, self.published)
         notes = [f"input {self.input_size} px", *self.facts.notes]
         if info is None or not info.trained_on:
             notes.append("what these weights were trained on is not known")
@@ -123,21 +122,3 @@ class PublishedMethod(Method):
             else NoPrediction("the network's output is not a number or gives no rotation")
             for i in range(len(outputs))
         ]
-
-
-def resize_linear(image: Pixels, side: int) -> Pixels:
-    """Stretch an image to a square with OpenCV's bilinear filter, as most demos do.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    side : int
-        Pixels.
-
-    Returns
-    -------
-    ndarray, shape (side, side, 3), uint8
-    """
-    import cv2
-
-    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR))

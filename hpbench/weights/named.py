@@ -8,7 +8,7 @@ from pathlib import Path
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
-from hpbench.weights.store import cached_file, check_file, fetch_weights
+from hpbench.weights.store import cached_file, check_file, fetch_weights, sha256_of
 
 __all__ = ["info_of_file", "resolve_weights", "with_paths"]
 
@@ -49,6 +49,13 @@ def resolve_weights(weights: str, published: Sequence[WeightsInfo]) -> Path:
     raise UsageError(f"no weights '{weights}', and no such file; {suggest(weights, names)}")
 
 
-def info_of_file(sha256: str, published: Sequence[WeightsInfo]) -> WeightsInfo | None:
-    """Published weights with this content, or None for a file of the user's own."""
-    return next((info for info in published if info.sha256 == sha256), None)
+def info_of_file(path: Path, published: Sequence[WeightsInfo]) -> WeightsInfo | None:
+    """Published weights that a file is, or None for a file of the user's own.
+
+    Weights without a published hash are known by their place in the cache.
+    """
+    sha256 = sha256_of(path)
+    for info in with_paths(published):
+        if info.sha256 == sha256 or (info.sha256 is None and info.path == path):
+            return info
+    return None

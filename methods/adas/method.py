@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.crops import crop_box, cut_out, whole_pixels
+from hpbench.crops import crop_box, cut_out, resize_linear, whole_pixels
 from hpbench.errors import HpbenchError, MissingDependencyError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
-from hpbench.inference.published_method import PublishedMethod, resize_linear
+from hpbench.inference.published_method import PublishedMethod
 from hpbench.method import (
     BaseOptions,
     MethodCard,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.crops import centre_of, cut_out, short_side_wh
+from hpbench.crops import cut_out, resize_and_centre
 
 __all__ = ["cut_input"]
 
@@ -26,16 +26,5 @@ def cut_input(
     Returns
     -------
     ndarray, shape (size, size, 3), uint8
-
-    Notes
-    -----
-    Pillow's bilinear filter with its support widened for reduction, and the roundings of
-    torchvision's ``Resize`` and ``CenterCrop``, as the authors' test transform.
     """
-    from PIL import Image
-
-    crop = Image.fromarray(np.ascontiguousarray(cut_out(image, box_xyxy)))
-    scaled = short_side_wh(crop.size, size)
-    if scaled != crop.size:
-        crop = crop.resize(scaled, Image.Resampling.BILINEAR)
-    return centre_of(np.asarray(crop), (size, size))
+    return resize_and_centre(cut_out(image, box_xyxy), size, size)

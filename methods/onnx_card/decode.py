@@ -12,6 +12,7 @@ from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOut
 from hpbench.rotation import (
     ANGLES,
     nearest_rotation,
+    rotation_from_6d,
     rotation_from_angles,
     rotation_from_rotvec,
     rotation_from_rq_angles,
@@ -116,18 +117,9 @@ def output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
             f"'{card.kind}' has {_NUMBERS[card.kind]}"
         )
     if card.kind == "6d":
-        R_net = _from_columns(values)
+        R_net = rotation_from_6d(values)
     elif card.kind == "matrix":
         R_net = _where_finite(nearest_rotation, values.reshape(-1, 3, 3))
     else:
         R_net = _where_finite(rotation_from_rotvec, values)
     return rotation_in_camera_frame(R_net, card.frame)
-
-
-def _from_columns(values: Array) -> Array:
-    """Orthonormalise two columns by Gram and Schmidt (Zhou et al., CVPR 2019)."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x = values[:, :3] / np.linalg.norm(values[:, :3], axis=1, keepdims=True)
-        z = np.cross(x, values[:, 3:])
-        z = z / np.linalg.norm(z, axis=1, keepdims=True)
-    return np.stack([x, np.cross(z, x), z], axis=2)

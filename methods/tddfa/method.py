@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from hpbench.crops import resize_linear
 from hpbench.face import Face, crop_with_black
-from hpbench.inference.published_method import WeightsOptions, resize_linear
+from hpbench.inference.published_method import WeightsOptions
 from hpbench.inference.torch_method import TorchMethod
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
 from hpbench.rotation import nearest_rotation, rotation_in_camera_frame

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpbench.crops import crop_box, cut_out, whole_pixels
+from hpbench.crops import crop_box, cut_out, resize_linear, whole_pixels
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
-from hpbench.inference.published_method import WeightsOptions, resize_linear
+from hpbench.inference.published_method import WeightsOptions
 from hpbench.inference.torch_method import TorchMethod
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
 from hpbench.rotation import rotation_from_angles
