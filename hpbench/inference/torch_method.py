@@ -17,6 +17,7 @@ from hpbench.method import (
     ModelSize,
     NoPrediction,
     Prediction,
+    WeightsInfo,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class TorchMethod(PublishedMethod):
     @abstractmethod
     def make_network(self, path: Path) -> nn.Module:
         """Read a weights file into a network in evaluation mode, on the CPU."""
+
+    @classmethod
+    def validate_weights(cls, info: WeightsInfo, file: Path) -> None:
+        """Refuse a file that does not fit the network."""
+        cls().make_network(file)
 
     def load(self) -> None:
         """Read the weights and move the network to the device."""

@@ -119,7 +119,8 @@ def test_a_block_without_one_branch_is_refused(tmp_path):
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    tensors = {"conv1.weight": torch.zeros(3, 3), "fc.bias": torch.zeros(3)}
+    torch.save(tensors, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="does not fit 6DRepNet with RepVGG-B1g2 or RepVGG-A0"):
         load_network(tmp_path / "other.pth")
 
