@@ -25,9 +25,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from hpbench.inference.progress import NoProgress
 from hpbench.methods.hopenet.weights import load_weights
 from hpbench.results.run_config import RunConfig
-from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
+from hpbench.face import Face
+from hpbench.inference.progress import NoProgress
 from hpbench.registry import make_dataset, make_method
-from hpbench.running.evaluation import Evaluation, read_face
-from hpbench.storage.face_index import FaceIndex
-from hpbench.storage.run_folder import IndexedDataset
-from hpbench.timing.measure import time_methods
+from hpbench.timing.measure import TimedDataset, time_methods
 
 FACES = 16
 
@@ -39,10 +38,8 @@ def main() -> None:
     method = make_method(f"hopenet[weights={arguments.weights}]", arguments.device)
     method.load()
     records = [record for record in dataset.records() if record.excluded is None][:FACES]
-    indexed = IndexedDataset("aflw2000", FaceIndex.read("aflw2000", records, dataset.root), 0)
-    evaluation = Evaluation(indexed, dataset, dataset.protocols[0], {"hopenet": method})
-    read = [read_face(evaluation, record).face for record in records]
-    faces = [face for face in read if face is not None]
+    faces = [Face(one.image_id, dataset.read_image(one), one.box_xyxy) for one in records]
+    timed = TimedDataset("aflw2000", faces, {"hopenet": method})
     inputs = [method.prepare(face) for face in faces]
     pixels = torch.from_numpy(np.stack(inputs[:1])).permute(0, 3, 1, 2).float()
     pixels = pixels.to(arguments.device)
@@ -64,7 +61,7 @@ def main() -> None:
     found: dict[str, list[float]] = {"timing pass, infer": []} | {name: [] for name in timers}
     load = os.getloadavg()[0]
     for _ in range(arguments.rounds):
-        rows = time_methods(evaluation, faces, rounds=2)
+        rows = time_methods(timed, 2, NoProgress())
         found["timing pass, infer"].append(statistics.median(r["infer_ms"] for r in rows))
         for name, timer in timers.items():
             found[name].append(1e3 * timer.blocked_autorange(min_run_time=2.0).median)

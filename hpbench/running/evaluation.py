@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,30 +24,7 @@ from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.run_folder import IndexedDataset
 from hpbench.storage.schemas import index_schema
 
-__all__ = ["Evaluation", "EvaluationSpec", "NoProgress", "Progress", "ReadFace", "read_face"]
-
-
-class Progress(Protocol):
-    """Told about the work under way; the command line draws bars from it.
-
-    The timing pass reports its rounds in the same way, with words in the place of a method.
-    """
-
-    def start(self, dataset: str, method: str, total: int, done: int) -> None:
-        """`total` faces are to be predicted, `done` of them are stored from before."""
-
-    def advance(self, dataset: str, method: str, count: int) -> None:
-        """`count` more faces are predicted."""
-
-
-class NoProgress:
-    """Shows nothing (:class:`Progress`)."""
-
-    def start(self, dataset: str, method: str, total: int, done: int) -> None:
-        """Nothing is shown."""
-
-    def advance(self, dataset: str, method: str, count: int) -> None:
-        """Nothing is shown."""
+__all__ = ["Evaluation", "EvaluationSpec", "ReadFace", "read_face"]
 
 
 @dataclass(frozen=True)

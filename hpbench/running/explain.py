@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.run_config import ANNOTATED, RunConfig
-from hpbench.running.evaluation import Progress
 from hpbench.running.plan import dataset_items, open_dataset
 from hpbench.running.runner import predict_run
 from hpbench.scoring.scores import load_run

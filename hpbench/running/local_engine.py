@@ -26,6 +26,7 @@ from hpbench.dataset import Record
 from hpbench.errors import HpbenchError
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
+from hpbench.inference.progress import Progress
 from hpbench.inference.solving import (
     Solved,
     is_failure,
@@ -33,10 +34,10 @@ from hpbench.inference.solving import (
     solve_face,
     solve_prepared,
 )
+from hpbench.inference.worker_processes import WorkerPool
 from hpbench.method import Method, NoPrediction
 from hpbench.results.run_config import ANNOTATED
-from hpbench.running.evaluation import Evaluation, EvaluationSpec, Progress, ReadFace, read_face
-from hpbench.running.worker_processes import WorkerPool
+from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import BOX_XYXY, rotation_cells
 
@@ -164,8 +165,8 @@ def predict_faces(
             submit = stack.enter_context(pool).submit
             solvers = {name: partial(submit, name) for name in in_processes}
         threads = stack.enter_context(ThreadPoolExecutor(workers, "hpbench-read"))
-        submit_face = partial(threads.submit, _read_and_prepare, evaluation, solvers)
-        prepared = prefetch(submit_face, faces, 2 * batch_size)
+        read_and_prepare = partial(_read_and_prepare, evaluation, solvers)
+        prepared = prefetch(partial(threads.submit, read_and_prepare), faces, 2 * batch_size)
         while batch := list(islice(prepared, batch_size)):
             yield [
                 row

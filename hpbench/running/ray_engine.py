@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from hpbench.dataset import Record
 from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
-from hpbench.running.evaluation import Evaluation, EvaluationSpec, Progress
+from hpbench.inference.progress import Progress
+from hpbench.running.evaluation import Evaluation, EvaluationSpec
 from hpbench.running.local_engine import (
     STORE_EVERY_FACES,
     IndexedFace,

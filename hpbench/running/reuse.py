@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpbench.method import Method, MethodCard
@@ -79,7 +79,7 @@ def find_cached(
     clean = {one.key for one in evaluations if one.corruption is None}
     # the methods are timed against each other, so the times of a run are one entry
     timed = [key for (dataset, _), key in keys.items() if dataset in clean]
-    timing_key = hash_of("timing", timed, timing.describe(), dict(machine), platform.node())
+    timing_key = hash_of("timing", timed, asdict(timing), dict(machine), platform.node())
     found = {pair: cache.get(key) for pair, key in keys.items()} if cache else {}
     times = cache.get(timing_key) if cache and timing.mode != "off" else None
     return CachedRun(

@@ -11,9 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, UsageError, plugin_errors
 from hpbench.inference.devices import resolve_device
+from hpbench.inference.progress import Progress
 from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_method
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -21,7 +24,7 @@ from hpbench.results.run_record import CorruptionRecord, DatasetRecord, MethodRe
 from hpbench.results.timing_record import TimingRecord
 from hpbench.running.corruptions import parse_corruptions
 from hpbench.running.data_folders import data_folders
-from hpbench.running.evaluation import Evaluation, Progress
+from hpbench.running.evaluation import Evaluation, read_face
 from hpbench.running.local_engine import evaluate_dataset
 from hpbench.running.plan import plan
 from hpbench.running.reuse import CachedRun, add_cached, cache_run, find_cached, methods_to_run
@@ -34,7 +37,7 @@ from hpbench.storage.fingerprints import hash_of
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import timing_schema
-from hpbench.timing.measure import TimingSettings, time_evaluations
+from hpbench.timing.measure import TimedDataset, TimingSettings, time_datasets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,6 +127,11 @@ class _PreparedRun:
         """Hash that tells whether a folder holds the same run."""
         return hash_of([one.index_key for one in self.evaluations], list(self.cached.keys.values()))
 
+    def evaluations_to_time(self) -> list[Evaluation]:
+        """Those on clean images; none where no time is taken."""
+        clean = [one for one in self.evaluations if one.corruption is None]
+        return clean if self.settings.mode != "off" else []
+
 
 def _prepare(config: RunConfig) -> _PreparedRun:
     device = resolve_device(config.device)
@@ -200,13 +208,29 @@ def _measure_or_reuse_times(
     if entry is not None:
         TimingRecord.model_validate(entry.metadata).write(out)
         return entry.table()
-    clean = [one for one in prepared.evaluations if one.corruption is None]
-    timed = time_evaluations(clean, prepared.settings, progress)
-    timed.summary.write(out)
-    table = pa.Table.from_pylist(timed.rows, schema=timing_schema())
+    rows, record = time_datasets(
+        [_timed(one, prepared.settings.faces) for one in prepared.evaluations_to_time()],
+        prepared.settings,
+        str(prepared.machine["device"]),
+        progress,
+    )
+    record.write(out)
+    table = pa.Table.from_pylist(rows, schema=timing_schema())
     if prepared.settings.mode != "off":
-        cache.put(prepared.cached.timing_key, table, timed.summary.as_json())
+        cache.put(prepared.cached.timing_key, table, record.as_json())
     return table
+
+
+def _timed(evaluation: Evaluation, count: int) -> TimedDataset:
+    """Faces spread evenly over a data set; those that cannot be used are left out."""
+    index = evaluation.indexed.index
+    usable = np.flatnonzero(index.included() if evaluation.methods else [])
+    chosen = usable[:: max(1, len(usable) // count)][:count]
+    read = (read_face(evaluation, record).face for record in index.take(chosen))
+    faces = [face for face in read if face is not None]
+    return TimedDataset(
+        evaluation.key, faces, evaluation.methods, evaluation.detector, evaluation.plugins
+    )
 
 
 def _describe(

@@ -105,10 +105,13 @@ class FaceIndex(Sequence[Record]):
 
 def _row(record: Record, folder: Path | None) -> dict[str, Any]:
     label, camera, path = record.label, record.camera, record.image_path
-    inside = folder is not None and path.is_relative_to(folder)
+    if folder is not None and path.is_relative_to(folder):
+        image_path = path.relative_to(folder).as_posix()
+    else:
+        image_path = str(path.absolute())
     return {
         "image_id": record.image_id,
-        "image_path": path.relative_to(folder).as_posix() if inside else str(path.absolute()),
+        "image_path": image_path,
         "group": record.group,
         "excluded": record.excluded or ("no label" if label is None else None),
         **_cells(ANGLES_DEG, None if label is None else label.angles_deg),

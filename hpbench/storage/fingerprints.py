@@ -154,10 +154,10 @@ def records_digest(records: Iterable[Record]) -> str:
         arrays = (
             record.box_xyxy,
             record.landmarks_xy,
-            label and label.angles_deg,
-            label and label.R_cam,
-            camera and camera.matrix,
-            camera and camera.distortion,
+            None if label is None else label.angles_deg,
+            None if label is None else label.R_cam,
+            None if camera is None else camera.matrix,
+            None if camera is None else camera.distortion,
         )
         parts = [
             record.image_id, file_state(record.image_path), record.excluded, record.group,

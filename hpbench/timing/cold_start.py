@@ -13,8 +13,8 @@ import numpy as np
 
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
+from hpbench.inference.worker_processes import WorkerPool
 from hpbench.results.timing_record import ColdStart, CoresTiming, Spread
-from hpbench.running.worker_processes import WorkerPool
 from hpbench.scoring.runtime import summarise_times
 
 __all__ = ["FreshRun", "describe_cold_start", "describe_cores", "measure_fresh"]

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from hpbench.detectors.base import Detector
 from hpbench.face import Face
+from hpbench.inference.progress import Progress
 from hpbench.method import Method, ModelSize, NoPrediction
 from hpbench.results.run_config import TimingMode
 from hpbench.results.timing_record import (
@@ -32,16 +32,15 @@ from hpbench.results.timing_record import (
     TimingConditions,
     TimingRecord,
 )
-from hpbench.running.evaluation import Evaluation, NoProgress, Progress, read_face
 from hpbench.scoring.runtime import summarise_times
 from hpbench.storage.schemas import STAGES
 from hpbench.timing.cold_start import FreshRun, describe_cold_start, describe_cores, measure_fresh
 from hpbench.timing.throughput import MAX_BATCH, measure_throughput, no_garbage_collection
 
 __all__ = [
-    "TimingPass",
+    "TimedDataset",
     "TimingSettings",
-    "time_evaluations",
+    "time_datasets",
     "time_methods",
 ]
 
@@ -74,88 +73,82 @@ class TimingSettings:
     faces: int = 32
     rounds: int = ROUNDS
 
-    def describe(self) -> dict[str, str | int]:
-        """As JSON, for the cache's key."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class TimingPass:
-    """What a timing pass has found.
+class TimedDataset:
+    """What is timed on one data set.
 
     Attributes
     ----------
-    rows : list of dict
-        For ``timing.parquet``: one row per face, method and round, times in milliseconds.
-    summary : TimingRecord
+    key : str
+        Name in the tables.
+    faces : sequence of Face
+    methods : mapping of str to Method
+        Loaded, by canonical spec.
+    detector : Detector or None
+        Loaded; None where the faces have annotated boxes.
+    plugins : sequence of Path
+        Files that a new process has to import to know the methods.
     """
 
-    rows: list[Row]
-    summary: TimingRecord
+    key: str
+    faces: Sequence[Face]
+    methods: Mapping[str, Method]
+    detector: Detector | None = None
+    plugins: Sequence[Path] = ()
 
 
 _SERIAL, _BATCHES, _FRESH = "timing", "timing of batches", "timing of new processes"
 """What stands in the place of a method while times are taken."""
 
 
-def time_evaluations(
-    evaluations: Sequence[Evaluation], settings: TimingSettings, progress: Progress
-) -> TimingPass:
+def time_datasets(
+    datasets: Sequence[TimedDataset], settings: TimingSettings, device: str, progress: Progress
+) -> tuple[list[Row], TimingRecord]:
     """Time all methods on all data sets of a run.
 
     Parameters
     ----------
-    evaluations : sequence of Evaluation
-        With loaded methods.
+    datasets : sequence of TimedDataset
+        None if the mode is ``off``.
     settings : TimingSettings
+    device : str
+        That the methods were made for.
     progress : Progress
         Told between the measurements, never inside one.
 
     Returns
     -------
-    TimingPass
-        Without rows if the mode is ``off``.
+    rows : list of dict
+        For ``timing.parquet``: one row per face, method and round, times in milliseconds.
+    record : TimingRecord
     """
     load_before = _load_average()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     rows: list[Row] = []
     described: dict[str, dict[str, MethodTiming]] = {}
-    if settings.mode != "off":
-        for evaluation in evaluations:
-            faces = _spread_faces(evaluation, settings.faces)
-            evaluation_rows = time_methods(evaluation, faces, settings.rounds, progress)
-            rows += evaluation_rows
-            described[evaluation.key] = _describe_methods(
-                evaluation, faces, evaluation_rows, settings.mode, progress
-            )
-    devices = {
-        method.device for evaluation in evaluations for method in evaluation.methods.values()
-    }
-    summary = TimingRecord(
+    for dataset in datasets:
+        dataset_rows = time_methods(dataset, settings.rounds, progress)
+        rows += dataset_rows
+        full = settings.mode == "full" and len(dataset.faces) > 0
+        described[dataset.key] = _describe_methods(dataset, dataset_rows, full, progress)
+    record = TimingRecord(
         created=started,
-        mode=settings.mode,
-        faces=settings.faces,
-        rounds=settings.rounds,
-        conditions=_conditions(next(iter(devices), "cpu"), load_before),
+        **asdict(settings),
+        conditions=_conditions(device, load_before),
         datasets=described,
     )
-    return TimingPass(rows, summary)
+    return rows, record
 
 
-def time_methods(
-    evaluation: Evaluation,
-    faces: Sequence[Face],
-    rounds: int = ROUNDS,
-    progress: Progress | None = None,
-) -> list[Row]:
-    """Time the steps of all methods of a evaluation, face by face; the methods take turns.
+def time_methods(dataset: TimedDataset, rounds: int, progress: Progress) -> list[Row]:
+    """Time the steps of all methods, face by face; the methods take turns.
 
     Parameters
     ----------
-    evaluation : Evaluation
-    faces : sequence of Face
+    dataset : TimedDataset
     rounds : int
-    progress : Progress or None
+    progress : Progress
         Told after each round.
 
     Returns
@@ -163,24 +156,19 @@ def time_methods(
     list of dict
         Rows of ``timing.parquet``, all times in milliseconds per face.
     """
-    told = progress or NoProgress()
-    told.start(evaluation.key, _SERIAL, rounds, 0)
-    for method in evaluation.methods.values():
-        for face in faces[:WARM_UP_FACES]:
-            _time_face(method, face, evaluation.detector)
+    progress.start(dataset.key, _SERIAL, rounds, 0)
+    for method in dataset.methods.values():
+        for face in dataset.faces[:WARM_UP_FACES]:
+            _time_face(method, face, dataset.detector)
     rows: list[Row] = []
     for number in range(rounds):
         with no_garbage_collection():
-            for face in faces:
-                for name, method in evaluation.methods.items():
-                    times = _time_face(method, face, evaluation.detector)
-                    rows.append(
-                        {
-                            "dataset": evaluation.key, "method": name, "image_id": face.image_id,
-                            "round": number, **times,
-                        }
-                    )  # fmt: skip
-        told.advance(evaluation.key, _SERIAL, 1)
+            for face in dataset.faces:
+                for name, method in dataset.methods.items():
+                    row = {"dataset": dataset.key, "method": name, "image_id": face.image_id}
+                    times = _time_face(method, face, dataset.detector)
+                    rows.append({**row, "round": number, **times})
+        progress.advance(dataset.key, _SERIAL, 1)
     return rows
 
 
@@ -232,16 +220,11 @@ def _elapsed_ms(events: Sequence[Any]) -> float | None:
 
 
 def _describe_methods(
-    evaluation: Evaluation,
-    faces: Sequence[Face],
-    rows: Sequence[Row],
-    mode: TimingMode,
-    progress: Progress,
+    dataset: TimedDataset, rows: Sequence[Row], full: bool, progress: Progress
 ) -> dict[str, MethodTiming]:
-    """What was measured of every method of an evaluation."""
-    full = mode == "full" and len(faces) > 0
-    throughput = _show_throughput(evaluation, faces, progress) if full else {}
-    fresh = _measure_fresh(evaluation, faces, progress) if full else {}
+    """What was measured of every method on a data set."""
+    throughput = _show_throughput(dataset, progress) if full else {}
+    fresh = _measure_fresh(dataset, progress) if full else {}
     return {
         name: MethodTiming(
             stages_ms=_summarise_stages([row for row in rows if row["method"] == name]),
@@ -250,7 +233,7 @@ def _describe_methods(
             cold_start=describe_cold_start(fresh[name]["all"]) if name in fresh else None,
             cores=describe_cores(fresh[name]) if name in fresh else None,
         )
-        for name, method in evaluation.methods.items()
+        for name, method in dataset.methods.items()
     }
 
 
@@ -258,49 +241,33 @@ def _summarise_stages(rows: Sequence[Row]) -> dict[str, TimeSummary | None]:
     return {stage: summarise_times([row[f"{stage}_ms"] for row in rows]) for stage in STAGES}
 
 
-def _show_throughput(
-    evaluation: Evaluation, faces: Sequence[Face], progress: Progress
-) -> dict[str, Throughput]:
+def _show_throughput(dataset: TimedDataset, progress: Progress) -> dict[str, Throughput]:
     """Measure throughput with a bar of all batch sizes; those that are not needed pass at once."""
     sizes = MAX_BATCH.bit_length()
-    progress.start(evaluation.key, _BATCHES, sizes, 0)
+    progress.start(dataset.key, _BATCHES, sizes, 0)
     found = measure_throughput(
-        evaluation.methods, faces, after_size=lambda: progress.advance(evaluation.key, _BATCHES, 1)
+        dataset.methods, dataset.faces, lambda: progress.advance(dataset.key, _BATCHES, 1)
     )
     measured = max((len(one.batches) for one in found.values()), default=0)
-    progress.advance(evaluation.key, _BATCHES, sizes - measured)
+    progress.advance(dataset.key, _BATCHES, sizes - measured)
     return found
 
 
 def _measure_fresh(
-    evaluation: Evaluation, faces: Sequence[Face], progress: Progress
+    dataset: TimedDataset, progress: Progress
 ) -> dict[str, dict[str, list[FreshRun]]]:
     """Fresh processes for every method, with all cores and with one, in turns."""
-    progress.start(evaluation.key, _FRESH, 2 * FRESH_ROUNDS * len(evaluation.methods), 0)
+    progress.start(dataset.key, _FRESH, 2 * FRESH_ROUNDS * len(dataset.methods), 0)
     found: dict[str, dict[str, list[FreshRun]]] = {
-        name: {"all": [], "one": []} for name in evaluation.methods
+        name: {"all": [], "one": []} for name in dataset.methods
     }
     for _ in range(FRESH_ROUNDS):
-        for name, method in evaluation.methods.items():
-            for cores in ("all", "one"):
-                found[name][cores].append(
-                    measure_fresh(
-                        name, method.device, evaluation.plugins, faces, one_core=cores == "one"
-                    )
-                )
-                progress.advance(evaluation.key, _FRESH, 1)
+        for name, method in dataset.methods.items():
+            for cores, runs in found[name].items():
+                job = name, method.device, dataset.plugins, dataset.faces
+                runs.append(measure_fresh(*job, one_core=cores == "one"))
+                progress.advance(dataset.key, _FRESH, 1)
     return found
-
-
-def _spread_faces(evaluation: Evaluation, count: int) -> Sequence[Face]:
-    """Faces spread evenly over a data set; those that cannot be used are left out."""
-    if count < 1 or not evaluation.methods:
-        return []
-    index = evaluation.indexed.index
-    usable = np.flatnonzero(index.included())
-    chosen = usable[:: max(1, len(usable) // count)][:count]
-    read = (read_face(evaluation, record) for record in index.take(chosen))
-    return [one.face for one in read if one.face is not None]
 
 
 def _conditions(device: str, load_average_before: float | None) -> TimingConditions:

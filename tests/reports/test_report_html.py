@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hpbench.inference.progress import NoProgress
 from hpbench.reports import write_report
 from hpbench.results.run_config import RunConfig
-from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run as _run
 
 EVIL = "m[k=<img src=x onerror=alert(1)>]"

@@ -10,8 +10,8 @@ import pytest
 
 import hpbench.running.local_engine
 from hpbench.errors import HpbenchError
+from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
-from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run
 
 FATAL = """

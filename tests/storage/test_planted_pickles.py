@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from hpbench.errors import HpbenchError
+from hpbench.inference.progress import NoProgress
 from hpbench.registry import METHODS, make_method
 from hpbench.reports import write_report
 from hpbench.results.run_config import RunConfig
-from hpbench.running.evaluation import NoProgress
 from hpbench.running.runner import run
 
 

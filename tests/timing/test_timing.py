@@ -12,16 +12,13 @@ from PIL import Image
 
 from hpbench.detectors.base import make_detector
 from hpbench.face import Face
+from hpbench.inference.progress import NoProgress
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
-from hpbench.registry import make_dataset
 from hpbench.results.run_config import RunConfig
-from hpbench.running.evaluation import Evaluation, NoProgress
 from hpbench.running.runner import run
 from hpbench.scoring.runtime import summarise_times
-from hpbench.storage.face_index import FaceIndex
-from hpbench.storage.run_folder import IndexedDataset
 from hpbench.timing.cold_start import measure_fresh
-from hpbench.timing.measure import time_methods
+from hpbench.timing.measure import TimedDataset, time_methods
 from hpbench.timing.throughput import measure_throughput
 
 
@@ -77,13 +74,6 @@ def run_here(labels, **changes):
     return pd.read_parquet(out / "timing.parquet"), json.loads((out / "timing.json").read_text())
 
 
-def evaluation_of(labels, methods, detector=None):
-    dataset = make_dataset(f"table={labels}")
-    index = FaceIndex.read("table", dataset.records(), labels.parent)
-    indexed = IndexedDataset("table", index, 0)
-    return Evaluation(indexed, dataset, dataset.protocols[0], methods, detector)
-
-
 def faces(count):
     image = np.zeros((32, 32, 3), dtype=np.uint8)
     return [Face(str(k), image, np.array([4.0, 4.0, 28.0, 28.0])) for k in range(count)]
@@ -116,9 +106,9 @@ def test_no_times_have_no_summary():
     assert summarise_times([None, float("nan")]) is None
 
 
-def test_methods_take_turns_on_every_face_in_every_round(labels):
-    evaluation = evaluation_of(labels, {"a": Sleeping(), "b": Sleeping()})
-    rows = time_methods(evaluation, faces(3), rounds=2)
+def test_methods_take_turns_on_every_face_in_every_round():
+    timed = TimedDataset("table", faces(3), {"a": Sleeping(), "b": Sleeping()})
+    rows = time_methods(timed, 2, NoProgress())
     assert [(row["round"], row["image_id"], row["method"]) for row in rows] == [
         (number, str(face), name) for number in range(2) for face in range(3) for name in "ab"
     ]
@@ -126,10 +116,9 @@ def test_methods_take_turns_on_every_face_in_every_round(labels):
     assert all(row["infer_ms"] >= 10.0 and row["prepare_ms"] >= 2.0 for row in rows)
 
 
-def test_timing_pass_shows_that_it_goes_on(labels):
-    evaluation = evaluation_of(labels, {"sleeping": Sleeping()})
+def test_timing_pass_shows_that_it_goes_on():
     counted = Counting()
-    time_methods(evaluation, faces(2), rounds=2, progress=counted)
+    time_methods(TimedDataset("table", faces(2), {"sleeping": Sleeping()}), 2, counted)
     assert counted.totals == {"timing": 2}
     assert counted.done == {"timing": 2}
 
@@ -147,8 +136,8 @@ def test_detector_is_timed_where_it_runs(labels):
     assert annotated["detect_ms"].isna().all()
     detector = make_detector("dlib")
     detector.load()
-    evaluation = evaluation_of(labels, {"sleeping": Sleeping()}, detector)
-    rows = time_methods(evaluation, faces(2), rounds=1)
+    timed = TimedDataset("table", faces(2), {"sleeping": Sleeping()}, detector)
+    rows = time_methods(timed, 1, NoProgress())
     assert all(row["detect_ms"] > 0 for row in rows)
     assert all(row["total_ms"] > row["detect_ms"] + row["infer_ms"] for row in rows)
 

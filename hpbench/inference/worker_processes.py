@@ -34,7 +34,7 @@ from importlib import util
 spec = util.spec_from_file_location("hpbench", sys.argv[1])
 sys.modules["hpbench"] = package = util.module_from_spec(spec)
 spec.loader.exec_module(package)
-from hpbench.running.worker_processes import serve
+from hpbench.inference.worker_processes import serve
 
 serve()
 """

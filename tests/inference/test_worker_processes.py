@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from hpbench.errors import HpbenchError
-from hpbench.running.worker_processes import WorkerPool
+from hpbench.inference.worker_processes import WorkerPool
 
 
 def test_results_come_back_to_whoever_asked():
@@ -76,7 +76,7 @@ def test_worker_ends_when_its_parent_is_killed(tmp_path):
     program = (
         "import os, signal\n"
         "from functools import partial\n"
-        "from hpbench.running.worker_processes import WorkerPool\n"
+        "from hpbench.inference.worker_processes import WorkerPool\n"
         "with WorkerPool('pids', 1, partial, os.getpid) as pool:\n"
         "    print(pool.submit().result(), flush=True)\n"
         "    signal.raise_signal(9)\n"
