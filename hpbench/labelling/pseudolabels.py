@@ -33,6 +33,7 @@ from hpbench.rotation import (
     mirror_rotation,
     rotation_from_angles,
 )
+from hpbench.storage.atomic import atomic_path
 from hpbench.storage.environment import versions
 from hpbench.storage.fingerprints import code_digest, hash_of, prediction_key, records_digest
 
@@ -360,15 +361,11 @@ def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_yaw_share: f
             }
         )  # fmt: skip
     table = pd.DataFrame(rows)
-    temporary = path.with_name(path.name + ".part")
     try:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            write = table.to_csv if path.suffix == ".csv" else table.to_parquet
+            write(temporary, index=False)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(
             f"{path}: cannot be written ({error.strerror}); the predictions are kept, repeat the "
             "command to resume"

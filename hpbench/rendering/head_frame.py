@@ -13,23 +13,13 @@ from numpy.typing import NDArray
 
 from hpbench.rotation import rotation_from_angles
 
-__all__ = ["HEAD_FRAME_PITCH_DEG", "label_from_mesh", "mesh_from_label"]
+__all__ = ["HEAD_FRAME_PITCH_DEG", "mesh_from_label"]
 
 HEAD_FRAME_PITCH_DEG = -4.0
 """Labelled pitch of a MakeHuman head that the mesh's own axes call frontal."""
 
 
-def label_from_mesh(R_mesh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Labelled rotation (3, 3) of a mesh that is turned by ``R_mesh`` (3, 3), OpenCV axes."""
-    labelled: NDArray[np.float64] = R_mesh @ _offset()
-    return labelled
-
-
 def mesh_from_label(R_cam: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rotation (3, 3) of the mesh that shows the labelled rotation ``R_cam`` (3, 3)."""
-    mesh: NDArray[np.float64] = R_cam @ _offset().T
+    mesh: NDArray[np.float64] = R_cam @ rotation_from_angles([0.0, HEAD_FRAME_PITCH_DEG, 0.0]).T
     return mesh
-
-
-def _offset() -> NDArray[np.float64]:
-    return rotation_from_angles([0.0, HEAD_FRAME_PITCH_DEG, 0.0])

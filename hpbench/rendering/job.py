@@ -28,6 +28,7 @@ from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.labels import LABELS_NAME, label_row
 from hpbench.rendering.lighting import find_environments
 from hpbench.rendering.render_spec import RenderSpec, scenes
+from hpbench.storage.atomic import atomic_path, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,7 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
             raise DataError(f"{out} is not empty and holds no rendered data set; name another")
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)
-        _write_atomically(marker, json.dumps(wanted, indent=1).encode())
+        write_text(marker, json.dumps(wanted, indent=1))
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror}") from error
 
@@ -269,15 +270,8 @@ def _rows(path: Path) -> int:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    table.to_parquet(temporary, index=False, compression="zstd")
-    temporary.replace(path)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
 
 
 def _part_path(out: Path, piece: range) -> Path:

@@ -14,6 +14,7 @@ from hpbench.errors import HpbenchError, WeightsError
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins, BinsPerHead
 from hpbench.methods.hopenet.card import CARD_KEY, WeightsCard, read_card
 from hpbench.methods.hopenet.network import HEADS, HopenetNetwork, backbone_names, make_network
+from hpbench.storage.atomic import write_bytes
 from hpbench.weights.state_dicts import (
     common_prefix,
     fill_network,
@@ -204,9 +205,7 @@ def save_weights(network: HopenetNetwork, card: WeightsCard, path: Path) -> None
         for name, tensor in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(tensors, metadata={CARD_KEY: card.model_dump_json()}))
-    temporary.replace(path)
+    write_bytes(path, save(tensors, metadata={CARD_KEY: card.model_dump_json()}))
 
 
 def _uniform_names(content: StateDict) -> StateDict:

@@ -21,6 +21,7 @@ from hpbench.geometry.boxes import check_box
 from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.training.samples import Sample
+from hpbench.storage.atomic import atomic_path
 from hpbench.storage.fingerprints import file_state
 
 __all__ = ["FaceCache", "build_cache", "validation_inputs"]
@@ -95,7 +96,6 @@ def build_cache(
             good = _write_pixels(dataset, samples, side, path, note)
             index_path.write_text(json.dumps({"key": key, "good": good}), encoding="utf-8")
         except OSError as error:
-            _partial(path).unlink(missing_ok=True)
             raise DataError(f"{path}: cannot write the face cache ({error.strerror})") from error
     if not good:
         raise DataError(f"{dataset.name}: none of its {len(samples)} images can be read")
@@ -152,10 +152,6 @@ def _cut(dataset: Dataset, sample: Sample, side: int) -> npt.NDArray[np.uint8] |
     return np.asarray(crop.resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
 def _write_pixels(
     dataset: Dataset, samples: Sequence[Sample], side: int, path: Path, note: Note
 ) -> list[int]:
@@ -169,18 +165,21 @@ def _write_pixels(
         "shape": (len(samples), side, side, 3),
     }
     # plain writes: a full disk is an error here, while a memory map ends the process with SIGBUS
-    with _partial(path).open("wb") as file, ThreadPoolExecutor() as pool:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as file,
+        ThreadPoolExecutor() as pool,
+    ):
         np.lib.format.write_array_header_1_0(file, header)
         cuts = pool.map(lambda sample: _cut(dataset, sample, side), samples)
-        for place, cut in enumerate(cuts):
+        for index, cut in enumerate(cuts):
             if isinstance(cut, str):
                 failed[cut] += 1
                 continue
             file.write(cut.tobytes())
-            good.append(place)
+            good.append(index)
         for _ in range(failed.total()):  # the header was written before these were known
             file.write(bytes(side * side * 3))
-    _partial(path).replace(path)
     for reason, count in failed.items():
         note(f"{dataset.name}: {count} left out: {reason}")
     return good

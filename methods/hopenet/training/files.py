@@ -17,6 +17,7 @@ from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import HopenetNetwork
 from hpbench.methods.hopenet.training.curves import draw_curves
 from hpbench.methods.hopenet.weights import save_weights
+from hpbench.storage.atomic import write_bytes, write_json, write_text
 from hpbench.weights.store import sha256_of
 
 __all__ = ["CHECKPOINT", "HISTORY", "WEIGHTS", "Outputs"]
@@ -94,7 +95,7 @@ class Outputs:
         content = io.BytesIO()  # torch's own writer would report a full disk in riddles
         torch.save({"settings": json.dumps(self.settings)} | state, content)
         try:
-            _replace(path, bytes(content.getbuffer()))
+            write_bytes(path, content.getvalue())
         except OSError as error:
             kept = (
                 "the last good checkpoint is kept; resume with --resume when there is room"
@@ -107,7 +108,7 @@ class Outputs:
         """Write the figures of all epochs, and draw them."""
         path = self.folder / HISTORY
         with _full_disk_named(path):
-            _replace(path, json.dumps(history, indent=1).encode())
+            write_json(path, history)
             draw_curves(history, self.folder / "curves.png")
 
     def write_weights(self, network: HopenetNetwork, card: WeightsCard) -> Path:
@@ -117,7 +118,7 @@ class Outputs:
             save_weights(network, card, path)
             readable = card.model_dump(mode="json") | {"weights_sha256": sha256_of(path)}
             text = json.dumps(readable, indent=1, ensure_ascii=False)
-            (self.folder / "card.json").write_text(text + "\n", encoding="utf-8")
+            write_text(self.folder / "card.json", text + "\n")
         return path
 
 
@@ -130,13 +131,3 @@ def _full_disk_named(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror}); the checkpoint is whole, resume with "
             "--resume when there is room"
         ) from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file that a reader sees complete or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

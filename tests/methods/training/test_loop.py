@@ -170,12 +170,9 @@ def test_a_backbone_that_cannot_take_the_input_size_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_a_disk_too_small_for_the_face_cache_is_one_line(table, tmp_path):
-    """/dev/full predictions every write as a full disk does."""
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
+def test_a_disk_too_small_for_the_face_cache_is_one_line(table, tmp_path, full_disk):
     faces = source(table)
-    (tmp_path / "c.npy.part").symlink_to("/dev/full")
+    full_disk()
     with pytest.raises(DataError, match="cannot write the face cache") as caught:
         build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", print)
     assert "\n" not in str(caught.value)
@@ -189,21 +186,21 @@ def test_a_damaged_checkpoint_is_named(table, tmp_path):
         run(table, tmp_path / "out", resume=True)
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint_to_go_on_from(table, tmp_path):
-    """/dev/full predictions every write as a full disk does."""
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
+def test_a_full_disk_keeps_the_last_good_checkpoint_to_go_on_from(
+    table, tmp_path, full_disk, monkeypatch
+):
     out = tmp_path / "out"
     run(table, tmp_path / "whole")
 
     def fill_the_disk(line: str) -> None:
         if line.startswith("epoch 1/"):
-            (out / f"{CHECKPOINT}.part").symlink_to("/dev/full")
+            full_disk()
 
     with pytest.raises(DataError, match=r"last good checkpoint is kept.*--resume") as caught:
         run(table, out, note=fill_the_disk)
     assert "\n" not in str(caught.value)
-    assert not list(out.glob("*.part"))
+    assert not list(out.glob("*.partial*"))
+    monkeypatch.undo()
     assert torch.load(out / CHECKPOINT, weights_only=True)["epoch"] == 1
     run(table, out, resume=True)
     whole, resumed = (
