@@ -9,12 +9,12 @@ import jsonschema
 import pytest
 
 from hpbench.errors import DataError
+from hpbench.inference.progress import NoProgress
 from hpbench.results.json_file import FrozenModel, Interval, Rounded
 from hpbench.results.results_file import Ced, ResultsFile, value_at
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.results.schemas import FILES, json_schema
-from hpbench.running.evaluation import NoProgress
 from hpbench.running.explain import explain
 from hpbench.running.runner import run
 
