@@ -10,13 +10,13 @@ __all__ = ["expected_angles"]
 Array = npt.NDArray[np.float64]
 
 
-def expected_angles(logits: Array, values_deg: Array) -> tuple[Array, Array]:
+def expected_angles(logits: Array, values_deg: npt.ArrayLike) -> tuple[Array, Array]:
     """Expectation and standard deviation of an angle under the softmax over its bins.
 
     Parameters
     ----------
     logits : ndarray, shape (n, bins)
-    values_deg : ndarray, shape (bins,)
+    values_deg : array_like, shape (bins,)
         Angle that each bin stands for.
 
     Returns
@@ -29,8 +29,9 @@ def expected_angles(logits: Array, values_deg: Array) -> tuple[Array, Array]:
     >>> float(mean[0]), float(spread[0])
     (0.0, 3.0)
     """
+    values = np.asarray(values_deg, dtype=np.float64)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares = powers / powers.sum(axis=1, keepdims=True)
-    mean = shares @ values_deg
-    variance = (shares * (values_deg - mean[:, None]) ** 2).sum(axis=1)
+    mean = shares @ values
+    variance = (shares * (values - mean[:, None]) ** 2).sum(axis=1)
     return mean, np.sqrt(variance)

@@ -48,7 +48,7 @@ class PublishedMethod(Method):
     Options: ClassVar[type[Options]] = WeightsOptions
     facts: ClassVar[MethodCard]
     published: ClassVar[tuple[WeightsInfo, ...]]
-    input_size: ClassVar[int]
+    input_size: int
 
     @abstractmethod
     def cut_input(self, face: Face) -> Any | NoPrediction:

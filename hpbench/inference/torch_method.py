@@ -11,14 +11,9 @@ import numpy as np
 
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.inference.published_method import PublishedMethod
-from hpbench.inference.runtimes import Runtime, count_flops, make_runtime
-from hpbench.method import (
-    BaseOptions,
-    ModelSize,
-    NoPrediction,
-    Prediction,
-    WeightsInfo,
-)
+from hpbench.inference.runtimes import Runtime, RuntimeName, count_flops, make_runtime
+from hpbench.method import ModelSize, NoPrediction, Prediction, WeightsInfo
+from hpbench.plugin import BaseOptions
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,10 +30,12 @@ class TorchMethod(PublishedMethod):
 
     Attributes
     ----------
+    runtime_name : {'torch', 'compile', 'onnx'}
     mean, std : tuple of float
         The input is ``(pixel - mean) / std`` per colour, in the order of `facts.colour_order`.
     """
 
+    runtime_name: RuntimeName = "torch"
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
     std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
 
@@ -55,6 +52,14 @@ class TorchMethod(PublishedMethod):
         """Refuse a file that does not fit the network."""
         cls().make_network(file)
 
+    def optimized(self, network: nn.Module) -> nn.Module:
+        """The network as it is run, which gives the same outputs."""
+        return network
+
+    def readings(self, outputs: Tensor) -> Tensor:
+        """What a faster runtime must reproduce within 0.05: the outputs, or angles made of them."""
+        return outputs
+
     def load(self) -> None:
         """Read the weights and move the network to the device."""
         import torch
@@ -63,7 +68,7 @@ class TorchMethod(PublishedMethod):
         network = self.make_network(path)
         try:
             device = torch.device(self.device)
-            scaled = self._normalising(network).to(device)
+            scaled = self._normalising(self.optimized(network)).to(device)
         except (RuntimeError, AssertionError) as error:
             line = str(error).splitlines()[0]
             raise UsageError(f"--device {self.device}: cannot be used ({line})") from error
@@ -74,7 +79,7 @@ class TorchMethod(PublishedMethod):
             weights_bytes=path.stat().st_size,
         )
         self._runtime = make_runtime(
-            "torch", self._network, self.input_size, self.device, lambda outputs: outputs
+            self.runtime_name, self._network, self.input_size, self.device, self.readings
         )
 
     def _normalising(self, network: nn.Module) -> nn.Module:

@@ -14,8 +14,14 @@ __all__ = ["info_of_file", "resolve_weights", "with_paths"]
 
 
 def with_paths(published: Sequence[WeightsInfo]) -> list[WeightsInfo]:
-    """Published weights with the path of those that are on this machine."""
-    return [info.model_copy(update={"path": cached_file(info.file)}) for info in published]
+    """Published weights with path and size of those that are on this machine."""
+    return [_with_path(info) for info in published]
+
+
+def _with_path(info: WeightsInfo) -> WeightsInfo:
+    path = info.path or cached_file(info.file)
+    size = info.size_bytes if path is None else path.stat().st_size
+    return info.model_copy(update={"path": path, "size_bytes": size})
 
 
 def resolve_weights(weights: str, published: Sequence[WeightsInfo]) -> Path:

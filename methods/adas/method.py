@@ -15,14 +15,8 @@ from hpbench.errors import HpbenchError, MissingDependencyError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.published_method import PublishedMethod
-from hpbench.method import (
-    BaseOptions,
-    MethodCard,
-    ModelSize,
-    NoPrediction,
-    Prediction,
-    WeightsInfo,
-)
+from hpbench.method import MethodCard, ModelSize, NoPrediction, Prediction, WeightsInfo
+from hpbench.plugin import BaseOptions
 from hpbench.weights.named import resolve_weights
 from hpbench.weights.store import sha256_of
 
@@ -56,7 +50,7 @@ class Adas(PublishedMethod):
 
     name: ClassVar[str] = "adas"
     summary: ClassVar[str] = "OpenVINO's head-pose-estimation-adas-0001 (Intel 2018)"
-    input_size: ClassVar[int] = 60
+    input_size = 60
     published: ClassVar[tuple[WeightsInfo, ...]] = (
         _info("xml", 78824, "7a00509b02c15371c8156b848daf2825a061488b6f1b257ccbb648596c0a1ef3"),
         _info("bin", 3823816, "035c41b04268c4541fc0d7fc4a131070bc2d424324ad8e1163f83953ee8bb0b1"),

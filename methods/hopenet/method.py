@@ -5,46 +5,38 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from hpbench.crops import DEFAULT_K, HopenetRule, crop_box, whole_pixels
-from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
+from hpbench.crops import DEFAULT_K, crop_box, whole_pixels
+from hpbench.errors import HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
-from hpbench.inference.runtimes import RuntimeName, count_flops, make_runtime
+from hpbench.inference.runtimes import RuntimeName
+from hpbench.inference.torch_method import TorchMethod
 from hpbench.method import (
-    Method,
     MethodCard,
-    ModelSize,
     NoPrediction,
     Options,
     Prediction,
     WeightsInfo,
 )
 from hpbench.methods.hopenet.crops import cut_input
-from hpbench.methods.hopenet.named import (
-    BACKBONES,
-    bundled_weights,
-    named_weights,
-    resolve_weights,
-)
+from hpbench.methods.hopenet.named import BACKBONES, named_weights
 from hpbench.rotation import rotation_from_angles
+from hpbench.weights.named import resolve_weights
 from hpbench.weights.store import sha256_of
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from hpbench.methods.hopenet.weights import LoadedWeights
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Hopenet", "HopenetOptions", "Regression"]
+__all__ = ["Hopenet", "HopenetOptions", "Regression"]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+Array = npt.NDArray[np.float64]
 
 
 class HopenetOptions(Options):
@@ -95,26 +87,32 @@ class HopenetOptions(Options):
         return value * 3 if isinstance(value, list) and len(value) == 1 else value
 
 
-class Hopenet(Method):
+class Hopenet(TorchMethod):
     """Shared backbone, three softmax heads over angle bins, and the expectation decode."""
 
     name: ClassVar[str] = "hopenet"
     summary: ClassVar[str] = "three heads of 66 angle bins on one backbone (Ruiz et al. 2018)"
     Options: ClassVar[type[Options]] = HopenetOptions
     options: HopenetOptions
+    title: ClassVar[str] = "Hopenet"
+    facts: ClassVar[MethodCard] = MethodCard(
+        name="hopenet",
+        title="Hopenet",
+        paper="Ruiz, Chong, Rehg: Fine-Grained Head Pose Estimation Without Keypoints, "
+        "CVPR Workshops 2018, arXiv:1710.00925",
+        code="https://github.com/natanielruiz/deep-head-pose",
+        licence="Apache-2.0",
+        colour_order="RGB",
+    )
 
     def __init__(self, options: HopenetOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
+        self.runtime_name = self.options.runtime
         self._loaded: LoadedWeights | None = None
-        self._crop: HopenetRule = "hopenet-test"
-        self._k = 0.0
-        self._input_size = 0
 
     @classmethod
     def missing(cls) -> str | None:
-        """Say that weights have to be named where none are bundled."""
-        if bundled_weights() is None:
-            return "weights: hopenet[weights=FILE]; see 'hpbench weights'"
+        """Return None: weights come with hpbench."""
         return None
 
     @classmethod
@@ -134,103 +132,92 @@ class Hopenet(Method):
                 f"{file}: holds a {backbone}; weights '{info.name}' are a {expected}"
             )
 
+    def weights_path(self) -> Path:
+        """File of the weights: the bundled ones, named ones, or the user's."""
+        return resolve_weights(self.options.weights, self.named_weights())
+
     def fingerprint(self) -> str:
         """Options and the SHA-256 of the weights file."""
-        path = resolve_weights(self.options.weights)
         unset = {name for name in ("bin_width", "offset") if getattr(self.options, name) is None}
         options = self.options.model_dump_json(exclude={"weights", *unset})
-        return f"{options} {sha256_of(path)}"
+        return f"{options} {sha256_of(self.weights_path())}"
 
     def card(self) -> MethodCard:
         """Describe the method with the weights that were loaded."""
         loaded = self._require_loaded()
-        known = next((w for w in named_weights() if w.path == self._path), None)
-        notes = [f"input {self._input_size} px", f"backbone {loaded.backbone}"]
+        path = self.weights_path()
+        known = next((info for info in self.named_weights() if info.path == path), None)
+        notes = [f"input {self.input_size} px", f"backbone {loaded.backbone}"]
         if loaded.bins is not None:
             notes.append(str(loaded.bins))
-        if self._runtime.name != "torch":
+        if self._runtime is not None and self._runtime.name != "torch":
             notes.append(
                 f"runtime {self._runtime.name}, "
                 f"within {self._runtime.difference_deg:.1g} degrees of torch"
             )
-        own = loaded.card
-        trained_on = own.trained_on if own else (known.trained_on if known else ())
-        if not trained_on:
+        source = loaded.card or known
+        if source is None or not source.trained_on:
             notes.append("what these weights were trained on is not known")
-        return MethodCard(
-            name=self.name,
-            title=self._title(loaded),
-            paper="Ruiz, Chong, Rehg: Fine-Grained Head Pose Estimation Without Keypoints, "
-            "CVPR Workshops 2018, arXiv:1710.00925",
-            code="https://github.com/natanielruiz/deep-head-pose",
-            licence="Apache-2.0",
-            weights=known.name if known else self._path.name,
-            weights_sha256=loaded.sha256,
-            weights_licence=own.licence if own else (known.licence if known else "not known"),
-            trained_on=trained_on,
-            trained_domains=own.trained_domains if own else (("photo",) if known else ()),
-            colour_order="RGB",
-            crop_rule=f"{self._crop} k={self._k:g}",
-            notes=tuple(notes),
+        domains = loaded.card.trained_domains if loaded.card else (("photo",) if known else ())
+        return self.facts.model_copy(
+            update={
+                "name": self.name,
+                "title": f"{self.title} ({loaded.backbone})",
+                "weights": known.name if known else path.name,
+                "weights_sha256": loaded.sha256,
+                "weights_licence": source.licence if source else "not known",
+                "trained_on": source.trained_on if source else (),
+                "trained_domains": domains,
+                "crop_rule": f"{self._crop} k={self._k:g}",
+                "notes": tuple(notes),
+            }
         )
 
-    def _title(self, loaded: LoadedWeights) -> str:
-        return f"Hopenet ({loaded.backbone})"
-
-    def load(self) -> None:
-        """Read the weights, fold batch norms into convolutions, and move to the device."""
-        import torch
-
+    def make_network(self, path: Path) -> nn.Module:
+        """Read the weights, and settle the crop and the input's size that go with them."""
         from hpbench.methods.hopenet.weights import load_weights
 
-        self._path = resolve_weights(self.options.weights)
-        loaded = load_weights(self._path, self.options.bin_width, self.options.offset)
-        self._check_heads(loaded)
-        options, card = self.options, loaded.card
-        if options.crop != "auto":
-            self._crop = options.crop
-            default_k = DEFAULT_K[options.crop]
+        options = self.options
+        loaded = load_weights(path, options.bin_width, options.offset)
+        self._check_heads(loaded, path)
+        card = loaded.card
+        if options.crop == "auto" and card is not None:
+            self._crop, default_k = card.crop, card.crop_k
         else:
-            self._crop = card.crop if card else "hopenet-test"
-            default_k = card.crop_k if card else DEFAULT_K["hopenet-test"]
+            self._crop = "hopenet-test" if options.crop == "auto" else options.crop
+            default_k = DEFAULT_K[self._crop]
         self._k = default_k if options.k is None else options.k
-        self._input_size = options.input_size or loaded.input_size
-        try:
-            device = torch.device(self.device)
-            network = _normalising(_fused(loaded.network), device)
-        except (RuntimeError, AssertionError) as error:
-            line = str(error).splitlines()[0]
-            raise UsageError(f"--device {self.device}: cannot be used ({line})") from error
-        self._torch_device = device
+        self.input_size = options.input_size or loaded.input_size
         self._loaded = loaded
-        self._network = network
-        self._runtime = make_runtime(
-            options.runtime, network, self._input_size, self.device, self._angles_deg
-        )
+        return loaded.network
 
-    def _check_heads(self, loaded: LoadedWeights) -> None:
+    def optimized(self, network: nn.Module) -> nn.Module:
+        """Fold each batch norm into the convolution before it, where the network can be traced."""
+        from torch import fx
+        from torch.fx.experimental.optimization import fuse
+
+        try:
+            return fuse(network)
+        except (fx.proxy.TraceError, TypeError, NotImplementedError):
+            return network  # networks with control flow run as they are
+
+    def _check_heads(self, loaded: LoadedWeights, path: Path) -> None:
         if loaded.bins is None:
             raise UsageError(
-                f"{self._path}: heads of one output regress the angle; "
-                f"run them as regression[weights={self._path}]"
+                f"{path}: heads of one output regress the angle; "
+                f"run them as regression[weights={path}]"
             )
 
-    def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
-        """Cut out the face and scale it; normalisation is left to the device."""
-        try:
-            check_box(face.box_xyxy, face.size_wh)
-        except DataError as error:
-            return NoPrediction(str(error))
+    def cut_input(self, face: Face) -> npt.NDArray[np.uint8]:
+        """Cut out the face by the crop rule and scale it to the network's input."""
         box = whole_pixels(crop_box(face.box_xyxy, self._crop, self._k))
-        return cut_input(face.image, box, self._input_size)
+        return cut_input(face.image, box, self.input_size)
 
-    def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
-        """Run the network on a batch; returns outputs of shape (n, 3, bins) on the device."""
-        import torch
+    def readings(self, outputs: Tensor) -> Tensor:
+        """Angles in degrees, shape (n, 3)."""
+        from hpbench.methods.hopenet.decoding import decode_angles
 
-        pixels = torch.from_numpy(np.stack(batch)).to(self._torch_device)
-        with torch.inference_mode():
-            return self._runtime.run(pixels)
+        return decode_angles(outputs, self._require_loaded().bins)
 
     def decode(self, output: Tensor) -> list[Prediction | NoPrediction]:
         """Expectation over the bins, as rotations, and how concentrated the bins are.
@@ -238,42 +225,19 @@ class Hopenet(Method):
         The confidence is the negative standard deviation of the softmax over the bins, in degrees,
         averaged over yaw, pitch and roll: -3 is surer than -10. Regressed angles have none.
         """
+        import torch
+
         from hpbench.methods.hopenet.decoding import spread_deg
 
-        angles = self._angles_deg(output).double().cpu().numpy()
-        bins = self._require_loaded().bins
-        spreads = (
-            [None] * len(angles) if bins is None else spread_deg(output, bins).mean(1).tolist()
-        )
-        finite = np.isfinite(angles).all(axis=1)
-        rotations = rotation_from_angles(np.where(finite[:, None], angles, 0.0))
-        return [
-            Prediction(rotation, confidence=None if spread is None else -spread)
-            if good
-            else NoPrediction("the network's output is not a number")
-            for rotation, spread, good in zip(rotations, spreads, finite, strict=True)
-        ]
+        numbers, bins = self.readings(output).double(), self._require_loaded().bins
+        if bins is not None:
+            numbers = torch.cat([numbers, spread_deg(output, bins)], dim=1)
+        return super().decode(numbers)
 
-    def _angles_deg(self, output: Tensor) -> Tensor:
-        from hpbench.methods.hopenet.decoding import decode_angles
-
-        return decode_angles(output, self._require_loaded().bins)
-
-    def size(self) -> ModelSize:
-        """Parameters and operations of the network, and the size of its weights file."""
-        network = self._require_loaded().network
-        return ModelSize(
-            parameters=sum(p.numel() for p in network.parameters()),
-            weights_bytes=self._path.stat().st_size,
-            flops=count_flops(self._network, self._input_size, self.device),
-        )
-
-    def synchronize(self) -> None:
-        """Wait for the GPU, if there is one."""
-        if self.device.startswith("cuda"):
-            import torch
-
-            torch.cuda.synchronize(self._torch_device)
+    def rotations(self, outputs: Array) -> tuple[Array, Array | None]:
+        """Rotations of the angles; confidences from the spread of the bins, where there are any."""
+        confidences = -outputs[:, 3:].mean(axis=1) if outputs.shape[1] > 3 else None
+        return rotation_from_angles(outputs[:, :3]), confidences
 
     def _require_loaded(self) -> LoadedWeights:
         if self._loaded is None:
@@ -286,6 +250,7 @@ class Regression(Hopenet):
 
     name: ClassVar[str] = "regression"
     summary: ClassVar[str] = "the backbone of hopenet with regressed angles (Yang et al. 2015)"
+    title: ClassVar[str] = "Regression"
 
     @classmethod
     def missing(cls) -> str | None:
@@ -297,61 +262,15 @@ class Regression(Hopenet):
         """Return none."""
         return ()
 
-    def fingerprint(self) -> str:
-        """Options and the SHA-256 of the weights file."""
-        self._require_weights()
-        return super().fingerprint()
-
-    def load(self) -> None:
-        """Read weights that were trained with ``--heads regression``."""
-        self._require_weights()
-        super().load()
-
-    def _require_weights(self) -> None:
+    def weights_path(self) -> Path:
+        """The user's file, trained with ``--heads regression``."""
         if not self.options.weights:
             raise UsageError(
                 "method 'regression' has no weights of its own: train some with "
                 "'hpbench train hopenet --heads regression' and give regression[weights=FILE]"
             )
+        return super().weights_path()
 
-    def _title(self, loaded: LoadedWeights) -> str:
-        return f"Regression ({loaded.backbone})"
-
-    def _check_heads(self, loaded: LoadedWeights) -> None:
+    def _check_heads(self, loaded: LoadedWeights, path: Path) -> None:
         if loaded.bins is not None:
-            raise UsageError(
-                f"{self._path}: heads with {loaded.bins}; run them as hopenet[weights={self._path}]"
-            )
-
-
-def _fused(network: Any) -> Any:
-    """Fold each batch norm into the convolution before it, where the network can be traced."""
-    from torch import fx
-    from torch.fx.experimental.optimization import fuse
-
-    try:
-        return fuse(network)
-    except (fx.proxy.TraceError, TypeError, NotImplementedError):
-        return network  # networks with control flow run as they are
-
-
-def _normalising(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network on its device, with the scaling of pixel values 0 .. 255 put before it."""
-    import torch
-    from torch import nn
-
-    class Normalising(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-            self.shift: Tensor
-            self.scale: Tensor
-            self.register_buffer("shift", 255.0 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
-            self.register_buffer("scale", 255.0 * torch.tensor(IMAGENET_STD).view(3, 1, 1))
-
-        def forward(self, pixels: Tensor) -> Tensor:
-            outputs: Tensor = self.network((pixels - self.shift) / self.scale)
-            return outputs
-
-    module: nn.Module = Normalising().eval().to(device)
-    return module.to(memory_format=torch.channels_last)
+            raise UsageError(f"{path}: heads of {loaded.bins}; run them as hopenet[weights={path}]")

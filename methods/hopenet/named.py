@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpbench.errors import UsageError, WeightsError
+from hpbench.errors import WeightsError
 from hpbench.method import WeightsInfo
-from hpbench.spec import suggest
-from hpbench.weights.store import cached_file, sha256_of
+from hpbench.weights.named import with_paths
+from hpbench.weights.store import sha256_of
 
-__all__ = ["BACKBONES", "BUNDLED", "bundled_weights", "named_weights", "resolve_weights"]
-
-_PACKAGE_FOLDER = Path(__file__).parent / "weights"
-
-BUNDLED = "bundled"
-"""Name of the weights that come with hpbench."""
+__all__ = ["BACKBONES", "named_weights"]
 
 _AUTHORS_LICENCE = "code Apache-2.0; weights trained on 300W-LP, whose images are for research only"
 
@@ -70,83 +65,22 @@ BACKBONES = {
 """Networks of the named weights, which a file of another one cannot be."""
 
 
-def bundled_weights() -> Path | None:
-    """File of the weights that come with hpbench, or None where there are none."""
-    files = sorted(_PACKAGE_FOLDER.glob("*.safetensors"))
-    return files[0] if files else None
-
-
 def named_weights() -> tuple[WeightsInfo, ...]:
-    """All weights with a name; those that are on this machine carry their path and size."""
-    known = [_bundled_info()] if bundled_weights() is not None else []
-    for info in _FETCHED:
-        path = cached_file(info.file)
-        size = path.stat().st_size if path is not None else info.size_bytes
-        known.append(info.model_copy(update={"path": path, "size_bytes": size}))
-    return tuple(known)
-
-
-def _bundled_info() -> WeightsInfo:
+    """All weights with a name, the bundled ones first; those on this machine carry their path."""
     from hpbench.methods.hopenet.card import read_card
 
-    path = bundled_weights()
-    assert path is not None
-    card = read_card(path)
+    (bundled,) = (Path(__file__).parent / "weights").glob("*.safetensors")
+    card = read_card(bundled)
     if card is None:
-        raise WeightsError(f"{path}: bundled weights without a card; reinstall hpbench")
-    return WeightsInfo(
-        name=BUNDLED,
+        raise WeightsError(f"{bundled}: bundled weights without a card; reinstall hpbench")
+    info = WeightsInfo(
+        name="bundled",
         summary=card.summary,
         licence=card.licence,
         trained_on=card.trained_on,
-        size_bytes=path.stat().st_size,
-        sha256=sha256_of(path),
+        size_bytes=bundled.stat().st_size,
+        sha256=sha256_of(bundled),
         source="comes with hpbench",
-        path=path,
+        path=bundled,
     )
-
-
-def resolve_weights(weights: str) -> Path:
-    """File behind the ``weights`` option.
-
-    Parameters
-    ----------
-    weights : str
-        A path, a name, or empty for the weights that come with hpbench.
-
-    Raises
-    ------
-    UsageError
-        If nothing is asked for and nothing is bundled, or the name is unknown.
-    WeightsError
-        If a named file has not been fetched yet, or a path does not exist.
-    """
-    if not weights or weights == BUNDLED:
-        path = bundled_weights()
-        if path is None:
-            raise UsageError(
-                "method 'hopenet' has no weights yet: give hopenet[weights=FILE] a state dict of "
-                "deep-head-pose, deep-head-pose-lite or 'hpbench train hopenet'; "
-                "'hpbench weights' lists where to get some"
-            )
-        return path
-    for info in _FETCHED:
-        if weights == info.name:
-            path = cached_file(info.file)
-            if path is None:
-                mend = (
-                    f"hpbench weights fetch {info.name}"
-                    if info.url
-                    else f"get them from {info.source}, then hpbench weights add {info.name} FILE"
-                )
-                raise WeightsError(
-                    f"weights '{weights}' ({info.file}) are not on this machine: {mend}"
-                )
-            return path
-    path = Path(weights).expanduser()
-    if path.is_file():
-        return path
-    if path.suffix or len(path.parts) > 1:
-        raise WeightsError(f"{path}: no such weights file")
-    names = [info.name for info in named_weights()]
-    raise UsageError(f"no weights '{weights}', and no such file; {suggest(weights, names)}")
+    return info, *with_paths(_FETCHED)

@@ -54,7 +54,7 @@ class Lwhpe(TorchMethod):
     name: ClassVar[str] = "lwhpe"
     summary: ClassVar[str] = "lightweight network of 0.2 M parameters (Li et al. 2022)"
     Options: ClassVar[type[Options]] = LwhpeOptions
-    input_size: ClassVar[int] = 224
+    input_size = 224
     published: ClassVar[tuple[WeightsInfo, ...]] = (
         WeightsInfo(
             name="b66",

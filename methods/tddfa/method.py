@@ -73,7 +73,7 @@ class Tddfa(TorchMethod):
     name: ClassVar[str] = "tddfa"
     summary: ClassVar[str] = "3DDFA_V2, 3D face model from a MobileNet (Guo et al. 2020)"
     Options: ClassVar[type[Options]] = TddfaOptions
-    input_size: ClassVar[int] = INPUT_SIZE
+    input_size = INPUT_SIZE
     mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
     std: ClassVar[tuple[float, float, float]] = (128.0, 128.0, 128.0)
     published: ClassVar[tuple[WeightsInfo, ...]] = PUBLISHED

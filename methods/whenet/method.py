@@ -47,7 +47,7 @@ class Whenet(TorchMethod):
     name: ClassVar[str] = "whenet"
     summary: ClassVar[str] = "full-range yaw, EfficientNet-B0 (Zhou and Gregson 2020)"
     Options: ClassVar[type[Options]] = WhenetOptions
-    input_size: ClassVar[int] = 224
+    input_size = 224
     published: ClassVar[tuple[WeightsInfo, ...]] = (
         WeightsInfo(
             name="wheel",

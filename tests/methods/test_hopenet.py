@@ -359,7 +359,7 @@ def test_unknown_name_lists_the_known_ones():
 
 def test_named_weights_that_were_not_fetched_say_where_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"hopenet_alpha1.pkl.*drive.google.com"):
+    with pytest.raises(WeightsError, match=r"alpha1.*drive.google.com.*weights add alpha1"):
         make_method("hopenet[weights=alpha1]").load()
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hpbench.methods.hopenet.method import IMAGENET_MEAN, IMAGENET_STD
+from hpbench.inference.torch_method import IMAGENET_MEAN, IMAGENET_STD
 from hpbench.methods.hopenet.training.augment import (
     cut_batch,
     draw_geometry,
@@ -127,7 +127,9 @@ def normalised(images: Tensor) -> Tensor:
 
 @cache
 def _imagenet_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    mean, std = (torch.tensor(value, device=device) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(value, device=device) / 255.0 for value in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
