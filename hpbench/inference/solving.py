@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -67,8 +68,20 @@ def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]
     return prepared, 1e3 * (perf_counter() - start)
 
 
-def infer_inputs(method: Method, inputs: Sequence[Any]) -> list[Solved]:
+def infer_inputs(
+    method: Method,
+    inputs: Sequence[Any],
+    device_clock: AbstractContextManager[None] | None = None,
+) -> list[Solved]:
     """Infer and decode prepared inputs in one batch; the times are per face.
+
+    Parameters
+    ----------
+    method : Method
+    inputs : sequence
+        Not empty.
+    device_clock : context manager, optional
+        Entered around :meth:`Method.infer` alone.
 
     Raises
     ------
@@ -81,7 +94,8 @@ def infer_inputs(method: Method, inputs: Sequence[Any]) -> list[Solved]:
     """
     method.synchronize()
     start = perf_counter()
-    output = method.infer(inputs)
+    with device_clock or nullcontext():
+        output = method.infer(inputs)
     method.synchronize()
     inferred = perf_counter()
     predictions = list(method.decode(output))

@@ -23,6 +23,7 @@ from typing import Any
 from hpbench.detectors.base import Detector
 from hpbench.face import Face
 from hpbench.inference.progress import Progress
+from hpbench.inference.solving import infer_inputs, prepare_face
 from hpbench.method import Method, ModelSize, NoPrediction
 from hpbench.results.run_config import TimingMode
 from hpbench.results.timing_record import (
@@ -175,48 +176,36 @@ def time_methods(dataset: TimedDataset, rounds: int, progress: Progress) -> list
 def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
     """Milliseconds of each step on one face; None for steps that an unsolvable face skips."""
     times: Row = {f"{stage}_ms": None for stage in STAGES}
-    detect_ms = 0.0
     if detector is not None:
         start = perf_counter()
         detector.detect(face.image)
-        detect_ms = 1e3 * (perf_counter() - start)
-        times["detect_ms"] = detect_ms
+        times["detect_ms"] = 1e3 * (perf_counter() - start)
     method.synchronize()
-    start = perf_counter()
-    prepared = method.prepare(face)
-    prepared_at = end = perf_counter()
-    times["prepare_ms"] = 1e3 * (prepared_at - start)
+    prepared, times["prepare_ms"] = prepare_face(method, face)
     if not isinstance(prepared, NoPrediction):
-        with _device_clock(method.device) as device_times:
-            output = method.infer([prepared])
-        method.synchronize()
-        inferred_at = perf_counter()
-        method.decode(output)
-        end = perf_counter()
-        times["infer_ms"] = 1e3 * (inferred_at - prepared_at)
-        times["infer_device_ms"] = _elapsed_ms(device_times)
-        times["decode_ms"] = 1e3 * (end - inferred_at)
-    times["total_ms"] = detect_ms + 1e3 * (end - start)
+        events: list[Any] = []
+        (solved,) = infer_inputs(method, [prepared], _device_clock(method.device, events))
+        times["infer_ms"], times["decode_ms"] = solved.infer_ms, solved.decode_ms
+        if events:
+            times["infer_device_ms"] = float(events[0].elapsed_time(events[1]))
+    steps = ("detect", "prepare", "infer", "decode")
+    times["total_ms"] = sum(times[f"{step}_ms"] or 0.0 for step in steps)
     return times
 
 
 @contextmanager
-def _device_clock(device: str) -> Iterator[list[Any]]:
-    """Two CUDA events around a step, on the current stream; none on other devices."""
+def _device_clock(device: str, events: list[Any]) -> Iterator[None]:
+    """Put two CUDA events around a step, on the current stream; none on other devices."""
     if not device.startswith("cuda"):
-        yield []
+        yield
         return
     import torch
 
     with torch.cuda.device(torch.device(device)):
-        events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        events += [torch.cuda.Event(enable_timing=True) for _ in range(2)]
         events[0].record()
-        yield events
+        yield
         events[1].record()
-
-
-def _elapsed_ms(events: Sequence[Any]) -> float | None:
-    return float(events[0].elapsed_time(events[1])) if events else None
 
 
 def _describe_methods(

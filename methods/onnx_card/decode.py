@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import WeightsError
+from hpbench.inference.angle_bins import expected_angles
 from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
 from hpbench.rotation import (
     ANGLES,
@@ -98,14 +99,10 @@ def _bin_values(outputs: Sequence[Array], card: BinsOutput) -> Array:
     values = []
     for scores, width, offset in zip(outputs, card.width_deg, card.offset_deg, strict=True):
         rows = scores.reshape(len(scores), -1)
-        shares = _softmax(rows) if card.scores == "logits" else rows
-        values.append(offset + width * (shares @ np.arange(rows.shape[1])))
+        steps_deg = width * np.arange(rows.shape[1])
+        mean = expected_angles(rows, steps_deg)[0] if card.scores == "logits" else rows @ steps_deg
+        values.append(offset + mean)
     return np.stack(values, axis=1)
-
-
-def _softmax(scores: Array) -> Array:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
