@@ -48,17 +48,17 @@ def read_records(folder: Path) -> Sequence[Record]:
     if not path.is_file():
         unfinished = (folder / "render.json").is_file()
         raise DataError(
-            f"{folder}: rendering is unfinished; run the same 'hpbench render' command again"
+            f"{folder}: rendering is unfinished; repeat the 'hpbench render' command to resume"
             if unfinished
             else f"{path}: no such file; make the folder with 'hpbench render {folder}'"
         )
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise DataError(f"{path} cannot be read as Parquet; render the folder again") from error
+        raise DataError(f"{path}: cannot be read as Parquet; render the folder again") from error
     missing = [name for name in _REQUIRED if name not in table.columns]
     if missing:
-        raise DataError(f"{path} has no column '{missing[0]}'; render the folder again")
+        raise DataError(f"{path}: no column '{missing[0]}'; render the folder again")
     records = [_record(folder, row) for row in table.to_dict("records")]
     return require_scorable(records, path, "row of a rendered image")
 

@@ -231,7 +231,7 @@ def iter_scorable(records: Iterable[Record], root: Path, wanted: str) -> Iterato
         scored += record.excluded is None
         yield record
     if first is None:
-        raise DataError(f"{root}: holds no {wanted}")
+        raise DataError(f"{root}: contains no {wanted}")
     if not scored:
         raise DataError(
             f"{root}: none of its {count} faces can be scored; "

@@ -1,6 +1,6 @@
 """Every error that hpbench raises on purpose.
 
-A message is one line that names the file or the option and says how to mend it;
+A message is one line that names the file or the option and says how to fix it;
 the command line prints it without a traceback and exits with `exit_code`.
 """
 

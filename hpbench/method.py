@@ -139,7 +139,7 @@ class Method(Plugin):
         Raises
         ------
         hpbench.errors.HpbenchError
-            With one line that names the file and the mend.
+            With one line that names the file and the fix.
         """
 
     def size(self) -> ModelSize | None:

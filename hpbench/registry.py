@@ -208,12 +208,12 @@ class Registry(Generic[T]):
 def _import_file(file: Path) -> ModuleType:
     """Import a plugin file under a name of its own, so that its classes pickle."""
     if not file.is_file():
-        raise UsageError(f"{file}: no such plugin file (--plugin)")
+        raise UsageError(f"--plugin {file}: no such file")
     digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
     name = f"hpbench_plugin_{file.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise UsageError(f"{file}: not a Python file (--plugin)")
+        raise UsageError(f"--plugin {file}: not a Python file; name a .py file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -92,7 +92,7 @@ def parse_spec(text: str) -> Spec:
     name, rest = _bare(text[:start]), text[start:]
     is_path = _PATH.search(name) is not None and not rest.startswith("=")
     if not (_NAME.fullmatch(name) or is_path):
-        raise UsageError(f"'{text}' is not of the form name or name[key=value,...]")
+        raise UsageError(f"'{text}': write name or name[key=value,...]")
     if not rest:
         return Spec(name)
     path = None
@@ -108,7 +108,7 @@ def parse_spec(text: str) -> Spec:
         if not has_value or not key.strip():
             raise UsageError(f"'{text}': '{item}' is not of the form key=value; {_QUOTE_HINT}")
         if key.strip() in options:
-            raise UsageError(f"'{text}': '{key.strip()}' is given twice")
+            raise UsageError(f"'{text}': '{key.strip()}' is specified twice; remove one")
         options[key.strip()] = _bare(value)
     return Spec(name, options, path)
 
@@ -129,11 +129,11 @@ def parse_specs(given: SpecsLike) -> list[Spec]:
     items = [given] if isinstance(given, str | Mapping) else list(given)
     specs = [spec for item in items for spec in _specs_in(item)]
     if not specs:
-        raise UsageError("an empty list of names; name at least one")
+        raise UsageError("the list of names is empty; name at least one")
     seen: set[str] = set()
     for spec in specs:
         if spec.text in seen:
-            raise UsageError(f"'{spec}' is listed twice")
+            raise UsageError(f"'{spec}': listed twice; remove one")
         seen.add(spec.text)
     return specs
 
@@ -184,7 +184,7 @@ def _outside_quotes(text: str) -> Iterator[tuple[int, str, int]]:
             raise UsageError(f"'{text}': a closing bracket without an opening one; {_QUOTE_HINT}")
         yield index, character, depth
     if quote:
-        raise UsageError(f"'{text}': a quote ({quote}) is not closed")
+        raise UsageError(f"'{text}': a quote ({quote}) is not closed; close it")
     if depth:
         raise UsageError(f"'{text}': an opening bracket is not closed; {_QUOTE_HINT}")
 

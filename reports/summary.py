@@ -72,11 +72,11 @@ def _accuracy(
     pair = {best.method_spec, second.method_spec}
     for one in comparisons:
         if {one.method_spec_a, one.method_spec_b} == pair:
-            beyond = "is beyond chance" if one.p_holm < 0.05 else "may be chance"
+            beyond = "is statistically significant" if one.p_holm < 0.05 else "is not significant"
             sentence += f"; the difference {beyond} (p {_relation(one.p_holm)})"
             break
     else:
-        sentence += "; too few independent faces, subjects or sequences to say if that is chance"
+        sentence += "; too few independent faces, subjects or sequences for a test"
     return f"{sentence}{_seen(best, labels)}."
 
 

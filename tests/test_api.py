@@ -181,7 +181,7 @@ def test_comparison_finds_what_the_change_of_the_answer_did(results, turned, tmp
     change = hpbench.compare(results, other, fail_if=["mae>+90", "mae<90"])
     (holds,) = (one for one in change.failed if not one.problem)
     assert (holds.condition, holds.dataset, holds.method) == ("mae<90", "sample", spec)
-    # 'constant' is not in the second run, so neither condition can be judged for it
+    # 'constant' is not in the candidate, so neither condition can be judged for it
     vanished = [(one.condition, one.method) for one in change.failed if one.problem]
     assert vanished == [("mae>+90", "constant"), ("mae<90", "constant")]
     row = change.table().iloc[0]

@@ -125,7 +125,7 @@ def read_frame_list(path: Path) -> dict[str, int]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such frame list (option frames=FILE)") from None
+        raise DataError(f"{path}: no such file; name a frame list with frames=FILE") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a frame list ({error})") from None
     frames: dict[str, int] = {}
@@ -134,7 +134,9 @@ def read_frame_list(path: Path) -> dict[str, int]:
         if not frame or frame.startswith("#"):
             continue
         if frame in frames:
-            raise DataError(f"{path}:{number}: '{frame}' stands in line {frames[frame]} already")
+            raise DataError(
+                f"{path}:{number}: '{frame}' is already in line {frames[frame]}; remove one"
+            )
         frames[frame] = number
     if not frames:
         raise DataError(f"{path}: the frame list is empty; write one 01/frame_00003 per line")

@@ -66,7 +66,7 @@ def _print_change(change: Change, asked: set[str]) -> None:
     if change.method_a != change.method_b:
         method = f"{change.method_a} -> {change.method_b}"
     typer.echo(f"{change.dataset}, {method}")
-    typer.echo(f"  {'':<14}{'first':>10}{'second':>10}{'change':>10}")
+    typer.echo(f"  {'':<14}{'baseline':>11}{'candidate':>11}{'change':>11}")
     for name, quantity in quantities().items():
         values = change.values_a[name], change.values_b[name], change.change(name)
         if (quantity.headline or name in asked) and any(map(math.isfinite, values)):
@@ -74,13 +74,13 @@ def _print_change(change: Change, asked: set[str]) -> None:
                 f"{value:{sign}.{quantity.digits}f}" if math.isfinite(value) else "-"
                 for value, sign in zip(values, ("", "", "+"), strict=True)
             ]
-            typer.echo(f"  {quantity.title:<14}" + "".join(f"{one:>10}" for one in shown))
+            typer.echo(f"  {quantity.title:<14}" + "".join(f"{one:>11}" for one in shown))
     for said in change.advantages:
         typer.echo(f"  {said}")
     typer.echo(f"  over {change.faces} faces that both predicted{_left_out(change)}")
     if math.isfinite(change.p_value):
         low, high = change.interval_95_deg
-        verdict = "beyond chance" if change.p_value < 0.05 else "may be chance"
+        verdict = "significant" if change.p_value < 0.05 else "not significant"
         typer.echo(
             f"  change of mae: 95 % interval {low:+.2f} to {high:+.2f}, "
             f"p = {change.p_value:.4f}: {verdict}"
@@ -92,4 +92,6 @@ def _print_change(change: Change, asked: set[str]) -> None:
 def _left_out(change: Change) -> str:
     if not change.only_a and not change.only_b:
         return ""
-    return f"; {change.only_a} faces are only in the first run, {change.only_b} only in the second"
+    return (
+        f"; {change.only_a} faces are only in the baseline, {change.only_b} only in the candidate"
+    )

@@ -102,7 +102,7 @@ def add(
     found = find_named(name, _known(plugin))
     if len(found) > 1:
         names = ", ".join(info.name for _, info in found)
-        raise UsageError(f"'{name}' has several files; add them one by one: {names}")
+        raise UsageError(f"'{name}': has several files; add them one by one: {names}")
     owner, info = found[0]
     stored = add_weights(info, file, partial(_validate, owner, plugin, info))
     if not (info.sha256 or info.git_blob):

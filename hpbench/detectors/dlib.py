@@ -57,6 +57,6 @@ def _load_dlib() -> Any:
         import dlib
     except ImportError as error:
         raise MissingDependencyError(
-            f"boxes 'dlib' need dlib ({error}): pip install dlib-bin"
+            f"face detector 'dlib': needs dlib ({error}); pip install dlib-bin"
         ) from error
     return dlib.get_frontal_face_detector()

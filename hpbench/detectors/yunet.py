@@ -73,8 +73,8 @@ class YunetDetector(Detector):
         path = self.options.model or cached_file(_YUNET.file)
         if path is None:
             raise UsageError(
-                "boxes 'yunet' need the network's file: 'hpbench weights fetch yunet', or "
-                f"yunet[model=FILE] with {_YUNET_SOURCE}"
+                "face detector 'yunet': its network is not on this machine; run "
+                f"'hpbench weights fetch yunet', or pass yunet[model=FILE] with {_YUNET_SOURCE}"
             )
         self._path: Path = path.expanduser()
 
@@ -131,7 +131,7 @@ def _load_yunet(path: Path, score: float) -> Any:
         import cv2
     except ImportError as error:
         raise MissingDependencyError(
-            f"boxes 'yunet' need OpenCV ({error}): pip install opencv-python-headless"
+            f"face detector 'yunet': needs OpenCV ({error}); pip install opencv-python-headless"
         ) from error
     if not path.is_file():
         raise DataError(f"{path}: no such file; YuNet is {_YUNET_SOURCE}")
@@ -143,7 +143,7 @@ def _load_yunet(path: Path, score: float) -> Any:
         network.detect(np.zeros((64, 64, 3), dtype=np.uint8))
     except cv2.error as error:
         raise DataError(
-            f"{path}: not a YuNet network, or corrupted; take {_YUNET_SOURCE}"
+            f"{path}: not a YuNet network, or corrupted; get {_YUNET_SOURCE}"
         ) from error
     finally:
         cv2.utils.logging.setLogLevel(level)

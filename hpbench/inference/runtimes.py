@@ -199,8 +199,8 @@ def _compiled(network: nn.Module, proofs: list[Tensor]) -> Run:
     except Exception as error:  # inductor's errors have many classes
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
-            f"runtime=compile: cannot be compiled here ({line}); it needs a C++ compiler. "
-            "Use runtime=torch"
+            f"runtime=compile: cannot be compiled here ({line}); "
+            "install a C++ compiler, or use runtime=torch"
         ) from error
     return compiled
 
@@ -258,7 +258,7 @@ def _open_session(graph: bytes, device: str, threads: int) -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
-            "runtime=onnx needs onnxruntime: pip install 'hpbench[onnx]'"
+            "runtime=onnx: needs onnxruntime; pip install 'hpbench[onnx]'"
         ) from error
     if device != "cpu" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         raise UsageError(

@@ -158,7 +158,7 @@ def label_dataset(
         note(f"{len(labels) - len(certain)} left out: spread above {max_spread_deg:g} degrees")
         labels = certain
     if not labels:
-        raise DataError(f"{dataset.name}: no face is left; raise --max-spread")
+        raise DataError(f"data set '{dataset.name}': no face is left; raise --max-spread")
     _write_table(labels, out, dataset_yaw_share)
     progress_file.unlink(missing_ok=True)
     return len(labels)
@@ -232,7 +232,7 @@ def label_faces(
         on_progress(1)
     if not labels:
         reason = next(iter(failures.values()), "it has no faces")
-        raise DataError(f"{dataset.name}: no face could be labelled ({reason})")
+        raise DataError(f"data set '{dataset.name}': no face could be labelled ({reason})")
     return labels, failures
 
 

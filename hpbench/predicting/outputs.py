@@ -87,23 +87,27 @@ def plan_output(
         return _plan_folder(out, source, draws, table_format or "csv")
     if suffix in {".csv", ".json"}:
         if table_format not in {None, suffix[1:]}:
-            raise UsageError(f"--out {out} and --format {table_format} contradict each other")
+            raise UsageError(
+                f"--out {out} is not a {table_format} file; drop --format {table_format}"
+            )
         return OutputPlan(table=out)
     if not draws:
-        raise UsageError(f"--out {out}: with --draw none only .csv, .json or a folder is written")
+        raise UsageError(f"--out {out}: --draw none draws nothing; name a folder, .csv or .json")
     if table_format is not None:
         raise UsageError(
             f"--out {out}: holds no table; name a folder to use --format {table_format}"
         )
     if suffix == ".mp4":
         if source.fps is None:
-            raise UsageError(f"--out {out}: {source.name} is no video; name an image or a folder")
+            raise UsageError(
+                f"--out {out}: {source.name} is not a video; name an image or a folder"
+            )
         return OutputPlan(video=out)
     if suffix in IMAGE_SUFFIXES:
         if source.fps is not None or source.total != 1:
-            raise UsageError(f"--out {out}: {source.name} is not one image; name a folder")
+            raise UsageError(f"--out {out}: {source.name} is not a single image; name a folder")
         if out.exists() and Path(source.name).expanduser().samefile(out):
-            raise UsageError(f"--out {out}: is the image itself; name another file")
+            raise UsageError(f"--out {out}: would overwrite the source image; name another file")
         return OutputPlan(images=out, one_image=True)
     raise UsageError(
         f"--out {out}: unknown type of file '{out.suffix}'; name a folder, or a file that ends in "

@@ -226,7 +226,7 @@ def _folder(text: str, folder: Path) -> ImageFiles:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
-        raise DataError(f"{text}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))})")
+        raise DataError(f"{text}: contains no image ({' '.join(sorted(IMAGE_SUFFIXES))})")
     source = ImageFiles(text, images, folder)
     videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
     if videos:

@@ -252,10 +252,10 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read ({error.strerror}); {WHERE_ASSETS_COME_FROM}"
+            f"{path}: cannot be read ({error.strerror}); {WHERE_ASSETS_COME_FROM}"
         ) from error
 
 
 def corrupted(path: Path, reason: object) -> DataError:
     """The error that names a file which holds something else than it should."""
-    return DataError(f"{path} is corrupted ({reason}); unpack the MakeHuman assets again")
+    return DataError(f"{path}: corrupted ({reason}); unpack the MakeHuman assets again")

@@ -59,13 +59,13 @@ def find_assets(folder: Path | None = None) -> Path:
         named = os.environ.get(ASSETS_VARIABLE)
         if not named:
             raise DataError(
-                "rendering needs a MakeHuman data folder: name one with --assets DIR "
+                "rendering: needs a MakeHuman data folder; pass --assets DIR "
                 f"or ${ASSETS_VARIABLE} ({WHERE_ASSETS_COME_FROM})"
             )
         folder = Path(named)
     if not (folder / "3dobjs" / "base.obj").is_file():
         raise DataError(
-            f"{folder} is not a MakeHuman data folder: 3dobjs/base.obj is missing "
+            f"{folder}: not a MakeHuman data folder, 3dobjs/base.obj is missing "
             f"({WHERE_ASSETS_COME_FROM})"
         )
     return folder
@@ -101,7 +101,7 @@ class AssetLibrary:
             paths[f"expression/{path.parent.name}/{path.stem}"] = path
         if not any(name.startswith("macro/") for name in paths):
             raise DataError(
-                f"{root} holds no macrodetails/*.target files ({WHERE_ASSETS_COME_FROM})"
+                f"{root}: contains no macrodetails/*.target files ({WHERE_ASSETS_COME_FROM})"
             )
         targets = {name: load_target(path) for name, path in paths.items()}
         for name, target in targets.items():
@@ -118,7 +118,7 @@ class AssetLibrary:
         """
         if name not in self.targets:
             file = self.folder / "targets" / f"{name.replace('macro/', 'macrodetails/')}.target"
-            raise DataError(f"{file} is missing ({WHERE_ASSETS_COME_FROM})")
+            raise DataError(f"{file}: missing ({WHERE_ASSETS_COME_FROM})")
         return self.targets[name]
 
     @cached_property
@@ -235,7 +235,7 @@ class AssetLibrary:
 
     def _named(self, found: dict[str, Path], what: str) -> dict[str, Path]:
         if not found:
-            raise DataError(f"{self.folder} holds no {what} ({WHERE_ASSETS_COME_FROM})")
+            raise DataError(f"{self.folder}: contains no {what} ({WHERE_ASSETS_COME_FROM})")
         return found
 
 

@@ -48,14 +48,14 @@ def create_context() -> moderngl.Context:
         import moderngl
     except ImportError as error:
         raise MissingDependencyError(
-            "rendering needs moderngl: pip install 'hpbench[synth]'"
+            "rendering: needs moderngl; pip install 'hpbench[synth]'"
         ) from error
     settings: dict[str, Any] = {"backend": "egl"}
     try:
         return moderngl.create_context(standalone=True, require=330, **settings)
     except Exception as error:  # moderngl and glcontext raise bare exceptions
         raise MissingDependencyError(
-            "rendering needs an EGL driver: install libegl1 and libgl1-mesa-dri "
+            "rendering: needs an EGL driver; install libegl1 and libgl1-mesa-dri "
             f"(Debian, Ubuntu); the driver said: {error}"
         ) from error
 
@@ -196,11 +196,11 @@ def load_texture(
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except cv2.error:  # of an empty file
         image = None
     if image is None:
-        raise DataError(f"{path} is not an image; unpack the MakeHuman assets again")
+        raise DataError(f"{path}: not an image; unpack the MakeHuman assets again")
     if image.ndim == 2:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGRA)
     elif image.shape[2] == 3:

@@ -116,7 +116,7 @@ def available(kind: str, names: Sequence[str], split: Split) -> list[str]:
         return list(names)
     kept = [name for name in names if (name in reserved) == (split == "heldout")]
     if not kept:
-        raise UsageError(f"no {kind} is left for --split {split}: add assets or use --split all")
+        raise UsageError(f"--split {split}: no {kind} is left; add assets or use --split all")
     return kept
 
 

@@ -108,15 +108,15 @@ def render_dataset(
         return out / LABELS_NAME
     except BrokenProcessPool as error:
         raise DataError(
-            f"{out}: a worker was killed, perhaps for memory; run the same command again, "
+            f"{out}: a worker was killed, perhaps for memory; repeat the command "
             "with fewer --workers"
         ) from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(
-                f"{out}: the disk is full; free some space and run the same command to go on"
+                f"{out}: the disk is full; free some space and repeat the command to resume"
             ) from error
-        raise DataError(f"{out} cannot be written: {error}") from error
+        raise DataError(f"{out}: cannot be written ({error})") from error
 
 
 def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
@@ -129,17 +129,17 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
             other = sorted(key for key in asked if found.get(key) != asked[key])
             if other:
                 raise DataError(
-                    f"{out} holds a data set of other settings ({', '.join(other)} in "
+                    f"{out}: contains a data set of other settings ({', '.join(other)} in "
                     f"{SPEC_NAME}); name another folder, or delete it first"
                 )
             return
         if out.exists() and any(out.iterdir()) and not marker.is_file():
-            raise DataError(f"{out} is not empty and holds no rendered data set; name another")
+            raise DataError(f"{out}: not empty, and not a rendered data set; name another folder")
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)
         write_text(marker, json.dumps(wanted, indent=1))
     except OSError as error:
-        raise DataError(f"{out} cannot be written: {error.strerror}") from error
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _is_blank(out: Path) -> bool:
@@ -155,7 +155,7 @@ def _read_spec(marker: Path) -> dict[str, Any]:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{marker} is corrupted; delete its folder and render again") from error
+        raise DataError(f"{marker}: corrupted; delete its folder and render again") from error
     defaults = json.loads(json.dumps(RenderSpec(count=1).to_json()))
     return defaults | (found if isinstance(found, dict) else {})
 

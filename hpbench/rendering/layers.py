@@ -222,7 +222,7 @@ class Layers:
 
     def _white_with_alpha(self, part: Part) -> LoadedTexture:
         if part.texture is None:
-            raise DataError(f"{part.name} has no texture; unpack the MakeHuman assets again")
+            raise DataError(f"{part.name}: has no texture; unpack the MakeHuman assets again")
         key = part.texture.with_suffix(".alpha")
         if key not in self._textures:
             self._textures[key] = load_texture(self._context, part.texture, only_alpha=True)

@@ -133,7 +133,7 @@ def find_environments(folder: Path | None = None) -> dict[str, Path]:
     found = {path.stem: path for path in sorted(folder.glob("*.exr"))}
     if not found:
         raise DataError(
-            f"{folder} holds no .exr panorama; name a folder with --environments DIR "
+            f"{folder}: contains no .exr panorama; pass --environments DIR "
             "(CC0 ones: polyhaven.com, or the npm package @pmndrs/assets)"
         )
     return found
@@ -153,17 +153,17 @@ def load_environment(path: Path) -> Environment:
         import OpenEXR
     except ImportError as error:
         raise MissingDependencyError(
-            "HDR environments need the OpenEXR package: pip install 'hpbench[synth]'"
+            "--environments: needs the OpenEXR package; pip install 'hpbench[synth]'"
         ) from error
     if not path.is_file():
-        raise DataError(f"{path} does not exist; name a folder of .exr files with --environments")
+        raise DataError(f"{path}: does not exist; name a folder of .exr files with --environments")
     try:
         with OpenEXR.File(str(path)) as file:
             channels = file.channels()
             name = "RGB" if "RGB" in channels else "RGBA"
             pixels = np.asarray(channels[name].pixels, np.float32)[..., :3]
     except Exception as error:  # the binding raises bare exceptions of several kinds
-        raise DataError(f"{path} cannot be read as an RGB OpenEXR panorama; fetch it again") from (
+        raise DataError(f"{path}: cannot be read as an RGB OpenEXR panorama; fetch it again") from (
             error
         )
     pixels = np.clip(np.nan_to_num(pixels, posinf=6e4), 0.0, 6e4)
@@ -177,7 +177,7 @@ def _resized(pixels: Floats, path: Path) -> Floats:
     height, width = pixels.shape[:2]
     if width != 2 * height:
         raise DataError(
-            f"{path} is {width} x {height} pixels; an equirectangular panorama is twice as wide "
+            f"{path}: is {width} x {height} pixels; an equirectangular panorama is twice as wide "
             "as high"
         )
     if (width, height) == PANORAMA_SIZE:

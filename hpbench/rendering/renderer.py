@@ -191,7 +191,9 @@ class HeadRenderer:
     def _environment(self, name: str) -> Environment:
         if name not in self._environments:
             if name not in self._environment_files:
-                raise DataError(f"environment {name} is missing; name its folder, --environments")
+                raise DataError(
+                    f"environment '{name}': missing; name its folder with --environments DIR"
+                )
             self._environments[name] = load_environment(self._environment_files[name])
         return self._environments[name]
 

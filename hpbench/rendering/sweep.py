@@ -58,11 +58,13 @@ def parse_sweep(text: str, hair_styles: Sequence[str]) -> Sweep:
         names = tuple(listed.split(",")) if listed else tuple(allowed)
         unknown = [name for name in names if name not in allowed]
         if unknown:
-            raise UsageError(f"--sweep {factor}: no '{unknown[0]}'; choose of {', '.join(allowed)}")
+            raise UsageError(
+                f"--sweep {factor}: no '{unknown[0]}'; choose from {', '.join(allowed)}"
+            )
         return Sweep(factor, names)
     if factor not in NUMERIC_FACTORS:
         known = ", ".join([*NUMERIC_FACTORS, *NAMED_FACTORS])
-        raise UsageError(f"--sweep: no factor '{factor}'; choose of {known}")
+        raise UsageError(f"--sweep {text}: no factor '{factor}'; choose from {known}")
     values = _parse_numbers(factor, listed)
     low, high = NUMERIC_FACTORS[factor]
     outside = [value for value in values if not low <= value <= high]

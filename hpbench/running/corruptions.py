@@ -185,7 +185,7 @@ def parse_corruptions(texts: Iterable[str], seed: int = 0) -> list[Corruption]:
                 raise UsageError(f"--corrupt {text}: '{level}' is not a number") from None
             corruption = Corruption(name.strip(), number, seed)
             if corruption in corruptions:
-                raise UsageError(f"--corrupt {corruption}: is given twice")
+                raise UsageError(f"--corrupt {corruption}: specified twice; remove one")
             corruptions.append(corruption)
     return [corruption for corruption in corruptions if not corruption.changes_nothing]
 

@@ -165,7 +165,7 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
                 FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
             )
     if failed and not rows:
-        raise DataError(f"nothing could be run again; {failed[0].rule}: {failed[0].reason}")
+        raise DataError(f"nothing could be rerun; {failed[0].rule}: {failed[0].reason}")
     created = datetime.now(UTC).isoformat(timespec="seconds")
     explained = ExplainFile(
         created=created, run_created=tables.run.created, rows=rows, failed=failed

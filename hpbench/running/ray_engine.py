@@ -134,7 +134,7 @@ class RayCluster:
     MissingDependencyError
         If Ray is not installed.
     UsageError
-        If no cluster answers at the address.
+        If there is no cluster at the address.
     HpbenchError
         If the cluster runs other versions of Ray or Python.
     """
@@ -144,7 +144,7 @@ class RayCluster:
             import ray
         except ImportError as error:
             raise MissingDependencyError(
-                "--engine ray needs Ray: pip install 'hpbench[ray]'"
+                "--engine ray: needs Ray; pip install 'hpbench[ray]'"
             ) from error
         _refuse_unreachable(address)
         self._ray = ray
@@ -289,6 +289,6 @@ def _refuse_unreachable(address: str | None) -> None:
         socket.create_connection((host, port), timeout=CONNECT_S).close()
     except OSError as error:
         raise UsageError(
-            f"--address {address}: no Ray cluster answers there ({error}); "
+            f"--address {address}: no Ray cluster there ({error}); "
             "start one with 'ray start --head'"
         ) from error

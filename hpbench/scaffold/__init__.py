@@ -47,7 +47,7 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
     if not _NAME.fullmatch(name):
         raise UsageError(f"'{name}': use small letters, digits and underscores, such as my_net")
     if name in taken:
-        raise UsageError(f"the name '{name}' is taken; 'hpbench list' shows all")
+        raise UsageError(f"'{name}': the name is taken; 'hpbench list' shows all")
     dashed = name.replace("_", "-")
     folder = parent / f"hpbench-{dashed}"
     if _exists(folder):
@@ -151,5 +151,7 @@ def _write(path: Path, text: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); see --folder") from error
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror}); choose another --folder"
+        ) from error
     return path

@@ -117,13 +117,13 @@ class Unmatched:
 
     dataset: str
     method: str | None
-    only_in: Literal["first", "second"]
+    only_in: Literal["baseline", "candidate"]
 
     def __str__(self) -> str:
         what = f"data set '{self.dataset}'"
         if self.method is not None:
             what = f"on {self.dataset}, method '{self.method}'"
-        return f"{what} is only in the {self.only_in} run"
+        return f"{what} is only in the {self.only_in}"
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class RunComparison:
             for change in self.changes
             if condition.fails(change)
         ]  # fmt: skip
-        vanished = [one for one in self.unmatched if one.only_in == "first"]
+        vanished = [one for one in self.unmatched if one.only_in == "baseline"]
         return failed + [
             Failure(condition.text, one.dataset, one.method, str(one))
             for condition in conditions
@@ -247,8 +247,8 @@ def parse_condition(text: str) -> Condition:
     found = _CONDITION.fullmatch(text.strip())
     if found is None:
         raise UsageError(
-            f"condition '{text}' is not of the form mae>+0.2 (a change), time>+10% (a change in "
-            "percent) or mae>6.16 (the second run's own figure)"
+            f"condition '{text}': not a condition; write mae>+0.2 (a change), time>+10% (a change "
+            "in percent) or mae>6.16 (the candidate's own value)"
         )
     metric, value, percent = found["metric"], found["value"], found["percent"]
     if metric not in quantities():
@@ -283,8 +283,8 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
     """
     tables = load_run(run_a), load_run(run_b)
     scores_a, scores_b = ({scores.name: scores for scores in score_datasets(one)} for one in tables)
-    unmatched = [Unmatched(name, None, "first") for name in scores_a if name not in scores_b]
-    unmatched += [Unmatched(name, None, "second") for name in scores_b if name not in scores_a]
+    unmatched = [Unmatched(name, None, "baseline") for name in scores_a if name not in scores_b]
+    unmatched += [Unmatched(name, None, "candidate") for name in scores_b if name not in scores_a]
     changes: list[Change] = []
     for name in scores_a:
         if name in scores_b:
@@ -294,7 +294,7 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
             changes += [_compare(scores_a[name], scores_b[name], a, b, tables) for a, b in pairs]
     if not changes:
         raise DataError(
-            f"{run_a} and {run_b} have no method on a data set in common: "
+            f"{run_a}, {run_b}: no method on a data set in common: "
             f"{'; '.join(map(str, unmatched)) or 'both are empty'}"
         )
     return RunComparison(_corrected(changes), unmatched)
@@ -323,7 +323,7 @@ def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
     ]
     raise DataError(
         f"data set '{name}' was run under different protocols ({a.hash} and {b.hash}): "
-        f"{'; '.join(differ)}. Figures under different protocols cannot be compared"
+        f"{'; '.join(differ)}. Rerun one of them under the other's protocol"
     )
 
 
@@ -342,8 +342,8 @@ def _match_methods(
             pairs.append((method, twins[0]))
             left_a.remove(method)
             left_b.remove(twins[0])
-    only_a = [Unmatched(a.name, method.spec, "first") for method in left_a]
-    only_b = [Unmatched(a.name, method.spec, "second") for method in left_b]
+    only_a = [Unmatched(a.name, method.spec, "baseline") for method in left_a]
+    only_b = [Unmatched(a.name, method.spec, "candidate") for method in left_b]
     return pairs, only_a + only_b
 
 
@@ -386,7 +386,7 @@ def _compare(
 
 def _advantages(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
     found: dict[str, list[str]] = {}
-    for which, (run, dataset, spec) in zip(("first", "second"), sides, strict=True):
+    for which, (run, dataset, spec) in zip(("baseline", "candidate"), sides, strict=True):
         flags = training_flags(run.datasets[dataset], run.methods[spec])
         if flags["trained_on_this"]:
             found.setdefault("trained on this data set", []).append(which)

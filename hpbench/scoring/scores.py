@@ -83,7 +83,7 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
 
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such run folder; `hpbench run` writes one")
+        raise DataError(f"{folder}: no such run folder; 'hpbench run' writes one")
     run = RunRecord.read(folder)
     tables: dict[str, pd.DataFrame] = {}
     for name, columns in _COLUMNS.items():

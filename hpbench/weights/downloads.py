@@ -62,7 +62,7 @@ def _append(url: str, file: BinaryIO, stall_s: float) -> None:
         headers["Range"] = f"bytes={done}-"
 
     def place(response: Response, **_: Any) -> None:
-        """Before a prediction is written: see that it goes on where the file ends."""
+        """Before a response is written: see that it goes on where the file ends."""
         if response.status_code == 200:
             file.truncate(0)
         elif response.status_code == 416 or (
@@ -77,7 +77,7 @@ def _append(url: str, file: BinaryIO, stall_s: float) -> None:
 
 
 def _first_byte(response: Response) -> int | None:
-    """Position of the first byte that a prediction holds, from ``Content-Range: bytes 5-9/10``."""
+    """Position of the first byte that a response holds, from ``Content-Range: bytes 5-9/10``."""
     _, _, span = response.headers.get("Content-Range", "").partition(" ")
     first = span.partition("-")[0]
     return int(first) if first.isdecimal() else None
@@ -89,22 +89,22 @@ def ask_git_blob(url: str, stall_s: float, by_hand: str) -> str:
     Raises
     ------
     WeightsError
-        If the address cannot be reached or predictions something else.
+        If the address cannot be reached or sends something else.
     """
     import requests
 
     with _network_errors(url, None, by_hand):
-        prediction = requests.get(url, timeout=stall_s)
-        prediction.raise_for_status()
+        response = requests.get(url, timeout=stall_s)
+        response.raise_for_status()
         try:
-            return str(prediction.json()["sha"])
+            return str(response.json()["sha"])
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise WeightsError(f"{url}: the prediction names no git blob id; try later") from None
+            raise WeightsError(f"{url}: the response has no git blob id; try later") from None
 
 
 @contextmanager
 def _network_errors(url: str, path: Path | None, then: str) -> Iterator[None]:
-    """Turn what can go wrong on the network or the disk into one line with the mend."""
+    """Turn what can go wrong on the network or the disk into one line with the fix."""
     from requests import exceptions
 
     by_hand = f"or fetch it elsewhere and {then}"
@@ -112,13 +112,13 @@ def _network_errors(url: str, path: Path | None, then: str) -> Iterator[None]:
         yield
     except exceptions.HTTPError as error:
         status = error.response.status_code if error.response is not None else "an error"
-        raise WeightsError(f"{url}: the server answers {status}; try later, {by_hand}") from error
+        raise WeightsError(f"{url}: the server returned {status}; try later, {by_hand}") from error
     except exceptions.ChunkedEncodingError as error:
         raise WeightsError(
-            f"{url}: the download broke off{_arrived(path)}; start it again, {by_hand}"
+            f"{url}: the download was interrupted{_arrived(path)}; start it again, {by_hand}"
         ) from error
     except (exceptions.Timeout, exceptions.ConnectionError) as error:
-        what = "sends nothing more" if "timed out" in str(error).lower() else "cannot be reached"
+        what = "download stalled" if "timed out" in str(error).lower() else "cannot be reached"
         raise WeightsError(
             f"{url}: {what}{_arrived(path)}; check the network and start again, {by_hand}"
         ) from error

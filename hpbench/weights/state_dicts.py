@@ -58,8 +58,8 @@ def read_state_dict(path: Path) -> StateDict:
         raise WeightsError(f"{path}: no such weights file")
     if path.suffix.lower() == ".onnx":
         raise WeightsError(
-            f"{path}: an ONNX network is no weights file but a method, once a card says what goes "
-            f"in and comes out; write one with 'hpbench new card {path.name}'"
+            f"{path}: an ONNX network, not a weights file; write the card that "
+            f"makes a method of it: 'hpbench new card {path.name}'"
         )
     _refuse_other_files(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
@@ -105,8 +105,8 @@ def _read_torch(path: Path) -> StateDict:
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):
             raise WeightsError(
-                f"{path}: refused, it holds Python objects and not only tensors, which could run "
-                "code when read; save the network's state_dict() alone"
+                f"{path}: rejected: it contains Python objects and not only tensors, which could "
+                "run code when read; save the network's state_dict() alone"
             ) from None
         raise WeightsError(f"{path}: not a weights file, or corrupted; fetch it again") from None
     except Exception as error:  # torch raises almost anything on bytes that are no pickle

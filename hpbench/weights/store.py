@@ -179,7 +179,7 @@ def find_named(
         raise UsageError(f"no weights '{name}'; {suggest(name, names)}")
     if len(matching) > 1:
         full = ", ".join(f"{method}/{info.name}" for method, info in matching)
-        raise UsageError(f"'{name}' stands for several weights; write one of {full}")
+        raise UsageError(f"'{name}': ambiguous; choose {full}")
     return matching
 
 
@@ -320,7 +320,7 @@ def add_weights(
     if not file.is_file():
         raise WeightsError(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
     if not info.file:
-        raise WeightsError(f"weights '{info.name}' are not kept in the cache: {info.source}")
+        raise WeightsError(f"weights '{info.name}': not kept in the cache; {info.source}")
     wrong = _difference(file, info.sha256, info.git_blob)
     if wrong:
         raise WeightsError(f"{file}: not the weights '{info.name}', or {wrong}")

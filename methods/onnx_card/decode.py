@@ -45,7 +45,7 @@ def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Ar
     Raises
     ------
     WeightsError
-        If the outputs have not the shape that the card tells.
+        If the outputs do not have the shape that the card specifies.
     """
     if isinstance(card, RotationOutput):
         mean = np.mean([output_rotations(outputs, card) for outputs in networks], axis=0)
@@ -83,7 +83,7 @@ def _angle_values(outputs: Sequence[Array]) -> Array:
     values = np.concatenate(columns, axis=1)
     if values.shape[1] != 3:
         raise WeightsError(
-            f"the network gives {values.shape[1]} numbers per face where the card tells 3 angles"
+            f"the network gives {values.shape[1]} numbers per face; the card specifies 3 angles"
         )
     return values
 
@@ -93,7 +93,7 @@ def _bin_values(outputs: Sequence[Array], card: BinsOutput) -> Array:
         only = outputs[0]
         if only.ndim != 3 or only.shape[1] != 3:
             raise WeightsError(
-                f"the network's output has shape {only.shape} where the card tells (n, 3, bins)"
+                f"the network's output has shape {only.shape}; the card specifies (n, 3, bins)"
             )
         outputs = [only[:, place] for place in range(3)]
     values = []
@@ -110,7 +110,7 @@ def output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
     values = outputs[0].reshape(len(outputs[0]), -1)
     if values.shape[1] != _NUMBERS[card.kind]:
         raise WeightsError(
-            f"the network gives {values.shape[1]} numbers per face where the card's "
+            f"the network gives {values.shape[1]} numbers per face; the card's "
             f"'{card.kind}' has {_NUMBERS[card.kind]}"
         )
     if card.kind == "6d":

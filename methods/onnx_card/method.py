@@ -215,7 +215,7 @@ class Onnx(DeclaredMethod):
         """``my_net.toml`` stands for ``onnx[card=my_net.toml]``; a network alone lacks one."""
         if text.lower().endswith(".onnx"):
             raise UsageError(
-                f"{text}: an ONNX network needs a card that says what goes in and comes out; "
+                f"{text}: an ONNX network needs a card of its input and output; "
                 f"write one with 'hpbench new card {text}', then --methods {Path(text).stem}.toml"
             )
         return Spec(cls.name, {"card": text}) if text.lower().endswith(".toml") else None
@@ -289,7 +289,7 @@ def find_weights(entry: WeightsFile, card_folder: Path, weights: str, by_hand: s
     if weights:
         path = Path(weights).expanduser() / entry.file_name
         if not path.is_file():
-            raise WeightsError(f"{path}: no such weights file (option weights=)")
+            raise WeightsError(f"{path}: no such weights file; pass weights=FILE")
     else:
         beside = card_folder / entry.file
         cached = cached_file(entry.file_name)

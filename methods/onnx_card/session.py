@@ -118,7 +118,7 @@ def _open_session(path: Path, device: str, threads: int) -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
-            f"{path}: ONNX networks need onnxruntime: pip install 'hpbench[onnx]'"
+            f"{path}: ONNX networks need onnxruntime; pip install 'hpbench[onnx]'"
         ) from error
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         device = "cpu"
@@ -150,7 +150,7 @@ def _check_shape(shape: list[Any], card: NetworkCard, path: Path) -> None:
     )
     if not fits:
         raise WeightsError(
-            f"{path}: the network's input has shape {shape}, the card tells "
+            f"{path}: input shape is {shape}; the card specifies "
             f"[batch, {', '.join(map(str, told))}] ({card.input.layout})"
         )
     if isinstance(shape[0], int) and shape[0] != 1:

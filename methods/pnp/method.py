@@ -172,7 +172,9 @@ class Pnp(Method):
             If the predictor's file is missing, corrupted or of another kind.
         """
         if find_spec("cv2") is None:
-            raise MissingDependencyError("OpenCV is needed: pip install opencv-python-headless")
+            raise MissingDependencyError(
+                "method 'pnp': needs OpenCV; pip install opencv-python-headless"
+            )
         if self.options.landmarks == "dlib":
             load_predictor(self._predictor_path())
 

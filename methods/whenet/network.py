@@ -117,7 +117,7 @@ def _read_layers(path: Path) -> dict[str, dict[str, Tensor]]:
         import h5py
     except ImportError as error:
         raise MissingDependencyError(
-            f"{path}: WHENet's weights need h5py: pip install 'hpbench[whenet]'"
+            f"{path}: WHENet's weights need h5py; pip install 'hpbench[whenet]'"
         ) from error
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")

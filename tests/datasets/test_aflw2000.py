@@ -160,7 +160,7 @@ def test_missing_folder_empty_folder_and_file_are_refused_by_name(tmp_path):
     (tmp_path / "file").write_text("")
     for name, message in {
         "missing": "no such folder",
-        "empty": "holds no image",
+        "empty": "contains no image",
         "file": "is a file",
     }.items():
         with pytest.raises(DataError, match=f"{name}: {message}"):

@@ -88,7 +88,7 @@ def test_frame_list_picks_frames_in_the_order_of_the_data_set(write_sequence, tm
     ("text", "message"),
     [
         ("01/frame_00003\n01/frame_99999\n", r"frames\.txt:2: no frame '01/frame_99999'"),
-        ("01/frame_00003\n01/frame_00003\n", r"frames\.txt:2: .* in line 1 already"),
+        ("01/frame_00003\n01/frame_00003\n", r"frames\.txt:2: .* is already in line 1"),
         ("\n# nothing\n", "frame list is empty"),
     ],
 )
@@ -134,5 +134,5 @@ def test_missing_calibration_excludes_its_own_sequence_only(write_sequence, tmp_
 
 
 def test_folder_without_frames_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no sequence folder"):
+    with pytest.raises(DataError, match="contains no sequence folder"):
         Biwi(tmp_path).records()

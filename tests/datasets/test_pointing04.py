@@ -99,7 +99,7 @@ def test_bad_photos_among_good_ones_are_records_with_their_reason(tmp_path):
 
 
 def test_folder_without_photos_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no photo such as"):
+    with pytest.raises(DataError, match="contains no photo such as"):
         Pointing04(tmp_path).records()
 
 

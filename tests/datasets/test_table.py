@@ -123,7 +123,7 @@ def test_two_faces_of_one_picture_get_their_own_ids(table):
         ("image;yaw;pitch\na.jpg;0\n", "2 cells .* 3 columns separated by semicolons"),
         (f"{HEADER}\na.jpg,0,0,0\na.jpg,5,0,0\n", "rows 1 and 2 are the same face of 'a.jpg'"),
         (f"{HEADER},roll\na.jpg,0,0,0,0\n", "two columns are called 'roll'"),
-        (f"{HEADER}\n", "holds no row below the column names"),
+        (f"{HEADER}\n", "contains no row below the column names"),
         ("", r"no column 'image' \(columns: none\)"),
         (f"{HEADER}\na.jpg,x,0,0\nb.jpg,0,y,0\n", "none of its 2 faces .* first, a.jpg: label"),
         (f'{HEADER}\n"a.jpg,0,0,0\n', "cannot be read as CSV"),

@@ -74,5 +74,5 @@ def test_folders_of_the_archive_without_pictures_are_left_out(write_face, tmp_pa
 
 
 def test_folder_without_faces_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"holds no image with a \.mat file"):
+    with pytest.raises(DataError, match=r"contains no image with a \.mat file"):
         W300lp(tmp_path).records()

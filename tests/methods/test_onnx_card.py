@@ -258,7 +258,7 @@ def test_wrong_card_names_the_entry(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("width = 8", "width = 16", r"input has shape.*card tells \[batch, 3, 8, 16\]"),
+        ("width = 8", "width = 16", r"input shape is.*card specifies \[batch, 3, 8, 16\]"),
         ('unit = "deg"', 'unit = "deg"\nnames = ["z"]', r"has no 'z'; known: y|did you mean 'y'"),
         ("[crop]", 'name = "image"\n[crop]', "has no 'image'"),
     ],
@@ -274,7 +274,7 @@ def test_output_of_another_kind_than_the_card_says_is_refused(tmp_path):
     output = CARD[CARD.index("[output]") :]
     card = write_card(tmp_path, (output, '[output]\nkind = "6d"\nframe = "camera"\n'))
     with pytest.raises(
-        WeightsError, match=rf"{card.name}: .*3 numbers per face where the card's '6d' has 6"
+        WeightsError, match=rf"{card.name}: .*3 numbers per face; the card's '6d' has 6"
     ):
         answer_of(card)
 

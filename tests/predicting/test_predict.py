@@ -300,7 +300,7 @@ def test_videos_in_a_folder_of_pictures_are_not_left_out_silently(tmp_path):
     ("name", "message", "kind"),
     [
         ("missing.jpg", "no such image, folder or video", DataError),
-        ("empty", "holds no image", DataError),
+        ("empty", "contains no image", DataError),
         ("notes.txt", "unknown type of file '.txt'; images end in", UsageError),
     ],
 )
@@ -366,12 +366,12 @@ def test_broken_video_is_said_in_one_line(tmp_path):
     ("out", "kind", "options", "message"),
     [
         ("x.gif", "image", {}, "unknown type of file '.gif'"),
-        ("x.mp4", "image", {}, "is no video"),
-        ("x.png", "video", {}, "is not one image"),
-        ("x.csv", "image", {"table_format": "json"}, "contradict each other"),
-        ("x.png", "image", {"draws": False}, "with --draw none"),
+        ("x.mp4", "image", {}, "is not a video"),
+        ("x.png", "video", {}, "is not a single image"),
+        ("x.csv", "image", {"table_format": "json"}, "is not a json file"),
+        ("x.png", "image", {"draws": False}, "--draw none draws nothing"),
         ("x.png", "image", {"table_format": "csv"}, "holds no table"),
-        ("in.png", "image", {}, "is the image itself"),
+        ("in.png", "image", {}, "would overwrite the source"),
     ],
 )
 def test_output_that_does_not_go_with_the_source_is_refused(tmp_path, out, kind, options, message):

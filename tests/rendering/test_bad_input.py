@@ -101,7 +101,7 @@ def test_a_damaged_skin_stops_the_command_and_is_named(whole, assets, tmp_path):
         skin.write_bytes(b"no image")
     out = tmp_path / "out"
     said = one_line(command(out, mine))
-    assert "_diffuse" in said and "is not an image" in said
+    assert "_diffuse" in said and ": not an image" in said
     assert not (out / "labels.parquet").exists()
 
 

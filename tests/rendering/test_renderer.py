@@ -131,7 +131,7 @@ def test_a_missing_target_is_named_instead_of_drawing_someone_else(tmp_path):
     macro = tmp_path / "targets" / "macrodetails"
     macro.mkdir(parents=True)
     (macro / "broad.target").write_text("3 0 0 1\n")
-    with pytest.raises(DataError, match=r"macrodetails/tall\.target is missing"):
+    with pytest.raises(DataError, match=r"macrodetails/tall\.target: missing"):
         morph(AssetLibrary(tmp_path), (("macro/tall", 0.5),))
 
 

@@ -74,11 +74,11 @@ def test_reconfigured_method_is_matched_by_name(make_run) -> None:
 def test_methods_without_a_partner_are_named(make_run) -> None:
     a, b = make_run("a", errors={**NEAR, "old": (1, 1, 1)}), make_run("b", errors=NEAR)
     (found,) = compare_runs(a, b).unmatched
-    assert str(found) == "on heads, method 'old' is only in the first run"
+    assert str(found) == "on heads, method 'old' is only in the baseline"
 
 
 def test_runs_without_anything_in_common_are_refused(make_run) -> None:
-    with pytest.raises(DataError, match="method 'near' is only in the first run"):
+    with pytest.raises(DataError, match="method 'near' is only in the baseline"):
         compare_runs(make_run("a", errors=NEAR), make_run("b", errors={"far": (1, 1, 1)}))
 
 
@@ -161,7 +161,7 @@ def test_method_that_is_gone_does_not_pass(make_run) -> None:
     found = compare_runs(make_run("a"), make_run("b", errors=NEAR))
     (failed,) = found.failures([parse_condition("mae>+0.2")])
     assert (failed.dataset, failed.method) == ("heads", "far[k=2]")
-    assert str(failed).endswith("on heads, method 'far[k=2]' is only in the first run")
+    assert str(failed).endswith("on heads, method 'far[k=2]' is only in the baseline")
     assert found.failures([]) == []
 
 
@@ -181,5 +181,5 @@ def test_run_that_was_trained_on_its_data_is_named(make_run) -> None:
         run["datasets"]["heads"]["card"]["domain"] = "render"
         (folder / "run.json").write_text(json.dumps(run))
     said = CliRunner().invoke(app, ["compare", str(a), str(b)]).output
-    assert "second: trained on rendered heads and scored on rendered heads" in said
-    assert "first" not in said.partition("second: trained")[2]
+    assert "candidate: trained on rendered heads and scored on rendered heads" in said
+    assert "baseline" not in said.partition("candidate: trained")[2]

@@ -33,7 +33,7 @@ def test_two_methods(sentences) -> None:
     first, second, third = sentences(errors=NEAR | FAR)
     assert first == (
         "On Heads, near has the lowest mean error: 2.00 degrees over 59 faces (95 % interval 2.00 "
-        "to 2.00), before far with 4.00; the difference is beyond chance (p < 0.001)."
+        "to 2.00), before far with 4.00; the difference is statistically significant (p < 0.001)."
     )
     assert second == (
         "With the head turned by 60-90 degrees of true yaw, the mean error is 2.00 degrees for "
@@ -45,8 +45,7 @@ def test_two_methods(sentences) -> None:
 def test_too_few_faces_for_a_test_are_named(sentences) -> None:
     first = sentences(errors=NEAR | FAR, faces=5)[0]
     assert first.endswith(
-        "before far with 4.00; too few independent faces, subjects or sequences to say if that is "
-        "chance."
+        "before far with 4.00; too few independent faces, subjects or sequences for a test."
     )
 
 
@@ -73,7 +72,7 @@ def test_training_on_the_data_set_is_named_beside_the_lowest_error(make_run) -> 
 
 def test_two_methods_with_the_same_errors_are_told_apart_by_nothing(sentences) -> None:
     first = sentences(errors={"one": (1, 1, 1), "two": (1, 1, 1)})[0]
-    assert "may be chance (p = 1.000)" in first
+    assert "is not significant (p = 1.000)" in first
 
 
 def test_method_that_answers_half_of_the_faces(sentences) -> None:

@@ -203,7 +203,7 @@ def test_levels_are_parsed_and_clean_ones_left_to_the_clean_run():
         ("blur=nan", "lies in 0 to 50"),
         ("jpeg=0", "lies in 1 to 95"),
         ("downsample=2.5", "is a whole number"),
-        ("blur=2,2.0", "is given twice"),
+        ("blur=2,2.0", "specified twice"),
     ],
 )
 def test_wrong_corruption_is_refused_with_the_mend(text, message):

@@ -147,7 +147,7 @@ def test_worker_without_the_plugin_is_named_before_any_work(here, cluster, monke
         return start(self, job, count)
 
     monkeypatch.setattr(RayCluster, "_start_workers", without_plugin)
-    with pytest.raises(HpbenchError, match=r"Ray worker on .*brightness.py: no such plugin file"):
+    with pytest.raises(HpbenchError, match=r"Ray worker on .*brightness.py: no such file"):
         run_in(here, "out", engine="ray")
 
 

@@ -165,10 +165,10 @@ def test_redirect_is_followed(server):
 @pytest.mark.parametrize(
     ("page", "reason", "left"),
     [
-        ("truncated", "the download broke off .*are kept.*start it again", ["net.bin.part"]),
+        ("truncated", "the download was interrupted .*are kept.*start it again", ["net.bin.part"]),
         ("altered", f"SHA-256 is [0-9a-f]{{64}}, not {SHA256}; nothing was stored", []),
-        ("missing", "the server answers 404", []),
-        ("slow", "sends nothing more|broke off", ["net.bin.part"]),
+        ("missing", "the server returned 404", []),
+        ("slow", "download stalled|was interrupted", ["net.bin.part"]),
         ("loop", "cannot be fetched", []),
     ],
 )
@@ -220,7 +220,7 @@ def test_broken_download_survives_a_missing_network(server, cache, broken_off):
 def test_download_that_breaks_off_again_and_again_gets_there(server, cache):
     page = info(f"{server}/breaking_ranges")
     for about in (40_000, 80_000):
-        with pytest.raises(WeightsError, match="broke off"):
+        with pytest.raises(WeightsError, match="was interrupted"):
             fetch_weights(page)
         assert about - 3000 < (cache / "net.bin.part").stat().st_size <= about
     assert fetch_weights(page).read_bytes() == CONTENT
@@ -285,7 +285,7 @@ def test_git_blob_id_is_asked_for_where_only_the_commit_is_known(server):
     with pytest.raises(WeightsError, match=GIT_BLOB):
         fetch_weights(altered)
     page = altered.model_copy(update={"git_blob_url": f"{server}/git_page"})
-    with pytest.raises(WeightsError, match="names no git blob id"):
+    with pytest.raises(WeightsError, match="has no git blob id"):
         fetch_weights(page)
 
 
@@ -345,7 +345,7 @@ def test_names_are_looked_up():
     }
     assert [i.name for _, i in find_named("a", known)] == ["x", "y"]
     assert find_named("y.bin", known) == find_named("y", known) == find_named("a/y", known)
-    with pytest.raises(UsageError, match="one of a/x, b/x"):
+    with pytest.raises(UsageError, match="ambiguous; choose a/x, b/x"):
         find_named("x", known)
     with pytest.raises(UsageError, match="did you mean 'b/z'"):
         find_named("b/zz", known)

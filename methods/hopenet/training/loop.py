@@ -87,7 +87,9 @@ def train(
         If faces cannot be read or files cannot be written.
     """
     if not resume and (out / CHECKPOINT).exists():
-        raise UsageError(f"{out}: holds a checkpoint; add --resume, or choose another --out")
+        raise UsageError(
+            f"{out}: already contains a checkpoint; add --resume, or choose another --out"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
