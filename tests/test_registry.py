@@ -201,7 +201,7 @@ def test_file_that_does_not_import_is_named_with_its_error(tmp_path):
 
 
 def test_missing_plugin_file_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="--plugin .*: no such file"):
+    with pytest.raises(UsageError, match=r"--plugin .*: no such file"):
         METHODS.load("constant", [tmp_path / "gone.py"])
 
 
