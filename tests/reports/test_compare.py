@@ -124,7 +124,7 @@ def test_command_exits_with_3_when_a_condition_holds(make_run) -> None:
     worse = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+0.2"])
     fine = CliRunner().invoke(app, [*folders, "--fail-if", "mae>+2"])
     assert (worse.exit_code, fine.exit_code) == (3, 0)
-    assert "mae, deg            2.00      3.00     +1.00" in fine.output
+    assert "mae, deg             2.00       3.00      +1.00" in fine.output
 
 
 def test_command_shows_a_dash_where_no_time_was_measured(make_run) -> None:
