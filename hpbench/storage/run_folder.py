@@ -7,10 +7,11 @@ exactly what a killed run has finished. Everything is Parquet or JSON; there is 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,10 +219,8 @@ def _index_table(dataset: IndexedDataset) -> pa.Table:
 
     table = dataset.index.table
     # a run folder may be shared, the disk is private
-    shown = [
-        PurePath(path).name if PurePath(path).is_absolute() else path
-        for path in table["image_path"].to_pylist()
-    ]
+    paths = table["image_path"].to_pylist()
+    shown = [os.path.basename(path) if os.path.isabs(path) else path for path in paths]  # noqa: PTH117, PTH119
     columns = {
         "dataset": pa.repeat(dataset.key, len(table)),
         "image_path": pa.array(shown, pa.string()),
