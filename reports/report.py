@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -20,6 +21,7 @@ from hpbench.reports.formats.html import write_page
 from hpbench.reports.tables.accuracy import Cell, Column, Table, head
 from hpbench.results.results_file import ResultsFile
 from hpbench.spec import suggest
+from hpbench.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +84,7 @@ def write_markdown(content: Content) -> Path:
     """Write ``report.md`` and the figures it shows."""
     images = {section.key: draw_figures(content, section) for section in content.sections}
     path = content.folder / "report.md"
-    path.write_text(render_markdown(content, images), encoding="utf-8")
+    write_text(path, render_markdown(content, images))
     return path
 
 
@@ -171,13 +173,13 @@ def write_csv(content: Content) -> Path:
     folder.mkdir(exist_ok=True)
     for section in content.sections:
         for key, table in section.tables.items():
-            path = folder / f"{section.key}_{key}.csv"
-            with path.open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.writer(stream)
-                writer.writerow(chain.from_iterable(map(_csv_titles, table.columns)))
-                for row in table.rows:
-                    cells = map(_csv_values, table.columns, row)
-                    writer.writerow(chain.from_iterable(cells))
+            stream = io.StringIO(newline="")
+            writer = csv.writer(stream)
+            writer.writerow(chain.from_iterable(map(_csv_titles, table.columns)))
+            for row in table.rows:
+                cells = map(_csv_values, table.columns, row)
+                writer.writerow(chain.from_iterable(cells))
+            write_text(folder / f"{section.key}_{key}.csv", stream.getvalue())
     return folder
 
 
@@ -207,7 +209,7 @@ def write_latex(content: Content) -> Path:
         if _has_figures(section.tables[key]) and not (key == "common" and section.complete)
     ]
     path = content.folder / "tables.tex"
-    path.write_text(latex.document(tables), encoding="utf-8")
+    write_text(path, latex.document(tables))
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.predicting.faces import FrameResult
 from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import ROW_COLUMNS, result_rows
+from hpbench.storage.atomic import publish
 
 __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile"]
 
@@ -113,7 +113,7 @@ class PoseTable(PredictionWriter):
             self._stream.write("\n ]\n}\n")
         self._stream.close()
         if complete:
-            os.replace(self._partial, self.path)  # noqa: PTH105 - atomic on one file system
+            publish(self._partial, self.path)
             self.written.append(self.path)
         else:
             self._partial.unlink()
@@ -244,7 +244,7 @@ class VideoFile(PredictionWriter):
         if self._video is not None:
             self._video.release()
         if complete and self._video is not None:
-            os.replace(self._partial, self.path)  # noqa: PTH105
+            publish(self._partial, self.path)
             self.written.append(self.path)
         else:
             self._partial.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from hpbench import __version__
 from hpbench.errors import UsageError
+from hpbench.storage.atomic import write_text
 
 __all__ = ["Kind", "write_card", "write_package"]
 
@@ -149,7 +150,7 @@ def _class_name(kind: Kind, name: str) -> str:
 def _write(path: Path, text: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be written ({error.strerror}); choose another --folder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -48,7 +49,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         publish(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there is none, or the folder is none
+            temporary.unlink()
 
 
 def publish(temporary: Path, path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Literal
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
+from hpbench.storage.atomic import atomic_path, write_text
 from hpbench.weights.downloads import ask_git_blob, fetch_rest
 
 __all__ = [
@@ -340,21 +340,15 @@ def _copy(source: Path, target: Path) -> None:
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name; once it is whole, move it and note its hash."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise WeightsError(
-            f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
-            "$HPBENCH_CACHE"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_path(path) as temporary:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch()
+        except OSError as error:
+            raise WeightsError(
+                f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
+                "$HPBENCH_CACHE"
+            ) from error
         write(temporary)
         record = f"{sha256_of(temporary)}  {path.name}\n"
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        _record_of(path).write_text(record, encoding="utf-8")
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(_record_of(path), record)

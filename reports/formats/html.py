@@ -20,6 +20,7 @@ from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_poi
 from hpbench.reports.figures.faces import EmbeddedFace, embedded_faces
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.scores import DatasetScores, MethodScores
+from hpbench.storage.atomic import write_text
 
 __all__ = ["write_page"]
 
@@ -76,7 +77,7 @@ def write_page(content: Content) -> Path:
         plotly=Markup(get_plotlyjs()),
     )
     path = content.folder / "report.html"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

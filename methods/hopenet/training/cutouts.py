@@ -21,7 +21,7 @@ from hpbench.geometry.boxes import check_box
 from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.training.samples import Sample
-from hpbench.storage.atomic import atomic_path
+from hpbench.storage.atomic import atomic_path, write_json
 from hpbench.storage.fingerprints import file_state
 
 __all__ = ["FaceCache", "build_cache", "validation_inputs"]
@@ -94,7 +94,7 @@ def build_cache(
     if good is None:
         try:
             good = _write_pixels(dataset, samples, side, path, note)
-            index_path.write_text(json.dumps({"key": key, "good": good}), encoding="utf-8")
+            write_json(index_path, {"key": key, "good": good})
         except OSError as error:
             raise DataError(f"{path}: cannot write the face cache ({error.strerror})") from error
     if not good:
