@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path
 
@@ -24,6 +26,7 @@ PAGES = [
 ]
 INDENTED_COMMAND = re.compile(r"^ {4}(?:pip install \S+ && )?(hpbench .*)$", re.MULTILINE)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+KEY = re.compile(r"`(\w+)`")
 LINK = re.compile(r"\]\(([^):#]*)(?:#([^)]+))?\)")
 REMOVED_TERMS = re.compile(
     r"\b(answer(s|ed)?|(?<!ground )truth|pictures?|damaged?|mend(s|ed)?|declin(e|es|ed)"
@@ -137,6 +140,25 @@ def test_documented_command_has_only_options_that_exist(page, command):
     known = {option for parameter in sub.params for option in parameter.opts} | {"--help"}
     used = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert used <= known, f"{page}: {command}"
+
+
+def test_keys_of_the_results_table_are_those_of_the_schema():
+    schema = json.loads((ROOT / "docs" / "schemas" / "results.json").read_text())["$defs"]
+    text = (ROOT / "docs" / "results-format.md").read_text()
+    table = text[text.index("Per result, ") : text.index("Beside `results`")]
+    named = {
+        key
+        for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for key in KEY.findall(cell)
+    }
+    assert named <= set(schema["MethodResult"]["properties"])
+
+
+def test_every_installed_method_is_on_the_page_of_methods():
+    text = (ROOT / "docs" / "methods.md").read_text()
+    entries = entry_points(group="hpbench.methods")
+    installed = {entry.name for entry in entries if entry.value.startswith("hpbench.")}
+    assert {name for name in installed if f"| `{name}` |" not in text} == set()
 
 
 def test_every_option_in_the_prose_belongs_to_a_command():

@@ -24,12 +24,13 @@ FILES = {
 
 PLUGIN_CLASSES = {
     "hpbench.method": (
-        "Method", "Prediction", "NoPrediction", "MethodCard", "WeightsInfo", "ModelSize", "Options",
+        "Method", "Prediction", "NoPrediction", "MethodCard", "ModelSize",
     ),
     "hpbench.face": ("Face", "Camera"),
     "hpbench.dataset": ("Dataset", "Record", "Label", "DatasetCard"),
     "hpbench.protocol": ("Protocol",),
     "hpbench.detectors.base": ("Detector",),
+    "hpbench.plugin": ("Plugin", "Options", "WeightsInfo"),
 }  # fmt: skip
 
 

@@ -69,6 +69,11 @@ def test_metric_guide_adds_a_column(environment, tmp_path):
     assert "Within 10, all angles" in (tmp_path / "runs" / "within" / "report.md").read_text()
 
 
+def test_detector_guide_runs(environment, tmp_path):
+    output = follow("add-a-detector.md", environment, tmp_path)
+    assert "20 faces, 0 excluded" in output
+
+
 def test_card_of_the_onnx_guide_is_valid():
     (card,) = [
         body
