@@ -13,17 +13,16 @@ import errno
 import json
 import os
 import shutil
-import signal
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import DataError
 from hpbench.inference.cores import usable_cores
+from hpbench.inference.worker_processes import WorkerPool
 from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.labels import LABELS_NAME, label_row
 from hpbench.rendering.lighting import find_environments
@@ -92,41 +91,58 @@ def render_dataset(
             on_progress(len(piece))
         else:
             missing.append(piece)
-    jobs = [(out, spec, assets_folder, environments, piece) for piece in missing]
-    try:
+    setup = (out, spec, assets_folder, environments)
+    with _disk_errors_named(out):
         if not labelled:
             (out / LABELS_NAME).unlink(missing_ok=True)
         (out / _PARTS).mkdir(exist_ok=True)
-        if workers <= 1 or len(jobs) <= 1:
-            for job in jobs:
-                on_progress(_render_piece(*job))
+        if workers <= 1 or len(missing) <= 1:
+            for piece in missing:
+                on_progress(_start_rendering(*setup)(piece))
         else:
-            _render_in_processes(jobs, workers, on_progress)
+            environment = _thread_counts(workers)
+            with WorkerPool(
+                "render", workers, _start_rendering, *setup, environment=environment
+            ) as pool:
+                for done in as_completed([pool.submit(piece) for piece in missing]):
+                    on_progress(done.result())
         if not labelled:
             _join_parts(out, spec)
         shutil.rmtree(out / _PARTS)
-        return out / LABELS_NAME
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"{out}: a worker was killed, perhaps for memory; repeat the command "
-            "with fewer --workers"
-        ) from error
+    return out / LABELS_NAME
+
+
+@contextmanager
+def _disk_errors_named(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DataError(
                 f"{out}: the disk is full; free some space and repeat the command to resume"
             ) from error
-        raise DataError(f"{out}: cannot be written ({error})") from error
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def _thread_counts(workers: int) -> dict[str, str]:
+    """Variables by which each of some workers leaves cores to the others."""
+    share = max(usable_cores() // workers, 1)
+    counts = {
+        "LP_NUM_THREADS": str(share) if share > 1 else "0",
+        "OMP_NUM_THREADS": str(share),
+        "OPENBLAS_NUM_THREADS": str(share),
+    }
+    return {name: os.environ.get(name, count) for name, count in counts.items()}
 
 
 def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
     """Make ``out``, or check that it holds an earlier run of the same spec."""
-    wanted = spec.to_json() | {"environments": sorted(environments)}
+    wanted = json.loads(json.dumps(spec.to_json() | {"environments": sorted(environments)}))
     marker = out / SPEC_NAME
-    try:
+    with _disk_errors_named(out):
         if marker.is_file() and not _is_blank(out):
-            found, asked = _read_spec(marker), json.loads(json.dumps(wanted))
-            other = sorted(key for key in asked if found.get(key) != asked[key])
+            found = _read_spec(marker)
+            other = sorted(key for key in wanted if found.get(key) != wanted[key])
             if other:
                 raise DataError(
                     f"{out}: contains a data set of other settings ({', '.join(other)} in "
@@ -138,8 +154,6 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)
         write_text(marker, json.dumps(wanted, indent=1))
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _is_blank(out: Path) -> bool:
@@ -151,84 +165,49 @@ def _is_blank(out: Path) -> bool:
 
 
 def _read_spec(marker: Path) -> dict[str, Any]:
-    """Settings of an earlier run; those that did not exist then had today's defaults."""
+    """Settings of an earlier run."""
     try:
-        found = json.loads(marker.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return dict(json.loads(marker.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
         raise DataError(f"{marker}: corrupted; delete its folder and render again") from error
-    defaults = json.loads(json.dumps(RenderSpec(count=1).to_json()))
-    return defaults | (found if isinstance(found, dict) else {})
 
 
-def _render_in_processes(jobs: list[tuple[Any, ...]], workers: int, on_progress: Progress) -> None:
-    # Spawned, not forked: an OpenGL context does not survive a fork.
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start_worker, initargs=(workers,)
-    )
-    try:
-        futures = [pool.submit(_render_piece, *job) for job in jobs]
-        for future in as_completed(futures):
-            on_progress(future.result())
-    finally:
-        # Not by "with", which would render all that is left before it lets an error through.
-        pool.shutdown(cancel_futures=True)
+@lru_cache(maxsize=1)  # it takes seconds to build
+def _renderer(assets: Path, environments: Path | None, size: int) -> HeadRenderer:
+    import cv2
 
-
-def _start_worker(workers: int) -> None:
-    """Set up a worker: it shares the cores with the others, and ends with the main process."""
-    share = max(usable_cores() // workers, 1)
-    os.environ.setdefault("LP_NUM_THREADS", str(share) if share > 1 else "0")
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(variable, str(share))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process stops the workers in order
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Leave when the main process was killed, which would otherwise leave workers behind."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-_renderer: tuple[tuple[Any, ...], HeadRenderer] | None = None
-
-
-def _renderer_for(assets: Path, environments: Path | None, size: int) -> HeadRenderer:
-    """The renderer of this process, kept from piece to piece: it takes seconds to build."""
-    global _renderer
     from hpbench.rendering.renderer import HeadRenderer
 
-    key = (assets, environments, size)
-    if _renderer is None or _renderer[0] != key:
-        import cv2
-
-        cv2.setNumThreads(1)
-        files = find_environments(environments)
-        _renderer = (key, HeadRenderer(AssetLibrary(assets), files, size))
-    return _renderer[1]
+    cv2.setNumThreads(1)
+    return HeadRenderer(AssetLibrary(assets), find_environments(environments), size)
 
 
-def _render_piece(
-    out: Path, spec: RenderSpec, assets: Path, environments: Path | None, piece: range
-) -> int:
-    """Render one piece, images before labels; returns its number of images."""
+def _start_rendering(
+    out: Path, spec: RenderSpec, assets: Path, environments: Path | None
+) -> Callable[[range], int]:
+    """What renders one piece, images before labels, and returns its number of images."""
     import pandas as pd
 
     from hpbench.rendering.post import encode_jpeg
 
-    renderer = _renderer_for(assets, environments, spec.size)
+    renderer = _renderer(assets, environments, spec.size)
     names = sorted(find_environments(environments))
-    rows = []
-    for number, scene, swept in scenes(spec, renderer.library, names, piece.start, piece.stop):
-        rendering = renderer.render(scene)
-        name = _image_name(spec, number)
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(encode_jpeg(rendering.image, scene.post.jpeg_quality))
-        rows.append(label_row(name, scene, rendering, swept, spec))
-    _write_table(pd.DataFrame(rows), _part_path(out, piece))
-    return len(rows)
+
+    def render(piece: range) -> int:
+        rows = []
+        with _disk_errors_named(out):
+            for number, scene, swept in scenes(
+                spec, renderer.library, names, piece.start, piece.stop
+            ):
+                rendering = renderer.render(scene)
+                name = _image_name(spec, number)
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                (out / name).write_bytes(encode_jpeg(rendering.image, scene.post.jpeg_quality))
+                rows.append(label_row(name, scene, rendering, swept, spec))
+            _write_table(pd.DataFrame(rows), _part_path(out, piece))
+        return len(rows)
+
+    return render
 
 
 def _pieces(spec: RenderSpec) -> list[range]:

@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from hpbench.datasets.synthetic import Synthetic
@@ -106,7 +107,7 @@ def test_a_damaged_skin_stops_the_command_and_is_named(whole, assets, tmp_path):
 
 
 def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(whole, assets, tmp_path):
-    """/dev/full predictions every write as a full disk does."""
+    """/dev/full fails every write as a full disk does."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     out = tmp_path / "out"
@@ -157,24 +158,26 @@ def test_a_killed_run_takes_its_workers_along_and_goes_on_to_the_same_bytes(
     whole, assets, tmp_path
 ):
     script = (
-        "import multiprocessing, os, signal, sys; from pathlib import Path\n"
+        "import os, psutil, signal, sys; from pathlib import Path\n"
         "from hpbench.rendering.job import render_dataset\n"
         "from hpbench.rendering.render_spec import RenderSpec\n"
         "def stop(_):\n"
-        "    print(*(one.pid for one in multiprocessing.active_children()), flush=True)\n"
+        "    print(*(one.pid for one in psutil.Process().children()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "if __name__ == '__main__':\n"
-        "    render_dataset(Path(sys.argv[1]), RenderSpec(count=4, seed=5, size=64, shard=2),\n"
-        "                   Path(sys.argv[2]), workers=2, on_progress=stop)\n"
+        "render_dataset(Path(sys.argv[1]), RenderSpec(count=4, seed=5, size=64, shard=2),\n"
+        "               Path(sys.argv[2]), workers=2, on_progress=stop)\n"
     )
     (tmp_path / "script.py").write_text(script)
-    # The workers hold the pipe as well: it ends when the last of them does.
     killed = subprocess.run(
         [sys.executable, tmp_path / "script.py", tmp_path / "out", assets],
         stdout=subprocess.PIPE, check=False, timeout=120,
     )  # fmt: skip
     assert killed.returncode == -9
-    assert len(killed.stdout.split()) == 2
+    workers = [int(pid) for pid in killed.stdout.split()]
+    assert len(workers) == 2
+    left = [psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(left, timeout=60)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
     assert not (tmp_path / "out" / "labels.parquet").exists()
     render_dataset(tmp_path / "out", SPEC, assets)
     same_files(whole, tmp_path / "out")
