@@ -30,7 +30,7 @@ class SixDRepNet(TorchMethod):
 
     name: ClassVar[str] = "sixdrepnet"
     summary: ClassVar[str] = "6D rotation on RepVGG (Hempel et al. 2022)"
-    input_size: ClassVar[int] = 224
+    input_size = 224
     published: ClassVar[tuple[WeightsInfo, ...]] = (
         WeightsInfo(
             name="sixdrepnet-aflw2000",
