@@ -23,7 +23,7 @@ from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.predicting.faces import FrameResult
 from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import ROW_COLUMNS, result_rows
-from hpbench.storage.atomic import publish
+from hpbench.storage.atomic import PARTIAL, publish
 
 __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile"]
 
@@ -86,7 +86,7 @@ class PoseTable(PredictionWriter):
         super().__init__()
         self.path = path
         self.methods = methods
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = path.with_name(path.name + PARTIAL)
         self._stream = _open_for_writing(self._partial, path)
         self._csv: csv.DictWriter[str] | None = None
         self._rows = 0
@@ -197,7 +197,7 @@ class VideoFile(PredictionWriter):
         self.live = live
         self.methods = methods
         self.style: DrawStyle = style
-        self._partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+        self._partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
         _open_for_writing(self._partial, path).close()
         self._video: Any = None
         self._size_wh = (0, 0)

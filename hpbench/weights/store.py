@@ -260,7 +260,7 @@ def fetch_file(
     part = path.with_name(f"{name}.part")
 
     def download(temporary: Path) -> None:
-        resumed = _take(part, temporary)
+        resumed = _resume(part, temporary)
         try:
             fetch_rest(url, temporary, stall_s, by_hand or _add_it(name))
         except BaseException:
@@ -281,8 +281,8 @@ def fetch_file(
     return path
 
 
-def _take(part: Path, temporary: Path) -> bool:
-    """Take up what an earlier try left; of two processes at once only one gets it."""
+def _resume(part: Path, temporary: Path) -> bool:
+    """Go on with what an earlier try left; of two processes at once only one gets it."""
     try:
         part.replace(temporary)
     except OSError:
@@ -340,15 +340,15 @@ def _copy(source: Path, target: Path) -> None:
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name; once it is whole, move it and note its hash."""
-    with atomic_path(path) as temporary:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
             temporary.touch()
-        except OSError as error:
-            raise WeightsError(
-                f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
-                "$HPBENCH_CACHE"
-            ) from error
-        write(temporary)
-        record = f"{sha256_of(temporary)}  {path.name}\n"
-    write_text(_record_of(path), record)
+            write(temporary)
+            record = f"{sha256_of(temporary)}  {path.name}\n"
+        write_text(_record_of(path), record)
+    except OSError as error:
+        raise WeightsError(
+            f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
+            "$HPBENCH_CACHE"
+        ) from error

@@ -43,7 +43,7 @@ class PnpSolution:
     reprojection_px : float
         Root mean square distance between the given and the projected points, in pixels.
     start : {'sqpnp', 'sop', 'epnp', 'dlt'}
-        Where the prediction comes from: SQPnP, scaled orthography, EPnP, or OpenCV's own linear
+        Where the pose comes from: SQPnP, scaled orthography, EPnP, or OpenCV's own linear
         start of the iterative solver.
     """
 
@@ -102,12 +102,12 @@ def solve_pose(
     solver : {'sqpnp', 'sop', 'epnp', 'iterative'}
         ``sqpnp``: SQPnP (Terzakis and Lourakis, ECCV 2020) refined by Levenberg-Marquardt. If
         the head is then behind the camera or turned away, the refinement starts again from
-        scaled orthography, and of the predictions in front of the camera that with the lower
+        scaled orthography, and of the poses in front of the camera that with the lower
         reprojection error is kept.
         ``sop``: scaled orthography (weak perspective) alone.
         ``epnp``: EPnP (Lepetit et al., IJCV 2009) alone.
         ``iterative``: ``cv2.solvePnP`` with its default flag and no starting pose, on the
-        model as it is: what most head-pose scripts do. Its predictions are not checked, so heads
+        model as it is: what most head-pose scripts do. Its poses are not checked, so heads
         behind the camera are among them. They depend on where the model has its origin.
 
     Returns
@@ -222,7 +222,7 @@ def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) ->
     tvec: Any = None
     if guess is not None:
         rvec = cv2.Rodrigues(guess.R_cam)[0]
-        tvec = guess.t_cam.reshape(3, 1).copy()  # OpenCV writes its prediction into the guess
+        tvec = guess.t_cam.reshape(3, 1).copy()  # OpenCV writes its result into the guess
     given = (problem.model, problem.points, problem.camera, problem.distortion)
     try:
         solved, rvec, tvec = cv2.solvePnP(
