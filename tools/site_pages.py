@@ -23,7 +23,6 @@ FILES = {
 """Page of the site, and its file in the repository."""
 
 PLUGIN_CLASSES = {
-    "hpbench.plugin": ("Plugin",),
     "hpbench.method": (
         "Method", "Prediction", "NoPrediction", "MethodCard", "ModelSize",
     ),
