@@ -1,4 +1,4 @@
-"""Everything a report shows, gathered once and then printed in any format."""
+"""Everything a report shows, loaded once and then printed in any format."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpbench.method import MethodCard
 from hpbench.reports import words
 from hpbench.reports.figures.style import MethodStyle, method_styles
-from hpbench.reports.summary import summary_sentences
-from hpbench.reports.tables.accuracy import (
-    Table,
-    accuracy_tables,
-    cost_table,
-    flagged_labels,
-    pairs_table,
-    runtime_table,
-    unscored_table,
+from hpbench.reports.sentences import (
+    glossary,
+    introduction,
+    protocol_sentences,
+    summary_sentences,
 )
+from hpbench.reports.tables.accuracy import accuracy_tables
 from hpbench.reports.tables.explain import RerunResults, explain_table, load_rerun
 from hpbench.reports.tables.literature import literature_table
+from hpbench.reports.tables.pairs import pairs_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
+from hpbench.reports.tables.runtime import cost_table, runtime_table
+from hpbench.reports.tables.table import Column, Table, flagged_labels, is_reference, text
+from hpbench.reports.tables.unscored import unscored_table
 from hpbench.reports.tables.worst import worst_table
 from hpbench.results.results_file import ImageCounts, MethodResult, ResultsFile
 from hpbench.results.run_record import DatasetRecord, RunRecord
@@ -33,7 +36,7 @@ from hpbench.scoring.summary import summarise
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Content", "Section", "gather"]
+__all__ = ["Report", "Section", "load_report"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,29 @@ class Section:
     swept: list[Curve]
 
     @property
-    def facts(self) -> list[str]:
-        """What its card says about the data set, one sentence each."""
-        card = self.record.card
-        named = {"Labels": card.label_source, "Paper": card.paper, "Licence": card.licence}
-        return [*(f"{name}: {fact}" for name, fact in named.items() if fact), *card.notes]
-
-    @property
     def images(self) -> ImageCounts:
         """Counts of faces, the same for every method but for the predictions."""
         return self.results[0].images
+
+    @property
+    def predicted(self) -> bool:
+        """Whether any method predicted a face."""
+        return any(result.images.scored for result in self.results)
+
+    @property
+    def has_yaw(self) -> bool:
+        """Whether any face has a labelled yaw."""
+        return bool(np.isfinite(self.scores.angles_deg[:, 0]).any())
+
+    @property
+    def timed(self) -> bool:
+        """Whether the run measured times on this data set."""
+        return any(result.runtime_ms["total"].p50 is not None for result in self.results)
+
+    @property
+    def references(self) -> bool:
+        """Whether the frontal baseline is among the methods."""
+        return any(is_reference(result) for result in self.results)
 
     @property
     def has_intervals(self) -> bool:
@@ -85,7 +101,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Content:
+class Report:
     """A whole report."""
 
     folder: Path
@@ -95,7 +111,7 @@ class Content:
     styles: dict[str, MethodStyle]
     sections: list[Section]
     flagged: bool
-    """Whether a method was trained on a data set it is scored on, or on renders like it."""
+    """Whether a method was trained on a data set that it is scored on, or on renders like it."""
     faces: pd.DataFrame
     embed_images: bool
     """Whether images of every data set may go into the report, whatever their terms."""
@@ -109,6 +125,27 @@ class Content:
         """What was compared on what."""
         names = dict.fromkeys(method.card.name for method in self.run.methods.values())
         return f"{words.join(names)} on {words.join(section.title for section in self.sections)}"
+
+    @property
+    def introductions(self) -> list[str]:
+        """What the report is, where it is no benchmark."""
+        found = (introduction(one.record, one.images.total) for one in self.sections)
+        return [sentence for sentence in found if sentence]
+
+    @property
+    def glossary(self) -> dict[str, str]:
+        """Terms that a reader needs."""
+        return glossary(self.flagged)
+
+    @property
+    def methods_table(self) -> Table:
+        """What each method is."""
+        columns = [Column(title, text=True) for title in ("Method", "Description", "Spec")]
+        rows = []
+        for spec, method in self.run.methods.items():
+            weights = f", weights {method.card.weights}" if method.card.weights else ""
+            rows.append([text(self.labels[spec]), text(method.card.title + weights), text(spec)])
+        return Table("methods", "Methods", columns, rows, methods=list(self.run.methods))
 
     @property
     def circumstances(self) -> dict[str, str]:
@@ -144,7 +181,7 @@ class Content:
         return shlex.join(self.run.command)
 
 
-def gather(folder: Path, embed_images: bool = False) -> Content:
+def load_report(folder: Path, embed_images: bool = False) -> Report:
     """Read a finished run folder and work out everything a report shows.
 
     Parameters
@@ -163,6 +200,11 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     scores = score_datasets(tables)
     summary = summarise(tables, scores)
     labels = words.short_labels(list(run.methods))
+    labels |= {
+        spec: f"{labels[spec]} (frontal baseline)"
+        for spec, method in run.methods.items()
+        if method.name == "constant"
+    }
     source = _Source(run, summary, labels, _timing(folder), tables.faces, load_rerun(folder))
     predicted = {one.dataset for one in summary.results}
     clean = [
@@ -172,7 +214,7 @@ def gather(folder: Path, embed_images: bool = False) -> Content:
     for one in clean:
         taken = {section.key for section in sections}
         sections.append(_section(one, _siblings(one, clean, run), source, taken))
-    return Content(
+    return Report(
         folder=folder,
         run=run,
         summary=summary,
@@ -207,6 +249,7 @@ def _section(
     record = run.datasets[scores.name]
     title = _title(scores.name, record)
     results = [one for one in summary.results if one.dataset == scores.name]
+    results.sort(key=is_reference)  # the frontal baseline last
     comparisons = [one for one in summary.comparisons if one.dataset == scores.name]
     curves = corruption_curves(scores.name, summary.results, run.datasets)
     flagged = flagged_labels(results, labels)
@@ -217,7 +260,7 @@ def _section(
     if len(cost.columns) > 1:
         tables["cost"] = cost
     tables["unscored"] = unscored_table(results, labels)
-    tables["worst"] = worst_table(scores, flagged)
+    tables["worst"] = worst_table(scores, flagged, tables["accuracy"].references)
     tables["explain"] = explain_table(scores, flagged, siblings, source.again.get(scores.name))
     published = literature_table(
         record.name, scores.protocol, len(scores.image_ids), results, flagged
@@ -236,7 +279,7 @@ def _section(
         results=results,
         record=record,
         sentences=summary_sentences(title, results, comparisons, labels),
-        protocol=words.protocol_sentences(scores.protocol),
+        protocol=[*protocol_sentences(scores.protocol), *_card_sentences(record)],
         tables=tables,
         curves=curves,
         swept=swept,
@@ -248,6 +291,13 @@ def _timing(folder: Path) -> dict[str, dict[str, MethodTiming]]:
     if not (folder / TimingRecord.file_name).is_file():
         return {}
     return TimingRecord.read(folder).datasets
+
+
+def _card_sentences(record: DatasetRecord) -> list[str]:
+    """What its card says about the data set."""
+    card = record.card
+    named = {"Labels": card.label_source, "Paper": card.paper, "Licence": card.licence}
+    return [*(f"{name}: {fact}" for name, fact in named.items() if fact), *card.notes]
 
 
 def _siblings(

@@ -1,4 +1,4 @@
-"""Numbers, names and protocols in words that a reader without a terminal understands."""
+"""Numbers and names as a report shows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from hpbench.errors import UsageError
-from hpbench.protocol import Protocol
 from hpbench.spec import Spec, parse_spec
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "milliseconds",
     "p_value",
     "percent",
-    "protocol_sentences",
     "rate",
     "share",
     "short_labels",
@@ -29,20 +27,6 @@ __all__ = [
 
 NOTHING = "-"
 """What a table shows where a figure does not exist."""
-
-_EULER = {
-    "nearest": "A rotation has two exact yaw, pitch, roll triples; the one nearer to the label "
-    "is read.",
-    "canonical": "Angles are read with yaw in -90..90 degrees, so a label beyond 90 degrees is "
-    "charged the other triple.",
-    "rq": "Angles are read in the RQ order of cv2.RQDecomp3x3, a known mistake that is kept to "
-    "show what it does.",
-}
-_WRAP = {
-    "360": "The error of an angle is the shorter way round the circle, min(e, 360 - e).",
-    "none": "The error of an angle is the plain difference, as in Hopenet's script, so it can "
-    "exceed 180 degrees.",
-}
 
 
 def degrees(value: float | None) -> str:
@@ -185,22 +169,3 @@ def _is_path(value: str) -> bool:
 
 def _file_name(value: str) -> str:
     return PurePath(value.replace("\\", "/")).name if _is_path(value) else value
-
-
-def protocol_sentences(protocol: Protocol) -> list[str]:
-    """What a protocol means, one rule per sentence."""
-    if protocol.boxes == "annotated":
-        boxes = "Every method gets the face box of the annotation."
-    else:
-        boxes = (
-            f"Face boxes are found by {protocol.boxes}; a face it misses counts as one without "
-            "prediction for every method."
-        )
-    settings = ", ".join(f"{key} = {value}" for key, value in sorted(protocol.settings.items()))
-    sentences = [boxes, _EULER[protocol.euler], _WRAP[protocol.wrap]]
-    if protocol.summary:
-        summary = protocol.summary.rstrip(".")
-        sentences.insert(0, f"{summary[0].upper()}{summary[1:]}.")
-    if settings:
-        sentences.append(f"Settings of the data set: {settings}.")
-    return sentences

@@ -39,14 +39,14 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     from hpbench.cli.progress import Bars
     from hpbench.cli.tables import print_table
     from hpbench.reports import write_report
-    from hpbench.reports.content import gather
+    from hpbench.reports.content import load_report
     from hpbench.running.data_folders import data_folders
     from hpbench.running.explain import explain as rerun
 
     bars: Bars
     with Bars() as bars:
         rerun(config.rundir, bars, data_folders(config.data, "sample"))
-    for section in gather(config.rundir).sections:
+    for section in load_report(config.rundir).sections:
         table = section.tables["explain"]
         columns = [(column.title, column.text) for column in table.columns]
         rows = [[cell.shown for cell in row] for row in table.rows]

@@ -45,13 +45,15 @@ def run(
     from hpbench.cli.progress import Bars, print_results, print_reused
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.reports import write_report
-    from hpbench.running.runner import run as run_methods
+    from hpbench.running.runner import predict_run
+    from hpbench.running.runner import run as run_and_score
 
     folder = out or fresh_run_folder()
     bars: Bars
     words = f"\nStopped. To resume, repeat the command with --out {folder}"
     with says_when_stopped(words, kept=folder / "run.json"), Bars() as bars:
-        run_methods(config, folder, bars)
+        # a report scores the run itself
+        (run_and_score if no_report else predict_run)(config, folder, bars)
     written = [] if no_report else write_report(folder, embed_images=embed_images)
     print_results(folder)
     print_reused(folder)

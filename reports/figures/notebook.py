@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpbench.errors import DataError, UsageError
+from hpbench.reports.figures.registry import FIGURES, ReportFigure
 from hpbench.spec import suggest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hpbench.reports.content import Content, Section
+    from hpbench.reports.content import Report, Section
 
 __all__ = ["Plots"]
 
-_NEEDS = {
-    "histogram": "a face that was predicted",
-    "ced": "a face that was predicted",
-    "yaw": "five predicted faces or more within 10 degrees of labelled yaw",
-    "map": "five predicted faces or more of about the same labelled yaw and pitch",
-    "runtime": "a timing pass",
-    "pareto": "two methods with a timing pass",
-    "robustness": "a run with corrupt=...",
-    "sweep": "a data set in which factors are swept",
-}
-"""What a figure of a report is drawn from, by its name there."""
+_BY_PLOT = {figure.plot: figure for figure in FIGURES if figure.plot}
 
 
 class Plots:
     """Figures of a finished run, as ``results.plot``.
 
-    Every method draws one data set: the only one of the run, or the one that is named. The
-    figures are those of the report: the same colour and line for a method in all of them. A
-    notebook shows them as they are; ``figure.savefig("name.svg")`` writes one.
+    Every method takes the name of a data set, needed where a run has several, and returns a
+    ``matplotlib.figure.Figure``: ``accuracy``, ``errors``, ``ced``, ``by_yaw``, ``heat_map``,
+    ``runtime``, ``tradeoff``, ``robustness``, ``sweep``. They are the figures of the report, with
+    the same colour and line for a method in all of them.
 
     Parameters
     ----------
@@ -53,72 +46,42 @@ class Plots:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def accuracy(self, dataset: str | None = None) -> Figure:
-        """Mean absolute error of every method in degrees, with its 95 % interval.
+    def __getattr__(self, name: str) -> Callable[..., Figure]:
+        if name not in _BY_PLOT:
+            raise AttributeError(f"no figure '{name}'; {suggest(name, _BY_PLOT)}")
+        return partial(self._draw, _BY_PLOT[name])
 
-        Parameters
-        ----------
-        dataset : str, optional
-            Name of a data set of the run; needed where it has several.
+    def __dir__(self) -> list[str]:
+        return list(_BY_PLOT)
 
-        Returns
-        -------
-        matplotlib.figure.Figure
+    def _draw(self, figure: ReportFigure, dataset: str | None = None) -> Figure:
+        """Draw a figure of a data set.
 
         Raises
         ------
         UsageError
             If the data set is not in the run, or has to be named.
         DataError
-            If the run holds nothing to draw it from; so for all figures.
+            If the run holds nothing to draw it from.
         """
-        from hpbench.reports.figures.static import accuracy_figure, drawn
+        from hpbench.reports.figures.static import drawn
 
         section = self._section(dataset)
-        if all(one.mae_deg.mean is None for one in section.results):
-            raise DataError(f"{self._folder}: no method predicted a face of {section.scores.name}")
-        return drawn(partial(accuracy_figure, section.results, self._content.styles))
-
-    def errors(self, dataset: str | None = None) -> Figure:
-        """Histograms of the signed errors of yaw, pitch and roll, all methods overlaid."""
-        return self._figure("histogram", dataset)
-
-    def ced(self, dataset: str | None = None) -> Figure:
-        """Cumulative error distribution: share of faces that are solved within an error."""
-        return self._figure("ced", dataset)
-
-    def by_yaw(self, dataset: str | None = None) -> Figure:
-        """Mean error against the true turn of the head, with 95 % bands."""
-        return self._figure("yaw", dataset)
-
-    def heat_map(self, dataset: str | None = None) -> Figure:
-        """Mean error over true yaw and pitch."""
-        return self._figure("map", dataset)
-
-    def runtime(self, dataset: str | None = None) -> Figure:
-        """Milliseconds per face by stage."""
-        return self._figure("runtime", dataset)
-
-    def tradeoff(self, dataset: str | None = None) -> Figure:
-        """Mean error against milliseconds per face."""
-        return self._figure("pareto", dataset)
-
-    def robustness(self, dataset: str | None = None) -> Figure:
-        """Error against the level of every corruption of the run."""
-        return self._figure("robustness", dataset)
-
-    def sweep(self, dataset: str | None = None) -> Figure:
-        """Error against every factor that rendered images are swept over."""
-        return self._figure("sweep", dataset)
+        if not figure.available(section):
+            raise DataError(
+                f"{self._folder}: nothing to draw on {section.scores.name}; this figure needs "
+                f"{figure.needs}"
+            )
+        return drawn(partial(figure.draw_static, section, self._report.styles))
 
     @cached_property
-    def _content(self) -> Content:
-        from hpbench.reports.content import gather
+    def _report(self) -> Report:
+        from hpbench.reports.content import load_report
 
-        return gather(self._folder)
+        return load_report(self._folder)
 
     def _section(self, dataset: str | None) -> Section:
-        sections = {section.scores.name: section for section in self._content.sections}
+        sections = {section.scores.name: section for section in self._report.sections}
         if dataset is None and len(sections) == 1:
             return next(iter(sections.values()))
         if dataset is None:
@@ -126,16 +89,3 @@ class Plots:
         if dataset not in sections:
             raise UsageError(f"no data set '{dataset}' in this run; {suggest(dataset, sections)}")
         return sections[dataset]
-
-    def _figure(self, name: str, dataset: str | None) -> Figure:
-        from hpbench.reports.figures.static import drawn
-        from hpbench.reports.report import section_figures
-
-        section = self._section(dataset)
-        drawings = section_figures(self._content, section)
-        if name not in drawings:
-            raise DataError(
-                f"{self._folder}: nothing to draw on {section.scores.name}; "
-                f"this figure needs {_NEEDS[name]}"
-            )
-        return drawn(drawings[name])

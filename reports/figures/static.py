@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -86,12 +88,15 @@ def save(draw: Callable[[], Figure], stem: Path) -> Path:
     Path
         The PNG.
     """
+    png, svg = (stem.with_name(stem.name + end) for end in (".png", ".svg"))
     with mpl.rc_context(_LOOK):
         figure = draw()
-        png = stem.with_name(stem.name + ".png")
-        figure.savefig(png, dpi=150, metadata={"Software": None})
+        # Figure.savefig would draw everything once more to find out its size.
+        figure.set_dpi(150)
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
         figure.set_layout_engine("none")  # the layout of the PNG holds; finding it again is slow
-        figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None})
+        figure.set_dpi(72)
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
     return png
 
 

@@ -1,47 +1,50 @@
-"""The interactive report: one HTML file that opens without a network."""
+"""``report.html``: the interactive report, one file that opens without a network."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hpbench.errors import HpbenchError
-from hpbench.reports.content import Content, Section
-from hpbench.reports.figures import interactive
-from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_points
+from hpbench.reports.content import Report, Section
 from hpbench.reports.figures.faces import EmbeddedFace, embedded_faces
+from hpbench.reports.figures.registry import FIGURES
+from hpbench.reports.tables.table import Table
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.storage.atomic import write_text
 
 __all__ = ["write_page"]
 
-Plot = dict[str, Any]
-"""A figure in the form of Plotly's script."""
-
 _YAW_STEP_DEG = 5
-_FREE_PICTURES = frozenset({"sample"})
+_FREE_IMAGES = frozenset({"sample"})
 """Data sets whose images may always be embedded: the project's own renders."""
 
 
-def write_page(content: Content) -> Path:
+def write_page(report: Report) -> Path:
     """Write ``report.html``."""
-    drawn = {section.key: section_plots(content, section) for section in content.sections}
-    faces, missing = _faces(content)
+    plots = {
+        f"{section.key}-{figure.name}": json.loads(
+            figure.draw_interactive(section, report.styles).to_json()
+        )
+        for section in report.sections
+        for figure in FIGURES
+        if figure.interactive and figure.available(section)
+    }
+    faces, missing = _faces(report)
     data = {
-        "labels": content.labels,
+        "labels": report.labels,
         "angles": ["Yaw", "Pitch", "Roll", "Mean", "Geodesic"],
-        "plots": {
-            f"{key}-{name}": plot for key, plots in drawn.items() for name, plot in plots.items()
-        },
+        "plots": plots,
         "sections": {
             section.key: {
                 "by_yaw": {
@@ -54,7 +57,7 @@ def write_page(content: Content) -> Path:
                 },
                 "faces": faces.get(section.key, {}),
             }
-            for section in content.sections
+            for section in report.sections
         },
     }
     environment = Environment(
@@ -64,32 +67,79 @@ def write_page(content: Content) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(
+        h1=partial(_element, "h1"), h2=partial(_element, "h2"), h3=partial(_element, "h3"),
+        h4=partial(_element, "h4"), p=partial(_element, "p"), note=_note, bullets=_bullets,
+        facts=_facts, folded=_folded, code=_code, figure=partial(_figure, plots),
+        table=partial(_table, environment),
+    )  # fmt: skip
     assets = files("hpbench.reports").joinpath("assets")
-    text = environment.get_template("report.html.j2").render(
-        content=content,
-        plots_of=drawn,
+    text = environment.get_template("page.html.j2").render(
+        report=report,
+        html=True,
         faces_of={key for key, found in faces.items() if found},
         missing_faces=missing,
-        images_common=lambda section: section.results[0].common_images.images,
         data=_json_in_html(data),
         style=Markup(assets.joinpath("report.css").read_text(encoding="utf-8")),
         script=Markup(assets.joinpath("report.js").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs()),
     )
-    path = content.folder / "report.html"
+    path = report.folder / "report.html"
     write_text(path, text)
     return path
 
 
-def _faces(content: Content) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str, str]]:
+def _element(name: str, content: str) -> Markup:
+    return Markup("<{0}>{1}</{0}>").format(Markup(name), content)
+
+
+def _note(content: str) -> Markup:
+    return Markup('<p class="note">{}</p>').format(content)
+
+
+def _bullets(sentences: Iterable[str]) -> Markup:
+    items = Markup("").join(_element("li", sentence) for sentence in sentences)
+    return Markup("<ul>{}</ul>").format(items)
+
+
+def _facts(facts: dict[str, str]) -> Markup:
+    items = (Markup("<dt>{}</dt><dd>{}</dd>").format(name, fact) for name, fact in facts.items())
+    return Markup("<dl>{}</dl>").format(Markup("").join(items))
+
+
+def _folded(content: str, summary: str) -> Markup:
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, content)
+
+
+def _code(text: str) -> Markup:
+    return Markup("<pre><code>{}</code></pre>").format(text)
+
+
+def _figure(plots: dict[str, Any], name: str, section: Section) -> Markup:
+    key = f"{section.key}-{name}"
+    if key not in plots:
+        return Markup("")
+    caption = next(figure.caption for figure in FIGURES if figure.name == name)
+    return Markup(
+        '<figure class="plot" role="img" aria-label="{0}"><div class="drawing" data-plot="{1}">'
+        "</div><figcaption>{0}</figcaption></figure>"
+    ).format(caption, key)
+
+
+def _table(environment: Environment, table: Table, most: int | None = None) -> Markup:
+    """The whole table whatever `most` says: the page scrolls, searches and sorts it."""
+    return Markup(environment.get_template("table.html.j2").render(table=table))
+
+
+def _faces(report: Report) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str, str]]:
     """Images by section, and why a section has none although it should."""
     faces: dict[str, dict[str, EmbeddedFace]] = {}
     missing: dict[str, str] = {}
-    for section in content.sections:
-        if content.embed_images or section.record.name in _FREE_PICTURES:
+    for section in report.sections:
+        if report.embed_images or section.record.name in _FREE_IMAGES:
             try:
-                table = content.faces_of(section)
-                faces[section.key] = embedded_faces(section.scores, table, content.run)
+                table = report.faces_of(section)
+                faces[section.key] = embedded_faces(section.scores, table, report.run)
             except HpbenchError as error:
                 missing[section.key] = str(error)
     return faces, missing
@@ -99,30 +149,6 @@ def _json_in_html(data: object) -> Markup:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def section_plots(content: Content, section: Section) -> dict[str, Plot]:
-    """Interactive figures of a data set for Plotly in the browser, by name."""
-    dataset, styles = section.scores, content.styles
-    plots: dict[str, go.Figure] = {}
-    if any(result.images.scored for result in section.results):
-        plots["histogram"] = interactive.histogram_plot(dataset, styles)
-        plots["ced"] = interactive.ced_plot(dataset, styles)
-        if has_yaw_line(dataset):
-            plots["yaw"] = interactive.yaw_plot(dataset, styles)
-        if np.isfinite(dataset.angles_deg[:, 0]).any():
-            plots["scatter"] = interactive.scatter_plot(dataset, styles)
-        if has_error_map(dataset):
-            plots["map"] = interactive.map_plot(dataset, styles)
-    if any(result.runtime_ms["total"].p50 is not None for result in section.results):
-        plots["runtime"] = interactive.runtime_plot(section.results, styles)
-    if len(pareto_points(section.results)) > 1:
-        plots["pareto"] = interactive.pareto_plot(section.results, styles)
-    if section.curves:
-        plots["robustness"] = interactive.level_plot(section.curves, styles)
-    if section.swept:
-        plots["sweep"] = interactive.level_plot(section.swept, styles)
-    return {name: json.loads(plot.to_json()) for name, plot in plots.items()}
 
 
 def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> dict[str, Any]:

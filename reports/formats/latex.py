@@ -1,13 +1,17 @@
-"""Tables as papers print them: booktabs, the best in bold, the second best underlined."""
+"""``tables.tex`` as papers print it: booktabs, the best in bold, the second best underlined."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from hpbench.reports.tables.accuracy import Cell, Table
+from hpbench.reports.content import Report
+from hpbench.reports.tables.table import Cell, Table
+from hpbench.storage.atomic import write_text
 
-__all__ = ["document", "escape", "table"]
+__all__ = ["document", "escape", "table", "write_latex"]
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
@@ -32,6 +36,32 @@ _PREAMBLE = r"""% Made by hpbench. It compiles by itself; to copy the tables int
 \usepackage[landscape,margin=2cm]{geometry}
 \begin{document}
 """
+
+
+LATEX_TABLES = ("accuracy", "common", "metrics", "yaw", "runtime", "pairs")
+"""What a paper prints."""
+
+
+def write_latex(report: Report) -> Path:
+    """Write the tables that papers print into ``tables.tex``."""
+    tables = [
+        replace(
+            section.tables[key],
+            key=f"{section.key}-{key}",
+            title=f"{section.title}: {section.tables[key].title}",
+        )
+        for section in report.sections
+        for key in LATEX_TABLES
+        if _has_figures(section.tables[key]) and not (key == "common" and section.complete)
+    ]
+    path = report.folder / "tables.tex"
+    write_text(path, document(tables))
+    return path
+
+
+def _has_figures(table: Table) -> bool:
+    """Whether anything but names is in it: without a timing pass no time is."""
+    return bool(table.rows) and len(table.columns) > 1
 
 
 def document(tables: Sequence[Table]) -> str:

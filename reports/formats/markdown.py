@@ -1,13 +1,20 @@
-"""Markdown in which names from outside cannot become markup."""
+"""``report.md`` with its figures: Markdown in which names from outside cannot become markup."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 
-from hpbench.reports.tables.accuracy import Cell, Table
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["Raw", "code_block", "escape", "table"]
+from hpbench.reports.content import Report, Section
+from hpbench.reports.figures.registry import FIGURES, ReportFigure
+from hpbench.reports.tables.table import Cell, Table
+from hpbench.storage.atomic import write_text
+
+__all__ = ["escape", "render_markdown", "write_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~$])")
 
@@ -31,23 +38,100 @@ def escape(value: object) -> str:
     return _SPECIAL.sub(r"\\\1", shown)
 
 
-def code_block(text: str) -> Raw:
+def write_markdown(report: Report) -> Path:
+    """Write ``report.md`` and the figures it shows, as PNG and SVG."""
+    from hpbench.reports.figures.static import save
+
+    folder = report.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    for section in report.sections:
+        for figure in figures_of(section):
+            draw = partial(figure.draw_static, section, report.styles)
+            save(draw, folder / f"{section.key}_{figure.name}")
+    path = report.folder / "report.md"
+    write_text(path, render_markdown(report))
+    return path
+
+
+def figures_of(section: Section) -> list[ReportFigure]:
+    """Still figures that the results of a data set are enough for."""
+    return [one for one in FIGURES if one.static and one.in_report and one.available(section)]
+
+
+def render_markdown(report: Report) -> str:
+    """Text of ``report.md``."""
+    environment = Environment(
+        loader=PackageLoader("hpbench.reports"),
+        finalize=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        h1=partial(_heading, 1), h2=partial(_heading, 2), h3=partial(_heading, 3),
+        h4=partial(_heading, 4), p=_paragraph, note=_paragraph, bullets=_bullets, table=_table,
+        folded=_folded, facts=_facts, code=_code, figure=_figure,
+    )  # fmt: skip
+    text = environment.get_template("report.j2").render(report=report, html=False)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _heading(level: int, title: str) -> Raw:
+    return Raw(f"\n{'#' * level} {escape(title)}\n")
+
+
+def _paragraph(rendered: str) -> Raw:
+    """Paragraph of the template, whose values are escaped already."""
+    return Raw(f"\n{' '.join(rendered.split())}\n")
+
+
+def _bullets(sentences: Iterable[str]) -> Raw:
+    return Raw("\n" + "".join(f"- {escape(sentence)}\n" for sentence in sentences))
+
+
+def _facts(facts: dict[str, str]) -> Raw:
+    return _bullets(f"{name}: {fact}" for name, fact in facts.items())
+
+
+def _folded(rendered: str, summary: str) -> Raw:
+    return Raw(
+        f"\n<details><summary>{escape(summary)}</summary>\n\n{rendered.strip()}\n\n</details>\n"
+    )
+
+
+def _figure(name: str, section: Section) -> Raw:
+    for figure in figures_of(section):
+        if figure.name == name:
+            path = f"figures/{section.key}_{name}.png"
+            short = figure.caption.partition(". ")[0].rstrip(".")
+            return Raw(f"\n![{escape(short)}]({path})\n\n{escape(figure.caption)}\n")
+    return Raw("")
+
+
+def _code(text: str) -> Raw:
     """Fenced block; the fence is longer than any run of backticks in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Raw(f"{fence}text\n{text}\n{fence}")
+    return Raw(f"\n{fence}text\n{text}\n{fence}\n")
 
 
-def table(content: Table) -> Raw:
-    """Table in GitHub's form, the best of a column in bold, its note below."""
+def _table(content: Table, most: int | None = None) -> Raw:
+    """Table in GitHub's form below its title, the best of a column in bold, its note below."""
     lines = [
+        f"\n**{escape(content.title)}**\n",
         _row(escape(column.title) for column in content.columns),
         _row(":--" if column.text else "--:" for column in content.columns),
-        *(_row(_cell(cell) for cell in row) for row in content.rows),
+        *(_row(_cell(cell) for cell in row) for row in content.rows[:most]),
     ]
-    if content.note:
-        lines += ["", escape(content.note)]
-    return Raw("\n".join(lines))
+    note = content.note
+    if most is not None and len(content.rows) > most:
+        note += (
+            f" The first {most} of {len(content.rows)} rows; report.html and the CSV tables hold "
+            "all."
+        )
+    if note:
+        lines += ["", escape(note)]
+    return Raw("\n".join(lines) + "\n")
 
 
 def _row(cells: Iterable[str]) -> str:

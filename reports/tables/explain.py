@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.protocol import EulerReading
-from hpbench.reports.tables.accuracy import Cell, Column, Table, number, text
+from hpbench.reports.tables.table import Cell, Column, Table, number, text
 from hpbench.results.explain_file import ExplainFile, ExplainRow
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from hpbench.protocol import Protocol
 from hpbench.reports import words
-from hpbench.reports.tables.accuracy import Cell, Column, Table, number, text
+from hpbench.reports.tables.table import Cell, Column, Table, number, text
 from hpbench.results.results_file import MethodResult
 
 __all__ = ["differences", "literature_table", "published"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.reports.tables.accuracy import Cell, Column, Table, interval, number, text
+from hpbench.reports.tables.table import Cell, Column, Table, interval, number, text
 from hpbench.results.results_file import MethodResult, value_at
 from hpbench.results.run_record import DatasetRecord
 from hpbench.running.corruptions import CORRUPTIONS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpbench.errors import DataError
-from hpbench.reports.content import gather
+from hpbench.reports.content import load_report
 from hpbench.reports.tables.explain import rule_results
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.scores import load_run, score_datasets
@@ -87,7 +87,7 @@ AGAIN = {
 
 def explained(folder):
     """Shown rows and note of the table, of a run folder."""
-    table = gather(folder).sections[0].tables["explain"]
+    table = load_report(folder).sections[0].tables["explain"]
     return [[cell.shown for cell in row] for row in table.rows], table.note
 
 
@@ -112,7 +112,7 @@ def test_damaged_new_answers_are_refused_with_the_mend(make_run, text) -> None:
     folder = make_run()
     (folder / "explain.json").write_text(text)
     with pytest.raises(DataError, match=r"explain\.json: corrupted .*; repeat 'hpbench explain'"):
-        gather(folder)
+        load_report(folder)
 
 
 def test_worst_faces_come_with_the_largest_errors_first(scored) -> None:

@@ -63,7 +63,7 @@ def test_every_table_of_the_markdown_report_is_there(page) -> None:
     shown = set(re.findall(r'data-table="(\w+)"', text))
     assert shown == {
         "accuracy", "common", "metrics", "readings", "yaw", "worst", "unscored", "runtime",
-        "pairs", "explain", "intervals",
+        "pairs", "explain", "intervals", "methods",
     }  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def test_yaw_filter_narrows_the_errors_and_the_points(browsed) -> None:
 def test_paper_shows_what_a_click_would_open(browsed) -> None:
     on_screen, on_paper, afterwards = browsed["closed"]
     assert on_paper == 0
-    assert on_screen == afterwards == 2  # the cards of both methods
+    assert on_screen == afterwards > 2  # the cards of both methods, worst faces, ...
 
 
 LONG = "frontal_by_a_name_that_is_much_longer_than_the_screen_of_any_phone_is_wide"

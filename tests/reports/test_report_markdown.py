@@ -14,8 +14,8 @@ from PIL import Image
 
 from hpbench.errors import DataError, UsageError
 from hpbench.reports import write_report
-from hpbench.reports.content import gather
-from hpbench.reports.report import render_markdown
+from hpbench.reports.content import load_report
+from hpbench.reports.formats.markdown import render_markdown
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def markdown(make_run):
     """Return ``markdown(**settings)``: the text of the report of such a run, without figures."""
 
     def render(**settings) -> str:
-        content = gather(make_run(**settings))
-        return render_markdown(content, {section.key: {} for section in content.sections})
+        return render_markdown(load_report(make_run(**settings)))
 
     return render
 
@@ -76,7 +75,7 @@ def test_the_command_can_be_copied(plain) -> None:
 
 
 REVIEWED = (
-    "95 % interval of the mean", "Geodesic", "Geodesic median", "Coverage", "Missing as frontal",
+    "95 % interval of the mean", "Geodesic", "Geodesic median", "Coverage", "Missing imputed as frontal",
     "Rank", "Balanced MAE", "MAEV", "AUC 15", "AUC 30", "Within 5", "Within 10", "Within 15",
     "Camera aligned", "Head aligned", "A minus B, degrees", "p, corrected",
 )  # fmt: skip
@@ -97,8 +96,7 @@ def test_silence_costs_what_a_frontal_head_would(make_run) -> None:
     labels = pd.read_parquet(folder / "faces.parquet")[["yaw_deg", "pitch_deg", "roll_deg"]]
     missing = labels.to_numpy()[2::2]  # the first face is excluded
     expected = (30 * 2.0 + np.abs(missing).mean(axis=1).sum()) / 59
-    content = gather(folder)
-    text = render_markdown(content, {section.key: {} for section in content.sections})
+    text = render_markdown(load_report(folder))
     assert cells(text, "near")[1][-1] == f"{expected:.2f}"
 
 
@@ -124,8 +122,8 @@ def test_run_without_timing_says_so(markdown) -> None:
 
 def test_one_method_alone_is_not_compared(markdown) -> None:
     text = markdown(errors={"near": (1.0, 2.0, 3.0)})
-    assert "near errs by 2.00 degrees on average over 59 faces" in text
-    assert "Differences between methods" not in text
+    assert "near has a mean error of 2.00 degrees over 59 faces" in text
+    assert "Pairwise tests" not in text
 
 
 def test_names_with_markup_are_shown_as_text(markdown) -> None:
@@ -142,7 +140,7 @@ def test_method_that_never_answers_does_not_break_the_report(markdown) -> None:
 
 def test_run_in_which_nobody_answers_is_reported_as_such(markdown) -> None:
     text = markdown(errors={"near": (0, 0, 0)}, without_prediction={"near": 1})
-    assert "no method predicted a single face" in text
+    assert "No method predicted a face of Heads" in text
 
 
 def test_two_data_sets_get_a_section_each(markdown) -> None:
@@ -171,7 +169,7 @@ def test_unknown_format_is_refused_with_the_known_ones(make_run) -> None:
 
 
 def test_no_format_at_all_is_refused(make_run) -> None:
-    with pytest.raises(UsageError, match="no report format is named"):
+    with pytest.raises(UsageError, match="no report format given"):
         write_report(make_run(), [])
 
 
@@ -208,7 +206,7 @@ def test_figure_that_would_be_empty_is_left_out_and_its_table_is_not(make_run) -
     assert not list((folder / "figures").glob("heads_yaw.*"))
     assert not list((folder / "figures").glob("heads_map.*"))
     text = path.read_text(encoding="utf-8")
-    assert "### Error against the turn of the head" in text
+    assert "**Mean error by yaw**" in text
     assert "\\|yaw\\| 60-90" in text
     assert "figures/heads_yaw" not in text
 

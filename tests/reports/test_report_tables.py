@@ -31,7 +31,7 @@ def test_csv_holds_the_interval_of_every_figure(make_run) -> None:
     )
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_intervals.csv").open(encoding="utf-8", newline="") as stream:
-        rows = {(row["Method"], row["Figure"]): row for row in csv.DictReader(stream)}
+        rows = {(row["Method"], row["Metric"]): row for row in csv.DictReader(stream)}
     assert len(rows) == 2 * 18
     coverage = rows["far", "Within 15"]
     assert float(coverage["From"]) < float(coverage["Value"]) < float(coverage["To"])
@@ -106,7 +106,7 @@ def test_answer_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> None
         for row in csv.DictReader(stream):
             true, predicted = (
                 [float(angle) for angle in row[name].split(",")]
-                for name in ("True yaw, pitch, roll", "Answered")
+                for name in ("Ground-truth yaw, pitch, roll", "Predicted")
             )
             assert predicted == pytest.approx([true[0] + 12.0, *true[1:]], abs=0.11)
 

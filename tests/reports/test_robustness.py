@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpbench.reports.content import gather
+from hpbench.reports.content import load_report
 from hpbench.reports.figures.static import level_figure
 from hpbench.reports.figures.style import method_styles
-from hpbench.reports.report import draw_figures, render_markdown
+from hpbench.reports.formats.markdown import write_markdown
 
 
 @pytest.fixture
 def section(make_run):
     """Return ``section(**settings)``: the first data set of a report of such a run."""
-    return lambda **settings: gather(make_run(**settings)).sections[0]
+    return lambda **settings: load_report(make_run(**settings)).sections[0]
 
 
 DAMAGED = {
@@ -29,7 +29,7 @@ DAMAGED = {
 
 
 def test_damage_is_a_curve_of_its_data_set_and_no_section_of_its_own(make_run) -> None:
-    content = gather(make_run(**DAMAGED))
+    content = load_report(make_run(**DAMAGED))
     assert [section.title for section in content.sections] == ["Heads"]
     assert [curve.name for curve in content.sections[0].curves] == ["blur", "jpeg"]
 
@@ -89,9 +89,8 @@ def test_faces_of_which_nothing_else_is_known_have_no_curve(section) -> None:
 
 
 def test_both_are_shown_with_a_figure_and_a_table(make_run) -> None:
-    content = gather(make_run(**DAMAGED, sweep={"yaw": ["-30.0", "30.0"]}))
-    images = {section.key: draw_figures(content, section) for section in content.sections}
-    text = render_markdown(content, images)
+    report = load_report(make_run(**DAMAGED, sweep={"yaw": ["-30.0", "30.0"]}))
+    text = write_markdown(report).read_text(encoding="utf-8")
     assert "](figures/heads_robustness.png)" in text
     assert "](figures/heads_sweep.png)" in text
     assert "| blur (sigma, % of face size) | 4 | near | 6.00 |" in text

@@ -1,0 +1,252 @@
+"""What a report says in sentences: what it is, its summary, its glossary, its protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpbench.protocol import Protocol
+from hpbench.reports import words
+from hpbench.reports.tables.table import is_reference
+from hpbench.results.results_file import (
+    Comparison,
+    Intervals,
+    MethodResult,
+    YawBinErrors,
+    value_at,
+)
+from hpbench.results.run_record import DatasetRecord
+from hpbench.results.timing_record import TimeSummary
+from hpbench.scoring.statistics import MIN_UNITS
+
+__all__ = ["glossary", "introduction", "protocol_sentences", "summary_sentences"]
+
+_EULER = {
+    "nearest": "A rotation has two exact yaw, pitch, roll triples; the one nearer to the ground "
+    "truth is used.",
+    "canonical": "Angles are read with yaw in -90..90 degrees, so a face labelled beyond 90 "
+    "degrees is compared with the other triple.",
+    "rq": "Angles are read in the RQ order of cv2.RQDecomp3x3, a known mistake that is kept to "
+    "show what it does.",
+}
+_WRAP = {
+    "360": "The error of an angle is the shorter way round the circle, min(e, 360 - e).",
+    "none": "The error of an angle is the plain difference, as in Hopenet's script, so it can "
+    "exceed 180 degrees.",
+}
+
+
+def introduction(record: DatasetRecord, faces: int) -> str:
+    """What a report on this data set is, where it is no benchmark; else empty."""
+    if record.name != "sample":
+        return ""
+    return (
+        f"Installation check, not a ranking: {faces} renders spread evenly over +-90 degrees of "
+        "yaw, far more profile faces than in photographs. To compare methods, run them on data "
+        "such as AFLW2000 or BIWI ('hpbench list' names the data sets)."
+    )
+
+
+def glossary(flagged: bool) -> dict[str, str]:
+    """Terms that a reader needs, with their meaning.
+
+    Parameters
+    ----------
+    flagged : bool
+        Whether a method in the report has an advantage by its training.
+    """
+    terms = {
+        "Yaw, pitch, roll": "Yaw turns the nose to the left of the image, pitch looks up, roll "
+        "tilts the head clockwise; in degrees, zero when the face looks into the camera.",
+        "Mean absolute error (MAE)": "Mean of the absolute differences over all scored faces; "
+        "mean is that of the labelled angles. Lower is better.",
+        "Geodesic": "Angle of the rotation between prediction and ground truth. It does not "
+        "depend on how a rotation is split into three angles, which matters above 60 degrees of "
+        "yaw.",
+        "Coverage": "Share of the evaluated faces with a prediction. A method that skips hard "
+        "faces looks better than it is, so a second table is restricted to the faces that every "
+        "method predicted.",
+        "95 % interval": "How precise a value is with so many faces: of 100 such intervals, about "
+        "95 contain the population value (percentile bootstrap).",
+    }
+    if flagged:
+        terms["† ‡"] = (
+            "† The method was trained on this data set. ‡ It was trained on rendered heads and is "
+            "scored on rendered heads. Such a result says little about other faces."
+        )
+    return terms
+
+
+def summary_sentences(
+    title: str,
+    results: Sequence[MethodResult],
+    comparisons: Sequence[Comparison],
+    labels: dict[str, str],
+) -> list[str]:
+    """Who has the lowest error, where errors grow, coverage and time, one sentence each.
+
+    Parameters
+    ----------
+    title : str
+        Name of the data set.
+    results, comparisons : sequence of MethodResult, sequence of Comparison
+        All of this data set.
+    labels : dict of str to str
+        Shown name of each method.
+    """
+    predicted = [result for result in results if result.images.scored]
+    if not predicted:
+        return [f"No method predicted a face of {title}."]
+    ranked = [result for result in predicted if not is_reference(result)] or predicted
+    sentences = [_accuracy(title, ranked, comparisons, labels)]
+    sentences += [
+        f"For reference, the frontal baseline has a mean error of "
+        f"{words.degrees(result.mae_deg.mean)} degrees."
+        for result in predicted
+        if result not in ranked
+    ]
+    sentences += [*_by_yaw(_best(ranked), labels), _coverage(results, labels)]
+    return [*sentences, *_times(results, labels)]
+
+
+def _best(results: Sequence[MethodResult], most: int = 3) -> list[MethodResult]:
+    """The methods with the lowest error on common faces; a sentence holds no more."""
+    return sorted(results, key=lambda r: r.common_images.mae_deg.mean or 1e9)[:most]
+
+
+def _accuracy(
+    title: str,
+    results: Sequence[MethodResult],
+    comparisons: Sequence[Comparison],
+    labels: dict[str, str],
+) -> str:
+    if len(results) == 1:
+        only = results[0]
+        return (
+            f"On {title}, {labels[only.method_spec]} has a mean error of "
+            f"{words.degrees(only.mae_deg.mean)} degrees over {only.images.scored} faces"
+            f"{_between(only.intervals_95, 'mae_deg.mean')}{_advantage(only, labels)}."
+        )
+    complete = all(result.images.no_answer == 0 for result in results)
+    best, second = _best(results, 2)
+    faces = best.common_images.images
+    if not faces:
+        return f"On {title}, no face was predicted by every method, so there is no ranking."
+    over = f"{faces} faces" if complete else f"the {faces} faces that every method predicted"
+    sentence = (
+        f"On {title}, {labels[best.method_spec]} has the lowest mean error: "
+        f"{words.degrees(best.common_images.mae_deg.mean)} degrees over {over}"
+        f"{_between(best.intervals_95, 'common_images.mae_deg.mean')}, followed by "
+        f"{labels[second.method_spec]} with {words.degrees(second.common_images.mae_deg.mean)}"
+    )
+    pair = {best.method_spec, second.method_spec}
+    for one in comparisons:
+        if {one.method_spec_a, one.method_spec_b} == pair:
+            verdict = "is" if one.p_holm < 0.05 else "is not"
+            p_value = _relation(one.p_holm)
+            sentence += f"; the difference {verdict} statistically significant (p {p_value})"
+            break
+    else:
+        sentence += "; too few independent faces, subjects or sequences for a significance test"
+    return f"{sentence}{_advantage(best, labels)}."
+
+
+def _advantage(result: MethodResult, labels: dict[str, str]) -> str:
+    """What a reader must know of the training before believing a low error."""
+    name = labels[result.method_spec]
+    if result.trained_on_this:
+        return f"; {name} was trained on this data set, which is an advantage"
+    if result.trained_on_renders:
+        return f"; {name} was trained on rendered heads like these, which is an advantage"
+    return ""
+
+
+def _relation(value: float) -> str:
+    shown = words.p_value(value)
+    return shown if shown.startswith("<") else f"= {shown}"
+
+
+def _between(intervals: Intervals | None, path: str) -> str:
+    found = value_at(intervals, path)
+    return "" if found is None else f" (95 % interval {words.interval(found)})"
+
+
+def _by_yaw(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
+    """Errors at the largest yaw that was predicted, beside those at the smallest.
+
+    Ranges with a handful of predictions are no finding, and incomplete coverage is named.
+    """
+    by_far: dict[str, list[str]] = {}
+    for result in results:
+        filled = [one for one in result.by_abs_yaw if one.images >= MIN_UNITS]
+        if len(filled) < 2:
+            continue
+        near, far = filled[0], filled[-1]
+        errors = by_far.setdefault(_range(far), [])
+        unit = "" if errors else " degrees"
+        errors.append(
+            f"{words.degrees(far.mae_mean)}{unit} for {labels[result.method_spec]} "
+            f"({words.degrees(near.mae_mean)} at {_range(near)}{_part(far)})"
+        )
+    return [
+        f"At {far} degrees of yaw, the mean error is {words.join(errors)}."
+        for far, errors in by_far.items()
+    ]
+
+
+def _part(one: YawBinErrors) -> str:
+    """How many faces of a range were predicted, where some were not."""
+    return f"; {one.images} of {one.faces} faces predicted" if one.no_answer else ""
+
+
+def _range(one: YawBinErrors) -> str:
+    return f"{one.from_deg:g}-{one.to_deg:g}"
+
+
+def _times(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
+    times = {r.method_spec: r.runtime_ms["total"] for r in results}
+    timed = {spec: _time(total) for spec, total in times.items() if total.p50 is not None}
+    if not timed:
+        return []
+    if len(results) == 1:
+        return [f"Time per face: {next(iter(timed.values()))}."]
+    return [f"Time per face: {words.join(f'{labels[s]} {time}' for s, time in timed.items())}."]
+
+
+def _time(total: TimeSummary) -> str:
+    return f"{words.milliseconds(total.p50, total.decimals)} ms"
+
+
+def _coverage(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
+    incomplete = [result for result in results if result.images.no_answer]
+    if not incomplete:
+        return "Every evaluated face was predicted" + " by every method" * (len(results) > 1) + "."
+    shares = [f"{labels[r.method_spec]} predicted {_share(r)}" for r in incomplete]
+    if len(results) == 1:
+        return f"{shares[0]} of the evaluated faces."
+    if len(incomplete) == len(results) and len({result.coverage for result in results}) == 1:
+        return f"Every method predicted {_share(incomplete[0])} of the evaluated faces."
+    text = f"Of the evaluated faces, {words.join(shares)}"
+    return text + ", every other method all of them" * (len(incomplete) < len(results)) + "."
+
+
+def _share(result: MethodResult) -> str:
+    return words.percent(result.coverage) if result.images.scored else "none"
+
+
+def protocol_sentences(protocol: Protocol) -> list[str]:
+    """What a protocol means, one setting per sentence."""
+    if protocol.boxes == "annotated":
+        boxes = "Every method gets the face box of the annotation."
+    else:
+        boxes = (
+            f"Face boxes are found by {protocol.boxes}; a face it misses has no prediction for "
+            "every method."
+        )
+    settings = ", ".join(f"{key} = {value}" for key, value in sorted(protocol.settings.items()))
+    sentences = [boxes, _EULER[protocol.euler], _WRAP[protocol.wrap]]
+    if protocol.summary:
+        summary = protocol.summary.rstrip(".")
+        sentences.insert(0, f"{summary[0].upper()}{summary[1:]}.")
+    if settings:
+        sentences.append(f"Settings of the data set: {settings}.")
+    return sentences

@@ -1,0 +1,98 @@
+"""Time per face, size and start of all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hpbench.reports import words
+from hpbench.reports.tables.table import Cell, Column, Reader, Table, method_table, number
+from hpbench.results.results_file import MethodResult, value_at
+from hpbench.results.timing_record import MethodTiming
+
+__all__ = ["cost_table", "runtime_table"]
+
+CLOCK_LIMIT_MS = 0.1
+"""Below this the scatter is that of the clock and of Python, not of the method."""
+
+
+def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
+    """Serial time per face and stage, with no digits that the spread swallows."""
+
+    def time(stage: str, percentile: str) -> Reader:
+        def read(result: MethodResult) -> Cell:
+            times = result.runtime_ms[stage]
+            shown = words.milliseconds(getattr(times, percentile), times.decimals)
+            wide = stage == "total" and percentile == "p50" and _wide(result)
+            return Cell(shown + "*" * wide, getattr(times, percentile))
+
+        return read
+
+    def per_second(result: MethodResult) -> Cell:
+        total = result.runtime_ms["total"].p50
+        return number(1e3 / total if total else None, words.rate)
+
+    note = ""
+    if any(_wide(result) for result in results):
+        note = (
+            "* The times scatter by more than a tenth of the median (interquartile range): the "
+            "machine was busy, or faces differ in cost. Repeat the run on a quiet machine before "
+            "comparing them."
+        )
+    return method_table(
+        "runtime", "Time per face in milliseconds", results, labels,
+        [
+            (Column("Detect"), time("detect", "p50")),
+            (Column("Prepare"), time("prepare", "p50")),
+            (Column("Infer"), time("infer", "p50")),
+            (Column("Decode"), time("decode", "p50")),
+            (Column("Total, median", "low"), time("total", "p50")),
+            (Column("90 %", "low"), time("total", "p90")),
+            (Column("99 %", "low"), time("total", "p99")),
+            (Column("Faces per second"), per_second),
+        ],
+        note,
+    )  # fmt: skip
+
+
+def _wide(result: MethodResult) -> bool:
+    """Whether a total scatters widely; below a tenth of a ms it is the clock that scatters."""
+    total = result.runtime_ms["total"]
+    return total.wide and (total.p50 or 0.0) >= CLOCK_LIMIT_MS
+
+
+def cost_table(
+    timing: Mapping[str, MethodTiming], results: Sequence[MethodResult], labels: dict[str, str]
+) -> Table:
+    """Size, throughput, cold start and memory, as far as the run measured them.
+
+    Parameters
+    ----------
+    timing : mapping of str to MethodTiming
+        Of one data set, by method.
+    """
+
+    def read(path: str, *, scale: float = 1.0, form: Callable[[float | None], str]) -> Reader:
+        def cell(result: MethodResult) -> Cell:
+            found = value_at(timing.get(result.method_spec), path)
+            return number(None if found is None else found / scale, form)
+
+        return cell
+
+    rate, digits = words.rate, words.milliseconds
+    return method_table(
+        "cost", "Size, throughput, start and memory", results, labels,
+        [
+            (Column("Parameters, M"), read("size.parameters", scale=1e6, form=digits)),
+            (Column("GFLOP per face"), read("size.flops", scale=1e9, form=digits)),
+            (Column("Weights, MB"), read("size.weights_bytes", scale=1e6, form=digits)),
+            (Column("Most faces per second", "high"),
+             read("throughput.best.faces_per_s", form=rate)),
+            (Column("at batch size"), read("throughput.best.size", form=rate)),
+            (Column("Start to first prediction, s", "low"),
+             read("cold_start.first_answer_s.median", form=digits)),
+            (Column("Peak memory, MiB", "low"),
+             read("cold_start.peak_memory_mib", form=rate)),
+            (Column("One core, ms", "low"),
+             read("cores.one.total_ms.p50", form=digits)),
+        ],
+    )  # fmt: skip

@@ -1,0 +1,173 @@
+"""Tables of a report, independent of the format they are printed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hpbench.reports import words
+from hpbench.results.results_file import MethodResult
+
+__all__ = [
+    "Cell", "Column", "Reader", "Table", "flagged_label", "flagged_labels", "interval",
+    "is_reference", "method_table", "number", "text", "whole",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    title : str
+    better : {'low', 'high'} or None
+        Which end is good, where the best cell may be marked.
+    text : bool
+        Whether the column holds words, set to the left.
+    interval : bool
+        Whether its cells have two ends.
+    """
+
+    title: str
+    better: Literal["low", "high"] | None = None
+    text: bool = False
+    interval: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is shown, and the number behind it for sorting and for CSV."""
+
+    shown: str
+    value: float | str | None = None
+    place: Literal[1, 2] | None = None
+    """1 for the best of its column, 2 for the second best."""
+    limits: tuple[float, float] | None = None
+    """Ends of an interval, unrounded; a CSV file has a column for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A captioned table.
+
+    Attributes
+    ----------
+    key : str
+        Short name, for file names and anchors.
+    title, note : str
+    columns : list of Column
+    rows : list of list of Cell
+    methods : list of str
+        Canonical method of each row, where a row is one method; for filters.
+    references : frozenset of str
+        Methods that are shown for reference only, such as the frontal baseline.
+    """
+
+    key: str
+    title: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    note: str = ""
+    methods: list[str] = field(default_factory=list)
+    references: frozenset[str] = frozenset()
+
+
+Reader = Callable[[MethodResult], Cell]
+
+
+def number(value: float | None, form: Callable[[float | None], str] = words.degrees) -> Cell:
+    """Cell of a number."""
+    return Cell(form(value), value)
+
+
+def interval(limits: Sequence[float] | None) -> Cell:
+    """Cell of an interval, sorted by its lower end."""
+    if limits is None:
+        return Cell(words.NOTHING)
+    low, high = limits
+    return Cell(words.interval(limits), low, limits=(low, high))
+
+
+def text(value: str) -> Cell:
+    """Cell of words."""
+    return Cell(value, value)
+
+
+def method_table(
+    key: str,
+    title: str,
+    results: Sequence[MethodResult],
+    labels: dict[str, str],
+    columns: Sequence[tuple[Column, Reader]],
+    note: str = "",
+    mark: bool = True,
+) -> Table:
+    """Table with one row per method; a column without a single figure is left out.
+
+    Parameters
+    ----------
+    results : sequence of MethodResult
+        All of one data set.
+    labels : dict of str to str
+        Shown name of each method.
+    columns : sequence of (Column, function)
+        The function makes a cell of a result.
+    mark : bool
+        Whether the best two cells of a column are marked.
+    """
+    heads = [Column("Method", text=True)]
+    read_columns = [[text(flagged_label(result, labels)) for result in results]]
+    for column, read in columns:
+        cells = [read(result) for result in results]
+        if any(cell.value is not None for cell in cells):
+            heads.append(column)
+            read_columns.append(cells)
+    rows = [list(row) for row in zip(*read_columns, strict=True)]
+    ranked = sum(not is_reference(result) for result in results)  # references come last
+    if mark and ranked > 1:
+        rows = [*_marked(heads, rows[:ranked]), *rows[ranked:]]
+    references = frozenset(one.method_spec for one in results if is_reference(one))
+    specs = [result.method_spec for result in results]
+    return Table(key, title, heads, rows, note, specs, references)
+
+
+def is_reference(result: MethodResult) -> bool:
+    """Whether a method is the frontal baseline, which other methods are measured against."""
+    return result.method == "constant"
+
+
+def flagged_labels(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, str]:
+    """Shown names with † or ‡ where the data set is one that the method was trained on or like."""
+    return labels | {result.method_spec: flagged_label(result, labels) for result in results}
+
+
+def flagged_label(result: MethodResult, labels: dict[str, str]) -> str:
+    """Shown name of one method, with its flags."""
+    flags = "†" * result.trained_on_this + "‡" * result.trained_on_renders
+    return labels[result.method_spec] + flags
+
+
+def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]:
+    """The same cells, the best two of each column with their place; equal texts share it."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    for place, (head, column) in enumerate(zip(heads, columns, strict=True)):
+        numbers = [cell.value for cell in column if isinstance(cell.value, int | float)]
+        if head.better is None or len(numbers) < 2:
+            continue
+        shown_best_first: list[str] = []
+        for value in sorted(numbers, reverse=head.better == "high"):
+            shown = next(cell.shown for cell in column if cell.value == value)
+            if shown not in shown_best_first:
+                shown_best_first.append(shown)
+        places: dict[str, Literal[1, 2]] = {shown_best_first[0]: 1}
+        if len(shown_best_first) > 1:
+            places[shown_best_first[1]] = 2
+        columns[place] = [Cell(c.shown, c.value, places.get(c.shown)) for c in column]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def whole(value: int | None) -> Cell:
+    """Cell of a whole number."""
+    return Cell(words.NOTHING if value is None else str(value), value)

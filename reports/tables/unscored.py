@@ -1,0 +1,60 @@
+"""Why faces have no error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hpbench.reports.tables.table import Column, Table, text, whole
+from hpbench.results.results_file import MethodResult
+
+__all__ = ["unscored_table"]
+
+
+def unscored_table(
+    results: Sequence[MethodResult], labels: dict[str, str], most: int = 15
+) -> Table:
+    """Why faces have no error: excluded by the protocol, or not predicted by a method.
+
+    Reasons that differ only in their numbers are counted together, under one example.
+    """
+    everyone = "every method"
+    excluded, no_answer = "excluded by the protocol", "no prediction"
+    entries = [
+        (everyone, excluded, reason, count) for reason, count in _alike(results[0].excluded_reasons)
+    ]
+    without_prediction = [_alike(result.no_answer_reasons) for result in results]
+    if all(reasons == without_prediction[0] for reasons in without_prediction):
+        entries += [(everyone, no_answer, reason, count) for reason, count in without_prediction[0]]
+    else:
+        entries += [
+            (labels[result.method_spec], no_answer, reason, count)
+            for result, reasons in zip(results, without_prediction, strict=True)
+            for reason, count in reasons
+        ]
+    note = ""
+    if len(entries) > most:
+        entries.sort(key=lambda entry: -entry[-1])
+        note = f"The {most} commonest of {len(entries)} reasons; predictions.parquet holds all."
+    columns = [
+        Column("Method", text=True),
+        Column("What happened", text=True),
+        Column("Reason", text=True),
+        Column("Faces"),
+    ]
+    rows = [[*map(text, entry), whole(count)] for *entry, count in entries[:most]]
+    return Table("unscored", "Faces that were not scored", columns, rows, note)
+
+
+def _alike(reasons: dict[str, int]) -> list[tuple[str, int]]:
+    """Reasons with their counts, those that differ only in numbers taken together."""
+    merged: dict[str, list[tuple[str, int]]] = {}
+    for reason, count in reasons.items():
+        merged.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append((reason, count))
+    return [
+        (
+            group[0][0] if len(group) == 1 else f"{group[0][0]}, and others like it",
+            sum(count for _, count in group),
+        )
+        for group in merged.values()
+    ]

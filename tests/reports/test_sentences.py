@@ -1,0 +1,130 @@
+"""The sentences at the top of a report, in full: they have to be true and readable."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from hpbench.reports.content import load_report
+
+
+@pytest.fixture
+def sentences(make_run):
+    """Return ``sentences(**settings)``: the summary of such a run's first data set."""
+    return lambda **settings: load_report(make_run(timed=False, **settings)).sections[0].sentences
+
+
+NEAR, FAR = {"near": (1.0, 2.0, 3.0)}, {"far": (-8.0, 4.0, 0.0)}
+
+
+def test_one_method(sentences) -> None:
+    assert sentences(errors=NEAR) == [
+        "On Heads, near has a mean error of 2.00 degrees over 59 faces (95 % interval 2.00 to "
+        "2.00).",
+        "At 60-90 degrees of yaw, the mean error is 2.00 degrees for near (2.00 at 0-30).",
+        "Every evaluated face was predicted.",
+    ]
+
+
+def test_two_methods(sentences) -> None:
+    first, second, third = sentences(errors=NEAR | FAR)
+    assert first == (
+        "On Heads, near has the lowest mean error: 2.00 degrees over 59 faces (95 % interval 2.00 "
+        "to 2.00), followed by far with 4.00; the difference is statistically significant "
+        "(p < 0.001)."
+    )
+    assert second == (
+        "At 60-90 degrees of yaw, the mean error is 2.00 degrees for near (2.00 at 0-30) and 4.00 "
+        "for far (4.00 at 0-30)."
+    )
+    assert third == "Every evaluated face was predicted by every method."
+
+
+def test_frontal_baseline_is_a_reference_and_not_ranked(make_run) -> None:
+    folder = make_run(errors={"constant": (1.0, 1.0, 1.0)} | NEAR)
+    (section,) = load_report(folder).sections
+    assert section.sentences[0].startswith("On Heads, near has a mean error of 2.00 degrees")
+    assert section.sentences[1] == (
+        "For reference, the frontal baseline has a mean error of 1.00 degrees."
+    )
+    accuracy = section.tables["accuracy"]
+    assert [row[0].shown for row in accuracy.rows] == ["near", "constant (frontal baseline)"]
+    assert not any(cell.place for row in accuracy.rows for cell in row)
+    assert accuracy.references == {"constant"}
+
+
+def test_report_of_the_embedded_sample_opens_with_what_it_is(make_run) -> None:
+    (opening,) = load_report(make_run(datasets=("sample",))).introductions
+    assert opening.startswith("Installation check, not a ranking: 60 renders")
+    assert load_report(make_run("other")).introductions == []
+
+
+def test_too_few_faces_for_a_test_are_named(sentences) -> None:
+    first = sentences(errors=NEAR | FAR, faces=5)[0]
+    assert first.endswith(
+        "followed by far with 4.00; too few independent faces, subjects or sequences for a "
+        "significance test."
+    )
+
+
+def test_range_with_a_handful_of_predictions_is_no_finding(sentences) -> None:
+    found = sentences(errors=NEAR, faces=16)
+    assert len(found) == 2  # of 15 faces no two ranges of yaw have six
+
+
+def test_share_of_a_range_that_was_predicted_is_named(sentences) -> None:
+    second = sentences(errors=NEAR | FAR, without_prediction={"far": 2})[1]
+    assert re.search(r"4\.00 for far \(4\.00 at 0-30; \d+ of \d+ faces predicted\)", second)
+
+
+def test_training_on_the_data_set_is_named_beside_the_lowest_error(make_run) -> None:
+    folder = make_run(errors=NEAR | FAR)
+    run = json.loads((folder / "run.json").read_text())
+    run["methods"]["near"]["card"]["trained_on"] = ["heads"]
+    (folder / "run.json").write_text(json.dumps(run))
+    (section,) = load_report(folder).sections
+    assert section.sentences[0].endswith(
+        "near was trained on this data set, which is an advantage."
+    )
+
+
+def test_two_methods_with_the_same_errors_do_not_differ(sentences) -> None:
+    first = sentences(errors={"one": (1, 1, 1), "two": (1, 1, 1)})[0]
+    assert "the difference is not statistically significant (p = 1.000)" in first
+
+
+def test_method_that_predicts_half_of_the_faces(sentences) -> None:
+    first, *_, last = sentences(errors=NEAR | FAR, without_prediction={"far": 2})
+    assert "over the 30 faces that every method predicted" in first
+    assert last == ("Of the evaluated faces, far predicted 50.8 %, every other method all of them.")
+
+
+def test_method_without_any_prediction_is_not_ranked_but_named(sentences) -> None:
+    found = sentences(errors=NEAR | FAR, without_prediction={"far": 1})
+    assert found[0].startswith("On Heads, near has a mean error of 2.00 degrees over 59 faces")
+    assert found[-1] == (
+        "Of the evaluated faces, far predicted none, every other method all of them."
+    )
+
+
+def test_nobody_predicts(sentences) -> None:
+    found = sentences(errors=NEAR | FAR, without_prediction={"near": 1, "far": 1})
+    assert found == ["No method predicted a face of Heads."]
+
+
+def test_equal_coverage_is_said_once(sentences) -> None:
+    found = sentences(errors=NEAR | FAR, without_prediction={"near": 2, "far": 2})
+    assert found[-1] == "Every method predicted 50.8 % of the evaluated faces."
+
+
+def test_single_method_with_gaps(sentences) -> None:
+    assert sentences(errors=FAR, without_prediction={"far": 2})[-1] == (
+        "far predicted 50.8 % of the evaluated faces."
+    )
+
+
+def test_times_are_named_by_method_where_there_are_several(make_run) -> None:
+    (section,) = load_report(make_run(errors=NEAR | FAR)).sections
+    assert section.sentences[-1].startswith("Time per face: near 4")
