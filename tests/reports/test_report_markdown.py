@@ -75,7 +75,8 @@ def test_the_command_can_be_copied(plain) -> None:
 
 
 REVIEWED = (
-    "95 % interval of the mean", "Geodesic", "Geodesic median", "Coverage", "Missing imputed as frontal",
+    "95 % interval of the mean", "Geodesic", "Geodesic median", "Coverage",
+    "Missing imputed as frontal",
     "Rank", "Balanced MAE", "MAEV", "AUC 15", "AUC 30", "Within 5", "Within 10", "Within 15",
     "Camera aligned", "Head aligned", "A minus B, degrees", "p, corrected",
 )  # fmt: skip
