@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.training.settings import OutOfRange
+from hpbench.spec import Spec, parse_spec
 
 __all__ = ["Sample", "TrainingSource", "collect_samples", "held_out", "parse_source"]
 
@@ -64,17 +66,8 @@ class TrainingSource:
         return "; ".join(parts)
 
 
-def parse_source(text: str) -> tuple[str, str, float]:
-    """Split ``NAME[KEY=VALUE,...][=DIR][:SHARE]``.
-
-    Returns
-    -------
-    spec : str
-        Data set with options.
-    folder : str
-        Empty for a data set that brings its own images.
-    share : float
-        1 where none is given.
+def parse_source(text: str) -> tuple[Spec, float]:
+    """Data set and share, 1 if not given, of ``NAME[=DIR][KEY=VALUE,...][:SHARE]``.
 
     Raises
     ------
@@ -83,28 +76,15 @@ def parse_source(text: str) -> tuple[str, str, float]:
 
     Examples
     --------
-    >>> parse_source("synthetic=renders/a:0.7")
-    ('synthetic', 'renders/a', 0.7)
-    >>> parse_source("sample:0.3")
-    ('sample', '', 0.3)
+    >>> spec, share = parse_source("synthetic=renders/a:0.7")
+    >>> spec.path, share
+    ('renders/a', 0.7)
     """
-    source, share = text, 1.0
-    before, colon, number = text.rpartition(":")
-    if colon and number.replace(".", "", 1).isdigit():
-        source, share = before, float(number)
-    head, bracket, rest = source.partition("]=") if "[" in source.split("=")[0] else ("", "", "")
-    if bracket:
-        spec, folder = head + "]", rest
-    elif source.endswith("]") or "=" not in source:
-        spec, folder = source, ""
-    else:
-        spec, _, folder = source.partition("=")
-    if not spec or share <= 0.0:
-        raise UsageError(
-            f"'{text}': write NAME=DIR or NAME=DIR:SHARE with a share above zero, "
-            "such as synthetic=renders:0.7"
-        )
-    return spec, folder, share
+    shared = re.fullmatch(r"(.*):(\d*\.?\d+)", text)
+    source, share = (shared[1], float(shared[2])) if shared else (text, 1.0)
+    if share <= 0.0:
+        raise UsageError(f"'{text}': the share is zero; write one above, such as {source}:0.7")
+    return parse_spec(source), share
 
 
 def collect_samples(

@@ -131,7 +131,7 @@ class TrainConfig(Config):
 
     panels: ClassVar = {"Weights card": "name summary licence trained_on"}
 
-    datasets: Annotated[tuple[str, ...], Metavar("NAME[KEY=VALUE,...][=DIR][:SHARE]")] = Field(
+    datasets: Annotated[tuple[str, ...], Metavar("NAME[=DIR][KEY=VALUE,...][:SHARE]")] = Field(
         description="Training data, repeatable: a data set with options, its folder, and its "
         "share of the faces that are drawn. 'hpbench list' names the data sets."
     )

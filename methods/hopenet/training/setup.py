@@ -15,7 +15,6 @@ from hpbench.methods.hopenet.training.samples import (
 from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
 from hpbench.running.data_folders import data_folders
-from hpbench.spec import parse_spec
 
 __all__ = ["train_on"]
 
@@ -52,11 +51,10 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
 def _open(
     text: str, config: TrainConfig, settings: TrainSettings, out_of_range: OutOfRange
 ) -> TrainingSource:
-    spec, folder, share = parse_source(text)
-    name = parse_spec(spec).name
-    root = Path(folder).expanduser() if folder else data_folders(config.data, spec).get(name)
-    dataset = make_dataset(spec, root, config.plugins)
-    return collect_samples(spec, dataset, share, settings.angle_bins, out_of_range)
+    spec, share = parse_source(text)
+    folder = data_folders(config.data, str(spec)).get(spec.name)
+    dataset = make_dataset(spec, folder, config.plugins)
+    return collect_samples(str(spec), dataset, share, settings.angle_bins, out_of_range)
 
 
 def _domains(

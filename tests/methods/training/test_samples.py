@@ -97,17 +97,18 @@ def test_whole_people_are_held_out(pointing04_dir):
         ("synthetic=renders", ("synthetic", "renders", 1.0)),
         ("synthetic=renders:0.7", ("synthetic", "renders", 0.7)),
         ("table=/data/labels.parquet:2", ("table", "/data/labels.parquet", 2.0)),
-        ("pointing04[box=to-ear]=/data/p:0.3", ("pointing04[box=to-ear]", "/data/p", 0.3)),
+        ("pointing04=/data/p[box=to-ear]:0.3", ("pointing04[box=to-ear]", "/data/p", 0.3)),
         ("table=C:\\faces\\a.csv", ("table", "C:\\faces\\a.csv", 1.0)),
-        ("sample", ("sample", "", 1.0)),
-        ("sample:0.3", ("sample", "", 0.3)),
-        ("my-own[a=b]:2", ("my-own[a=b]", "", 2.0)),
+        ("sample", ("sample", None, 1.0)),
+        ("sample:0.3", ("sample", None, 0.3)),
+        ("my-own[a=b]:2", ("my-own[a=b]", None, 2.0)),
     ],
 )
 def test_sources_are_parsed_with_options_folder_and_share(text, expected):
-    assert parse_source(text) == expected
+    spec, share = parse_source(text)
+    assert (str(spec), spec.path, share) == expected
 
 
 def test_a_share_of_zero_is_refused():
-    with pytest.raises(UsageError, match="share above zero"):
+    with pytest.raises(UsageError, match="share is zero"):
         parse_source("synthetic=renders:0")
