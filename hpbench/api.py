@@ -77,6 +77,8 @@ class Results(_Tabular):
     folder : Path
     rows : list of MethodResult
         Entries of ``results.json``, one per data set and method; see docs/results-format.md.
+    warnings : list of DatasetWarning
+        What looks wrong with labels or boxes; see docs/your-data.md.
 
     Raises
     ------
@@ -86,7 +88,8 @@ class Results(_Tabular):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.rows = ResultsFile.read(self.folder).results
+        summary = ResultsFile.read(self.folder)
+        self.rows, self.warnings = summary.results, summary.warnings
 
     def __repr__(self) -> str:
         methods = ", ".join(dict.fromkeys(row.method_spec for row in self.rows))

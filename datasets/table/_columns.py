@@ -275,7 +275,7 @@ def _nearest(path: Path, role: str, names: Sequence[str], taken: set[str]) -> st
             return (
                 f"; '{free[name]}' may be the angle about an axis (OpenFace writes radians) or "
                 "part of a rotation vector: for angles rename x pitch, y yaw, z roll and write "
-                f"table={path.name}[unit=rad], else rename them rotvec_x, rotvec_y, rotvec_z"
+                f"table={path}[unit=rad], else rename them rotvec_x, rotvec_y, rotvec_z"
             )
         return f"; is '{free[name]}' the {role}? Then rename it '{role}', else leave it out"
     near = difflib.get_close_matches(role, free, n=1, cutoff=0.75) if role != "x0" else []

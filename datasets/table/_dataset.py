@@ -157,7 +157,7 @@ def _refuse_degrees(path: Path, records: Sequence[Record]) -> None:
         largest = math.radians(float(np.nanmax(np.abs(angles))))
         raise DataError(
             f"{path}: its angles are taken as radians but reach {largest:.4g}; "
-            f"write table={path.name}[unit=deg]"
+            f"write table={path}[unit=deg]"
         )
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.checking.known_mistakes import MIN_FACES
 from hpbench.checking.requirements import Outcome, stack_rotations
 from hpbench.face import Face
 from hpbench.method import Method, Prediction
 from hpbench.rotation import geodesic_deg
+from hpbench.scoring.known_mistakes import MIN_FACES
 
 __all__ = ["ColourChange", "compare_colours"]
 

@@ -49,12 +49,12 @@ from hpbench.checking.checks.unusual_faces import (
     check_tiny_and_huge_faces,
     check_unsolvable_faces,
 )
-from hpbench.checking.known_mistakes import MIN_FACES
 from hpbench.checking.probe import Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.method import Method
+from hpbench.scoring.known_mistakes import MIN_FACES
 
 __all__ = [
     "CHECKS",

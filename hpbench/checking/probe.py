@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.checking.colours import ColourChange, compare_colours
-from hpbench.checking.known_mistakes import MIN_FACES, Diagnosis, Mistake, diagnose
 from hpbench.checking.requirements import Outcome, stack_rotations
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
@@ -20,6 +19,7 @@ from hpbench.labels.plausibility import review_labels, screened
 from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_dataset
 from hpbench.rotation import is_rotation
+from hpbench.scoring.known_mistakes import MIN_FACES, Diagnosis, Mistake, diagnose
 
 __all__ = ["Check", "Probe"]
 

@@ -63,7 +63,8 @@ class Bars:
 def print_results(folder: Path) -> None:
     """Print ``results.json``: a table per data set, and one of all corrupted copies."""
     run = RunRecord.read(folder)
-    results = ResultsFile.read(folder).results
+    summary = ResultsFile.read(folder)
+    results = summary.results
     for key, dataset in run.datasets.items():
         rows = [row for row in results if row.dataset == key]
         if rows and dataset.corruption is None:
@@ -74,6 +75,8 @@ def print_results(folder: Path) -> None:
         columns = [("corrupted data set", True), *(_COLUMNS[n] for n in (0, 4, 6, 7))]
         cells = ((row.dataset, *(_result_cells(row)[n] for n in (0, 4, 6, 7))) for row in corrupted)
         print_table("Corruption robustness", columns, cells)
+    for warning in summary.warnings:
+        typer.echo(f"warning: {warning.text}", err=True)
 
 
 _COLUMNS = [

@@ -19,7 +19,15 @@ from hpbench.labels.landmarks import angles_seen_in_landmarks
 from hpbench.labels.suspicion import Suspicion
 from hpbench.rotation import ANGLES, wrap_deg
 
-__all__ = ["MIN_LABELS", "review_angles", "review_labels", "screened"]
+__all__ = [
+    "LOOKED_AT",
+    "MIN_LABELS",
+    "NO_ANGLE",
+    "review_angles",
+    "review_columns",
+    "review_labels",
+    "screened",
+]
 
 Array = npt.NDArray[np.float64]
 
@@ -27,6 +35,12 @@ MIN_LABELS = 6
 """Fewer labels show no pattern."""
 
 MIN_LANDMARKS = 12
+
+NO_ANGLE = "is no angle in degrees; a decimal point may be lost"
+"""End of the reason under which :func:`screened` excludes a face."""
+
+LOOKED_AT = 256
+"""Of so many faces landmarks are looked at, and of some of them the images' sizes."""
 
 _TURN = 2.0 * np.pi
 _REPEATED_SHARE = 0.5
@@ -55,9 +69,7 @@ def screened(records: Iterable[Record]) -> Iterator[Record]:
             continue
         name, value = max(beyond, key=lambda item: abs(item[1]))
         if abs(value) > 360.0:
-            reason = (
-                f"label {name} {value:.10g} is no angle in degrees; a decimal point may be lost"
-            )
+            reason = f"label {name} {value:.10g} {NO_ANGLE}"
             yield replace(record, label=None, excluded=reason)
         else:
             yield replace(record, label=Label(wrap_deg(label.angles_deg), label.R_cam))
@@ -80,22 +92,47 @@ def review_labels(
         leave that undecided.
     """
     scored = [r for r in records if r.excluded is None and r.label is not None]
-    no_angles = sum("is no angle in degrees" in (record.excluded or "") for record in records)
+    angles = np.array([r.label.angles_deg for r in scored if r.label]).reshape(-1, 3)
+    no_angles = sum(NO_ANGLE in (record.excluded or "") for record in records)
+    places = np.unique(np.linspace(0, len(scored) - 1, min(LOOKED_AT, len(scored))).astype(int))
+    return review_columns(angles, no_angles, [scored[k] for k in places], dataset, find_faces)
+
+
+def review_columns(
+    angles_deg: Array,
+    no_angles: int,
+    some: Sequence[Record],
+    dataset: Dataset,
+    find_faces: FindFaces | None = None,
+) -> list[Suspicion]:
+    """What :func:`review_labels` does, for an index that is no list of records.
+
+    Parameters
+    ----------
+    angles_deg : ndarray, shape (n, 3)
+        Of the faces that are not excluded; NaN where an axis is missing.
+    no_angles : int
+        How many faces :func:`screened` has excluded.
+    some : sequence of Record
+        A few hundred faces from all over the data set, for their landmarks and boxes.
+    dataset : Dataset
+    find_faces : callable or None
+    """
     found = []
-    if no_angles > max(1, 0.2 * (len(scored) + no_angles)):
+    count = len(angles_deg) + no_angles
+    if no_angles > max(1, 0.2 * count):
         found.append(
             Suspicion(
                 "unit",
-                f"{no_angles} of {len(scored) + no_angles} labels lie beyond 360 degrees",
+                f"{no_angles} of {count} labels lie beyond 360 degrees",
                 "write labels in degrees, with their decimal points",
             )
         )
-    angles = np.array([r.label.angles_deg for r in scored if r.label]).reshape(-1, 3)
-    of_angles = review_angles(angles)
-    of_landmarks = [] if any(s.stops for s in of_angles) else _review_against_landmarks(scored)
+    of_angles = review_angles(angles_deg)
+    of_landmarks = [] if any(s.stops for s in of_angles) else _review_against_landmarks(some)
     seen_twice = {suspicion.code for suspicion in of_landmarks}
     found += [s for s in of_angles if s.code not in seen_twice] + of_landmarks
-    return [*found, *review_boxes(scored, dataset, find_faces)]
+    return [*found, *review_boxes(some, dataset, find_faces)]
 
 
 def review_angles(angles_deg: Array) -> list[Suspicion]:

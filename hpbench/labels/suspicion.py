@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError
+from hpbench.spec import Spec
 
 __all__ = ["TRUST", "Suspicion", "stop_at"]
 
@@ -50,17 +52,18 @@ class Suspicion:
         fix = self.fix
         if self.is_option:
             names = {part.partition("=")[0] for part in self.fix.split(",") if "=" in part}
-            spec = dataset.name
-            if dataset.root is not None and dataset.root_is == "FILE":
-                spec += f"={dataset.root.name}"
+            is_file = dataset.root is not None and dataset.root_is == "FILE"
+            spec = Spec(dataset.name, path=str(dataset.root) if is_file else None).text
             has_option = names <= set(type(dataset).Options.model_fields)
             fix = f"write {spec}[{fix}]" if has_option else "correct the labels"
         instead = f", or {trust} if they are right" if self.stops and trust else ""
         return f"data set '{key}': {self.seen}; {fix}{instead}"
 
 
-def stop_at(suspicions: list[Suspicion], key: str, dataset: Dataset) -> None:
+def stop_at(
+    suspicions: Sequence[Suspicion], key: str, dataset: Dataset, trust: str = TRUST
+) -> None:
     """Raise DataError for the first suspicion under which results would be wrong."""
     for suspicion in suspicions:
         if suspicion.stops:
-            raise DataError(suspicion.line(key, dataset))
+            raise DataError(suspicion.line(key, dataset, trust))

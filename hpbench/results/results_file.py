@@ -7,10 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from hpbench.results.json_file import FrozenModel, Interval, JsonFile, Rounded, round_value
+from hpbench.results.run_record import LabelWarning
 from hpbench.results.timing_record import TimeSummary
 
 __all__ = [
-    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "GeodesicErrors",
+    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "DatasetWarning",
+    "GeodesicErrors",
     "ImageCounts", "Intervals", "MethodErrors", "MethodResult", "NotRun", "ProtocolRef",
     "ResultsFile", "SubsetErrors", "YawBinErrors", "value_at",
 ]  # fmt: skip
@@ -174,6 +176,12 @@ class NotRun(FrozenModel):
     reason: str
 
 
+class DatasetWarning(LabelWarning):
+    """A warning about the labels of one data set of the run."""
+
+    dataset: str
+
+
 class ResultsFile(JsonFile):
     """Content of ``results.json``."""
 
@@ -184,6 +192,7 @@ class ResultsFile(JsonFile):
     results: list[MethodResult]
     comparisons: list[Comparison]
     not_run: list[NotRun]
+    warnings: list[DatasetWarning] = Field(default_factory=list)
 
 
 def value_at(found: Any, path: str) -> Any:

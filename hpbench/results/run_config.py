@@ -70,6 +70,9 @@ class RunConfig(Config):
         "given.",
     )
     fresh: bool = Field(False, description="Compute everything; reuse no stored predictions.")
+    trust_labels: bool = Field(
+        False, description="Go on where labels or boxes look wrong (docs/your-data.md)."
+    )
     workers: int | None = Field(
         None, ge=1, description="Threads that read and prepare faces; one per core if not given."
     )

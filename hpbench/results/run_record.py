@@ -12,7 +12,14 @@ from hpbench.protocol import Protocol
 from hpbench.results.json_file import FrozenModel, JsonFile
 from hpbench.results.run_config import ANNOTATED, RunConfig
 
-__all__ = ["CorruptionRecord", "DatasetRecord", "MethodRecord", "ReusedRecord", "RunRecord"]
+__all__ = [
+    "CorruptionRecord",
+    "DatasetRecord",
+    "LabelWarning",
+    "MethodRecord",
+    "ReusedRecord",
+    "RunRecord",
+]
 
 
 class CorruptionRecord(FrozenModel):
@@ -33,6 +40,13 @@ class MethodRecord(FrozenModel):
     card: MethodCard
 
 
+class LabelWarning(FrozenModel):
+    """Something that looks wrong with the labels or boxes of a data set."""
+
+    code: str
+    text: str = Field(description="One line, with what to write if it is wrong.")
+
+
 class DatasetRecord(FrozenModel):
     """One data set of a run, by its name in the tables."""
 
@@ -44,6 +58,7 @@ class DatasetRecord(FrozenModel):
     resample: Literal["image", "group"] = Field("image", description="Bootstrap unit.")
     not_run: dict[str, str] = Field({}, description="Why a method was left out, by spec.")
     corruption: CorruptionRecord | None = None
+    warnings: tuple[LabelWarning, ...] = ()
 
 
 class ReusedRecord(FrozenModel):

@@ -19,6 +19,7 @@ from hpbench.method import Method
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.registry import DATASETS, load_method, make_method
 from hpbench.results.run_config import ANNOTATED
+from hpbench.results.run_record import LabelWarning
 from hpbench.running.corruptions import Corruption, corrupt_box, corrupt_image
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.run_folder import IndexedDataset
@@ -54,6 +55,8 @@ class Evaluation:
         Key of the same evaluation without corruption.
     index_key : str
         Hash over the faces and the protocol, for the cache.
+    warnings : sequence of LabelWarning
+        What looks wrong with labels and boxes.
     """
 
     indexed: IndexedDataset
@@ -67,6 +70,7 @@ class Evaluation:
     corruption: Corruption | None = None
     clean_key: str | None = None
     index_key: str = ""
+    warnings: Sequence[LabelWarning] = ()
 
     @property
     def key(self) -> str:

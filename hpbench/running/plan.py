@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from hpbench.dataset import Dataset
-from hpbench.detectors.base import Detector
-from hpbench.errors import UsageError
+from hpbench.detectors.base import Detector, make_detector
+from hpbench.errors import MissingDependencyError, UsageError
+from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
+from hpbench.labels.suspicion import stop_at
 from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.run_config import ANNOTATED, RunConfig
+from hpbench.results.run_record import LabelWarning
 from hpbench.running.corruptions import Corruption, corrupted_protocol
 from hpbench.running.evaluation import Evaluation
 from hpbench.spec import Spec, build_options, parse_specs, suggest
@@ -23,6 +30,11 @@ from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset
 
 __all__ = ["AvailableInputs", "available_inputs", "dataset_items", "open_dataset", "plan"]
+
+MAX_REVIEWED = 20_000
+"""Of so many faces, from all over a data set, the labels are looked at."""
+
+DEFAULT_DETECTOR = "dlib"
 
 
 def plan(
@@ -68,6 +80,7 @@ def plan(
             boxes,
         )
         index, faces_key = _read_index(key, dataset, protocol, detector, config.limit, cache)
+        warnings = _review(key, dataset, index, detector, config.trust_labels)
         inputs = available_inputs(index)
         reasons = {
             name: method.unsupported_reason(dataset.name, inputs.camera, inputs.landmarks)
@@ -83,6 +96,7 @@ def plan(
             unsupported={name: reason for name, reason in reasons.items() if reason is not None},
             plugins=config.plugins,
             index_key=faces_key,
+            warnings=warnings,
         )
         for evaluation in (clean, *(_corrupted(clean, one) for one in corruptions)):
             indexed = replace(evaluation.indexed, first_row=first_row)
@@ -107,16 +121,52 @@ def _read_index(
     root = dataset.root
     if root is None or not root.is_dir():
         folder = None if root is None else root.parent
-        index = FaceIndex.read(key, islice(dataset.iter_records(), limit), folder)
+        index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), folder)
         return index, index_key(dataset, protocol, detector, limit, records_digest(index))
     faces_key = index_key(dataset, protocol, detector, limit, folder_digest(root))
     entry = None if cache is None else cache.get(faces_key)
     if entry is not None:
         return FaceIndex(entry.table(), root), faces_key
-    index = FaceIndex.read(key, islice(dataset.iter_records(), limit), root)
+    index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), root)
     if cache is not None:
         cache.put(faces_key, index.table, {})
     return index, faces_key
+
+
+def _review(
+    key: str, dataset: Dataset, index: FaceIndex, detector: Detector | None, trust: bool
+) -> tuple[LabelWarning, ...]:
+    """What looks wrong with the labels and boxes of a data set.
+
+    Raises
+    ------
+    DataError
+        For the first thing under which results would be wrong, unless labels are trusted.
+    """
+    included = np.flatnonzero(index.included())
+    reasons = index.table["excluded"].drop_null().to_pylist()
+    suspicions = review_columns(
+        index.angles_deg(_evenly(included, MAX_REVIEWED)),
+        sum(NO_ANGLE in reason for reason in reasons),
+        list(index.take(_evenly(included, LOOKED_AT))),
+        dataset,
+        partial(_find_faces, detector),
+    )
+    if not trust:
+        stop_at(suspicions, key, dataset)
+    return tuple(LabelWarning(code=s.code, text=s.line(key, dataset, "")) for s in suspicions)
+
+
+def _evenly(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
+
+
+def _find_faces(detector: Detector | None, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Boxes that the run's detector finds, or the default one; none where that is missing."""
+    try:
+        return (detector or make_detector(DEFAULT_DETECTOR)).detect(image)[0]
+    except MissingDependencyError:
+        return np.empty((0, 4))
 
 
 @dataclass(frozen=True)
@@ -153,6 +203,7 @@ def _corrupted(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
         corruption=corruption,
         clean_key=evaluation.key,
         index_key=f"{evaluation.index_key} {protocol.hash}",
+        warnings=(),
     )
 
 
@@ -216,7 +267,5 @@ def dataset_items(config: RunConfig) -> dict[str, Spec]:
     found: dict[str, Spec] = {}
     for item in items:
         key = item.name if names.count(item.name) == 1 else str(item)
-        if key == item.name and key in found:
-            key = f"{item.name}={item.path}"
-        found[key] = item
+        found[item.text if key in found else key] = item
     return found

@@ -268,6 +268,7 @@ def _describe_dataset(evaluation: Evaluation) -> DatasetRecord:
         boxes=evaluation.detector.name if evaluation.detector else ANNOTATED,
         resample=dataset.resample,
         not_run=dict(evaluation.unsupported),
+        warnings=tuple(evaluation.warnings),
         corruption=corruption
         and CorruptionRecord(
             name=corruption.name, level=corruption.level, of=str(evaluation.clean_key)

@@ -12,6 +12,7 @@ from hpbench.results.results_file import (
     Aligned,
     AlignedErrors,
     Comparison,
+    DatasetWarning,
     ImageCounts,
     Intervals,
     MethodErrors,
@@ -24,6 +25,7 @@ from hpbench.results.results_file import (
 )
 from hpbench.results.run_record import DatasetRecord, MethodRecord
 from hpbench.scoring import metrics, statistics
+from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms
@@ -38,6 +40,12 @@ from hpbench.scoring.scores import (
 __all__ = ["mean_errors", "summarise", "training_flags"]
 
 Array = npt.NDArray[np.float64]
+
+MIN_DIAGNOSED, MAX_DIAGNOSED = 12, 512
+"""Faces from which a mistaken convention is concluded, and how many are looked at."""
+
+MAX_EXPLAINED = 0.6
+"""It has to bring the error below this share; what explains less is left to `hpbench check`."""
 
 
 def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) -> ResultsFile:
@@ -58,11 +66,18 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
     times = dict(list(timing.groupby(["dataset", "method"], sort=False, observed=True)))
     results: list[MethodResult] = []
     comparisons: list[Comparison] = []
+    warnings = [
+        DatasetWarning(dataset=name, **warning.model_dump())
+        for name, record in run.datasets.items()
+        for warning in record.warnings
+    ]
     for dataset in each_dataset(tables) if scores is None else scores:
         record = run.datasets[dataset.name]
         resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
         compared, ranks = compare_pairs(dataset, resampling)
         comparisons += compared
+        if record.corruption is None:
+            warnings += _convention_warnings(dataset)
         for method, rank in zip(dataset.methods, ranks, strict=True):
             result = MethodResult(
                 **_described(dataset, method, run.methods[method.spec], record),
@@ -78,8 +93,27 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
     ]
     return ResultsFile(
         hpbench=run.hpbench, created=run.created,
-        results=results, comparisons=comparisons, not_run=not_run,
+        results=results, comparisons=comparisons, not_run=not_run, warnings=warnings,
     )  # fmt: skip
+
+
+def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
+    """Methods whose errors a mistaken convention explains: their own, or the labels'."""
+    found = []
+    for method in dataset.methods:
+        complete = np.flatnonzero(np.isfinite(method.geodesic_deg))
+        some = complete[:: max(1, len(complete) // MAX_DIAGNOSED)]
+        if len(some) < MIN_DIAGNOSED:
+            continue
+        result = diagnose(method.R_pred[some], method.R_gt[some])
+        if result.mistake is not None and result.mended_deg < MAX_EXPLAINED * result.error_deg:
+            text = (
+                f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
+                f"'{method.spec}', whose mean error would fall from {result.error_deg:.1f} to "
+                f"{result.mended_deg:.1f} degrees; 'hpbench check \"{method.spec}\"' tells which"
+            )
+            found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
+    return found
 
 
 def mean_errors(tables: RunTables) -> list[MethodErrors]:

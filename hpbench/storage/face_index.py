@@ -94,6 +94,11 @@ class FaceIndex(Sequence[Record]):
         """Which faces the data set itself does not exclude, shape (n,)."""
         return self.table["excluded"].is_null().to_numpy()
 
+    def angles_deg(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Labelled angles at some rows, shape (n, 3); NaN where an axis is missing."""
+        chosen = self.table.select(ANGLES_DEG).take(rows)
+        return np.stack([chosen[name].to_numpy() for name in ANGLES_DEG], axis=1)
+
     def has_some(self, column: str) -> bool:
         """Whether any included face has a value in a column, such as ``camera_matrix``."""
         import pyarrow as pa

@@ -25,7 +25,6 @@ from hpbench.checking.conformance import (
     check_tiny_and_huge_faces,
     check_unsolvable_faces,
 )
-from hpbench.checking.known_mistakes import diagnose
 from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
@@ -38,6 +37,7 @@ from hpbench.rotation import (
     geodesic_deg,
     rotation_from_angles,
 )
+from hpbench.scoring.known_mistakes import diagnose
 
 SIZE_PX, RADIUS_PX, SPOT_PX = 128, 40.0, 4.0
 SPOTS = {

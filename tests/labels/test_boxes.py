@@ -98,7 +98,7 @@ def test_the_line_shows_the_numbers_as_they_are_written(table):
     line = suspicion.line("table", wrong)
     first = ",".join(f"{value:.6g}" for value in np.round(BOXES[0] / WH, 6))
     assert f"first {first} in an image of 480x320" in line
-    assert "write table=labels.csv[box_unit=fraction]" in line
+    assert f"write table={wrong.root}[box_unit=fraction]" in line
 
 
 def test_honest_boxes_raise_no_alarm(table):

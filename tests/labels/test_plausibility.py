@@ -71,7 +71,9 @@ def test_what_may_be_so_is_a_warning(angles, code):
 def test_the_line_names_the_option_where_the_data_set_has_it():
     (suspicion,) = found_in(np.radians(HONEST))
     table = suspicion.line("table", Table(Path("here/labels.csv")))
-    assert table.endswith("write table=labels.csv[unit=rad], or --trust-labels if they are right")
+    assert table.endswith(
+        "write table=here/labels.csv[unit=rad], or --trust-labels if they are right"
+    )
     assert "correct the labels" in suspicion.line("sample", Sample())
     with pytest.raises(DataError, match="data set 'mine': all 40 labels lie between"):
         stop_at([suspicion], "mine", Sample())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hpbench.checking.checks.geometry import comparable_faces
 from hpbench.checking.checks.labels import require_sound_labels
 from hpbench.checking.colours import ColourChange
-from hpbench.checking.known_mistakes import Diagnosis
 from hpbench.checking.probe import Array, Probe
 from hpbench.checking.requirements import SAME_DEG, ConformanceError
 from hpbench.rotation import geodesic_deg, mean_rotation
+from hpbench.scoring.known_mistakes import Diagnosis
 
 __all__ = ["check_angle_unit", "check_colour_order", "check_euler_order", "check_signs"]
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError, UsageError
+from hpbench.labels.plausibility import review_labels, screened
+from hpbench.labels.suspicion import stop_at
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.training.settings import OutOfRange
 from hpbench.spec import Spec, parse_spec
@@ -105,12 +107,14 @@ def collect_samples(
     Raises
     ------
     DataError
-        If no face is left.
+        If no face is left, or labels look like radians or other mistakes.
     """
     samples: list[Sample] = []
     left_out: Counter[str] = Counter()
     clipped = 0
-    for record in dataset.records():
+    records = list(screened(dataset.iter_records()))
+    stop_at(review_labels(records, dataset), name, dataset, trust="")
+    for record in records:
         sample = _usable(record)
         if isinstance(sample, str):
             left_out[sample] += 1

@@ -1,0 +1,160 @@
+"""What users bring: each table ends in the right result or in the one line that says what is wrong.
+
+The faces are those of the embedded sample, the method predicts "frontal", so that its error in
+each angle is the mean of the absolute labels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpbench import api
+from hpbench.datasets.sample import Sample
+from hpbench.errors import DataError
+
+RECORDS = Sample().records()[::6]
+ANGLES = np.array([record.label.angles_deg for record in RECORDS])
+MATRICES = np.array([record.label.R_cam for record in RECORDS]).reshape(-1, 9)
+BOXES = np.array([record.box_xyxy for record in RECORDS])
+CORNERS = "x0,y0,x1,y1"
+YPR = "yaw,pitch,roll"
+
+
+def size_of_boxes() -> np.ndarray:
+    return np.concatenate([BOXES[:, :2], BOXES[:, 2:] - BOXES[:, :2]], axis=1)
+
+
+def image_sides() -> np.ndarray:
+    sizes = [Sample().image_size(record).upright_wh for record in RECORDS]
+    return np.tile(np.array(sizes), 2)
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def table(labels, header=YPR, boxes=BOXES, box_header=CORNERS, separator=",") -> Path:
+        lines = [f"image,{header},{box_header}"]
+        for record, label, box in zip(RECORDS, labels, boxes, strict=True):
+            numbers = ["" if np.isnan(value) else repr(float(value)) for value in (*label, *box)]
+            lines.append(",".join([str(record.image_path), *numbers]))
+        text = "\n".join(lines) + "\n"
+        if separator == ";":
+            text = text.replace(",", ";").replace(".", ",").replace(",jpg", ".jpg")
+        path = tmp_path / "labels.csv"
+        path.write_text(text, encoding="utf-8-sig")
+        return path
+
+    return table
+
+
+def result_of(path: Path, options: str = "", **arguments):
+    results = api.run(
+        "constant",
+        f"table={path}{options}",
+        out=path.parent / "run",
+        timing="off",
+        fresh=True,
+        **arguments,
+    )
+    (row,) = results.rows
+    return row, results.warnings
+
+
+def errors_of(row) -> list[float]:
+    return [row.mae_deg.yaw, row.mae_deg.pitch, row.mae_deg.roll]
+
+
+EXPECTED = np.abs(ANGLES).mean(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ({"labels": ANGLES}, ""),
+        ({"labels": np.radians(ANGLES)}, "[unit=rad]"),
+        ({"labels": np.radians(ANGLES), "header": "yaw_rad,pitch_rad,roll_rad"}, ""),
+        ({"labels": ANGLES % 360.0}, ""),
+        ({"labels": np.add(ANGLES, [0, 180, 0])}, "[offset=pitch+180]"),
+        ({"labels": ANGLES * [-1, 1, 1]}, "[signs=-yaw]"),
+        ({"labels": ANGLES[:, [1, 0, 2]]}, '[order="pitch,yaw,roll"]'),
+        ({"labels": ANGLES, "separator": ";"}, ""),
+        ({"labels": MATRICES, "header": "r00,r01,r02,r10,r11,r12,r20,r21,r22"}, ""),
+        ({"labels": ANGLES, "boxes": size_of_boxes(), "box_header": "x,y,w,h"}, ""),
+        ({"labels": ANGLES, "boxes": size_of_boxes()}, "[box=xywh]"),
+        ({"labels": ANGLES, "boxes": BOXES / image_sides()}, "[box_unit=fraction]"),
+        ({"labels": ANGLES, "boxes": BOXES / image_sides() * 100}, "[box_unit=percent]"),
+    ],
+    ids=[
+        "degrees", "radians told", "radians by name", "0 to 360", "around 180", "sign", "order",
+        "semicolons and decimal commas", "matrices", "x,y,w,h", "width and height told",
+        "fractions", "percent",
+    ],
+)  # fmt: skip
+def test_table_gives_the_right_errors(write, arguments, options):
+    row, warnings = result_of(write(**arguments), options)
+    assert errors_of(row) == pytest.approx(EXPECTED, abs=2e-3)
+    assert (row.images.scored, row.images.excluded) == (24, 0)
+    assert [warning.code for warning in warnings] == []
+    assert row.by_abs_yaw[0].images == int((np.abs(ANGLES[:, 0]) < 30).sum())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"labels": np.radians(ANGLES)}, r"as radians do; write table=.*labels\.csv\[unit=rad\]"),
+        ({"labels": np.add(ANGLES, [0, 180, 0])}, r"pitch lies around 180 .*\[offset=pitch\+180\]"),
+        ({"labels": ANGLES * 0}, "all 24 labels are 0"),
+        ({"labels": np.tile(ANGLES[:1], (24, 1))}, "as if one row were repeated"),
+        ({"labels": ANGLES, "boxes": size_of_boxes()}, r"100% fit as x, y, width, height"),
+        (
+            {"labels": ANGLES, "boxes": BOXES / image_sides()},
+            r"first 0\.\d+,0\.\d+,.* fractions of the image; write .*\[box_unit=fraction\]",
+        ),
+        ({"labels": ANGLES, "boxes": BOXES * 4}, r"\[box_size=WIDTHxHEIGHT\]"),
+    ],
+    ids=["radians", "around 180", "zeros", "repeated", "width and height", "fractions", "larger"],
+)
+def test_table_that_would_falsify_results_stops_the_run_in_one_line(write, arguments, line):
+    path = write(**arguments)
+    with pytest.raises(DataError, match=line) as caught:
+        result_of(path)
+    assert "\n" not in str(caught.value)
+    assert "--trust-labels" in str(caught.value)
+    assert not (path.parent / "run").exists()
+
+
+def test_trusted_labels_go_on_with_a_warning_that_travels(write):
+    path = write(np.radians(ANGLES))
+    row, (warning,) = result_of(path, trust_labels=True)
+    assert row.mae_deg.yaw == pytest.approx(np.abs(np.radians(ANGLES[:, 0])).mean(), abs=2e-3)
+    assert (warning.code, warning.dataset) == ("radians", "table")
+    report = api.load(path.parent / "run").report(("md", "html"))
+    assert all("as radians do" in file.read_text(encoding="utf-8") for file in report[:1])
+
+
+def test_lost_decimal_point_is_excluded_with_its_reason(write):
+    labels = ANGLES.copy()
+    labels[3, 0] = 10444.3
+    row, _ = result_of(write(labels))
+    assert (row.images.scored, row.images.excluded) == (23, 1)
+    (reason,) = row.excluded_reasons
+    assert reason == "label yaw 10444.3 is no angle in degrees; a decimal point may be lost"
+
+
+def test_face_without_roll_is_scored_in_its_other_angles(write):
+    labels = ANGLES.copy()
+    labels[::2, 2] = np.nan
+    row, _ = result_of(write(labels))
+    assert (row.images.scored, row.images.excluded) == (24, 0)
+    expected = [*EXPECTED[:2], np.abs(ANGLES[1::2, 2]).mean()]
+    assert errors_of(row) == pytest.approx(expected, abs=2e-3)
+
+
+def test_turned_sign_shows_in_the_predictions_of_a_method(write):
+    path = write(ANGLES * [-1, 1, 1])
+    results = api.run("hopenet", f"table={path}", out=path.parent / "run", timing="off")
+    (warning,) = results.warnings
+    assert warning.code == "convention"
+    assert "the sign of yaw is swapped, in its labels or in 'hopenet'" in warning.text
