@@ -91,7 +91,7 @@ def spec(tmp_path_factory) -> RunConfig:
     plugin.write_text(PLUGIN, encoding="utf-8")
     return RunConfig(
         methods="wide", datasets="heads", data={"heads": folder}, plugins=(plugin,), device="cpu",
-        timing="off", workers=1,
+        timing="off", workers=1, trust_labels=True,
     )  # fmt: skip
 
 
