@@ -34,7 +34,7 @@ def compare(title: str, settings: dict[str, list[str]]) -> None:
         out = Path("runs") / "ablations" / f"{title}_{name}".replace(" ", "_")
         command = ["hpbench", "train", "hopenet", *QUICK, *options, "--out", str(out), "--resume"]
         for one in data:
-            command += ["--data", one]
+            command += ["--datasets", one]
         subprocess.run(command, check=True)
         history = json.loads((out / "history.json").read_text(encoding="utf-8"))
         rows.append((name, history[-1]["validation"]))

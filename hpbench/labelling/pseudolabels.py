@@ -69,14 +69,11 @@ class PseudoLabel:
         Chordal mean of all predictions; each teacher counts the same.
     spread_deg : float
         Mean geodesic distance of the predictions to it.
-    predictions : int
-        How many predictions it is made of.
     """
 
     record: Record
     R_cam: Array
     spread_deg: float
-    predictions: int
 
 
 def jittered_views(
@@ -227,8 +224,8 @@ def label_faces(
         if isinstance(result, str):
             failures[record.image_id] = result
         else:
-            R_cam, spread_deg, predictions = result
-            labels.append(PseudoLabel(record, np.array(R_cam), spread_deg, predictions))
+            R_cam, spread_deg = result
+            labels.append(PseudoLabel(record, np.array(R_cam), spread_deg))
         on_progress(1)
     if not labels:
         reason = next(iter(failures.values()), "it has no faces")
@@ -281,8 +278,8 @@ def _label(
     teachers: Sequence[Method],
     views: int,
     generator: np.random.Generator,
-) -> tuple[list[list[float]], float, int] | str:
-    """Rotation, spread and number of predictions, or the reason why there is no label."""
+) -> tuple[list[list[float]], float] | str:
+    """Rotation and spread, or the reason why there is no label."""
     if record.box_xyxy is None:
         return record.excluded or "no face box"
     try:
@@ -310,7 +307,7 @@ def _label(
         return f"no teacher has a prediction ({reason})"
     mean = mean_rotation(rotations, weights)
     spread = float(np.average(geodesic_deg(np.stack(rotations), mean), weights=weights))
-    return mean.tolist(), spread, len(rotations)
+    return mean.tolist(), spread
 
 
 def blend_dataset_yaw(R_cam: Array, yaw_deg: float, share_at_90: float) -> Array:

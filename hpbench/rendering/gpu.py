@@ -226,7 +226,7 @@ def set_pose(program: moderngl.Program, pose: NeckPose) -> None:
     set_uniform(program, "shift", pose.shift)
 
 
-def set_uniform(program: moderngl.Program, name: str, value: Any) -> None:
+def set_uniform(program: Any, name: str, value: Any) -> None:
     """Set a uniform that this program may not have (the compiler drops unused ones)."""
     if name in program:
         program[name].write(np.ascontiguousarray(value, np.float32).tobytes())
