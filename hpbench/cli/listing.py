@@ -23,7 +23,7 @@ class ListConfig(Config):
 
 
 def list_plugins(config: ListConfig) -> None:
-    """List methods, data sets and face detectors.
+    """List methods, data sets, face and landmark detectors.
 
     With what is missing to use one, and the protocols of each data set.
 
@@ -33,12 +33,14 @@ def list_plugins(config: ListConfig) -> None:
     hpbench list --options --plugin my_method.py
     """
     from hpbench.detectors.base import DETECTORS
+    from hpbench.landmarks.base import LANDMARKS
     from hpbench.registry import DATASETS, METHODS
 
     for heading, registry in (
         ("Methods", METHODS),
         ("Data sets", DATASETS),
         ("Boxes: annotated, or a face detector", DETECTORS),
+        ("Landmarks of pnp", LANDMARKS),
     ):
         typer.echo(heading)
         for name in registry.plugins(config.plugins):

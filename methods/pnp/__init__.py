@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hpbench.geometry.pnp import PnpSolution, solve_pose
 from hpbench.methods.pnp.method import Pnp, PnpOptions
 from hpbench.methods.pnp.models import FaceModel, face_model, model_names
-from hpbench.methods.pnp.solver import PnpSolution, solve_pose
 
 __all__ = [
     "FaceModel",

@@ -6,6 +6,7 @@ ECCV 2020 (arXiv:2009.09960); code of the authors: cleardusk/3DDFA_V2.
 
 from __future__ import annotations
 
+from hpbench.methods.tddfa.landmarks import TddfaLandmarks
 from hpbench.methods.tddfa.method import Tddfa
 
-__all__ = ["Tddfa"]
+__all__ = ["Tddfa", "TddfaLandmarks"]

@@ -19,7 +19,15 @@ from hpbench.rotation import nearest_rotation, rotation_in_camera_frame
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["INPUT_SIZE", "POSE_MEAN", "POSE_STD", "PUBLISHED", "Tddfa", "roi_square"]
+__all__ = [
+    "INPUT_SIZE",
+    "POSE_MEAN",
+    "POSE_STD",
+    "PUBLISHED",
+    "Tddfa",
+    "TddfaOptions",
+    "roi_square",
+]
 
 Array = npt.NDArray[np.float64]
 

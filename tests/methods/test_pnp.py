@@ -12,9 +12,9 @@ import pytest
 from hpbench.errors import MissingDependencyError, UsageError, WeightsError
 from hpbench.face import Camera, Face
 from hpbench.images import read_rgb
+from hpbench.landmarks.dlib import installed_predictor, load_predictor
 from hpbench.method import NoPrediction
 from hpbench.methods.pnp import face_model
-from hpbench.methods.pnp.landmarks import installed_predictor, load_predictor
 from hpbench.registry import make_method
 from hpbench.rotation import geodesic_deg, rotation_from_angles
 

@@ -9,19 +9,46 @@ opencv#8813, opencv#25094).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BeforeValidator, Field
 
 from hpbench.errors import UsageError
+from hpbench.face import Face
 from hpbench.method import NoPrediction
 from hpbench.rotation import nearest_rotation
 from hpbench.spec import suggest
 
-__all__ = ["PnpSolution", "SolverName", "solve_pose"]
+__all__ = ["NO_CAMERA", "Focal", "PnpSolution", "SolverName", "camera_of", "solve_pose"]
 
 Array = npt.NDArray[np.float64]
+NO_CAMERA = "the data set has no camera calibration; give a number as focal= instead"
+
+
+def _valid_focal(value: object) -> object:
+    if value == "camera":
+        return value
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = float("nan")
+    if not 0.0 < number < float("inf"):
+        raise ValueError("must be a number above 0 (times the longer image side) or 'camera'")
+    return number
+
+
+Focal = Annotated[
+    float | Literal["camera"],
+    BeforeValidator(_valid_focal),
+    Field(
+        description="Focal length as a multiple of the longer image side, or 'camera' for the "
+        "data set's own calibration"
+    ),
+]
+"""An option that says which camera is solved with; see :func:`camera_of`."""
+
 SolverName = Literal["sqpnp", "sop", "epnp", "iterative"]
 _MIN_POINTS = {"sqpnp": 4, "sop": 4, "epnp": 4, "iterative": 6}
 
@@ -278,3 +305,25 @@ def _solution(problem: _Problem, R_cam: Array, t_cam: Array, start: str) -> PnpS
         reprojection_px=float(np.sqrt((distance**2).sum(axis=1).mean())),
         start=start,
     )
+
+
+def camera_of(
+    face: Face, focal: float | Literal["camera"]
+) -> tuple[Array, Array | None] | NoPrediction:
+    """Camera matrix, shape (3, 3), and distortion of a face's image.
+
+    Parameters
+    ----------
+    face : Face
+    focal : float or 'camera'
+        Focal length in longer sides of the image, with the principal point in its middle and no
+        distortion; or the data set's calibration.
+    """
+    if focal == "camera":
+        if face.camera is None:
+            return NoPrediction(NO_CAMERA)
+        return face.camera.matrix, face.camera.distortion
+    width, height = face.size_wh
+    length_px = focal * max(width, height)
+    matrix = [[length_px, 0.0, width / 2.0], [0.0, length_px, height / 2.0], [0.0, 0.0, 1.0]]
+    return np.array(matrix), None
