@@ -21,7 +21,7 @@ from hpbench.arguments import documented
 from hpbench.checking.config import CheckConfig, run_checks
 from hpbench.inference.progress import NoProgress
 from hpbench.predicting.config import PredictConfig
-from hpbench.reports.figures.notebook import Plots
+from hpbench.reports.plots import Plots
 from hpbench.results.results_file import ResultsFile
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run as _run

@@ -203,11 +203,11 @@ def _range(one: YawBinErrors) -> str:
 
 
 def _times(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
-    times = {r.method_spec: r.runtime_ms["total"] for r in results}
+    times = {r.method_spec: r.runtime_ms["total"] for r in results if not is_reference(r)}
     timed = {spec: _time(total) for spec, total in times.items() if total.p50 is not None}
     if not timed:
         return []
-    if len(results) == 1:
+    if len(times) == 1:
         return [f"Time per face: {next(iter(timed.values()))}."]
     return [f"Time per face: {words.join(f'{labels[s]} {time}' for s, time in timed.items())}."]
 

@@ -72,7 +72,7 @@ def test_only_the_package_itself_and_the_command_line_import_the_python_api():
         for path in modules_of(folder)
         if not above_the_rooms(path)
         and path != ROOT / CORE / "__init__.py"
-        and imported_names(path) & {"hpbench.api", "hpbench.reports.figures.notebook"}
+        and imported_names(path) & {"hpbench.api", "hpbench.reports.plots"}
     ]
     assert guilty == []
 

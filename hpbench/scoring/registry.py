@@ -94,8 +94,11 @@ class Metric:
         if self.statistic == "yaw_balanced":
             return metrics.balanced_mae_deg(metrics.yaw_bins(values, errors.angles_deg[:, 0]))
         finite = values[np.isfinite(values)]
-        reduce = {"mean": np.mean, "median": np.median, "sum": np.sum}[self.statistic]
-        return float(reduce(finite)) if finite.size else float("nan")
+        if not finite.size:
+            return float("nan")
+        if self.statistic == "median":
+            return float(np.median(finite))
+        return float(finite.mean() if self.statistic == "mean" else finite.sum())
 
     def show(self, value: float | None) -> str:
         """Value as it is printed; a dash for None."""

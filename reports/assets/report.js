@@ -108,7 +108,7 @@
       row.cells[0].className = "words";
     }
     table.createCaption().textContent =
-      `Mean absolute error on faces with true |yaw| from ${from} to ${to} degrees`;
+      `Mean absolute error on faces with ground-truth |yaw| from ${from} to ${to} degrees`;
     const box = document.createElement("div");
     box.className = "scroll";
     box.append(table);

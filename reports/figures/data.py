@@ -46,7 +46,7 @@ def histogram_limit(dataset: DatasetScores) -> float:
 
 @dataclass(frozen=True)
 class YawLine:
-    """Mean error of one method in steps of true yaw.
+    """Mean error of one method in steps of ground-truth yaw.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class YawLine:
 
 @dataclass(frozen=True)
 class YawCurve:
-    """Mean errors in steps of 10 degrees of absolute true yaw, by method."""
+    """Mean errors in steps of 10 degrees of absolute ground-truth yaw, by method."""
 
     last_deg: float
     centres_deg: npt.NDArray[np.float64]
@@ -96,7 +96,7 @@ def _drawn(predicted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def yaw_curve(dataset: DatasetScores) -> YawCurve:
-    """Mean error of every method against the true turn of the head."""
+    """Mean error of every method by yaw."""
     starts, masks = _yaw_steps(dataset)
     resampling = statistics.make_resampling(len(masks), dataset.unit_groups, resamples=500)
     lines = {}
@@ -117,7 +117,7 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
 
 @dataclass(frozen=True)
 class ErrorMap:
-    """Mean error in cells of true yaw and pitch.
+    """Mean error in cells of ground-truth yaw and pitch.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class ErrorMap:
     mean_deg : ndarray, shape (pitch cells, yaw cells)
         NaN where there are too few predicted faces.
     faces : ndarray, shape (pitch cells, yaw cells)
-        Answered faces.
+        Predicted faces.
     """
 
     yaw_edges: npt.NDArray[np.float64]
@@ -136,7 +136,7 @@ class ErrorMap:
 
 
 def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
-    """Mean of the labelled angles' errors in cells of 15 degrees of true yaw and pitch."""
+    """Mean of the labelled angles' errors in cells of 15 degrees of ground-truth yaw and pitch."""
     yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, place]) for place in (0, 1))
     yaw, pitch = dataset.angles_deg[:, 0], dataset.angles_deg[:, 1]
     known = method.predicted & np.isfinite(yaw) & np.isfinite(pitch)

@@ -1,4 +1,4 @@
-"""Small images of faces with the true and the predicted axes, for the HTML report."""
+"""Small images of faces with ground-truth and predicted axes, for the HTML report."""
 
 from __future__ import annotations
 

@@ -75,13 +75,13 @@ def histogram_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
                 figure.add_trace(go.Scatter(**line), row=1, col=column)
     figure.update_xaxes(range=[-limit, limit])
     middle = (len(shown) + 1) // 2  # one title for all panels: three do not fit on a phone
-    figure.update_xaxes(title_text="predicted minus true, degrees", col=middle)
+    figure.update_xaxes(title_text="predicted minus ground truth, degrees", col=middle)
     figure.update_yaxes(title_text="share of predicted faces, %", col=1)
     return _finish(figure, 380)
 
 
 def yaw_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
-    """Mean error against the true turn of the head, with 95 % bands and face counts."""
+    """Mean error by yaw, with 95 % bands and face counts."""
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.05)
     curve = yaw_curve(dataset)
     for spec, line in curve.lines.items():
@@ -112,12 +112,12 @@ def yaw_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     figure.add_trace(bars, row=2, col=1)
     figure.update_yaxes(title_text="mean error, degrees", rangemode="tozero", row=1)
     figure.update_yaxes(title_text="faces", row=2)
-    figure.update_xaxes(title_text="absolute true yaw, degrees", row=2)
+    figure.update_xaxes(title_text="absolute ground-truth yaw, degrees", row=2)
     return _finish(figure, 460)
 
 
 def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
-    """Share of all faces that a method solves within an error."""
+    """Share of all faces within an error."""
     thresholds = np.linspace(0.0, 30.0, 121)
     figure = go.Figure()
     for method in dataset.methods:
@@ -129,7 +129,7 @@ def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
         )  # fmt: skip
         figure.add_trace(go.Scatter(**trace))
     figure.update_xaxes(title_text=f"{_kind(dataset)}, degrees", range=[0, 30])
-    figure.update_yaxes(title_text="faces solved within it, %", range=[0, 101])
+    figure.update_yaxes(title_text="faces within it, %", range=[0, 101])
     return _finish(figure, 420)
 
 
@@ -163,7 +163,7 @@ def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
                 hovertemplate="%{text}<br>off by %{y:.1f} degrees",
             )
         )  # fmt: skip
-    figure.update_xaxes(title_text="true yaw, degrees")
+    figure.update_xaxes(title_text="ground-truth yaw, degrees")
     figure.update_yaxes(title_text=f"{_kind(dataset)}, degrees", rangemode="tozero")
     figure.update_layout(hovermode="closest")
     return _finish(figure, 460)
@@ -198,7 +198,7 @@ def _triple(angles_deg: npt.NDArray[np.float64]) -> str:
 
 
 def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
-    """Mean error over true yaw and pitch, one panel per method."""
+    """Mean error over ground-truth yaw and pitch, one panel per method."""
     methods = [method for method in dataset.methods if method.predicted.any()]
     columns = min(2, len(methods))  # three are too narrow to read on a phone
     rows = -(-len(methods) // columns)
@@ -226,8 +226,10 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     )  # fmt: skip
     for place in range(len(methods) - columns, len(methods)):  # the lowest of each column
         row, col = 1 + place // columns, 1 + place % columns
-        figure.update_xaxes(title_text="true yaw, degrees", showticklabels=True, row=row, col=col)
-    figure.update_yaxes(title_text="true pitch, degrees", col=1)
+        figure.update_xaxes(
+            title_text="ground-truth yaw, degrees", showticklabels=True, row=row, col=col
+        )
+    figure.update_yaxes(title_text="ground-truth pitch, degrees", col=1)
     lines = max(_lines(styles[method.spec].label).count("<br>") for method in methods)
     _finish(figure, 100 + 260 * rows + 18 * lines)
     return figure.update_layout(margin_t=40 + 18 * lines)
@@ -261,7 +263,7 @@ def runtime_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
 
 
 def pareto_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
-    """Mean error against time per face; who is on the line is beaten by nobody in both."""
+    """Mean error against time per face; the line is the Pareto front."""
     points = pareto_points(results)
     best = [point for point in points if point.best]
     figure = go.Figure(
@@ -302,7 +304,7 @@ def _decades(values: Sequence[float]) -> list[float]:
 
 
 def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
-    """Error against what was changed, one panel per curve, with 95 % intervals as bars."""
+    """Error by swept factor, one panel per curve, with 95 % intervals as bars."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     titles = [

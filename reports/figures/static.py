@@ -93,22 +93,21 @@ def save(draw: Callable[[], Figure], stem: Path) -> Path:
         figure = draw()
         # Figure.savefig would draw everything once more to find out its size.
         figure.set_dpi(150)
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # the layout of the PNG holds; finding it again is slow
         figure.set_dpi(72)
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
     return png
 
 
 def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
     """Mean error of every method as published tables count it, with its 95 % interval."""
-    scored = [one for one in results if one.mae_deg.mean is not None]
+    scored = [(one, one.mae_deg.mean) for one in results if one.mae_deg.mean is not None]
     figure = ShownFigure(figsize=(9.0, 1.2 + 0.55 * len(scored)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(scored))
-    for place, one in zip(places, scored, strict=True):
-        mean, style = one.mae_deg.mean, styles[one.method_spec]
-        axes.barh(place, mean, height=0.62, color=style.colour, alpha=0.75)
+    for place, (one, mean) in zip(places, scored, strict=True):
+        axes.barh(place, mean, height=0.62, color=styles[one.method_spec].colour, alpha=0.75)
         low, high = value_at(one.intervals_95, "mae_deg.mean") or (mean, mean)
         if high > low:
             axes.plot([low, high], [place, place], color="black", linewidth=1.4)
@@ -119,7 +118,7 @@ def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
             shown, (max(mean, high), place), xytext=(6, 0), textcoords="offset points",
             va="center",
         )  # fmt: skip
-    axes.set_yticks(places, [styles[one.method_spec].label for one in scored])
+    axes.set_yticks(places, [styles[one.method_spec].label for one, _ in scored])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("mean absolute error of the angles, degrees (line: 95 % interval)")
@@ -148,7 +147,7 @@ def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
             )  # fmt: skip
         panel.axvline(0.0, color="#555555", linewidth=0.8)
         panel.set_title(ANGLES[place].capitalize())
-        panel.set_xlabel("predicted minus true, degrees")
+        panel.set_xlabel("predicted minus ground truth, degrees")
         panel.set_xlim(-limit, limit)
         panel.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
     panels[0].set_ylabel("share of predicted faces, %")
@@ -161,7 +160,7 @@ def _has_numbers(dataset: DatasetScores, angle: int) -> bool:
 
 
 def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Mean error against the true turn of the head, with 95 % bands, over the number of faces."""
+    """Mean error by yaw, with 95 % bands, over the number of faces."""
     curve = yaw_curve(dataset)
     figure = ShownFigure(figsize=(9.0, 4.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
@@ -179,7 +178,7 @@ def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     upper.set_ylabel("mean error, degrees")
     lower.bar(curve.centres_deg, curve.faces, width=8.5, color="#9aa7b2")
     lower.set_ylabel("faces")
-    lower.set_xlabel("absolute true yaw, degrees")
+    lower.set_xlabel("absolute ground-truth yaw, degrees")
     lower.set_xlim(0.0, curve.last_deg)
     lower.set_xticks(np.arange(0.0, curve.last_deg + 1.0, 10.0))
     _legend_below(figure, upper, len(dataset.methods))
@@ -187,7 +186,7 @@ def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
 
 
 def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Share of all faces that a method solves within an error."""
+    """Share of all faces within an error."""
     thresholds = np.linspace(0.0, 30.0, 301)
     figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -200,7 +199,7 @@ def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         )  # fmt: skip
     kind = "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
     axes.set_xlabel(f"{kind}, degrees")
-    axes.set_ylabel("faces solved within it, %")
+    axes.set_ylabel("faces within it, %")
     axes.set_xlim(0.0, 30.0)
     axes.set_ylim(0.0, 101.0)
     _legend_below(figure, axes, len(dataset.methods))
@@ -221,12 +220,12 @@ def runtime_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
         axes.barh(places, medians, left=start, height=0.62, color=colour, label=stage)
         start += medians
     totals = [result.runtime_ms["total"] for result in timed]
-    slowest = [total.p95 for total in totals]
+    slowest = [total.p95 or 0.0 for total in totals]
     axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile")
     for place, total in enumerate(totals):
         shown = words.milliseconds(total.p50, total.decimals)
         axes.annotate(
-            f"{shown} ms", (max(total.p95, start[place]), place), xytext=(6, 0),
+            f"{shown} ms", (max(slowest[place], start[place]), place), xytext=(6, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
     axes.set_yticks(places, [_lines(styles[result.method_spec].label) for result in timed])
@@ -251,7 +250,7 @@ def _legend_below(figure: Figure, axes: Axes, entries: int) -> None:
 
 
 def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Mean error over true yaw and pitch, one panel per method, one colour scale for all."""
+    """Mean error over ground-truth yaw and pitch, one panel per method, one colour scale."""
     methods = [method for method in dataset.methods if method.predicted.any()][:_MAX_PANELS]
     maps = [error_map(dataset, method) for method in methods]
     columns = min(3, len(methods))
@@ -269,12 +268,12 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.set_xlim(*_shown_range(maps, "yaw"))
         panel.set_ylim(*_shown_range(maps, "pitch"))
     for panel in panels[::columns]:
-        panel.set_ylabel("true pitch, degrees")
+        panel.set_ylabel("ground-truth pitch, degrees")
     for panel in panels[len(methods) :]:
         panel.set_visible(False)
     for panel in panels[: len(methods)][-columns:]:  # the lowest of each column
         panel.tick_params(labelbottom=True)
-        panel.set_xlabel("true yaw, degrees")
+        panel.set_xlabel("ground-truth yaw, degrees")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, highest), "viridis")
     bar = figure.colorbar(scale, ax=list(panels), extend="max")
     bar.set_label("mean error, degrees")
@@ -292,7 +291,7 @@ def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tu
 
 
 def pareto_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
-    """Mean error against time per face; who is on the line is beaten by nobody in both."""
+    """Mean error against time per face; the line is the Pareto front."""
     points = pareto_points(results)
     figure = ShownFigure(figsize=(9.0, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -324,11 +323,11 @@ def pareto_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
 
 
 def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
-    """Error against what was changed, one panel per curve, with 95 % intervals.
+    """Error by swept factor, one panel per curve, with 95 % intervals.
 
     Where a method left faces without a prediction, a thin dotted line counts these as
     frontal heads: its
-    error on the easy faces that are left may well fall with the damage.
+    error on the easy faces that are left may well fall with the corruption.
     """
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)

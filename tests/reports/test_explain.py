@@ -9,9 +9,9 @@ import pytest
 
 from hpbench.errors import DataError
 from hpbench.reports.content import load_report
-from hpbench.reports.tables.explain import rule_results
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.scores import load_run, score_datasets
+from hpbench.scoring.variants import rule_results
 
 
 @pytest.fixture
@@ -32,25 +32,25 @@ def mae(dataset, rule: str) -> np.ndarray:
 
 def test_perfect_rotations_read_in_the_rq_order_are_charged_and_only_so(scored) -> None:
     dataset = scored(errors={"perfect": (0, 0, 0)})
-    assert mae(dataset, "as the protocol")[3] == pytest.approx(0, abs=1e-9)
+    assert mae(dataset, "as in the protocol")[3] == pytest.approx(0, abs=1e-9)
     assert mae(dataset, "RQ order")[1] > 3.0
 
 
 def test_run_under_the_rq_order_is_explained_by_the_right_one(scored) -> None:
     dataset = scored(errors={"perfect": (0, 0, 0)}, protocol={"euler": "rq"})
-    assert mae(dataset, "as the protocol")[1] > 3.0
+    assert mae(dataset, "as in the protocol")[1] > 3.0
     assert mae(dataset, "order of the labels")[3] == pytest.approx(0, abs=1e-9)
 
 
 def test_head_upside_down_costs_nothing_where_half_turns_are_free(scored) -> None:
     dataset = scored(errors={"upside-down": (0, 0, 180)})
-    assert mae(dataset, "as the protocol")[2] == pytest.approx(180)
+    assert mae(dataset, "as in the protocol")[2] == pytest.approx(180)
     assert mae(dataset, "counted as 0")[2] == pytest.approx(0, abs=1e-9)
 
 
 def test_differences_that_are_not_wrapped_charge_the_long_way_round(scored) -> None:
     dataset = scored(errors={"turned": (0, 170, 0)})
-    assert mae(dataset, "as the protocol")[1] == pytest.approx(170)
+    assert mae(dataset, "as in the protocol")[1] == pytest.approx(170)
     assert mae(dataset, "not wrapped")[1] > 175
 
 
@@ -64,7 +64,7 @@ def test_profile_and_other_faces_make_up_all_faces(scored) -> None:
 
 def test_silent_method_is_also_counted_as_frontal(scored) -> None:
     dataset = scored(errors={"silent": (0, 0, 0)}, without_prediction={"silent": 2})
-    frontal = mae(dataset, "counted as frontal")
+    frontal = mae(dataset, "imputed as frontal")
     missing = ~dataset.methods[0].predicted
     expected = np.abs(dataset.angles_deg[missing]).sum(axis=0) / len(missing)
     np.testing.assert_allclose(frontal[:3], expected)
@@ -97,7 +97,7 @@ def test_new_answers_stand_below_the_other_readings_of_their_method(make_run) ->
     rows, note = explained(folder)
     near = [row for row in rows if row[0] == "near"]
     assert near[-1] == [
-        "near", "again with box = pt2d (in this run pt3d_68)", "20.00", "9.00", "-", "12.50",
+        "near", "rerun with box = pt2d (in this run pt3d_68)", "20.00", "9.00", "-", "12.50",
         "+10.50", "40",
     ]  # fmt: skip
     assert "Not run: boxes found by dlib: no memory." in note

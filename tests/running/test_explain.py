@@ -177,6 +177,6 @@ def test_half_finished_run_is_refused(explained, tmp_path) -> None:
 def test_command_prints_the_rows_and_writes_them_into_the_report(explained) -> None:
     done = CliRunner().invoke(app, ["explain", str(explained)])
     assert done.exit_code == 0, done.output
-    assert "again with box = broad" in " ".join(done.output.split())
+    assert "rerun with box = broad" in " ".join(done.output.split())
     report = (explained / "report.md").read_text(encoding="utf-8")
-    assert "again with box = broad (in this run narrow) | 25.00" in report
+    assert "rerun with box = broad (in this run narrow) | 25.00" in report
