@@ -43,7 +43,6 @@ __all__ = [
     "CORRUPTIONS",
     "Corruption",
     "CorruptionKind",
-    "apply",
     "corrupt_box",
     "corrupt_image",
     "corrupted_protocol",
@@ -211,30 +210,6 @@ def corrupted_protocol(protocol: Protocol, corruption: Corruption) -> Protocol:
         settings["corruption_seed"] = corruption.seed
     name = f"{protocol.name} + {corruption}"
     return protocol.model_copy(update={"name": name, "settings": settings})
-
-
-def apply(
-    image: Pixels, box_xyxy: npt.ArrayLike, image_id: str, corruption: Corruption
-) -> tuple[Pixels, Array]:
-    """Corrupt an image and its box.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-        Never written into.
-    box_xyxy : array_like, shape (4,)
-        Face box in pixels.
-    image_id : str
-        Decides, with the seed, where random damage falls.
-    corruption : Corruption
-
-    Returns
-    -------
-    image : ndarray, shape (height, width, 3), uint8
-    box_xyxy : ndarray, shape (4,)
-    """
-    corrupted = corrupt_image(image, box_xyxy, image_id, corruption)
-    return corrupted, corrupt_box(box_xyxy, image_id, corruption)
 
 
 def corrupt_image(

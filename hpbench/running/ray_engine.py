@@ -11,8 +11,8 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import TracebackType
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,7 +35,7 @@ from hpbench.running.local_engine import (
 from hpbench.storage.environment import versions
 from hpbench.storage.run_folder import RunFolder
 
-__all__ = ["RayCluster", "Worker", "WorkerJob"]
+__all__ = ["RayCluster", "Worker"]
 
 SHARD_FACES = STORE_EVERY_FACES
 """Faces that a worker is given at once, and that are lost when it dies."""
@@ -48,35 +48,29 @@ START_S = 300.0
 """How long a worker may take to start and load the methods."""
 
 
-@dataclass(frozen=True)
-class WorkerJob:
-    """All that a worker needs to start.
+class Worker:
+    """One process of the cluster with its own loaded methods; runs as a Ray actor.
 
-    Attributes
+    Parameters
     ----------
     spec : EvaluationSpec
     batch_size : int
-    example : Record
-        A face of the data set, to see whether its image can be reached.
-    versions : mapping of str to str
-        Of the driver.
     """
 
-    spec: EvaluationSpec
-    batch_size: int
-    example: Record
-    versions: Mapping[str, str]
-
-
-class Worker:
-    """One process of the cluster with its own loaded methods; runs as a Ray actor."""
-
-    def __init__(self, job: WorkerJob) -> None:
-        self._job = job
+    def __init__(self, spec: EvaluationSpec, batch_size: int) -> None:
+        self._spec = spec
+        self._batch_size = batch_size
         self._evaluation: Evaluation | None = None
 
-    def start(self) -> str | None:
+    def start(self, example: Record, wanted: Mapping[str, str]) -> str | None:
         """Check this machine and load the methods.
+
+        Parameters
+        ----------
+        example : Record
+            A face of the data set, to see whether its image can be reached.
+        wanted : mapping of str to str
+            Versions of the driver.
 
         Returns
         -------
@@ -84,8 +78,9 @@ class Worker:
             What is wrong, in one line that names this machine.
         """
         try:
-            self._check()
-            self._evaluation = self._make_evaluation()
+            self._check(wanted)
+            self._evaluation = self._spec.make()
+            self._evaluation.dataset.read_image(example)
         except HpbenchError as error:
             return f"Ray worker on {socket.gethostname()}: {error}"
         return None
@@ -94,29 +89,24 @@ class Worker:
         """Rows of a shard, or the line that ends the run."""
         assert self._evaluation is not None
         try:
-            parts = predict_faces(self._evaluation, faces, self._job.batch_size)
+            parts = predict_faces(self._evaluation, faces, self._batch_size)
             return [row for part in parts for row in part], None
         except HpbenchError as error:
             return [], f"Ray worker on {socket.gethostname()}: {error}"
 
-    def _check(self) -> None:
+    def _check(self, wanted: Mapping[str, str]) -> None:
         here = versions()
-        for package, wanted in self._job.versions.items():
-            if here.get(package) != wanted:
+        for package, version in wanted.items():
+            if here.get(package) != version:
                 raise HpbenchError(
-                    f"has {package} {here.get(package, 'not installed')}, the driver has {wanted}; "
-                    "install the same versions everywhere"
+                    f"has {package} {here.get(package, 'not installed')}, the driver has "
+                    f"{version}; install the same versions everywhere"
                 )
-        name, root, _ = self._job.spec.dataset
+        name, root, _ = self._spec.dataset
         if root is not None and not root.exists():
             raise DataError(
                 f"{root}: no such folder; data set '{name}' has to be at the same path everywhere"
             )
-
-    def _make_evaluation(self) -> Evaluation:
-        evaluation = self._job.spec.make()
-        evaluation.dataset.read_image(self._job.example)
-        return evaluation
 
 
 class RayCluster:
@@ -165,12 +155,7 @@ class RayCluster:
     def __enter__(self) -> RayCluster:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._owned:
             self._ray.shutdown()
 
@@ -188,19 +173,21 @@ class RayCluster:
         rows = pending_rows(evaluation, folder, progress)
         if not len(rows):
             return
-        _, example = _shard(evaluation, rows[:1])[0]
-        job = WorkerJob(EvaluationSpec.of(evaluation), batch_size, example, versions())
-        store_parts(evaluation, self._predict(job, evaluation, rows), folder, progress)
+        parts = self._predict(evaluation, rows, batch_size)
+        store_parts(evaluation, parts, folder, progress)
 
     def _predict(
-        self, job: WorkerJob, evaluation: Evaluation, rows: npt.NDArray[np.int64]
+        self, evaluation: Evaluation, rows: npt.NDArray[np.int64], batch_size: int
     ) -> Iterator[Part]:
         """Parts of all shards, in the order in which they are finished."""
         ray = self._ray
         shards = [rows[k : k + SHARD_FACES] for k in range(0, len(rows), SHARD_FACES)]
         waiting = deque(range(len(shards)))
         tries = [0] * len(shards)
-        idle = self._start_workers(job, min(self._worker_count(job.spec.device), len(shards)))
+        spec = EvaluationSpec.of(evaluation)
+        _, example = _shard(evaluation, rows[:1])[0]
+        start = partial(self._start_workers, spec, batch_size, example)
+        idle = start(min(self._worker_count(spec.device), len(shards)))
         busy: dict[Any, tuple[Any, int]] = {}
         try:
             while waiting or busy:
@@ -221,7 +208,7 @@ class RayCluster:
                             f"killed {MAX_TRIES} Ray workers: {_last_line(error)}"
                         ) from error
                     waiting.appendleft(number)
-                    idle += self._start_workers(job, 1)
+                    idle += start(1)
                     continue
                 except ray.exceptions.RayError as error:
                     raise HpbenchError(f"a Ray worker has failed: {_last_line(error)}") from error
@@ -233,17 +220,19 @@ class RayCluster:
             for actor in [*idle, *(actor for actor, _ in busy.values())]:
                 ray.kill(actor)
 
-    def _start_workers(self, job: WorkerJob, count: int) -> list[Any]:
+    def _start_workers(
+        self, spec: EvaluationSpec, batch_size: int, example: Record, count: int
+    ) -> list[Any]:
         """Workers that have loaded the methods; the first problem of any of them is raised."""
         ray = self._ray
-        gpus = 1 if job.spec.device.startswith("cuda") else 0
+        gpus = 1 if spec.device.startswith("cuda") else 0
         # on a cluster each worker sees the one GPU that Ray gives it
-        job = replace(job, spec=replace(job.spec, device="cuda")) if gpus else job
-        actors = [
-            ray.remote(Worker).options(num_cpus=1, num_gpus=gpus).remote(job) for _ in range(count)
-        ]
+        spec = replace(spec, device="cuda") if gpus else spec
+        worker = ray.remote(Worker).options(num_cpus=1, num_gpus=gpus)
+        actors = [worker.remote(spec, batch_size) for _ in range(count)]
+        starts = [actor.start.remote(example, versions()) for actor in actors]
         try:
-            problems = ray.get([actor.start.remote() for actor in actors], timeout=START_S)
+            problems = ray.get(starts, timeout=START_S)
         except ray.exceptions.GetTimeoutError as error:
             raise HpbenchError(
                 f"{count} Ray workers did not start within {START_S:.0f} s; is the cluster full?"

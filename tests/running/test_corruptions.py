@@ -22,7 +22,6 @@ from hpbench.results.run_record import RunRecord
 from hpbench.running.corruptions import (
     CORRUPTIONS,
     Corruption,
-    apply,
     corrupt_box,
     corrupt_image,
     corrupted_protocol,
@@ -31,6 +30,10 @@ from hpbench.running.corruptions import (
 from hpbench.running.runner import run
 
 BOX = np.array([20.0, 10.0, 60.0, 50.0])
+
+
+def apply(image, box, image_id, corruption):
+    return corrupt_image(image, box, image_id, corruption), corrupt_box(box, image_id, corruption)
 
 
 @pytest.fixture

@@ -126,10 +126,10 @@ def test_worker_without_the_data_is_named_before_any_work(here, cluster, monkeyp
 
     start = RayCluster._start_workers
 
-    def without_pictures(self, job, count):
+    def without_pictures(self, *job):
         for image in here.glob("*.png"):
             image.unlink()
-        return start(self, job, count)
+        return start(self, *job)
 
     monkeypatch.setattr(RayCluster, "_start_workers", without_pictures)
     with pytest.raises(HpbenchError, match=r"Ray worker on .*: .*img00.png: no such image"):
@@ -142,9 +142,9 @@ def test_worker_without_the_plugin_is_named_before_any_work(here, cluster, monke
 
     start = RayCluster._start_workers
 
-    def without_plugin(self, job, count):
+    def without_plugin(self, *job):
         (here / "plugin" / "brightness.py").unlink()
-        return start(self, job, count)
+        return start(self, *job)
 
     monkeypatch.setattr(RayCluster, "_start_workers", without_plugin)
     with pytest.raises(HpbenchError, match=r"Ray worker on .*brightness.py: no such file"):
@@ -160,7 +160,7 @@ def test_mixed_versions_are_refused(here, cluster, monkeypatch):
 
 
 def test_unreachable_cluster_is_refused_at_once(here):
-    with pytest.raises(UsageError, match=r"--address 127\.0\.0\.1:9: no Ray cluster answers"):
+    with pytest.raises(UsageError, match=r"--address 127\.0\.0\.1:9: no Ray cluster there"):
         run_in(here, "out", engine="ray", address="127.0.0.1:9")
     assert not (here / "out").exists()
 
