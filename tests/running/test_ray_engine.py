@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.results.run_config import RunConfig
@@ -166,5 +167,5 @@ def test_unreachable_cluster_is_refused_at_once(here):
 
 
 def test_address_without_the_engine_is_refused():
-    with pytest.raises(UsageError, match="only with --engine ray"):
-        RunConfig.from_options(methods="constant", address="127.0.0.1:6379")
+    with pytest.raises(ValidationError, match="only with --engine ray"):
+        RunConfig(methods="constant", address="127.0.0.1:6379")
