@@ -71,5 +71,5 @@ def plugin_errors(what: str) -> Iterator[None]:
     except Exception as error:
         line = (str(error) or "no message").splitlines()[0]
         frame = extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        raise HpbenchError(f"{what}: {type(error).__name__}: {line} ({place})") from error
+        source = f"{Path(frame.filename).name}, line {frame.lineno}"
+        raise HpbenchError(f"{what}: {type(error).__name__}: {line} ({source})") from error

@@ -11,7 +11,7 @@ import typer
 from hpbench.cli.options import add_command
 
 if TYPE_CHECKING:
-    from hpbench.scaffold import Kind
+    from hpbench.scaffold import PluginType
 
 __all__ = ["new"]
 
@@ -68,7 +68,7 @@ def new_card(
     typer.echo(f"next: uncomment what is right in it, then: hpbench check {quote(str(card))}")
 
 
-def _write(kind: Kind, name: str, parent: Path) -> None:
+def _write(kind: PluginType, name: str, parent: Path) -> None:
     from hpbench.registry import DATASETS, METHODS
     from hpbench.scaffold import write_package
 

@@ -86,11 +86,6 @@ class PnpSolution:
         return self.depth > 0.0
 
     @property
-    def tz_positive(self) -> bool:
-        """Whether the model's origin is in front of the camera, as scripts usually check."""
-        return bool(self.t_cam[2] > 0.0)
-
-    @property
     def faces_camera(self) -> bool:
         """Whether the face, and not the back of the head, is turned to the camera."""
         return bool(self.R_cam[2, 2] > 0.0)

@@ -113,7 +113,7 @@ class PublishedMethod(Method):
 
     def predictions(self, outputs: Array) -> list[Prediction | NoPrediction]:
         """One prediction per row of outputs; none where a number is not finite."""
-        finite = np.isfinite(outputs).all(axis=1)
+        finite = np.asarray(np.isfinite(outputs).all(axis=1))
         R_cam, confidences = self.rotations(np.where(finite[:, None], outputs, 0.0))
         finite &= np.isfinite(R_cam).all(axis=(1, 2))
         return [

@@ -146,7 +146,7 @@ class LiveCamera(Source):
 
     Parameters
     ----------
-    place : int or str
+    device : int or str
         As the system counts cameras, from 0; or a device such as ``/dev/video2``.
 
     Raises
@@ -157,20 +157,20 @@ class LiveCamera(Source):
 
     live = True
 
-    def __init__(self, place: int | str) -> None:
-        super().__init__(f"camera:{place}", None)
-        self.place = place
-        with _opened(place) as capture:
+    def __init__(self, device: int | str) -> None:
+        super().__init__(f"camera:{device}", None)
+        self.device = device
+        with _opened(device) as capture:
             if not capture.isOpened() or not capture.read()[0]:
                 raise DataError(
-                    f"camera {place}: cannot be opened; is it plugged in, free and readable? "
+                    f"camera {device}: cannot be opened; is it plugged in, free and readable? "
                     f"{_cameras_in_words()}"
                 )
             self.fps = _rate(capture)
 
     def frames(self) -> Iterator[Frame]:
         """Frames as they come, without end."""
-        with _opened(self.place) as capture:
+        with _opened(self.device) as capture:
             start = time.perf_counter()
             for number, image in enumerate(_images(capture)):
                 yield Frame(self.name, image, number=number, time_s=time.perf_counter() - start)

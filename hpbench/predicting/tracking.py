@@ -69,11 +69,11 @@ class Tracker:
         for row, column in zip(*linear_sum_assignment(overlap, maximize=True), strict=True):
             if overlap[row, column] > 0.0:
                 numbers[row] = known[column]
-        for place, box in enumerate(boxes):
-            if not numbers[place]:
+        for index, box in enumerate(boxes):
+            if not numbers[index]:
                 self._count += 1
-                numbers[place] = self._count
-            self._last_seen[numbers[place]] = (box, time_s)
+                numbers[index] = self._count
+            self._last_seen[numbers[index]] = (box, time_s)
         return numbers
 
 

@@ -14,20 +14,22 @@ from hpbench import __version__
 from hpbench.errors import UsageError
 from hpbench.storage.atomic import write_text
 
-__all__ = ["Kind", "write_card", "write_package"]
+__all__ = ["PluginType", "write_card", "write_package"]
 
-Kind = Literal["method", "dataset"]
+PluginType = Literal["method", "dataset"]
 
 _TEMPLATES = Path(__file__).parent
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = ()) -> list[Path]:
+def write_package(
+    plugin_type: PluginType, name: str, parent: Path, taken: Collection[str] = ()
+) -> list[Path]:
     """Write a package that passes its own tests as it is.
 
     Parameters
     ----------
-    kind : {'method', 'dataset'}
+    plugin_type : {'method', 'dataset'}
     name : str
         Name of the method or data set: small letters, digits and single underscores.
     parent : Path
@@ -57,7 +59,7 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
         "name": name,
         "dashed": dashed,
         "package": f"hpbench_{name}",
-        "class_name": _class_name(kind, name),
+        "class_name": _class_name(plugin_type, name),
         "version": __version__,
     }
     targets = {
@@ -68,7 +70,7 @@ def write_package(kind: Kind, name: str, parent: Path, taken: Collection[str] = 
     }
     files = []
     for template, target in targets.items():
-        text = Template(_template(kind, template)).substitute(words)
+        text = Template(_template(plugin_type, template)).substitute(words)
         files.append(_write(folder / target, text))
     return [folder, *files]
 
@@ -134,16 +136,16 @@ def _exists(folder: Path) -> bool:
         raise UsageError(f"{folder}: {error.strerror}; choose another --folder") from error
 
 
-def _template(kind: Kind, name: str) -> str:
-    return (_TEMPLATES / kind / f"{name}.template").read_text(encoding="utf-8")
+def _template(plugin_type: PluginType, name: str) -> str:
+    return (_TEMPLATES / plugin_type / f"{name}.template").read_text(encoding="utf-8")
 
 
-def _class_name(kind: Kind, name: str) -> str:
+def _class_name(plugin_type: PluginType, name: str) -> str:
     """A class name that hides neither a word of Python nor one that the generated file uses."""
     class_name = "".join(word.capitalize() for word in name.split("_"))
-    used = re.findall(r"\b[A-Z]\w*\b", _template(kind, "plugin.py"))
+    used = re.findall(r"\b[A-Z]\w*\b", _template(plugin_type, "plugin.py"))
     if iskeyword(class_name) or {class_name, f"{class_name}Options"} & set(used):
-        return f"{class_name}{kind.capitalize()}"
+        return f"{class_name}{plugin_type.capitalize()}"
     return class_name
 
 

@@ -1,6 +1,6 @@
 """Mistaken conventions: what predictions look like when a sign, an order or a unit is wrong.
 
-Each mistake comes with its mend, a function of the rotation alone. If the mended predictions lie
+Each mistake comes with its fix, a function of the rotation alone. If the fixed predictions lie
 clearly nearer to the ground truth than the predictions themselves, that mistake was probably made.
 """
 
@@ -25,7 +25,7 @@ from hpbench.rotation import (
 __all__ = ["MIN_FACES", "MISTAKES", "Diagnosis", "Mistake", "diagnose"]
 
 Array = npt.NDArray[np.float64]
-Kind = Literal["sign", "order", "unit"]
+Category = Literal["sign", "order", "unit"]
 WrongOrder = Literal["XZY", "YXZ", "YZX", "ZXY", "ZYX"]
 """Axes of the three turns, the first one leftmost; the right order is XYZ."""
 
@@ -33,13 +33,13 @@ MIN_FACES = 12
 """With fewer faces nothing is concluded."""
 
 MIN_GAIN = 0.10
-"""By which share of the error a mend has to lower it to count."""
+"""By which share of the error a fix has to lower it to count."""
 
 MIN_T = 4.0
 """Of the paired differences: mean over its standard error."""
 
-MAX_MENDED_DEG = 45.0
-"""Predictions that are further off with the mend, too, are not explained by it."""
+MAX_FIXED_DEG = 45.0
+"""Predictions that are further off with the fix, too, are not explained by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ class Mistake:
     ----------
     text : str
         What was done wrong.
-    kind : {'sign', 'order', 'unit'}
-    mend : callable
+    category : {'sign', 'order', 'unit'}
+    fix : callable
         Rotations, shape (n, 3, 3), as they would be without the mistake.
     """
 
     text: str
-    kind: Kind
-    mend: Callable[[Array], Array]
+    category: Category
+    fix: Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ class Diagnosis:
     error_deg : float
         Mean geodesic error of the predictions as they are.
     mistake : Mistake or None
-        The mend that lowers the error most, if it lowers it clearly.
-    mended_deg : float
-        Mean geodesic error with that mend.
+        The fix that lowers the error most, if it lowers it clearly.
+    fixed_deg : float
+        Mean geodesic error with that fix.
     """
 
     faces: int
     error_deg: float
     mistake: Mistake | None
-    mended_deg: float
+    fixed_deg: float
 
 
 def diagnose(predictions: Array, ground_truth: Array) -> Diagnosis:
@@ -95,11 +95,11 @@ def diagnose(predictions: Array, ground_truth: Array) -> Diagnosis:
     """
     errors = geodesic_deg(predictions, ground_truth)
     as_they_are = float(errors.mean()) if len(errors) else float("nan")
-    best, best_error = None, min(as_they_are, MAX_MENDED_DEG)
+    best, best_error = None, min(as_they_are, MAX_FIXED_DEG)
     for mistake in MISTAKES:
-        mended = geodesic_deg(mistake.mend(predictions), ground_truth)
-        if _clearly_smaller(mended, errors) and mended.mean() < best_error:
-            best, best_error = mistake, float(mended.mean())
+        fixed = geodesic_deg(mistake.fix(predictions), ground_truth)
+        if _clearly_smaller(fixed, errors) and fixed.mean() < best_error:
+            best, best_error = mistake, float(fixed.mean())
     return Diagnosis(len(errors), as_they_are, best, best_error if best else as_they_are)
 
 
@@ -116,14 +116,14 @@ def _flip(signs: tuple[float, ...]) -> Callable[[Array], Array]:
     return lambda R: rotation_from_angles(angles_from_rotation(R) * signs)
 
 
-def _swap(places: tuple[int, ...]) -> Callable[[Array], Array]:
-    return lambda R: rotation_from_angles(angles_from_rotation(R)[:, list(places)])
+def _swap(columns: tuple[int, ...]) -> Callable[[Array], Array]:
+    return lambda R: rotation_from_angles(angles_from_rotation(R)[:, list(columns)])
 
 
 def _from_order(axes: WrongOrder) -> Callable[[Array], Array]:
     """Read the angles in the order that they were put together in, and put them together right."""
 
-    def mend(R: Array) -> Array:
+    def fix(R: Array) -> Array:
         from scipy.spatial.transform import Rotation
 
         angles_deg = np.asarray(Rotation.from_matrix(R).as_euler(axes, degrees=True))
@@ -132,13 +132,13 @@ def _from_order(axes: WrongOrder) -> Callable[[Array], Array]:
             np.stack([about_axes["Y"], -about_axes["X"], about_axes["Z"]], axis=1)
         )
 
-    return mend
+    return fix
 
 
 def _to_order(axes: WrongOrder) -> Callable[[Array], Array]:
     """Read the angles as they were put together, and put them together in the order they are of."""
 
-    def mend(R: Array) -> Array:
+    def fix(R: Array) -> Array:
         from scipy.spatial.transform import Rotation
 
         yaw, pitch, roll = angles_from_rotation(R).T
@@ -146,7 +146,7 @@ def _to_order(axes: WrongOrder) -> Callable[[Array], Array]:
         angles_deg = np.stack([about_axes[axis] for axis in axes], axis=1)
         return np.asarray(Rotation.from_euler(axes, angles_deg, degrees=True).as_matrix())
 
-    return mend
+    return fix
 
 
 def _rotvec_of_angles(R: Array) -> Array:
@@ -191,12 +191,12 @@ def _order_mistakes() -> list[Mistake]:
             ),
         ]
     names = [
-        (f"{ANGLES[a]} and {ANGLES[b]} are exchanged", tuple(places))
-        for a, b, places in ((0, 1, (1, 0, 2)), (0, 2, (2, 1, 0)), (1, 2, (0, 2, 1)))
+        (f"{ANGLES[a]} and {ANGLES[b]} are exchanged", tuple(columns))
+        for a, b, columns in ((0, 1, (1, 0, 2)), (0, 2, (2, 1, 0)), (1, 2, (0, 2, 1)))
     ]
     return [
         *euler,
-        *(Mistake(text, "order", _swap(places)) for text, places in names),
+        *(Mistake(text, "order", _swap(columns)) for text, columns in names),
         Mistake(
             "the rotation is inverted (the matrix is transposed)",
             "order",

@@ -61,7 +61,7 @@ def _append(url: str, file: BinaryIO, stall_s: float) -> None:
     if done:
         headers["Range"] = f"bytes={done}-"
 
-    def place(response: Response, **_: Any) -> None:
+    def seek_start(response: Response, **_: Any) -> None:
         """Before a response is written: see that it goes on where the file ends."""
         if response.status_code == 200:
             file.truncate(0)
@@ -71,7 +71,7 @@ def _append(url: str, file: BinaryIO, stall_s: float) -> None:
             response.close()
             raise _NotTheRestError
 
-    pooch.HTTPDownloader(timeout=stall_s, headers=headers, hooks={"response": place})(
+    pooch.HTTPDownloader(timeout=stall_s, headers=headers, hooks={"response": seek_start})(
         url, file, None
     )
 

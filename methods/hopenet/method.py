@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from hpbench.crops import DEFAULT_K, crop_box, whole_pixels
+from hpbench.crops import DEFAULT_K, crop_box, cut_out, resize_and_centre, whole_pixels
 from hpbench.errors import HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.runtimes import RuntimeName
@@ -23,7 +23,6 @@ from hpbench.method import (
     Prediction,
     WeightsInfo,
 )
-from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.named import BACKBONES, named_weights
 from hpbench.rotation import rotation_from_angles
 from hpbench.weights.named import resolve_weights
@@ -211,7 +210,7 @@ class Hopenet(TorchMethod):
     def cut_input(self, face: Face) -> npt.NDArray[np.uint8]:
         """Cut out the face by the crop rule and scale it to the network's input."""
         box = whole_pixels(crop_box(face.box_xyxy, self._crop, self._k))
-        return cut_input(face.image, box, self.input_size)
+        return resize_and_centre(cut_out(face.image, box), self.input_size, self.input_size)
 
     def readings(self, outputs: Tensor) -> Tensor:
         """Angles in degrees, shape (n, 3)."""

@@ -136,7 +136,7 @@ class Lwhpe(TorchMethod):
     def rotations(self, outputs: Array) -> tuple[Array, Array]:
         """Rotations of the expected angles; confidences from the spread of the bins."""
         heads = outputs.reshape(-1, 3, len(_BIN_VALUES_DEG))
-        read = [expected_angles(heads[:, place], _BIN_VALUES_DEG) for place in range(3)]
+        read = [expected_angles(heads[:, index], _BIN_VALUES_DEG) for index in range(3)]
         angles, spreads = np.stack(read, axis=2)
         return rotation_from_angles(angles), -spreads.mean(axis=1)
 

@@ -61,8 +61,8 @@ class LwhpeNetwork(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [_conv(3, 16, 3, 2, 1, nn.ReLU())]
         channels = 16
-        for place, (channels_out, kernel, stride) in enumerate(_BLOCKS):
-            act = nn.ReLU if place < 3 else nn.Hardswish
+        for index, (channels_out, kernel, stride) in enumerate(_BLOCKS):
+            act = nn.ReLU if index < 3 else nn.Hardswish
             layers.append(_Bottleneck(channels, channels_out, kernel, stride, act))
             channels = channels_out
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.ReLU())

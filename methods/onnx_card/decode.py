@@ -72,9 +72,9 @@ def output_angles(outputs: Sequence[Array], card: AnglesOutput | BinsOutput) -> 
     if isinstance(card, AnglesOutput) and card.unit == "rad":
         values = np.degrees(values)
     angles = np.empty_like(values)
-    for place, signed in enumerate(card.order):
+    for index, signed in enumerate(card.order):
         sign = -1.0 if signed.startswith("-") else 1.0
-        angles[:, ANGLES.index(signed.removeprefix("-"))] = sign * values[:, place]
+        angles[:, ANGLES.index(signed.removeprefix("-"))] = sign * values[:, index]
     return angles
 
 
@@ -95,7 +95,7 @@ def _bin_values(outputs: Sequence[Array], card: BinsOutput) -> Array:
             raise WeightsError(
                 f"the network's output has shape {only.shape}; the card specifies (n, 3, bins)"
             )
-        outputs = [only[:, place] for place in range(3)]
+        outputs = [only[:, index] for index in range(3)]
     values = []
     for scores, width, offset in zip(outputs, card.width_deg, card.offset_deg, strict=True):
         rows = scores.reshape(len(scores), -1)

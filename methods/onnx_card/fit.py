@@ -49,14 +49,14 @@ def fit_to(
 
 
 def _resize(crop: Pixels, size_wh: tuple[int, int], filter_name: str) -> Pixels:
-    library, _, kind = filter_name.partition("-")
+    library, _, filter_type = filter_name.partition("-")
     if library == "opencv":
         import cv2
 
-        method = cv2.INTER_AREA if kind == "area" else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if filter_type == "area" else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(crop, size_wh, interpolation=method), dtype=np.uint8)
     from PIL import Image
 
-    method = Image.Resampling.BICUBIC if kind == "bicubic" else Image.Resampling.BILINEAR
+    method = Image.Resampling.BICUBIC if filter_type == "bicubic" else Image.Resampling.BILINEAR
     image = Image.fromarray(np.ascontiguousarray(crop))
     return np.asarray(image.resize(size_wh, method), dtype=np.uint8)

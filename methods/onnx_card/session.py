@@ -68,8 +68,8 @@ class Network:
         chunks = np.split(values, len(values)) if self.one_by_one else [values]
         runs = [session.run(self.output_names, {self.input_name: part}) for part in chunks]
         return [
-            np.concatenate([np.asarray(run[place], dtype=np.float64) for run in runs])
-            for place in range(len(self.output_names))
+            np.concatenate([np.asarray(run[index], dtype=np.float64) for run in runs])
+            for index in range(len(self.output_names))
         ]
 
 
@@ -143,15 +143,15 @@ def _pick(tensors: Sequence[Any], names: Sequence[str], path: Path) -> list[Any]
 def _check_shape(shape: list[Any], card: NetworkCard, path: Path) -> None:
     """Compare the graph's input with the card; sizes that the graph leaves open fit anything."""
     size = [card.input.height, card.input.width]
-    told = [3, *size] if card.input.layout == "NCHW" else [*size, 3]
+    expected = [3, *size] if card.input.layout == "NCHW" else [*size, 3]
     fits = len(shape) == 4 and all(
         not isinstance(there, int) or there == here
-        for there, here in zip(shape[1:], told, strict=True)
+        for there, here in zip(shape[1:], expected, strict=True)
     )
     if not fits:
         raise WeightsError(
             f"{path}: input shape is {shape}; the card specifies "
-            f"[batch, {', '.join(map(str, told))}] ({card.input.layout})"
+            f"[batch, {', '.join(map(str, expected))}] ({card.input.layout})"
         )
     if isinstance(shape[0], int) and shape[0] != 1:
         raise WeightsError(

@@ -47,14 +47,14 @@ class SixDRepNetwork(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         blocks, widths, groups = _STAGES[backbone]
-        channels, place = 3, 0
+        channels, index = 3, 0
         for stage, (count, width) in enumerate(zip(blocks, widths, strict=True)):
             layers = []
             for number in range(count):
                 stride = 2 if number == 0 else 1
-                grouped = groups if place % 2 == 0 and place > 0 else 1
+                grouped = groups if index % 2 == 0 and index > 0 else 1
                 layers.append(_Block(channels, width, stride, grouped))
-                channels, place = width, place + 1
+                channels, index = width, index + 1
             # the first stage is a block by itself, without a number in its name
             self.add_module(f"layer{stage}", nn.Sequential(*layers) if stage else layers[0])
         self.linear_reg = nn.Linear(channels, 6)

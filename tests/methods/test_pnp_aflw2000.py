@@ -88,9 +88,8 @@ def test_only_the_naive_solver_puts_heads_behind_the_camera(labels):
 
     def behind(solver):
         return sum(
-            not solve_pose(
-                points[model.landmark_ids], model.points, CAMERA, solver=solver
-            ).tz_positive
+            solve_pose(points[model.landmark_ids], model.points, CAMERA, solver=solver).t_cam[2]
+            <= 0
             for points in labels[1]
         )
 
@@ -111,9 +110,8 @@ def test_the_naive_solver_depends_on_where_the_model_has_its_origin(labels):
 
     def behind(points_3d):
         return sum(
-            not solve_pose(
-                points[model.landmark_ids], points_3d, CAMERA, solver="iterative"
-            ).tz_positive
+            solve_pose(points[model.landmark_ids], points_3d, CAMERA, solver="iterative").t_cam[2]
+            <= 0
             for points in labels[1]
         )
 

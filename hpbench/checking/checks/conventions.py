@@ -55,14 +55,14 @@ def _spread_deg(R: Array) -> float:
     return float(geodesic_deg(R, mean_rotation(R)).mean())
 
 
-def _require_no_mistake(probe: Probe, kind: str) -> None:
+def _require_no_mistake(probe: Probe, category: str) -> None:
     diagnosis = _diagnosis(probe)
     mistake = diagnosis.mistake
-    if mistake is not None and mistake.kind == kind:
+    if mistake is not None and mistake.category == category:
         raise ConformanceError(
             f"it looks like {mistake.text}: undoing that lowers the mean error on "
             f"{diagnosis.faces} faces from {diagnosis.error_deg:.1f} to "
-            f"{diagnosis.mended_deg:.1f} degrees"
+            f"{diagnosis.fixed_deg:.1f} degrees"
         )
 
 

@@ -15,11 +15,11 @@ def check_labels(probe: Probe) -> None:
         raise ConformanceError("; ".join(probe.doubts))
     mistake = probe.label_mistake
     if mistake is not None:
-        turned = [name for name in ANGLES if mistake.kind == "sign" and name in mistake.text]
+        turned = [name for name in ANGLES if mistake.category == "sign" and name in mistake.text]
         fix = f'signs="{",".join(f"-{name}" for name in turned)}"' if turned else "other options"
         raise ConformanceError(
             f"in the labels it looks like {mistake.text}: undoing that lowers the mean error from "
-            f"{probe.diagnosis.error_deg:.1f} to {probe.diagnosis.mended_deg:.1f} degrees, and the "
+            f"{probe.diagnosis.error_deg:.1f} to {probe.diagnosis.fixed_deg:.1f} degrees, and the "
             f"method makes no such mistake on the embedded sample; correct the labels, or read a "
             f"table with {fix} (docs/your-data.md)"
         )

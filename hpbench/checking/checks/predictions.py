@@ -74,15 +74,15 @@ def check_deterministic(probe: Probe) -> None:
 def check_input_unchanged(probe: Probe) -> None:
     """Image, box and landmarks are not written to."""
     face = probe.faces[0]
-    own = replace(
+    copy = replace(
         face,
         image=face.image.copy(),
         box_xyxy=face.box_xyxy.copy(),
         landmarks_xy=None if face.landmarks_xy is None else face.landmarks_xy.copy(),
     )
-    probe.method.predict([own])
+    probe.method.predict([copy])
     for field in ("image", "box_xyxy", "landmarks_xy"):
-        before, after = getattr(face, field), getattr(own, field)
+        before, after = getattr(face, field), getattr(copy, field)
         if before is not None and not np.array_equal(before, after):
             raise ConformanceError(f"it writes into face.{field}, which other methods see too")
 

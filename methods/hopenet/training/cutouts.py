@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.crops import crop_box, whole_pixels
+from hpbench.crops import crop_box, cut_out, resize_and_centre, whole_pixels
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
 from hpbench.face import crop_with_black
 from hpbench.geometry.boxes import check_box
-from hpbench.methods.hopenet.crops import cut_input
 from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.training.samples import Sample
 from hpbench.storage.atomic import atomic_path, write_json
@@ -205,7 +204,7 @@ def validation_inputs(
         except DataError:
             continue  # counted when the cache was built, or by 'hpbench run'
         box = whole_pixels(crop_box(sample.box_xyxy, options.crop, options.k))
-        pixels.append(cut_input(image, box, input_size))
+        pixels.append(resize_and_centre(cut_out(image, box), input_size, input_size))
         angles.append(sample.angles_deg)
     if not pixels:
         raise DataError(f"{dataset.name}: no image for validation can be read")
