@@ -121,7 +121,7 @@ def _as_text(value: Any) -> str:
 
 
 def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = None) -> Path:
-    """Prediction a finished run again under other settings and write ``explain.json`` into it.
+    """Predict a finished run again under other settings and write ``explain.json`` into it.
 
     Methods run again only where no stored predictions of an earlier run fit.
 
