@@ -1,10 +1,6 @@
-"""The Python API: the words of the command line, with results as data frames and figures.
+"""The Python API: the commands as functions, with results as data frames and figures.
 
-import hpbench
-
-results = hpbench.run(methods="hopenet,pnp")
-results.table()
-results.plot.by_yaw()
+What a user can fix is raised as :class:`hpbench.errors.HpbenchError`, with one line that says how.
 """
 
 from __future__ import annotations
@@ -34,22 +30,11 @@ if TYPE_CHECKING:
     from hpbench.scoring.comparison import Failure, RunComparison
 
 __all__ = [
-    "Checks",
-    "Comparison",
-    "Predictions",
-    "Results",
-    "check",
-    "compare",
-    "fresh_run_folder",
-    "load",
-    "predict",
-    "run",
-]
+    "Checks", "Comparison", "Predictions", "Results", "check", "compare", "fresh_run_folder",
+    "load", "predict", "run",
+]  # fmt: skip
 
 Words = str | Iterable[str]
-
-
-# ---- runs --------------------------------------------------------------------------------------
 
 
 class _Tabular(ABC):
@@ -148,7 +133,7 @@ class Results(_Tabular):
         return write_report(self.folder, names, embed_images)
 
 
-@documented(positional=2)
+@documented
 def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
     """Run methods over data sets, as ``hpbench run`` does; the report is left to :class:`Results`.
 
@@ -160,11 +145,6 @@ def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
     Returns
     -------
     Results
-
-    Raises
-    ------
-    hpbench.errors.HpbenchError
-        With one line that names what is wrong and the fix.
 
     Examples
     --------
@@ -178,13 +158,7 @@ def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
 
 
 def load(folder: str | Path) -> Results:
-    """Results of a run folder that exists.
-
-    Raises
-    ------
-    hpbench.errors.DataError
-        If the folder is no run folder, half-written, or of another schema.
-    """
+    """Results of a run folder; a half-written one, or of another schema, is a ``DataError``."""
     from hpbench.scoring.scores import load_run
 
     load_run(Path(folder))
@@ -199,9 +173,6 @@ def fresh_run_folder() -> Path:
         number += 1
         folder = stem.with_name(f"{stem.name}_{number}")
     return folder
-
-
-# ---- predictions -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -231,7 +202,7 @@ class Predictions(_Tabular):
         return pd.DataFrame(self.rows, columns=list(ROW_COLUMNS))
 
 
-@documented(positional=2)
+@documented
 def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predictions:
     """Head poses of all faces in images, a video or a camera, as ``hpbench predict`` does.
 
@@ -244,11 +215,6 @@ def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predicti
     -------
     Predictions
         An image without a face is a row with the status ``no_face``.
-
-    Raises
-    ------
-    hpbench.errors.HpbenchError
-        If the source, a method or the detector cannot be used.
     """
     from itertools import islice
 
@@ -260,9 +226,6 @@ def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predicti
     session.writers.append(collected)
     summary = session.run(islice(session.source.frames(), config.limit))
     return Predictions(collected.rows, summary, session.written)
-
-
-# ---- comparisons and checks --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -315,11 +278,6 @@ def compare(
     fail_if : str or iterable of str
         Conditions such as ``"mae>+0.2"``; where they hold or cannot be
         judged is in :attr:`Comparison.failed`.
-
-    Raises
-    ------
-    hpbench.errors.HpbenchError
-        If the runs cannot be compared: other protocol hashes, no common face.
     """
     from hpbench.scoring.comparison import compare_runs, parse_condition
 
@@ -355,17 +313,12 @@ class Checks(_Tabular):
         return pd.DataFrame([asdict(result) for result in self.results])
 
 
-@documented(positional=2)
+@documented
 def check(config: CheckConfig) -> Checks:
     """Validate a method: its contract and its conventions, as ``hpbench check`` does.
 
     Returns
     -------
     Checks
-
-    Raises
-    ------
-    hpbench.errors.HpbenchError
-        If the method cannot be made or loaded at all.
     """
     return Checks(run_checks(config))

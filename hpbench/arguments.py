@@ -1,14 +1,14 @@
 """A model's fields as the arguments of a function.
 
-What a command or a function of the Python API takes stands once: in the fields of a pydantic
-model, with type, default, limits and description. The function is written with one parameter
-of that model; :func:`spread` gives it one argument for each field instead.
+What a command or a function of the Python API takes is in one place: the fields of a pydantic
+model, with type, default, limits and description. The function is written with one parameter of
+that model; :func:`spread` gives it one argument for each field instead.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -20,24 +20,30 @@ from pydantic.fields import FieldInfo
 from hpbench.errors import UsageError
 
 __all__ = [
-    "Config",
-    "Corruptions",
-    "DataFolders",
-    "DataSets",
-    "Device",
-    "Limit",
-    "Metavar",
-    "Methods",
-    "Plugins",
-    "arguments",
-    "build",
-    "documented",
-    "model_parameters",
-    "spread",
-]
+    "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Limit", "Metavar", "Methods",
+    "Plugins", "arguments", "build", "documented", "spread",
+]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Metavar:
+    """How the help names the value of a field, in the ``Annotated`` of its type.
+
+    Attributes
+    ----------
+    name : str
+    positional : bool
+        On the command line an argument, not an option.
+    """
+
+    name: str | None = None
+    positional: bool = False
+
+
+# ---- fields that several models have -----------------------------------------------------------
 
 
 def _joined(specs: object) -> object:
@@ -48,67 +54,42 @@ def _listed(items: object) -> object:
     return (items,) if isinstance(items, (str, Path)) else items
 
 
-@dataclass(frozen=True)
-class Metavar:
-    """How the help names the value of a field; stands in its ``Annotated``.
-
-    Attributes
-    ----------
-    name : str
-    positional : bool
-        On the command line an argument, and no option.
-    """
-
-    name: str | None = None
-    positional: bool = False
-
-
-# ---- fields that several models have -----------------------------------------------------------
-
+Specs = Annotated[str, BeforeValidator(_joined), Metavar("A,B[KEY=VALUE]")]
 Methods = Annotated[
-    str,
-    BeforeValidator(_joined),
+    Specs,
     Field(
         description="Methods with options, such as hopenet,pnp[model=mallick6]; "
         "'hpbench list' names them."
     ),
-    Metavar("A,B[KEY=VALUE]"),
 ]
 DataSets = Annotated[
-    str,
-    BeforeValidator(_joined),
-    Field(description="Data sets with options, such as aflw2000,biwi or table=labels.csv."),
-    Metavar("A,B[KEY=VALUE]"),
+    Specs, Field(description="Data sets with options, such as aflw2000,biwi or table=labels.csv.")
 ]
 DataFolders = Annotated[
     dict[str, Path],
-    Field(description="Folder of a data set; repeatable. Without it: $HPBENCH_DATA/NAME."),
     Metavar("NAME=DIR"),
+    Field(description="Folder of a data set; repeatable. Without it: $HPBENCH_DATA/NAME."),
 ]
 Device = Annotated[
     str,
-    Field(description="cpu, cuda, cuda:1, or auto: cuda if available."),
     Metavar("DEVICE"),
+    Field(description="cpu, cuda, cuda:1, or auto: cuda if available."),
 ]
-Limit = Annotated[
-    int | None,
-    Field(description="Only the first N faces of each data set.", ge=1),
-    Metavar("N"),
-]
+Limit = Annotated[int | None, Field(ge=1, description="Only the first N faces of each data set.")]
 Plugins = Annotated[
     tuple[Path, ...],
     BeforeValidator(_listed),
+    Metavar("FILE.py"),
     Field(
         validation_alias="plugin",  # one file each time it is given
         description="Python file with further methods or data sets; repeatable.",
     ),
-    Metavar("FILE.py"),
 ]
-Corruptions = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Corruptions = Annotated[tuple[str, ...], BeforeValidator(_listed), Metavar("NAME=LEVEL,...")]
 
 
 class Config(BaseModel):
-    """What a command and the API function of the same name take.
+    """What a command takes, and the function of the same name in the API.
 
     Attributes
     ----------
@@ -117,7 +98,6 @@ class Config(BaseModel):
     """
 
     panels: ClassVar[Mapping[str, str]] = {}
-
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
@@ -127,17 +107,17 @@ class Config(BaseModel):
 def arguments(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Fields of a model by the name of their argument: the alias, if there is one."""
     return {
-        field.validation_alias if isinstance(field.validation_alias, str) else name: field
-        for name, field in model.model_fields.items()
+        str(field.validation_alias or name): field for name, field in model.model_fields.items()
     }
 
 
-def model_parameters(function: Callable[..., object]) -> dict[str, type[BaseModel]]:
+def _models(function: Callable[..., object]) -> dict[str, type[BaseModel]]:
     """Parameters of a function that are annotated with a model."""
+    hints = {name: hint for name, hint in get_type_hints(function).items() if name != "return"}
     return {
         name: hint
-        for name, hint in get_type_hints(function).items()
-        if isinstance(hint, type) and issubclass(hint, BaseModel) and name != "return"
+        for name, hint in hints.items()
+        if isinstance(hint, type) and issubclass(hint, BaseModel)
     }
 
 
@@ -150,19 +130,12 @@ def build(
     values: Mapping[str, Any],
     subject: Callable[[str, object], str] = _call_argument,
 ) -> M:
-    """Make a model, with the first thing that is wrong in one line.
-
-    Parameters
-    ----------
-    model : type of BaseModel
-    values : mapping of str to object
-    subject : callable
-        How a message names a field with its value.
+    """Make a model; `subject` names a field with its value in a message.
 
     Raises
     ------
     UsageError
-        If a value is not of its type or breaks a limit.
+        In one line, with the first value that is not of its type or breaks a limit.
     """
     try:
         return model.model_validate(values)
@@ -178,7 +151,8 @@ def build(
         if first["type"] == "extra_forbidden":
             from hpbench.spec import suggest  # imports numpy, which no --help needs
 
-            message = f"no such key; {suggest(inner[0], _fields_of(arguments(model)[name]))}"
+            known = getattr(arguments(model)[name].annotation, "model_fields", ())
+            message = f"no such key; {suggest(inner[0], known)}"
     raise UsageError(f"{subject(name, value)}: {message}")
 
 
@@ -197,13 +171,8 @@ def spread(
         Makes a parameter from model, name and pydantic's ``FieldInfo``.
     make : callable
         Makes the model from its class and what was given for its fields.
-
-    Returns
-    -------
-    callable
-        Makes the models from its arguments, then calls `function`.
     """
-    models = model_parameters(function)
+    models = _models(function)
     hints = get_type_hints(function, include_extras=True)
     parameters: list[inspect.Parameter] = []
     for name, given in inspect.signature(function).parameters.items():
@@ -227,37 +196,27 @@ def spread(
     return call
 
 
-def documented(positional: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Give a function of the Python API one keyword for each field of its model.
+def documented(function: Callable[..., R]) -> Callable[..., R]:
+    """Give a function of the Python API one argument for each field of its model.
 
-    The ``Parameters`` of its docstring begin with the fields' descriptions. The first
-    `positional` fields may be given by position, too.
+    The ``Parameters`` of its docstring begin with the fields' descriptions. The first two fields
+    may be given by position, too.
     """
+    (model,) = _models(function).values()
+    fields = arguments(model)
 
-    def decorate(function: Callable[..., R]) -> Callable[..., R]:
-        (model,) = model_parameters(function).values()
-        by_position = list(arguments(model))[:positional]
+    def parameter(_: type[BaseModel], name: str, field: FieldInfo) -> inspect.Parameter:
+        by_position = name in list(fields)[:2]
+        return inspect.Parameter(
+            name,
+            getattr(inspect.Parameter, "POSITIONAL_OR_KEYWORD" if by_position else "KEYWORD_ONLY"),
+            default=inspect.Parameter.empty if field.is_required() else field.default,
+            annotation=field.annotation,
+        )
 
-        def parameter(_: type[BaseModel], name: str, field: FieldInfo) -> inspect.Parameter:
-            accepted = "POSITIONAL_OR_KEYWORD" if name in by_position else "KEYWORD_ONLY"
-            default = inspect.Parameter.empty if field.is_required() else field.default
-            return inspect.Parameter(
-                name,
-                getattr(inspect.Parameter, accepted),
-                default=default,
-                annotation=field.annotation,
-            )
-
-        call = spread(function, parameter)
-        call.__doc__ = _add_parameters(inspect.getdoc(function) or "", arguments(model))
-        return call
-
-    return decorate
-
-
-def _fields_of(field: FieldInfo) -> Iterable[str]:
-    """Keys of a field that is a model itself."""
-    return getattr(field.annotation, "model_fields", ())
+    call = spread(function, parameter)
+    call.__doc__ = _add_parameters(inspect.getdoc(function) or "", fields)
+    return call
 
 
 def _add_parameters(doc: str, fields: Mapping[str, FieldInfo]) -> str:

@@ -36,15 +36,14 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     hpbench explain runs/aflw2000
     hpbench explain runs/biwi --data biwi=/data/hpdb
     """
-    from hpbench.cli.progress import Bars
+    from hpbench.cli.progress import open_bars
     from hpbench.cli.tables import print_table
     from hpbench.reports import write_report
     from hpbench.reports.content import load_report
     from hpbench.running.data_folders import data_folders
     from hpbench.running.explain import explain as rerun
 
-    bars: Bars
-    with Bars() as bars:
+    with open_bars() as bars:
         rerun(config.rundir, bars, data_folders(config.data, "sample"))
     for section in load_report(config.rundir).sections:
         table = section.tables["explain"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +51,7 @@ def label(config: LabelConfig) -> None:
     hpbench label pointing04 --data pointing04=DIR --methods hopenet,fsanet --out labels.parquet
     hpbench label table=boxes.csv --methods hopenet --max-spread 12 --out labels.csv
     """
+    from hpbench.cli.progress import open_bar
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.pseudolabels import label_dataset
@@ -76,7 +76,7 @@ def label(config: LabelConfig) -> None:
     records = dataset.records()[: config.limit]
     with (
         says_when_stopped("\nStopped. To resume, repeat the command."),
-        typer.progressbar(length=len(records), file=sys.stderr, label="labelling") as bar,
+        open_bar("labelling", len(records)) as advance,
     ):
         rows = label_dataset(
             dataset,
@@ -88,6 +88,6 @@ def label(config: LabelConfig) -> None:
             max_spread_deg=config.max_spread,
             dataset_yaw_share=config.dataset_yaw,
             note=typer.echo,
-            on_progress=bar.update,
+            on_progress=advance,
         )
     typer.echo(f"{out}  {rows} faces; use it as: table={out}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,24 +71,23 @@ def _word(source: Source) -> str:
     return "image" if source.fps is None else "frame"
 
 
-def _with_bar(source: Source, limit: int | None) -> Iterable[Frame]:
+def _with_bar(source: Source, limit: int | None) -> Iterator[Frame]:
     """The frames, with a bar that moves as they are taken."""
     from itertools import islice
 
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import track
+    from hpbench.cli.progress import open_bar
 
-    counts = [count for count in (source.total, limit) if count is not None]
+    frames = islice(source.frames(), limit)
+    if source.total == 1:
+        yield from frames
+        return
     if source.live:
         typer.echo(f"{source.name}: recording, Ctrl-C ends it", err=True)
-    return track(
-        islice(source.frames(), limit),
-        description=escape(Path(source.name).name or source.name),
-        total=min(counts, default=None),
-        console=Console(stderr=True),
-        disable=source.total == 1,
-    )
+    counts = [count for count in (source.total, limit) if count is not None]
+    with open_bar(Path(source.name).name or source.name, min(counts, default=None)) as advance:
+        for frame in frames:
+            yield frame
+            advance(1)
 
 
 def _print_angles(summary: Summary) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import typer
 from rich.console import Console
@@ -22,42 +23,40 @@ from hpbench.cli.tables import print_table
 from hpbench.results.results_file import MethodResult, ResultsFile
 from hpbench.results.run_record import RunRecord
 
-__all__ = ["Bars", "print_results", "print_reused"]
+__all__ = ["open_bar", "open_bars", "print_results", "print_reused"]
 
 
 class Bars:
-    """One bar per method and data set (:class:`hpbench.running.local_engine.Progress`)."""
+    """One bar per method and data set (:class:`hpbench.inference.progress.Progress`)."""
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._tasks: dict[tuple[str, str], TaskID] = {}
 
-    def __enter__(self) -> Bars:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def start(self, dataset: str, method: str, total: int, done: int) -> None:
+    def start(self, dataset: str, method: str, total: int | None, done: int) -> None:
         """Show a bar for a method on a data set."""
-        label = escape(f"{dataset} · {method}")
+        label = escape(" · ".join(filter(None, (dataset, method))))
         self._tasks[dataset, method] = self._progress.add_task(label, total=total, completed=done)
 
     def advance(self, dataset: str, method: str, count: int) -> None:
         """Move its bar on."""
         self._progress.advance(self._tasks[dataset, method], count)
+
+
+@contextmanager
+def open_bars() -> Iterator[Bars]:
+    """Bars of a run, on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        yield Bars(progress)
+
+
+@contextmanager
+def open_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A single bar; yields what moves it on by a number of steps."""
+    with open_bars() as bars:
+        bars.start(what, "", total, 0)
+        yield partial(bars.advance, what, "")
 
 
 def print_results(folder: Path) -> None:

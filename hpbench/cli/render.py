@@ -60,14 +60,7 @@ def render(config: RenderConfig) -> None:
     hpbench render renders --count 2000 --assets makehuman/data
     hpbench render yaw --sweep yaw=-90:90:10 --count 228 --per-identity 1
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
+    from hpbench.cli.progress import open_bar
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.rendering.assets import AssetLibrary, find_assets
     from hpbench.rendering.identity import available
@@ -85,21 +78,9 @@ def render(config: RenderConfig) -> None:
     sweep = config.sweep and parse_sweep(config.sweep, available("hair", hair_styles, config.split))
     shared = config.model_dump(include={"count", "seed", "size", "split", "per_identity"})
     spec = RenderSpec(**shared, ranges=ranges, sweep=sweep or None)
-    columns = (
-        TextColumn("rendering"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
     words = "Stopped. To resume, repeat the command."
-    with says_when_stopped(words), Progress(*columns) as progress:
-        task = progress.add_task("rendering", total=spec.total)
+    with says_when_stopped(words), open_bar("rendering", spec.total) as advance:
         table = render_dataset(
-            config.out,
-            spec,
-            config.assets,
-            config.environments,
-            config.workers,
-            on_progress=lambda count: progress.advance(task, count),
+            config.out, spec, config.assets, config.environments, config.workers, advance
         )
     typer.echo(f"{spec.total} images and {table}")

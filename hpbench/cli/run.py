@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hpbench.cli.report import EmbedImages
 from hpbench.results.run_config import RunConfig
-
-if TYPE_CHECKING:
-    from hpbench.cli.progress import Bars
 
 __all__ = ["run"]
 
@@ -42,16 +39,15 @@ def run(
     hpbench run --methods "hopenet,pnp[model=mallick6]" --datasets aflw2000 --data aflw2000=DIR
     """
     from hpbench.api import fresh_run_folder
-    from hpbench.cli.progress import Bars, print_results, print_reused
+    from hpbench.cli.progress import open_bars, print_results, print_reused
     from hpbench.cli.stopping import says_when_stopped
     from hpbench.reports import write_report
     from hpbench.running.runner import predict_run
     from hpbench.running.runner import run as run_and_score
 
     folder = out or fresh_run_folder()
-    bars: Bars
     words = f"\nStopped. To resume, repeat the command with --out {folder}"
-    with says_when_stopped(words, kept=folder / "run.json"), Bars() as bars:
+    with says_when_stopped(words, kept=folder / "run.json"), open_bars() as bars:
         # a report scores the run itself
         (run_and_score if no_report else predict_run)(config, folder, bars)
     written = [] if no_report else write_report(folder, embed_images=embed_images)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpbench.arguments import Config, Plugins
 from hpbench.cli.options import add_command
 
 if TYPE_CHECKING:
     from hpbench.method import WeightsInfo
+    from hpbench.registry import Registry
 
 __all__ = ["weights"]
 
 weights = typer.Typer(help="List, fetch, add and verify weights.")
 
-Plugins = Annotated[
-    list[Path] | None,
-    typer.Option("--plugin", help="Python file with further methods.", metavar="FILE.py"),
-]
 Name = Annotated[
     str,
     typer.Argument(
@@ -29,13 +28,19 @@ Name = Annotated[
 ]
 
 
+class WeightsConfig(Config):
+    """Options of all commands on weights."""
+
+    plugins: Plugins = ()
+
+
 @weights.callback(invoke_without_command=True)
 def _default(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        list_weights()
+        list_weights(WeightsConfig())
 
 
-def list_weights(plugin: Plugins = None) -> None:
+def list_weights(config: WeightsConfig) -> None:
     """List all named weights: licence, training data, source, and whether they are here.
 
     Examples
@@ -43,7 +48,7 @@ def list_weights(plugin: Plugins = None) -> None:
     hpbench weights list
     hpbench weights list --plugin my_method.py
     """
-    for method, infos in _known(plugin).items():
+    for method, infos in _known(config).items():
         for info in infos:
             size = f"{info.size_bytes / 1e6:.1f} MB" if info.size_bytes else "size unknown"
             typer.echo(f"{method}/{info.name}  {info.summary}")
@@ -66,7 +71,7 @@ def _pin(info: WeightsInfo) -> str:
     return "pinned by its git commit" if info.git_blob_url else "no published hash"
 
 
-def fetch(name: Name, plugin: Plugins = None) -> None:
+def fetch(name: Name, config: WeightsConfig) -> None:
     """Fetch weights into the user's cache and verify them.
 
     Examples
@@ -76,7 +81,7 @@ def fetch(name: Name, plugin: Plugins = None) -> None:
     """
     from hpbench.weights.store import fetch_weights, find_named
 
-    for _, info in find_named(name, _known(plugin)):
+    for _, info in find_named(name, _known(config)):
         if info.path is None and info.url:
             typer.echo(f"fetching {info.url}", err=True)
         typer.echo(str(fetch_weights(info)))
@@ -87,7 +92,7 @@ def add(
     file: Annotated[
         Path, typer.Argument(help="File that you have fetched yourself.", metavar="FILE")
     ],
-    plugin: Plugins = None,
+    config: WeightsConfig,
 ) -> None:
     """Put a file into the user's cache, after reading it, and verifying it where a hash is known.
 
@@ -99,28 +104,22 @@ def add(
     from hpbench.errors import UsageError
     from hpbench.weights.store import add_weights, find_named
 
-    found = find_named(name, _known(plugin))
+    found = find_named(name, _known(config))
     if len(found) > 1:
         names = ", ".join(info.name for _, info in found)
         raise UsageError(f"'{name}': has several files; add them one by one: {names}")
     owner, info = found[0]
-    stored = add_weights(info, file, partial(_validate, owner, plugin, info))
+    # the plugin that the weights belong to reads them before they are stored
+    cls = next(registry for registry, name in _plugins(config) if name == owner).load(
+        owner, config.plugins
+    )
+    stored = add_weights(info, file, partial(cls.validate_weights, info))
     if not (info.sha256 or info.git_blob):
         typer.echo("not verified: no hash of these weights is published", err=True)
     typer.echo(str(stored))
 
 
-def _validate(owner: str, plugin: list[Path] | None, info: WeightsInfo, file: Path) -> None:
-    """Let the plugin that the weights belong to read them."""
-    from hpbench.detectors.base import DETECTORS
-    from hpbench.registry import METHODS
-
-    files = tuple(plugin or ())
-    registry = METHODS if owner in METHODS.plugins(files) else DETECTORS
-    registry.load(owner, files).validate_weights(info, file)
-
-
-def verify(plugin: Plugins = None) -> None:
+def verify(config: WeightsConfig) -> None:
     """Compare all weights on this machine with their hashes.
 
     Examples
@@ -137,7 +136,7 @@ def verify(plugin: Plugins = None) -> None:
         "unpinned": "nothing to compare with",
     }
     altered = 0
-    for method, infos in _known(plugin).items():
+    for method, infos in _known(config).items():
         for info in infos:
             try:
                 state = check_weights(info)
@@ -151,19 +150,23 @@ def verify(plugin: Plugins = None) -> None:
         raise typer.Exit(1)
 
 
-def _known(plugin: list[Path] | None) -> dict[str, list[WeightsInfo]]:
-    """Named weights of all methods and detectors; a broken plugin is named and passed over."""
+def _plugins(config: WeightsConfig) -> Iterator[tuple[Registry[Any], str]]:
     from hpbench.detectors.base import DETECTORS
-    from hpbench.errors import HpbenchError, plugin_errors
     from hpbench.registry import METHODS
 
-    files = tuple(plugin or ())
+    for registry in (METHODS, DETECTORS):
+        for name in registry.plugins(config.plugins):
+            yield registry, name
+
+
+def _known(config: WeightsConfig) -> dict[str, list[WeightsInfo]]:
+    """Named weights of all methods and detectors; a broken plugin is named and passed over."""
+    from hpbench.errors import HpbenchError, plugin_errors
+
     known: dict[str, list[WeightsInfo]] = {}
-    for registry, name in (
-        (one, name) for one in (METHODS, DETECTORS) for name in one.plugins(files)
-    ):
+    for registry, name in _plugins(config):
         try:
-            cls = registry.load(name, files)
+            cls = registry.load(name, config.plugins)
             with plugin_errors("its named_weights() fails"):
                 known[name] = list(cls.named_weights())
         except HpbenchError as error:

@@ -77,7 +77,7 @@ class RunConfig(Config):
         None, ge=1, description="Threads that read and prepare faces; one per core if not given."
     )
     seed: NonNegativeInt = Field(0, description="Random seed.")
-    corrupt: Annotated[Corruptions, Metavar("NAME=LEVEL,...")] = Field(
+    corrupt: Corruptions = Field(
         (),
         description="Also evaluate under corruption: downsample=5,10,15, blur=1,2,4, noise, jpeg, "
         "dark, occlude, box-jitter, box-scale; repeatable. Units: docs/robustness.md.",
