@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from hpbench.checking.conformance import CheckResult
     from hpbench.predicting.summary import Summary
-    from hpbench.scoring.comparison import Failure, RunComparison
+    from hpbench.scoring.comparison import RunComparison
+    from hpbench.scoring.conditions import Failure
 
 __all__ = [
     "Checks", "Comparison", "Predictions", "Results", "check", "compare", "fresh_run_folder",
@@ -236,7 +237,7 @@ class Comparison(_Tabular):
     ----------
     found : hpbench.scoring.comparison.RunComparison
         All changes, and what only one run has.
-    failed : list of hpbench.scoring.comparison.Failure
+    failed : list of hpbench.scoring.conditions.Failure
         Where a condition of `fail_if` holds or cannot be judged.
     """
 
@@ -279,7 +280,8 @@ def compare(
         Conditions such as ``"mae>+0.2"``; where they hold or cannot be
         judged is in :attr:`Comparison.failed`.
     """
-    from hpbench.scoring.comparison import compare_runs, parse_condition
+    from hpbench.scoring.comparison import compare_runs
+    from hpbench.scoring.conditions import failures, parse_condition
 
     texts = [fail_if] if isinstance(fail_if, str) else fail_if
     conditions = [parse_condition(text) for text in texts]
@@ -287,7 +289,7 @@ def compare(
         run.folder if isinstance(run, Results) else Path(run) for run in (baseline, candidate)
     ]
     found = compare_runs(*folders)
-    return Comparison(found, found.failures(conditions))
+    return Comparison(found, failures(found, conditions))
 
 
 @dataclass(frozen=True)

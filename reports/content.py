@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpbench.method import MethodCard
 from hpbench.reports import words
 from hpbench.reports.figures.style import MethodStyle, method_styles
-from hpbench.reports.sentences import (
-    glossary,
-    introduction,
-    protocol_sentences,
-    summary_sentences,
-)
+from hpbench.reports.sentences import protocol_sentences, summary_sentences
 from hpbench.reports.tables.accuracy import accuracy_tables
 from hpbench.reports.tables.explain import RerunResults, explain_table, load_rerun
 from hpbench.reports.tables.literature import literature_table
 from hpbench.reports.tables.pairs import pairs_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.tables.runtime import cost_table, runtime_table
-from hpbench.reports.tables.table import Column, Table, flagged_labels, is_reference, text
+from hpbench.reports.tables.table import Table, flagged_labels, is_reference
 from hpbench.reports.tables.unscored import unscored_table
 from hpbench.reports.tables.worst import worst_table
 from hpbench.results.results_file import ImageCounts, MethodResult, ResultsFile
@@ -127,55 +121,6 @@ class Report:
         return f"{words.join(names)} on {words.join(section.title for section in self.sections)}"
 
     @property
-    def introductions(self) -> list[str]:
-        """What the report is, where it is no benchmark."""
-        found = (introduction(one.record, one.images.total) for one in self.sections)
-        return [sentence for sentence in found if sentence]
-
-    @property
-    def glossary(self) -> dict[str, str]:
-        """Terms that a reader needs."""
-        return glossary(self.flagged)
-
-    @property
-    def methods_table(self) -> Table:
-        """What each method is."""
-        columns = [Column(title, text=True) for title in ("Method", "Description", "Spec")]
-        rows = []
-        for spec, method in self.run.methods.items():
-            weights = f", weights {method.card.weights}" if method.card.weights else ""
-            rows.append([text(self.labels[spec]), text(method.card.title + weights), text(spec)])
-        return Table("methods", "Methods", columns, rows, methods=list(self.run.methods))
-
-    @property
-    def circumstances(self) -> dict[str, str]:
-        """Versions, hardware, revision, protocols: what a figure may depend on."""
-        run = self.run
-        hardware = ", ".join(f"{name} {value}" for name, value in run.hardware.items())
-        versions = ", ".join(f"{name} {value}" for name, value in run.versions.items())
-        found = {
-            "Date": run.created,
-            "Revision": run.git or "not from a checkout",
-            "Hardware": hardware,
-            "Versions": versions,
-            "Seed": str(run.seed),
-        }
-        for section in self.sections:
-            protocol = section.results[0].protocol
-            found[f"Protocol on {section.title}"] = (
-                f"{protocol.name}, version {protocol.version}, hash {protocol.hash}"
-            )
-        return found
-
-    @property
-    def method_facts(self) -> list[tuple[str, dict[str, str]]]:
-        """What the card of every method says, as label and named facts."""
-        return [
-            (self.labels[spec], _card_facts(spec, method.card))
-            for spec, method in self.run.methods.items()
-        ]
-
-    @property
     def command(self) -> str:
         """The command as it can be pasted into a shell."""
         return shlex.join(self.run.command)
@@ -205,82 +150,68 @@ def load_report(folder: Path, embed_images: bool = False) -> Report:
         for spec, method in run.methods.items()
         if method.name == "constant"
     }
-    source = _Source(run, summary, labels, _timing(folder), tables.faces, load_rerun(folder))
-    predicted = {one.dataset for one in summary.results}
-    clean = [
-        one for one in scores if one.name in predicted and run.datasets[one.name].corruption is None
-    ]
-    sections: list[Section] = []
-    for one in clean:
-        taken = {section.key for section in sections}
-        sections.append(_section(one, _siblings(one, clean, run), source, taken))
-    return Report(
+    report = Report(
         folder=folder,
         run=run,
         summary=summary,
         labels=labels,
         styles=method_styles(labels, list(run.methods)),
-        sections=sections,
+        sections=[],
         flagged=any(one.trained_on_this or one.trained_on_renders for one in summary.results),
         faces=tables.faces,
         embed_images=embed_images,
     )
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What all sections are made from."""
-
-    run: RunRecord
-    summary: ResultsFile
-    labels: dict[str, str]
-    timing: dict[str, dict[str, MethodTiming]]
-    faces: pd.DataFrame
-    again: dict[str, RerunResults]
+    timing, rerun = _timing(folder), load_rerun(folder)
+    predicted = {one.dataset for one in summary.results}
+    clean = [
+        one for one in scores if one.name in predicted and run.datasets[one.name].corruption is None
+    ]
+    for one in clean:
+        siblings = _siblings(one, clean, run)
+        times = timing.get(one.name, {})
+        report.sections.append(_section(one, report, siblings, times, rerun.get(one.name)))
+    return report
 
 
 def _section(
     scores: DatasetScores,
+    report: Report,
     siblings: list[tuple[str, DatasetScores]],
-    source: _Source,
-    taken: set[str],
+    timing: dict[str, MethodTiming],
+    rerun: RerunResults | None,
 ) -> Section:
-    run, summary, labels = source.run, source.summary, source.labels
+    run, summary, labels = report.run, report.summary, report.labels
     record = run.datasets[scores.name]
-    title = _title(scores.name, record)
+    title = record.card.title
+    if scores.name != record.name:  # in the run more than once: with its options
+        title += f" ({scores.name})"
     results = [one for one in summary.results if one.dataset == scores.name]
     results.sort(key=is_reference)  # the frontal baseline last
     comparisons = [one for one in summary.comparisons if one.dataset == scores.name]
-    curves = corruption_curves(scores.name, summary.results, run.datasets)
     flagged = flagged_labels(results, labels)
+    curves = corruption_curves(scores.name, summary.results, run.datasets)
+    swept = sweep_curves(scores, report.faces[report.faces["dataset"] == scores.name])
     tables = accuracy_tables(results, labels)
-    tables["pairs"] = pairs_table(comparisons, flagged)
-    tables["runtime"] = runtime_table(results, labels)
-    cost = cost_table(source.timing.get(scores.name, {}), results, labels)
-    if len(cost.columns) > 1:
-        tables["cost"] = cost
-    tables["unscored"] = unscored_table(results, labels)
-    tables["worst"] = worst_table(scores, flagged, tables["accuracy"].references)
-    tables["explain"] = explain_table(scores, flagged, siblings, source.again.get(scores.name))
-    published = literature_table(
-        record.name, scores.protocol, len(scores.image_ids), results, flagged
+    found = (
+        pairs_table(comparisons, flagged),
+        runtime_table(results, labels),
+        cost_table(timing, results, labels),
+        unscored_table(results, labels),
+        worst_table(scores, flagged, tables["accuracy"].references),
+        explain_table(scores, flagged, siblings, rerun),
+        literature_table(record.name, scores.protocol, len(scores.image_ids), results, flagged),
+        level_table("robustness", "Corruption robustness", curves, flagged),
+        level_table("sweep", "Error by swept factor", swept, flagged),
     )
-    if published is not None:
-        tables["literature"] = published
-    if curves:
-        tables["robustness"] = level_table("robustness", "Corrupted images", curves, flagged)
-    swept = sweep_curves(scores, source.faces[source.faces["dataset"] == scores.name])
-    if swept:
-        tables["sweep"] = level_table("sweep", "One factor moved", swept, flagged)
     return Section(
-        key=_unique(words.slug(scores.name), taken),
+        key=_unique(words.slug(scores.name), {section.key for section in report.sections}),
         title=title,
         scores=scores,
         results=results,
         record=record,
         sentences=summary_sentences(title, results, comparisons, labels),
-        protocol=[*protocol_sentences(scores.protocol), *_card_sentences(record)],
-        tables=tables,
+        protocol=protocol_sentences(scores.protocol),
+        tables=tables | {table.key: table for table in found if table is not None},
         curves=curves,
         swept=swept,
     )
@@ -291,13 +222,6 @@ def _timing(folder: Path) -> dict[str, dict[str, MethodTiming]]:
     if not (folder / TimingRecord.file_name).is_file():
         return {}
     return TimingRecord.read(folder).datasets
-
-
-def _card_sentences(record: DatasetRecord) -> list[str]:
-    """What its card says about the data set."""
-    card = record.card
-    named = {"Labels": card.label_source, "Paper": card.paper, "Licence": card.licence}
-    return [*(f"{name}: {fact}" for name, fact in named.items() if fact), *card.notes]
 
 
 def _siblings(
@@ -317,29 +241,6 @@ def _siblings(
         if changed:
             found.append((f"data set with {words.join(changed)}", other))
     return found
-
-
-def _card_facts(spec: str, card: MethodCard) -> dict[str, str]:
-    facts = {
-        "Spec": spec,
-        "Method": card.title,
-        "Paper": card.paper,
-        "Code": card.code,
-        "Licence": card.licence,
-        "Weights": card.weights,
-        "SHA-256 of the weights": card.weights_sha256,
-        "Licence of the weights": card.weights_licence,
-        "Trained on": ", ".join(card.trained_on),
-        "Crop": card.crop_rule,
-        "Colours": card.colour_order,
-        "Notes": "; ".join(note.rstrip(".") for note in card.notes),
-    }
-    return {name: fact for name, fact in facts.items() if fact}
-
-
-def _title(key: str, record: DatasetRecord) -> str:
-    """Title of a data set; with its options where it is in the run more than once."""
-    return record.card.title if key == record.name else f"{record.card.title} ({key})"
 
 
 def _unique(key: str, taken: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a report says in sentences: what it is, its summary, its glossary, its protocols."""
+"""What a report says of its results and protocols, in sentences."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from hpbench.results.results_file import (
     YawBinErrors,
     value_at,
 )
-from hpbench.results.run_record import DatasetRecord
 from hpbench.results.timing_record import TimeSummary
 from hpbench.scoring.statistics import MIN_UNITS
 
-__all__ = ["glossary", "introduction", "protocol_sentences", "summary_sentences"]
+__all__ = ["protocol_sentences", "summary_sentences"]
 
 _EULER = {
     "nearest": "A rotation has two exact yaw, pitch, roll triples; the one nearer to the ground "
@@ -33,47 +32,6 @@ _WRAP = {
     "none": "The error of an angle is the plain difference, as in Hopenet's script, so it can "
     "exceed 180 degrees.",
 }
-
-
-def introduction(record: DatasetRecord, faces: int) -> str:
-    """What a report on this data set is, where it is no benchmark; else empty."""
-    if record.name != "sample":
-        return ""
-    return (
-        f"Installation check, not a ranking: {faces} renders spread evenly over +-90 degrees of "
-        "yaw, far more profile faces than in photographs. To compare methods, run them on data "
-        "such as AFLW2000 or BIWI ('hpbench list' names the data sets)."
-    )
-
-
-def glossary(flagged: bool) -> dict[str, str]:
-    """Terms that a reader needs, with their meaning.
-
-    Parameters
-    ----------
-    flagged : bool
-        Whether a method in the report has an advantage by its training.
-    """
-    terms = {
-        "Yaw, pitch, roll": "Yaw turns the nose to the left of the image, pitch looks up, roll "
-        "tilts the head clockwise; in degrees, zero when the face looks into the camera.",
-        "Mean absolute error (MAE)": "Mean of the absolute differences over all scored faces; "
-        "mean is that of the labelled angles. Lower is better.",
-        "Geodesic": "Angle of the rotation between prediction and ground truth. It does not "
-        "depend on how a rotation is split into three angles, which matters above 60 degrees of "
-        "yaw.",
-        "Coverage": "Share of the evaluated faces with a prediction. A method that skips hard "
-        "faces looks better than it is, so a second table is restricted to the faces that every "
-        "method predicted.",
-        "95 % interval": "How precise a value is with so many faces: of 100 such intervals, about "
-        "95 contain the population value (percentile bootstrap).",
-    }
-    if flagged:
-        terms["† ‡"] = (
-            "† The method was trained on this data set. ‡ It was trained on rendered heads and is "
-            "scored on rendered heads. Such a result says little about other faces."
-        )
-    return terms
 
 
 def summary_sentences(

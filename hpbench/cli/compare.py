@@ -44,7 +44,8 @@ def compare(
     hpbench compare runs/main runs/branch
     hpbench compare runs/main runs/branch --fail-if "mae>+0.2" --fail-if "time>+10%"
     """
-    from hpbench.scoring.comparison import compare_runs, parse_condition
+    from hpbench.scoring.comparison import compare_runs
+    from hpbench.scoring.conditions import failures, parse_condition
 
     conditions = [parse_condition(text) for text in fail_if or []]
     found = compare_runs(baseline, candidate)
@@ -52,7 +53,7 @@ def compare(
         _print_change(change, {condition.metric for condition in conditions})
     for unmatched in found.unmatched:
         typer.echo(f"not compared: {unmatched}")
-    failed = found.failures(conditions)
+    failed = failures(found, conditions)
     for failure in failed:
         typer.echo(f"failed: {failure}", err=True)
     if failed:

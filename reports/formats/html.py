@@ -102,9 +102,10 @@ def _bullets(sentences: Iterable[str]) -> Markup:
     return Markup("<ul>{}</ul>").format(items)
 
 
-def _facts(facts: dict[str, str]) -> Markup:
-    items = (Markup("<dt>{}</dt><dd>{}</dd>").format(name, fact) for name, fact in facts.items())
-    return Markup("<dl>{}</dl>").format(Markup("").join(items))
+def _facts(facts: dict[str, str | None]) -> Markup:
+    item = Markup("<dt>{}</dt><dd>{}</dd>")
+    items = Markup("").join(item.format(name, fact) for name, fact in facts.items() if fact)
+    return Markup("<dl>{}</dl>").format(items)
 
 
 def _folded(content: str, summary: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable
 from functools import partial
@@ -89,13 +90,13 @@ def _bullets(sentences: Iterable[str]) -> Raw:
     return Raw("\n" + "".join(f"- {escape(sentence)}\n" for sentence in sentences))
 
 
-def _facts(facts: dict[str, str]) -> Raw:
-    return _bullets(f"{name}: {fact}" for name, fact in facts.items())
+def _facts(facts: dict[str, str | None]) -> Raw:
+    return _bullets(f"{name}: {fact}" for name, fact in facts.items() if fact)
 
 
 def _folded(rendered: str, summary: str) -> Raw:
     return Raw(
-        f"\n<details><summary>{escape(summary)}</summary>\n\n{rendered.strip()}\n\n</details>\n"
+        f"\n<details><summary>{html.escape(summary)}</summary>\n\n{rendered.strip()}\n\n</details>\n"
     )
 
 

@@ -218,8 +218,12 @@ def _interval(draws: npt.NDArray[np.float64], units: int) -> tuple[float, float]
     return (low, high) if units >= statistics.MIN_UNITS and np.isfinite(low) else None
 
 
-def level_table(key: str, title: str, curves: Sequence[Curve], labels: Mapping[str, str]) -> Table:
-    """Mean error at every level, and how many faces were not predicted."""
+def level_table(
+    key: str, title: str, curves: Sequence[Curve], labels: Mapping[str, str]
+) -> Table | None:
+    """Mean error at every level, and how many faces were not predicted; None without curves."""
+    if not curves:
+        return None
     columns = [
         Column("What is changed", text=True),
         Column("Level"),

@@ -62,8 +62,8 @@ def _wide(result: MethodResult) -> bool:
 
 def cost_table(
     timing: Mapping[str, MethodTiming], results: Sequence[MethodResult], labels: dict[str, str]
-) -> Table:
-    """Size, throughput, cold start and memory, as far as the run measured them.
+) -> Table | None:
+    """Size, throughput, cold start and memory; None where the run measured nothing of them.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def cost_table(
         return cell
 
     rate, digits = words.rate, words.milliseconds
-    return method_table(
+    table = method_table(
         "cost", "Size, throughput, start and memory", results, labels,
         [
             (Column("Parameters, M"), read("size.parameters", scale=1e6, form=digits)),
@@ -96,3 +96,4 @@ def cost_table(
              read("cores.one.total_ms.p50", form=digits)),
         ],
     )  # fmt: skip
+    return table if len(table.columns) > 1 else None

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
-from hpbench.scoring.comparison import compare_runs, parse_condition
+from hpbench.scoring.comparison import compare_runs
+from hpbench.scoring.conditions import failures, parse_condition
 
 NEAR = {"near": (1.0, 2.0, 3.0)}
 WORSE = {"near": (1.0, 2.0, 6.0)}
@@ -145,7 +146,7 @@ def test_method_does_not_pass_by_falling_silent(make_run) -> None:
     found = compare_runs(
         make_run("a", errors=NEAR), make_run("b", errors=NEAR, without_prediction={"near": 1})
     )
-    (failed,) = found.failures([parse_condition("mae>+0.2")])
+    (failed,) = failures(found, [parse_condition("mae>+0.2")])
     assert str(failed) == (
         "mae>+0.2 on heads for near cannot be judged: no face was predicted in both runs"
     )
@@ -153,16 +154,16 @@ def test_method_does_not_pass_by_falling_silent(make_run) -> None:
 
 def test_time_that_was_not_measured_does_not_pass(make_run) -> None:
     found = compare_runs(make_run("a", errors=NEAR), make_run("b", errors=NEAR, timed=False))
-    (failed,) = found.failures([parse_condition("time>+10%")])
+    (failed,) = failures(found, [parse_condition("time>+10%")])
     assert str(failed).endswith("cannot be judged: no time was measured in one of the runs")
 
 
 def test_method_that_is_gone_does_not_pass(make_run) -> None:
     found = compare_runs(make_run("a"), make_run("b", errors=NEAR))
-    (failed,) = found.failures([parse_condition("mae>+0.2")])
+    (failed,) = failures(found, [parse_condition("mae>+0.2")])
     assert (failed.dataset, failed.method) == ("heads", "far[k=2]")
     assert str(failed).endswith("on heads, method 'far[k=2]' is only in the baseline")
-    assert found.failures([]) == []
+    assert failures(found, []) == []
 
 
 def test_api_does_not_let_a_vanished_method_pass(make_run) -> None:

@@ -63,7 +63,7 @@ def test_every_table_of_the_markdown_report_is_there(page) -> None:
     shown = set(re.findall(r'data-table="(\w+)"', text))
     assert shown == {
         "accuracy", "common", "metrics", "readings", "yaw", "worst", "unscored", "runtime",
-        "pairs", "explain", "intervals", "methods",
+        "pairs", "explain", "intervals",
     }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def cells(text: str, method: str) -> list[list[str]]:
 
 
 def test_known_errors_stand_in_the_table(plain) -> None:
-    near = cells(plain, "near")[1]
+    near = cells(plain, "near")[0]
     assert near[:4] == ["**1.00**", "**2.00**", "3.00", "**2.00**"]
 
 
@@ -53,7 +53,7 @@ def test_the_best_method_is_named_first_in_the_summary(plain) -> None:
 def test_silent_method_is_compared_on_common_faces_and_its_coverage_is_shown(markdown) -> None:
     text = markdown(without_prediction={"near": 2})
     assert "The same on the 30 faces that every method predicted" in text
-    assert cells(text, "near")[1][-2] == "50.8 %"
+    assert cells(text, "near")[0][-2] == "50.8 %"
     assert "| near | no prediction | nothing seen | 29 |" in text
 
 
@@ -98,12 +98,12 @@ def test_silence_costs_what_a_frontal_head_would(make_run) -> None:
     missing = labels.to_numpy()[2::2]  # the first face is excluded
     expected = (30 * 2.0 + np.abs(missing).mean(axis=1).sum()) / 59
     text = render_markdown(load_report(folder))
-    assert cells(text, "near")[1][-1] == f"{expected:.2f}"
+    assert cells(text, "near")[0][-1] == f"{expected:.2f}"
 
 
 def test_methods_that_cannot_be_told_apart_share_a_rank(markdown) -> None:
     text = markdown(errors={"one": (1, 1, 1), "two": (-1, 1, 1), "worse": (5, 5, 5)})
-    assert [cells(text, name)[1][-1] for name in ("one", "two", "worse")] == ["1", "1", "3"]
+    assert [cells(text, name)[0][-1] for name in ("one", "two", "worse")] == ["1", "1", "3"]
 
 
 def test_aligned_errors_stand_after_the_raw_one(plain) -> None:
@@ -113,7 +113,7 @@ def test_aligned_errors_stand_after_the_raw_one(plain) -> None:
 
 def test_missing_roll_is_a_gap_and_not_a_zero(markdown) -> None:
     text = markdown(labelled=(True, True, False))
-    assert cells(text, "near")[1][:4] == ["**1.00**", "**2.00**", "**1.50**", "1.50 to 1.50"]
+    assert cells(text, "near")[0][:4] == ["**1.00**", "**2.00**", "**1.50**", "1.50 to 1.50"]
     assert "| Method | Yaw | Pitch | Mean |" in text
 
 
@@ -136,7 +136,7 @@ def test_names_with_markup_are_shown_as_text(markdown) -> None:
 
 def test_method_that_never_answers_does_not_break_the_report(markdown) -> None:
     text = markdown(without_prediction={"far[k=2]": 1})
-    assert cells(text, "far[k=2]")[1][3] == "-"
+    assert cells(text, "far[k=2]")[0][3] == "-"
 
 
 def test_run_in_which_nobody_answers_is_reported_as_such(markdown) -> None:
