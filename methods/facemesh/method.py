@@ -15,7 +15,7 @@ from hpbench.errors import DataError, HpbenchError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.geometry.pnp import NO_CAMERA, Focal, camera_of, solve_pose
-from hpbench.method import BaseOptions, Method, MethodCard, NoPrediction, Options, Prediction
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.methods.facemesh.crops import square_around
 from hpbench.methods.facemesh.landmarks import FACTS, NO_FACE, FacemeshLandmarksOptions
 from hpbench.methods.facemesh.process import (
@@ -24,6 +24,7 @@ from hpbench.methods.facemesh.process import (
     python_of,
     version_of,
 )
+from hpbench.plugin import BaseOptions
 
 __all__ = ["Facemesh", "canonical_face"]
 

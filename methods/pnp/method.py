@@ -24,8 +24,9 @@ from hpbench.geometry.pnp import (
 )
 from hpbench.landmarks.base import make_landmark_detector
 from hpbench.landmarks.dlib import DlibLandmarks
-from hpbench.method import BaseOptions, Method, MethodCard, NoPrediction, Options, Prediction
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.methods.pnp.models import ModelName, face_model
+from hpbench.plugin import BaseOptions
 from hpbench.spec import Spec
 
 __all__ = ["Pnp", "PnpOptions"]

@@ -43,7 +43,7 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.relu(self.bn_dw(self.conv_dw(features)))
-        return self.relu(self.bn_sep(self.conv_sep(features)))  # type: ignore[no-any-return]
+        return self.relu(self.bn_sep(self.conv_sep(features)))
 
 
 class MobileNet(nn.Module):
