@@ -25,6 +25,7 @@ from hpbench.face import crop_with_black
 
 __all__ = [
     "DEFAULT_K",
+    "Bounds",
     "CropRule",
     "HopenetRule",
     "Outside",

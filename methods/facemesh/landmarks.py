@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from hpbench.detectors.base import once_per_thread
 from hpbench.face import Face
 from hpbench.landmarks.base import Array, LandmarkDetector
+from hpbench.landmarks.orders import ORDERS
 from hpbench.method import MethodCard, NoPrediction
 from hpbench.methods.facemesh.crops import CROP_RULE, square_around
 from hpbench.methods.facemesh.process import (
@@ -37,18 +37,6 @@ FACTS = MethodCard(
     crop_rule=CROP_RULE,
     notes=("what these weights were trained on is not public",),
 )
-
-# fmt: off
-_IBUG = np.array([
-    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,  # jaw
-    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,  # brows
-    168, 197, 5, 4, 75, 97, 2, 326, 305,  # nose
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,  # eyes
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,  # mouth
-])
-# fmt: on
-"""Vertex of the mesh that lies at each iBUG landmark; on frontal faces of AFLW2000 the median
-distance is 2 % of the face's size inside the face and 6 % at the jaw."""
 
 
 class FacemeshLandmarksOptions(Options):
@@ -90,7 +78,11 @@ class FacemeshLandmarks(LandmarkDetector):
         """Landmarks of the face that MediaPipe finds in a square around the box."""
         image, corner_xy = square_around(face)
         points = self._process().find(image)
-        return NoPrediction(NO_FACE) if points is None else points[_IBUG, :2] + corner_xy
+        return (
+            NoPrediction(NO_FACE)
+            if points is None
+            else points[ORDERS["mediapipe468"], :2] + corner_xy
+        )
 
     @property
     def _python(self) -> str:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hpbench.crops import DEFAULT_K, CropRule, Outside
 from hpbench.errors import DataError
+from hpbench.landmarks.orders import PointOrder
 from hpbench.rotation import Frame
 from hpbench.spec import suggest
 
@@ -23,6 +24,7 @@ __all__ = [
     "BinsOutput",
     "CropCard",
     "InputCard",
+    "LandmarksOutput",
     "NetworkCard",
     "RotationOutput",
     "WeightsFile",
@@ -255,6 +257,23 @@ class RotationOutput(_Part):
     names: tuple[str, ...] = Field(default=(), max_length=1)
 
 
+class LandmarksOutput(_Part):
+    """Landmarks in one output, as x, y (or x, y, z) point by point; for ``pnp[landmarks=...]``.
+
+    Attributes
+    ----------
+    points : str
+        Which points in which order; see :data:`hpbench.landmarks.orders.PointOrder`.
+    unit : {'pixels', 'share', 'centred'}
+        Pixels of the input, shares of its sides from 0 to 1, or from -1 to 1.
+    """
+
+    kind: Literal["landmarks"]
+    points: PointOrder
+    unit: Literal["pixels", "share", "centred"]
+    names: tuple[str, ...] = Field(default=(), max_length=1)
+
+
 class NetworkCard(_Part):
     """A whole card.
 
@@ -284,7 +303,15 @@ class NetworkCard(_Part):
     weights: tuple[WeightsFile, ...] = Field(min_length=1)
     input: InputCard
     crop: CropCard
-    output: Annotated[AnglesOutput | BinsOutput | RotationOutput, Field(discriminator="kind")]
+    output: Annotated[
+        AnglesOutput | BinsOutput | RotationOutput | LandmarksOutput, Field(discriminator="kind")
+    ]
+
+    @model_validator(mode="after")
+    def _landmarks_can_be_placed(self) -> Self:
+        if isinstance(self.output, LandmarksOutput) and self.input.fit != "stretch":
+            raise ValueError("output.kind 'landmarks' needs input.fit 'stretch'")
+        return self
 
 
 _OUTPUTS: dict[object, type[BaseModel]] = {
@@ -293,6 +320,7 @@ _OUTPUTS: dict[object, type[BaseModel]] = {
     "6d": RotationOutput,
     "matrix": RotationOutput,
     "rotvec": RotationOutput,
+    "landmarks": LandmarksOutput,
 }
 
 

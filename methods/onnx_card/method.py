@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpbench.crops import crop_box, cut_out, whole_pixels
+from hpbench.crops import Bounds, crop_box, cut_out, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
@@ -24,7 +24,7 @@ from hpbench.method import (
     Prediction,
     WeightsInfo,
 )
-from hpbench.methods.onnx_card.card import NetworkCard, WeightsFile, read_card
+from hpbench.methods.onnx_card.card import LandmarksOutput, NetworkCard, WeightsFile, read_card
 from hpbench.methods.onnx_card.decode import decode_networks
 from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.session import Network, open_network
@@ -155,13 +155,17 @@ class DeclaredMethod(Method):
         except DataError as error:
             return NoPrediction(str(error))
         card = self.network_card()
-        box = crop_box(face.box_xyxy, card.crop.rule, card.crop.amount)
-        bounds = whole_pixels(box, with_last=card.crop.with_last)
-        crop = cut_out(face.image, bounds, card.crop.outside)
+        crop = cut_out(face.image, self.crop_bounds(face), card.crop.outside)
         if crop.size == 0:
             return NoPrediction("the crop does not touch the image")
         size_wh = (card.input.width, card.input.height)
         return fit_to(crop, size_wh, card.input.fit, card.input.short_side, card.input.filter)
+
+    def crop_bounds(self, face: Face) -> Bounds:
+        """What is cut out, in whole pixels; it may reach outside of the image."""
+        crop = self.network_card().crop
+        box = crop_box(face.box_xyxy, crop.rule, crop.amount)
+        return whole_pixels(box, with_last=crop.with_last)
 
     def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> list[list[npt.NDArray[np.float64]]]:
         """Outputs of every network for a batch of RGB inputs, shape (height, width, 3)."""
@@ -229,6 +233,15 @@ class Onnx(DeclaredMethod):
     def named_weights(cls) -> Sequence[WeightsInfo]:
         """Return none: they depend on the card."""
         return ()
+
+    def load(self) -> None:
+        """Open the network; one that gives landmarks is no method."""
+        if isinstance(self.network_card().output, LandmarksOutput):
+            raise UsageError(
+                f"{self.card_path()}: the network gives landmarks; write pnp[landmarks="
+                f"{self.card_path()}]"
+            )
+        super().load()
 
     def card_path(self) -> Path:
         """TOML file that the user named."""
