@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,40 +73,26 @@ class Layers:
     def prepare(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
         """Upload every mesh of the scene; returns what to draw, in order."""
         library, person = self._library, scene.identity
-        calls: list[DrawCall] = []
-        cloth = library.part(library.clothes[person.cloth])
+        cloth, teeth = library.part(library.clothes[person.cloth]), library.teeth
         self._upload(self._builder.body_layer(vertices), self._builder.body, None)
         self.meshes["body"].hide(cloth.hidden_base_vertices)
         skin = self.texture(self._builder.skin_texture_path(person))
-        calls.append(
-            DrawCall("body", "SKIN", skin, person.skin_tint, scene.skin_shine, bleach=_SKIN_BLEACH)
-        )
         self._upload_worn(cloth, person)
-        calls.append(
+        self._upload_part(teeth, vertices)
+        return [
+            DrawCall("body", "SKIN", skin, person.skin_tint, scene.skin_shine, bleach=_SKIN_BLEACH),
             DrawCall(
-                cloth.name,
-                "CLOTH",
-                self._part_texture(cloth),
-                person.cloth_tint,
-                0.3,
+                cloth.name, "CLOTH", self._part_texture(cloth), person.cloth_tint, 0.3,
                 bleach=person.cloth_bleach,
-            )
-        )
-        calls += self._prepare_eyes(scene, vertices)
-        self._upload_part(library.teeth, vertices)
-        calls.append(
+            ),
+            *self._prepare_eyes(scene, vertices),
             DrawCall(
-                library.teeth.name,
-                "PLAIN",
-                self._part_texture(library.teeth),
-                (0.8, 0.78, 0.72),
-                0.8,
+                teeth.name, "PLAIN", self._part_texture(teeth), (0.8, 0.78, 0.72), 0.8,
                 casts_shadow=False,
-            )
-        )
-        calls += self._prepare_hair(scene, vertices)
-        calls += self._prepare_occluder(scene, vertices)
-        return calls
+            ),
+            *self._prepare_hair(scene, vertices),
+            *self._prepare_occluder(scene, vertices),
+        ]  # fmt: skip
 
     def _prepare_eyes(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
         eyes = self._library.eyes
@@ -127,39 +113,24 @@ class Layers:
         library, person = self._library, scene.identity
         brow = library.part(library.eyebrows[person.eyebrow])
         lash = library.part(library.eyelashes[person.eyelash])
-        brow_tint = tuple(0.25 * value for value in person.hair_tint)
-        strands: list[tuple[Part, str, tuple[float, ...], float]] = [
-            (brow, "CLOTH", brow_tint, _BROW_COVER),
-            (lash, "CLOTH", (0.02, 0.016, 0.014), _LASH_COVER),
-        ]
-        for part in (brow, lash):
+        red, green, blue = (0.25 * value for value in person.hair_tint)
+        solid, soft = [], []
+        for part, tint, cover in (
+            (brow, (red, green, blue), _BROW_COVER),
+            (lash, (0.02, 0.016, 0.014), _LASH_COVER),
+        ):
             self._upload_part(part, vertices)
+            # Brow and lash textures are black; only their alpha is of use.
+            texture = self._white_with_alpha(part)
+            soft.append(
+                DrawCall(part.name, "CLOTH", texture, tint, cover, (0.03, 1.01), casts_shadow=False)
+            )
         if person.hair != "none" and scene.occluder != "hat":
             hair = library.part(library.hair[person.hair])
             self._upload_worn(hair, person)
-            strands.append((hair, "HAIR", person.hair_tint, 1.0))
-        solid, soft = [], []
-        for part, material, tint, shine in strands:
-            texture = self._part_texture(part)
-            is_hair = material == "HAIR"
-            name = part.name
-            if not is_hair:
-                # Brow and lash textures are black; only their alpha is of use.
-                texture = self._white_with_alpha(part)
-            rgb = (float(tint[0]), float(tint[1]), float(tint[2]))
-            if is_hair:
-                solid.append(DrawCall(name, material, texture, rgb, shine, (0.5, 2.0)))
-            soft.append(
-                DrawCall(
-                    name,
-                    material,
-                    texture,
-                    rgb,
-                    shine,
-                    (0.03, 0.5 if is_hair else 1.01),
-                    casts_shadow=False,
-                )
-            )
+            strands = DrawCall(hair.name, "HAIR", self._part_texture(hair), person.hair_tint)
+            solid.append(replace(strands, alpha=(0.5, 2.0)))
+            soft.append(replace(strands, alpha=(0.03, 0.5), casts_shadow=False))
         return solid + soft
 
     def _prepare_occluder(self, scene: Scene, vertices: Floats) -> list[DrawCall]:

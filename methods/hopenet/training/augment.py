@@ -10,6 +10,7 @@ Representation Learning via Random Convolutions", ICLR 2021).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,28 +162,21 @@ def photometric(images: Tensor, settings: Augmentation, generator: torch.Generat
         RGB in 0..1.
     """
     draw = _Draw(images, generator)
-    count = len(images)
-    convolved = round(settings.random_convolution * count)
-    if convolved:
-        chosen = draw.some(convolved)
-        images[chosen] = _random_convolution(images[chosen], draw)
+
+    def change_some(share: float, change: Callable[[Tensor, _Draw], Tensor]) -> None:
+        count = round(share * len(images))
+        if count:
+            chosen = draw.some(count)
+            images[chosen] = change(images[chosen], draw)
+
+    change_some(settings.random_convolution, _random_convolution)
     if settings.light > 0.0:
         images = _light(images, settings.light, draw)
     images = _grey(images, settings.grey, draw)
-    softened = round(settings.low_resolution * count)
-    if softened:
-        chosen = draw.some(softened)
-        images[chosen] = _low_resolution(images[chosen], draw)
-    blurred = round(settings.blur * count)
-    if blurred:
-        chosen = draw.some(blurred)
-        images[chosen] = _blur(images[chosen], draw)
-    noisy = round(settings.noise * count)
-    if noisy:
-        chosen = draw.some(noisy)
-        images[chosen] = _noise(images[chosen], draw)
-    images = _cut_out(images, settings.cut_out, draw)
-    return images.clamp(0.0, 1.0)
+    change_some(settings.low_resolution, _low_resolution)
+    change_some(settings.blur, _blur)
+    change_some(settings.noise, _noise)
+    return _cut_out(images, settings.cut_out, draw).clamp(0.0, 1.0)
 
 
 class _Draw:

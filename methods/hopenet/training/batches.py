@@ -128,7 +128,8 @@ def normalised(images: Tensor) -> Tensor:
 @cache
 def _imagenet_statistics(device: torch.device) -> tuple[Tensor, Tensor]:
     mean, std = (
-        torch.tensor(value, device=device) / 255.0 for value in (IMAGENET_MEAN, IMAGENET_STD)
+        torch.tensor([level / 255.0 for level in levels], device=device)
+        for levels in (IMAGENET_MEAN, IMAGENET_STD)
     )
     return mean.view(3, 1, 1), std.view(3, 1, 1)
 
