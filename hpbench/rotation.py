@@ -377,9 +377,7 @@ def nearest_rotation(M: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3, 3)
     """
     U, _, Vt = np.linalg.svd(np.asarray(M, dtype=np.float64))
-    sign = np.linalg.det(U @ Vt)
-    U = U.copy()
-    U[..., :, 2] *= sign[..., None]
+    U[..., :, 2] *= np.linalg.det(U @ Vt)[..., None]
     return U @ Vt
 
 

@@ -184,7 +184,7 @@ def test_a_panorama_of_any_size_gives_the_same_light(tmp_path, width):
 
 def test_a_picture_that_is_no_panorama_is_refused(tmp_path):
     write_panorama(tmp_path / "square.exr", np.ones((64, 64, 3)))
-    with pytest.raises(DataError, match=r"square\.exr is 64 x 64 pixels"):
+    with pytest.raises(DataError, match=r"square\.exr: is 64 x 64 pixels"):
         load_environment(tmp_path / "square.exr")
 
 
