@@ -1,4 +1,4 @@
-"""Canonical head rotations, their Euler readings, and distances between them.
+"""Canonical head rotations, their Euler angles, and distances between them.
 
 One rotation matrix per face, ``R_cam``, in the OpenCV camera frame: x to the right of the
 image, y down, z away from the camera. A head that looks into the camera is the identity,
@@ -395,5 +395,4 @@ def mean_rotation(rotations: npt.ArrayLike, weights: npt.ArrayLike | None = None
         See Hartley et al., "Rotation Averaging", IJCV 2013.
     """
     shares = None if weights is None else np.asarray(weights, dtype=np.float64)
-    mean = np.average(np.asarray(rotations, dtype=np.float64), axis=0, weights=shares)
-    return nearest_rotation(mean)
+    return nearest_rotation(np.average(np.asarray(rotations, float), axis=0, weights=shares))
