@@ -97,7 +97,7 @@ class Tddfa(TorchMethod):
         notes=(
             "the labels of AFLW2000 and 300W-LP come from fits of the same face model",
             "published on AFLW2000 (1,969 images): 4.06 / 5.26 / 3.48, mean 4.27 "
-            "(Wu et al. 2021; MobileNet 1.0)",
+            "(Wu et al., 3DV 2021)",
         ),
     )
 
