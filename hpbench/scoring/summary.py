@@ -106,11 +106,11 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
         if len(some) < MIN_DIAGNOSED:
             continue
         result = diagnose(method.R_pred[some], method.R_gt[some])
-        if result.mistake is not None and result.mended_deg < MAX_EXPLAINED * result.error_deg:
+        if result.mistake is not None and result.fixed_deg < MAX_EXPLAINED * result.error_deg:
             text = (
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
                 f"'{method.spec}', whose mean error would fall from {result.error_deg:.1f} to "
-                f"{result.mended_deg:.1f} degrees; 'hpbench check \"{method.spec}\"' tells which"
+                f"{result.fixed_deg:.1f} degrees; 'hpbench check \"{method.spec}\"' tells which"
             )
             found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
     return found
