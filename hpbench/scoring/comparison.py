@@ -219,12 +219,12 @@ def _compare(
     method_b: MethodScores,
     tables: tuple[RunTables, RunTables],
 ) -> Change:
-    ids, places_a, places_b = np.intersect1d(
+    ids, index_a, index_b = np.intersect1d(
         a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
     )
-    _refuse_other_labels(a, b, ids, places_a, places_b)
-    both = method_a.predicted[places_a] & method_b.predicted[places_b]
-    rows_a, rows_b = places_a[both], places_b[both]
+    _refuse_other_labels(a, b, ids, index_a, index_b)
+    both = method_a.predicted[index_a] & method_b.predicted[index_b]
+    rows_a, rows_b = index_a[both], index_b[both]
     difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
     groups = None if a.unit_groups is None else a.unit_groups[rows_a]
     interval, p_value = _statistics(difference, groups)
@@ -235,8 +235,8 @@ def _compare(
         faces=len(rows_a),
         only_a=len(a.image_ids) - len(ids),
         only_b=len(b.image_ids) - len(ids),
-        values_a=_values(method_a, rows_a, places_a, tables[0], a.name),
-        values_b=_values(method_b, rows_b, places_b, tables[1], b.name),
+        values_a=_values(method_a, rows_a, index_a, tables[0], a.name),
+        values_b=_values(method_b, rows_b, index_b, tables[1], b.name),
         interval_95_deg=interval,
         p_value=p_value,
         advantages=_advantages(
@@ -262,12 +262,12 @@ def _refuse_other_labels(
     a: DatasetScores,
     b: DatasetScores,
     ids: npt.NDArray[np.str_],
-    places_a: npt.NDArray[np.intp],
-    places_b: npt.NDArray[np.intp],
+    index_a: npt.NDArray[np.intp],
+    index_b: npt.NDArray[np.intp],
 ) -> None:
-    same = np.isclose(
-        a.angles_deg[places_a], b.angles_deg[places_b], atol=1e-6, equal_nan=True
-    ).all(axis=1)
+    same = np.isclose(a.angles_deg[index_a], b.angles_deg[index_b], atol=1e-6, equal_nan=True).all(
+        axis=1
+    )
     if not same.all():
         raise DataError(
             f"data set '{a.name}', image '{ids[~same][0]}': the two runs have different labels, "
@@ -291,14 +291,14 @@ def _statistics(
 def _values(
     method: MethodScores,
     rows: npt.NDArray[np.intp],
-    places: npt.NDArray[np.intp],
+    indices: npt.NDArray[np.intp],
     tables: RunTables,
     dataset: str,
 ) -> dict[str, float]:
     paired = method.of(rows)
     return {
         **{metric.short: metric.compute(paired) for metric in all_metrics()},
-        "no_answer": float(np.count_nonzero(~method.predicted[places])),
+        "no_answer": float(np.count_nonzero(~method.predicted[indices])),
         "time": _median_ms(tables, dataset, method.spec),
     }
 

@@ -47,7 +47,7 @@ FAILURE_DEG = 90.0
 """A geodesic error above this is a failure: the head points the other way."""
 
 YAW_BINS = ((0.0, 30.0), (30.0, 60.0), (60.0, 90.0))
-"""Bins of the absolute true yaw. The last one also takes labels up to `_LAST_BIN_END`."""
+"""Bins of the absolute ground-truth yaw. The last one also takes labels up to `_LAST_BIN_END`."""
 
 _LAST_BIN_END = 99.0  # AFLW2000 keeps labels up to 99 degrees (natanielruiz/deep-head-pose#41)
 
@@ -77,7 +77,7 @@ def angle_differences_deg(
     euler: EulerReading = "nearest",
     wrap: WrapRule = "360",
 ) -> Array:
-    """Predicted minus true yaw, pitch, roll.
+    """Predicted minus ground-truth yaw, pitch, roll.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def failures(geodesic_error_deg: npt.ArrayLike) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class YawBin:
-    """Errors of the faces whose absolute true yaw lies in one bin.
+    """Errors of the faces whose absolute ground-truth yaw lies in one bin.
 
     Attributes
     ----------
@@ -237,7 +237,7 @@ class YawBin:
 
 
 def yaw_bin_masks(gt_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]]:
-    """Split faces by absolute true yaw: 0-30, 30-60, 60-90 degrees.
+    """Split faces by absolute ground-truth yaw: 0-30, 30-60, 60-90 degrees.
 
     A bin holds its lower edge. The last one also takes labels up to 99 degrees, the limit of
     the AFLW2000 protocol; a fourth, 99-180, appears only where such labels exist.
@@ -263,7 +263,7 @@ def yaw_bin_masks(gt_yaw_deg: npt.ArrayLike) -> list[tuple[float, float, Mask]]:
 
 
 def yaw_bins(face_errors_deg: npt.ArrayLike, gt_yaw_deg: npt.ArrayLike) -> list[YawBin]:
-    """Errors by absolute true yaw, in the bins of :func:`yaw_bin_masks`.
+    """Errors by absolute ground-truth yaw, in the bins of :func:`yaw_bin_masks`.
 
     Parameters
     ----------
@@ -293,7 +293,7 @@ def balanced_mae_deg(bins: list[YawBin]) -> float:
     """Mean of the bins' errors, so that profile faces weigh as much as frontal ones.
 
     NaN where a bin has labelled faces and not one prediction: leaving out the hard bin must not
-    lower the figure.
+    lower the value.
     """
     filled = [one for one in bins if one.faces]
     if not filled:
@@ -320,7 +320,7 @@ def fill_missing_with_frontal(R_pred: npt.ArrayLike) -> Array:
 def align_camera_side(
     R_pred: npt.ArrayLike, R_gt: npt.ArrayLike, groups: npt.ArrayLike | None = None
 ) -> Array:
-    """Take out the one turn of the camera that best explains the errors.
+    """Remove the best-fitting constant rotation of the camera.
 
     ``D`` is the chordal mean of ``R_pred @ R_gt.T`` over the faces with an error below 90
     degrees, and predictions become ``D.T @ R_pred`` (pcr-upm/opal23_headpose, issues #1-#3).
@@ -330,7 +330,7 @@ def align_camera_side(
     R_pred, R_gt : array_like, shape (n, 3, 3)
         NaN without prediction, or with an incomplete label.
     groups : array_like, shape (n,), optional
-        One turn per group (BIWI: per sequence). The default is one turn for all.
+        One rotation per group (BIWI: per sequence). The default is one for all.
 
     Returns
     -------
@@ -353,7 +353,7 @@ def align_camera_side(
 
 
 def align_head_side(R_pred: npt.ArrayLike, R_gt: npt.ArrayLike) -> Array:
-    """Take out the one turn between two neutral heads that best explains the errors.
+    """Remove the best-fitting constant rotation between two neutral heads.
 
     ``D`` is the chordal mean of ``R_gt.T @ R_pred`` over the faces with an error below 90
     degrees, and predictions become ``R_pred @ D.T``. It undoes another definition of "frontal",

@@ -47,7 +47,7 @@ _COLUMNS = {
 _BLOCK_FACES = 2048
 
 MIN_FACES_PER_ROTATION = 20
-"""With fewer faces per group on average one turn of the camera is taken out for all groups."""
+"""With fewer faces per group on average one rotation of the camera is fitted to all groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +191,10 @@ class DatasetScores:
     image_ids : ndarray, shape (n,)
         The faces that are not excluded, in the data set's order.
     rows : ndarray, shape (n,)
-        Their places among the data set's rows of ``faces.parquet``.
+        Their indices among the data set's rows of ``faces.parquet``.
     groups : ndarray of str, shape (n,)
     resample_groups : bool
-        Whether statistics draw whole groups.
+        Whether the bootstrap unit is the group.
     angles_deg : ndarray, shape (n, 3)
     R_gt : ndarray, shape (n, 3, 3)
         NaN where the label lacks an axis.
@@ -216,15 +216,15 @@ class DatasetScores:
 
     @property
     def unit_groups(self) -> npt.NDArray[np.object_] | None:
-        """Groups to draw; None where every image stands alone."""
+        """Groups to resample; None where every image stands alone."""
         return self.groups if self.resample_groups else None
 
     @property
     def camera_groups(self) -> npt.NDArray[np.object_] | None:
-        """Groups whose camera is aligned on its own; None where one turn is for all.
+        """Groups whose camera is aligned on its own; None where one rotation is for all.
 
-        A turn has three free numbers. Learnt on the two renders of one identity it would take
-        out error that is no offset; a sequence of BIWI has hundreds of frames.
+        A rotation has three free numbers. Fitted to the two renders of one identity it would
+        remove error that is no offset; a sequence of BIWI has hundreds of frames.
         """
         groups = self.unit_groups
         if groups is None or len(groups) < MIN_FACES_PER_ROTATION * len(set(groups)):

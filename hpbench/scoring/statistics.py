@@ -300,7 +300,7 @@ def holm(p_values: npt.ArrayLike) -> Array:
 
 
 def ranks_with_ties(differences_deg: npt.ArrayLike, p_values: npt.ArrayLike) -> Integers:
-    """Ranks in which methods that cannot be told apart may share a place.
+    """Ranks that methods without a significant difference may share.
 
     Parameters
     ----------

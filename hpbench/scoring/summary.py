@@ -212,10 +212,10 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in values.items():
         *outer, last = name.split(".")
-        place = found
+        inner = found
         for key in outer:
-            place = place.setdefault(key, {})
-        place[last] = value
+            inner = inner.setdefault(key, {})
+        inner[last] = value
     return found
 
 

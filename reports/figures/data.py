@@ -137,7 +137,7 @@ class ErrorMap:
 
 def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
     """Mean of the labelled angles' errors in cells of 15 degrees of ground-truth yaw and pitch."""
-    yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, place]) for place in (0, 1))
+    yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, column]) for column in (0, 1))
     yaw, pitch = dataset.angles_deg[:, 0], dataset.angles_deg[:, 1]
     known = method.predicted & np.isfinite(yaw) & np.isfinite(pitch)
     edges = [pitch_edges, yaw_edges]

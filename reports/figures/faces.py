@@ -75,20 +75,20 @@ def embedded_faces(
     source, records = _open(dataset.name, run)
     errors = {method.spec: method.curve_errors_deg for method in dataset.methods}
     found: dict[str, EmbeddedFace] = {}
-    for place in _choose(dataset):
-        image_id = str(dataset.image_ids[place])
-        box = faces.iloc[dataset.rows[place]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
+    for index in _choose(dataset):
+        image_id = str(dataset.image_ids[index])
+        box = faces.iloc[dataset.rows[index]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
         try:
             image = _picture(source.read_image(records[image_id]), box)
         except (ImageError, KeyError):  # the folder has changed since the run
             continue
-        predicted = [method for method in dataset.methods if method.predicted[place]]
+        predicted = [method for method in dataset.methods if method.predicted[index]]
         found[image_id] = {
             "image": image,
-            "ground_truth": _tips(dataset.R_gt[place]),
-            "predictions": {method.spec: _tips(method.R_pred[place]) for method in predicted},
+            "ground_truth": _tips(dataset.R_gt[index]),
+            "predictions": {method.spec: _tips(method.R_pred[index]) for method in predicted},
             "errors": {
-                method.spec: round(float(errors[method.spec][place]), 2) for method in predicted
+                method.spec: round(float(errors[method.spec][index]), 2) for method in predicted
             },
         }
     return found
@@ -111,7 +111,7 @@ def _choose(dataset: DatasetScores) -> list[int]:
     first = list(dict.fromkeys(worst))[:MAX_FACES]
     count = len(dataset.image_ids)
     step = max(1, -(-count // (MAX_FACES - len(first) or 1)))
-    even = [place for place in range(0, count, step) if place not in set(first)]
+    even = [index for index in range(0, count, step) if index not in set(first)]
     return [*first, *even][:MAX_FACES]
 
 

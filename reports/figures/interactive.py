@@ -143,23 +143,23 @@ def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     figure = go.Figure()
     for method in dataset.methods:
         errors = method.curve_errors_deg
-        places = _some_faces(errors)
+        indices = _some_faces(errors)
         style = styles[method.spec]
         figure.add_trace(
             go.Scatter(
-                x=_list(dataset.angles_deg[places, 0]), y=_list(errors[places]), mode="markers",
+                x=_list(dataset.angles_deg[indices, 0]), y=_list(errors[indices]), mode="markers",
                 name=html.escape(style.label), meta=method.spec, legendgroup=method.spec,
                 marker={
                     "color": style.colour, "symbol": _MARKERS[style.marker], "size": 6,
                     "opacity": 0.6,
                 },
                 text=[
-                    _face_text(dataset, place, prediction)
-                    for place, prediction in zip(
-                        places, predicted_angles(dataset, method, places), strict=True
+                    _face_text(dataset, index, prediction)
+                    for index, prediction in zip(
+                        indices, predicted_angles(dataset, method, indices), strict=True
                     )
                 ],
-                customdata=[str(dataset.image_ids[place]) for place in places],
+                customdata=[str(dataset.image_ids[index]) for index in indices],
                 hovertemplate="%{text}<br>off by %{y:.1f} degrees",
             )
         )  # fmt: skip
@@ -180,10 +180,10 @@ def _some_faces(errors_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     return np.sort(np.append(worst, chosen))
 
 
-def _face_text(dataset: DatasetScores, place: int, prediction: npt.NDArray[np.float64]) -> str:
-    ground_truth = dataset.angles_deg[place]
+def _face_text(dataset: DatasetScores, index: int, prediction: npt.NDArray[np.float64]) -> str:
+    ground_truth = dataset.angles_deg[index]
     return (
-        f"<b>{html.escape(str(dataset.image_ids[place]))}</b><br>"
+        f"<b>{html.escape(str(dataset.image_ids[index]))}</b><br>"
         f"true {_triple(ground_truth)}<br>predicted {_triple(prediction)}"
     )
 
@@ -207,7 +207,7 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
         subplot_titles=[_lines(styles[method.spec].label) for method in methods],
     )  # fmt: skip
     maps = [error_map(dataset, method) for method in methods]
-    for place, (method, one) in enumerate(zip(methods, maps, strict=True)):
+    for index, (method, one) in enumerate(zip(methods, maps, strict=True)):
         heat = go.Heatmap(
             x=_list((one.yaw_edges[:-1] + one.yaw_edges[1:]) / 2),
             y=_list((one.pitch_edges[:-1] + one.pitch_edges[1:]) / 2),
@@ -217,15 +217,15 @@ def map_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
             hovertemplate="yaw %{x:.0f}, pitch %{y:.0f}: %{z:.1f} degrees over %{customdata} faces"
             "<extra></extra>",
         )  # fmt: skip
-        figure.add_trace(heat, row=1 + place // columns, col=1 + place % columns)
+        figure.add_trace(heat, row=1 + index // columns, col=1 + index % columns)
     figure.update_layout(
         coloraxis={
             "colorscale": "Viridis", "cmin": 0, "cmax": highest_shown(maps),
             "colorbar": {"title": "degrees", "thickness": 14},
         }
     )  # fmt: skip
-    for place in range(len(methods) - columns, len(methods)):  # the lowest of each column
-        row, col = 1 + place // columns, 1 + place % columns
+    for index in range(len(methods) - columns, len(methods)):  # the lowest of each column
+        row, col = 1 + index // columns, 1 + index % columns
         figure.update_xaxes(
             title_text="ground-truth yaw, degrees", showticklabels=True, row=row, col=col
         )
@@ -315,9 +315,9 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
         rows, columns, shared_yaxes="all", subplot_titles=titles, vertical_spacing=0.25 / rows
     )
     figure.update_annotations(font_size=13)
-    for place, curve in enumerate(curves):
+    for index, curve in enumerate(curves):
         for spec, points in curve.points.items():
-            trace = _line(styles[spec], first=place == 0)
+            trace = _line(styles[spec], first=index == 0)
             limits = [point.interval_95_deg for point in points]
             means = [point.mae_deg for point in points]
             trace.update(
@@ -328,7 +328,7 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
                 },
                 hovertemplate="%{x}: %{y:.2f} degrees",
             )  # fmt: skip
-            row, column = 1 + place // columns, 1 + place % columns
+            row, column = 1 + index // columns, 1 + index % columns
             figure.add_trace(go.Scatter(**trace), row=row, col=column)
             if leaves_faces_out(points):
                 figure.add_trace(_with_frontal(trace, points), row=row, col=column)

@@ -105,20 +105,20 @@ def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
     scored = [(one, one.mae_deg.mean) for one in results if one.mae_deg.mean is not None]
     figure = ShownFigure(figsize=(9.0, 1.2 + 0.55 * len(scored)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(scored))
-    for place, (one, mean) in zip(places, scored, strict=True):
-        axes.barh(place, mean, height=0.62, color=styles[one.method_spec].colour, alpha=0.75)
+    rows = np.arange(len(scored))
+    for y, (one, mean) in zip(rows, scored, strict=True):
+        axes.barh(y, mean, height=0.62, color=styles[one.method_spec].colour, alpha=0.75)
         low, high = value_at(one.intervals_95, "mae_deg.mean") or (mean, mean)
         if high > low:
-            axes.plot([low, high], [place, place], color="black", linewidth=1.4)
+            axes.plot([low, high], [y, y], color="black", linewidth=1.4)
         shown = f"{mean:.2f}"
         if one.coverage is not None and one.coverage < 1.0:
             shown += f" ({words.percent(one.coverage)} predicted)"
         axes.annotate(
-            shown, (max(mean, high), place), xytext=(6, 0), textcoords="offset points",
+            shown, (max(mean, high), y), xytext=(6, 0), textcoords="offset points",
             va="center",
         )  # fmt: skip
-    axes.set_yticks(places, [styles[one.method_spec].label for one, _ in scored])
+    axes.set_yticks(rows, [styles[one.method_spec].label for one, _ in scored])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("mean absolute error of the angles, degrees (line: 95 % interval)")
@@ -128,14 +128,14 @@ def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
 
 def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Signed errors of each angle, all methods overlaid; the end bars collect all beyond."""
-    shown = [place for place in range(3) if _has_numbers(dataset, place)]
+    shown = [angle for angle in range(3) if _has_numbers(dataset, angle)]
     figure = ShownFigure(figsize=(9.0, 3.4), layout="constrained")
     limit = histogram_limit(dataset)
     edges = np.linspace(-limit, limit, 41)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for panel, place in zip(panels, shown, strict=True):
+    for panel, angle in zip(panels, shown, strict=True):
         for method in dataset.methods:
-            errors = method.differences_deg[:, place]
+            errors = method.differences_deg[:, angle]
             errors = np.clip(errors[np.isfinite(errors)], -limit, limit)
             if not errors.size:
                 continue
@@ -146,7 +146,7 @@ def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
                 linestyle=style.dash, linewidth=1.8,
             )  # fmt: skip
         panel.axvline(0.0, color="#555555", linewidth=0.8)
-        panel.set_title(ANGLES[place].capitalize())
+        panel.set_title(ANGLES[angle].capitalize())
         panel.set_xlabel("predicted minus ground truth, degrees")
         panel.set_xlim(-limit, limit)
         panel.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
@@ -211,24 +211,24 @@ def runtime_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
     timed = [result for result in results if result.runtime_ms["total"].p50 is not None]
     figure = ShownFigure(figsize=(9.0, 1.3 + 0.55 * len(timed)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(timed))
+    rows = np.arange(len(timed))
     start = np.zeros(len(timed))
     for stage, colour in STAGE_COLOURS.items():
         medians = np.array([result.runtime_ms[stage].p50 or 0.0 for result in timed])
         if not medians.any():
             continue
-        axes.barh(places, medians, left=start, height=0.62, color=colour, label=stage)
+        axes.barh(rows, medians, left=start, height=0.62, color=colour, label=stage)
         start += medians
     totals = [result.runtime_ms["total"] for result in timed]
     slowest = [total.p95 or 0.0 for total in totals]
-    axes.plot(slowest, places, "|", color="black", markersize=14, label="95th percentile")
-    for place, total in enumerate(totals):
+    axes.plot(slowest, rows, "|", color="black", markersize=14, label="95th percentile")
+    for y, total in enumerate(totals):
         shown = words.milliseconds(total.p50, total.decimals)
         axes.annotate(
-            f"{shown} ms", (max(slowest[place], start[place]), place), xytext=(6, 0),
+            f"{shown} ms", (max(slowest[y], start[y]), y), xytext=(6, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.set_yticks(places, [_lines(styles[result.method_spec].label) for result in timed])
+    axes.set_yticks(rows, [_lines(styles[result.method_spec].label) for result in timed])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("milliseconds per face, one at a time (number: median of the total)")
@@ -334,27 +334,27 @@ def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
     figure = ShownFigure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for panel, curve in zip(panels, curves, strict=False):
-        places = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)
+        positions = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)
         for spec, points in curve.points.items():
             style = styles[spec]
-            shown = [place for place, point in enumerate(points) if point.mae_deg is not None]
-            axis = places[shown]
+            shown = [index for index, point in enumerate(points) if point.mae_deg is not None]
+            axis = positions[shown]
             panel.plot(
-                axis, [points[place].mae_deg for place in shown], label=style.label,
+                axis, [points[index].mae_deg for index in shown], label=style.label,
                 color=style.colour, linestyle=style.dash, marker=style.marker, markersize=5,
             )  # fmt: skip
-            limits = np.array([points[place].interval_95_deg or (np.nan,) * 2 for place in shown])
+            limits = np.array([points[index].interval_95_deg or (np.nan,) * 2 for index in shown])
             if limits.size:
                 panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
             if leaves_faces_out(points):
                 filled = [point.mae_missing_as_frontal_deg for point in points]
                 panel.plot(
-                    places, np.array(filled, dtype=np.float64), color=style.colour, lw=1.0,
+                    positions, np.array(filled, dtype=np.float64), color=style.colour, lw=1.0,
                     linestyle=":", marker=style.marker, markersize=3, fillstyle="none",
                 )  # fmt: skip
         if curve.positions is None:
-            panel.set_xticks(places, curve.levels)
-            panel.set_xlim(-0.2, len(places) - 0.8)
+            panel.set_xticks(positions, curve.levels)
+            panel.set_xlim(-0.2, len(positions) - 0.8)
         panel.set_title(curve.name)
         panel.set_xlabel(curve.unit)
     panels[0].set_ylim(bottom=0.0)  # after all panels: it ends the search for the common top

@@ -40,9 +40,9 @@ def method_styles(labels: dict[str, str], specs: Sequence[str]) -> dict[str, Met
         spec: MethodStyle(
             spec=spec,
             label=labels[spec],
-            colour=_COLOURS[place % len(_COLOURS)],
-            dash=_DASHES[place % len(_DASHES)],
-            marker=_MARKERS[place % len(_MARKERS)],
+            colour=_COLOURS[index % len(_COLOURS)],
+            dash=_DASHES[index % len(_DASHES)],
+            marker=_MARKERS[index % len(_MARKERS)],
         )
-        for place, spec in enumerate(specs)
+        for index, spec in enumerate(specs)
     }

@@ -163,12 +163,12 @@ def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> dict[str, Any]:
     """
     starts = np.arange(0, 180, _YAW_STEP_DEG)
     yaw = np.abs(dataset.angles_deg[:, 0])
-    place = np.minimum(np.nan_to_num(yaw, nan=-1.0) // _YAW_STEP_DEG, len(starts) - 1)
+    bin_of_face = np.minimum(np.nan_to_num(yaw, nan=-1.0) // _YAW_STEP_DEG, len(starts) - 1)
     columns = [*np.abs(method.differences_deg).T, method.face_mae_deg, method.geodesic_deg]
     sums = []
     for column in columns:
-        known = np.isfinite(column) & (place >= 0)
-        steps = place[known].astype(np.intp)
+        known = np.isfinite(column) & (bin_of_face >= 0)
+        steps = bin_of_face[known].astype(np.intp)
         count = np.bincount(steps, minlength=len(starts))
         total = np.bincount(steps, weights=column[known], minlength=len(starts))
         sums.append({"sum": [round(v, 4) for v in total.tolist()], "count": count.tolist()})

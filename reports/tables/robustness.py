@@ -181,13 +181,13 @@ def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Cu
         points[method.spec] = [
             FactorPoint(
                 severity=_as_number(level),
-                mae_deg=_mean(columns[:, place]),
-                interval_95_deg=_interval(draws[:, place], int(units[place])),
-                scored=int(np.isfinite(columns[:, place]).sum()),
-                no_answer=int((masks[:, place] & ~method.predicted).sum()),
-                mae_missing_as_frontal_deg=_mean(filled[masks[:, place]]),
+                mae_deg=_mean(columns[:, index]),
+                interval_95_deg=_interval(draws[:, index], int(units[index])),
+                scored=int(np.isfinite(columns[:, index]).sum()),
+                no_answer=int((masks[:, index] & ~method.predicted).sum()),
+                mae_missing_as_frontal_deg=_mean(filled[masks[:, index]]),
             )
-            for place, level in enumerate(levels)
+            for index, level in enumerate(levels)
         ]
     numbers = [_as_number(level) for level in levels]
     positions = [number for number in numbers if number is not None]
@@ -236,9 +236,9 @@ def level_table(
     rows: list[list[Cell]] = []
     methods: list[str] = []
     for curve in curves:
-        for place, level in enumerate(curve.levels):
+        for index, level in enumerate(curve.levels):
             for spec, points in curve.points.items():
-                point = points[place]
+                point = points[index]
                 rows.append(
                     [
                         text(curve.title),

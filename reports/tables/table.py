@@ -152,7 +152,7 @@ def flagged_label(result: MethodResult, labels: dict[str, str]) -> str:
 def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]:
     """The same cells, the best two of each column with their place; equal texts share it."""
     columns = [list(column) for column in zip(*rows, strict=True)]
-    for place, (head, column) in enumerate(zip(heads, columns, strict=True)):
+    for index, (head, column) in enumerate(zip(heads, columns, strict=True)):
         numbers = [cell.value for cell in column if isinstance(cell.value, int | float)]
         if head.better is None or len(numbers) < 2:
             continue
@@ -164,7 +164,7 @@ def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]
         places: dict[str, Literal[1, 2]] = {shown_best_first[0]: 1}
         if len(shown_best_first) > 1:
             places[shown_best_first[1]] = 2
-        columns[place] = [Cell(c.shown, c.value, places.get(c.shown)) for c in column]
+        columns[index] = [Cell(c.shown, c.value, places.get(c.shown)) for c in column]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
