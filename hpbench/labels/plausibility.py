@@ -318,4 +318,4 @@ def _review_against_landmarks(scored: Sequence[Record]) -> list[Suspicion]:
 
 def _rank_correlation(a: Array, b: Array) -> float:
     ranks = [np.argsort(np.argsort(values)).astype(np.float64) for values in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from hpbench.dataset import Dataset, Record
-from hpbench.detectors.base import Detector
 from hpbench.method import CONTRACT_VERSION, Method
+from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
 from hpbench.storage.environment import versions
 
@@ -38,7 +38,7 @@ _SOURCE_SUFFIXES = frozenset({".py", ".toml", ".csv", ".json"})
 
 
 def index_key(
-    dataset: Dataset, protocol: Protocol, detector: Detector | None, limit: int | None, data: str
+    dataset: Dataset, protocol: Protocol, detector: Plugin | None, limit: int | None, data: str
 ) -> str:
     """Key of the faces of a data set under a protocol.
 
@@ -47,7 +47,8 @@ def index_key(
     dataset : Dataset
     protocol : Protocol
         Its settings and boxes, resolved.
-    detector : Detector or None
+    detector : Plugin or None
+        The face detector, where the boxes are not the annotated ones.
     limit : int or None
     data : str
         Of :func:`folder_digest` or :func:`records_digest`.
@@ -69,11 +70,7 @@ def code_digest(cls: type) -> str:
 
     Of a single plugin file these are all modules and packages that lie beside it.
     """
-    modules = {
-        parent.__module__
-        for parent in cls.__mro__
-        if issubclass(parent, (Method, Dataset, Detector))
-    }
+    modules = {parent.__module__ for parent in cls.__mro__ if issubclass(parent, Plugin)}
     packages = {name if _is_file(name) else name.partition(".")[0] for name in modules}
     return hash_of(*(_package_digest(name) for name in sorted(packages | {"hpbench"})))
 

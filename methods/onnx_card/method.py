@@ -189,8 +189,10 @@ class DeclaredMethod(Method):
         self, output: list[list[npt.NDArray[np.float64]]]
     ) -> list[Prediction | NoPrediction]:
         """Rotations by the card's output rule."""
+        rule = self.network_card().output
+        assert not isinstance(rule, LandmarksOutput)  # load() has refused it
         try:
-            rotations = decode_networks(output, self.network_card().output)
+            rotations = decode_networks(output, rule)
         except WeightsError as error:
             raise WeightsError(f"{self.card_path()}: {error}; see [output]") from error
         return [
