@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,10 @@ import numpy.typing as npt
 from hpbench.errors import ImageError
 
 __all__ = ["IMAGE_SUFFIXES", "ImageSize", "read_rgb", "read_size"]
+
+_BITS_PER_SAMPLE, _MIN_SAMPLE, _MAX_SAMPLE = 258, 280, 281
+_S_MIN_SAMPLE, _S_MAX_SAMPLE = 340, 341
+"""Tags of TIFF."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -78,7 +83,9 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
     Parameters
     ----------
     path : Path
-        JPEG, PNG, ...; grey, 16-bit and transparent images are converted.
+        JPEG, PNG, ...; grey, 16-bit and transparent images are converted. What has more bits is
+        scaled by the file's own statement (depth, ``sBIT`` of PNG, sample range of TIFF);
+        floating-point values of 0..1 need none.
     upright : bool
         Whether the image is turned by its EXIF orientation.
 
@@ -89,20 +96,102 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the file is missing, truncated or not an image.
+        If the file is missing, truncated or not an image, or does not say which value is white.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
             image.load()
+            bits = _stated_bits(image, path)
+            value_range = _stated_range(image)
             turned = (ImageOps.exif_transpose(image) or image) if upright else image
-            if turned.mode.startswith("I"):  # 16-bit grey; convert() would clip it to white
-                levels = np.asarray(turned, dtype=np.uint32) >> 8
-                grey = levels.astype(np.uint8)
+            if turned.mode[0] in "IF":  # convert() would clip it to white, or read it as black
+                grey = _eight_bits(np.asarray(turned), turned.mode, bits, value_range)
                 return np.repeat(grey[..., None], 3, axis=-1)
-            return np.array(turned.convert("RGB"), dtype=np.uint8)
+            pixels = np.array(turned.convert("RGB"), dtype=np.uint8)
+            if bits == 16 and 0 < pixels.max() < 16:
+                raise ValueError(_TOO_DARK.format(f"{int(pixels.max()) * 256 + 255}"))
+            return pixels
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such image") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: cannot be read as an image ({error})") from error
+
+
+_TOO_DARK = (
+    "16 bits per value, but none above {}: fewer bits are used than the file says; save it with "
+    "8 bits, or scaled to 16"
+)
+
+
+def _eight_bits(
+    levels: npt.NDArray[Any],
+    mode: str,
+    bits: int | None,
+    value_range: tuple[float, float] | None,
+) -> npt.NDArray[np.uint8]:
+    """Grey values of more than eight bits, scaled by what the file says of them.
+
+    Raises
+    ------
+    ValueError
+        If the file does not say what is white, and its values do not show it.
+    """
+    largest = float(levels.max(initial=0))
+    if not np.isfinite(largest) or not np.isfinite(levels).all():
+        raise ValueError("holds values that are not finite")
+    if value_range is not None:
+        low, high = value_range
+    elif bits is not None and bits <= 16:
+        if bits == 16 and 0 < largest < 4096:
+            raise ValueError(_TOO_DARK.format(f"{largest:.0f}"))
+        return np.asarray(np.minimum(levels.astype(np.int64) >> (bits - 8), 255), dtype=np.uint8)
+    elif mode == "F" and float(levels.min(initial=0)) >= 0.0 and 1 / 16 < largest <= 1.0:
+        low, high = 0.0, 1.0
+    else:
+        raise ValueError(
+            f"{'floating-point' if mode == 'F' else '32-bit'} values up to {largest:.6g}, and the "
+            "file does not say which one is white; save it with 8 or 16 bits"
+        )
+    scaled = (levels.astype(np.float64) - low) / (high - low)
+    return np.asarray(np.rint(255.0 * np.clip(scaled, 0.0, 1.0)), dtype=np.uint8)
+
+
+def _stated_bits(image: Any, path: Path) -> int | None:
+    """Bits per value that the file says are used; None where it does not say."""
+    if image.format == "PNG":
+        return _png_bits(path)
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE)
+        depth = int(bits[0] if isinstance(bits, tuple) else bits or 8)
+        return depth if depth <= 16 else None
+    return 16 if image.mode.startswith("I;16") else None
+
+
+def _png_bits(path: Path) -> int:
+    """Depth of a PNG file, or the fewer significant bits that its ``sBIT`` chunk states."""
+    with path.open("rb") as file:
+        start = file.read(33)  # signature and IHDR, whose ninth byte is the depth
+        depth = start[24]
+        while len(head := file.read(8)) == 8:
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind == b"sBIT":
+                return min(file.read(1)[0], depth)
+            if kind in (b"IDAT", b"IEND"):
+                break
+            file.seek(length + 4, 1)
+    return depth
+
+
+def _stated_range(image: Any) -> tuple[float, float] | None:
+    """Values of black and white that a TIFF file states, or None."""
+    if image.format != "TIFF":
+        return None
+    for smallest, largest in ((_S_MIN_SAMPLE, _S_MAX_SAMPLE), (_MIN_SAMPLE, _MAX_SAMPLE)):
+        high = image.tag_v2.get(largest)
+        if high is not None:
+            low = image.tag_v2.get(smallest, 0)
+            low, high = (float(v[0] if isinstance(v, tuple) else v) for v in (low, high))
+            return (low, high) if high > low else None
+    return None

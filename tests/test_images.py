@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from hpbench.errors import ImageError
 from hpbench.images import read_rgb
@@ -58,3 +60,78 @@ def test_text_file_is_no_picture(tmp_path):
 def test_missing_picture_is_named(tmp_path):
     with pytest.raises(ImageError, match="no such image"):
         read_rgb(tmp_path / "gone.jpg")
+
+
+# ---- more bits than eight ----------------------------------------------------------------------
+
+GREY = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
+
+
+def with_significant_bits(path, bits: int) -> None:
+    """Write the sBIT chunk into a PNG file, behind its IHDR."""
+    content = path.read_bytes()
+    chunk = b"sBIT" + bytes([bits])
+    chunk = (1).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    path.write_bytes(content[:33] + chunk + content[33:])
+
+
+def test_twelve_of_sixteen_bits_are_scaled_where_the_file_says_so(tmp_path):
+    Image.fromarray(GREY.astype(np.uint16) << 4).save(tmp_path / "deep.png")
+    with_significant_bits(tmp_path / "deep.png", 12)
+    assert np.array_equal(read_rgb(tmp_path / "deep.png")[..., 0], GREY)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_twelve_of_sixteen_bits_are_refused_where_it_does_not(tmp_path, suffix):
+    Image.fromarray(GREY.astype(np.uint16) << 4).save(tmp_path / f"deep.{suffix}")
+    with pytest.raises(ImageError, match="16 bits per value, but none above 4080"):
+        read_rgb(tmp_path / f"deep.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_whole_sixteen_bits_are_read(tmp_path, suffix):
+    Image.fromarray(GREY.astype(np.uint16) << 8).save(tmp_path / f"deep.{suffix}")
+    assert np.array_equal(read_rgb(tmp_path / f"deep.{suffix}")[..., 0], GREY)
+
+
+def test_black_sixteen_bit_image_stays_black(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "black.png")
+    assert not read_rgb(tmp_path / "black.png").any()
+
+
+def test_colour_image_of_twelve_of_sixteen_bits_is_refused(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "deep.png"), np.repeat(GREY[..., None], 3, 2).astype(np.uint16) << 4)
+    with pytest.raises(ImageError, match="16 bits per value"):
+        read_rgb(tmp_path / "deep.png")
+
+
+def test_floating_point_values_of_zero_to_one_are_read(tmp_path):
+    Image.fromarray((GREY / 255.0).astype(np.float32)).save(tmp_path / "float.tif")
+    assert np.array_equal(read_rgb(tmp_path / "float.tif")[..., 0], GREY)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_tiff_values_are_scaled_by_the_range_that_the_file_states(tmp_path, dtype):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[340], tags[341] = 0.0, 2550.0
+    tags.tagtype[340] = tags.tagtype[341] = 11
+    Image.fromarray((GREY.astype(np.int32) * 10).astype(dtype)).save(
+        tmp_path / "a.tif", tiffinfo=tags
+    )
+    assert np.array_equal(read_rgb(tmp_path / "a.tif")[..., 0], GREY)
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        (GREY.astype(np.float32) * 16, "floating-point values up to 4080"),
+        (GREY.astype(np.int32) * 1000, "32-bit values up to 255000"),
+        (np.full((4, 4), np.nan, np.float32), "not finite"),
+    ],
+)
+def test_values_whose_white_is_unknown_are_refused(tmp_path, levels, message):
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=message):
+        read_rgb(tmp_path / "a.tif")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,12 +18,14 @@ from hpbench.datasets.biwi._files import (
     read_pose,
 )
 from hpbench.errors import DataError
+from hpbench.images import IMAGE_SUFFIXES
 from hpbench.method import Options
 from hpbench.protocol import Protocol
 
 __all__ = ["Biwi", "BiwiOptions"]
 
-_POSE, _IMAGE = "_pose.txt", "_rgb.png"
+_POSE, _IMAGE = "_pose.txt", "_rgb"
+_FRAME = re.compile(rf"frame_\d+({_IMAGE})?")
 
 _SUBJECT_SEEN_BEFORE = {"15": "03", "18": "05", "21": "02", "22": "07"}
 """Sequences of people who occur in an earlier one (from the loader in huggingface/datasets)."""
@@ -52,7 +55,8 @@ class Biwi(Dataset):
 
     The folder is ``hpdb`` of the official archive (or the one around it): sequences
     ``01`` .. ``24``, each with ``rgb.cal`` and, per frame, ``frame_00003_rgb.png`` and
-    ``frame_00003_pose.txt``.
+    ``frame_00003_pose.txt``. Copies with JPEG images, one folder further down, or without
+    ``rgb.cal`` are read as well; without it there are no boxes, so that a detector is needed.
     """
 
     name: ClassVar[str] = "biwi"
@@ -100,33 +104,39 @@ class Biwi(Dataset):
 
     def records(self) -> Sequence[Record]:
         """Index of all frames, sorted; see :meth:`hpbench.dataset.Dataset.records`."""
-        folder = self.require_folder("hpdb")
+        folder = _sequences_folder(self.require_folder("hpdb"))
         frames = _frames(folder)
         if self.options.frames is not None:
             frames = _selected(frames, self.options.frames, folder)
-        cameras: dict[str, ColourCamera | DataError] = {}
+        cameras: dict[str, ColourCamera | DataError | None] = {}
         records = []
-        for sequence, frame in frames:
+        for (sequence, frame), image in frames.items():
             if sequence not in cameras:
                 cameras[sequence] = _try_calibration(folder / sequence / "rgb.cal")
-            records.append(self._record(folder, sequence, frame, cameras[sequence]))
+            records.append(self._record(folder, sequence, frame, image, cameras[sequence]))
         return require_scorable(
             records, folder, "sequence folder 01, 02, ... with frame_*_pose.txt"
         )
 
     def _record(
-        self, folder: Path, sequence: str, frame: str, colour: ColourCamera | DataError
+        self,
+        folder: Path,
+        sequence: str,
+        frame: str,
+        image: Path,
+        colour: ColourCamera | DataError | None,
     ) -> Record:
         image_id = f"{sequence}/{frame}"
-        image = folder / sequence / f"{frame}{_IMAGE}"
         try:
             if isinstance(colour, DataError):
                 raise colour
+            if colour is None and self.options.calibrated:
+                raise DataError("rgb.cal: no such file, which calibrated=true needs")
             R_cam, centre_mm = read_pose(folder / sequence / f"{frame}{_POSE}")
-            box = colour.box_around(colour.from_depth(centre_mm), self.options.face_mm)
+            box = colour and colour.box_around(colour.from_depth(centre_mm), self.options.face_mm)
         except DataError as error:
             return Record(image_id, image, None, excluded=str(error), group=sequence)
-        if self.options.calibrated:
+        if colour is not None and self.options.calibrated:
             R_cam = colour.R_rgb_depth @ R_cam
         return Record(
             image_id,
@@ -134,35 +144,66 @@ class Biwi(Dataset):
             Label.from_rotation(R_cam),
             box_xyxy=box,
             group=sequence,
-            camera=colour.camera,
+            camera=colour and colour.camera,
             factors={"subject": f"person of {_SUBJECT_SEEN_BEFORE.get(sequence, sequence)}"},
         )
 
 
-def _try_calibration(path: Path) -> ColourCamera | DataError:
-    """Calibration of one sequence; an error excludes its frames and no other sequence's."""
+def _try_calibration(path: Path) -> ColourCamera | DataError | None:
+    """Calibration of one sequence, or None; an error excludes its frames and no other's."""
+    if not path.exists():
+        return None
     try:
         return read_calibration(path)
     except DataError as error:
         return error
 
 
-def _frames(folder: Path) -> list[tuple[str, str]]:
-    """Sequence and frame of every pose file and every image, sorted."""
-    found: set[tuple[str, str]] = set()
-    for sequence in folder.iterdir():
-        if not (sequence.is_dir() and sequence.name.isdigit()):
-            continue
-        for path in sequence.glob("frame_*"):
-            for ending in (_POSE, _IMAGE):
-                if path.name.endswith(ending):
-                    found.add((sequence.name, path.name.removesuffix(ending)))
-    return sorted(found)
+def _sequences_folder(folder: Path) -> Path:
+    """The folder of the sequences, or the one in it that holds them.
+
+    Raises
+    ------
+    DataError
+        If several do.
+    """
+    if any(_sequences(folder)):
+        return folder
+    inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(_sequences(path))]
+    if len(inner) > 1:
+        names = " and ".join(path.name for path in inner)
+        raise DataError(f"{folder}: {names} hold sequences; pass one: --data biwi={inner[0]}")
+    return inner[0] if inner else folder
+
+
+def _sequences(folder: Path) -> Iterator[Path]:
+    """Folders of frames, 01, 02, ..."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name.isdigit() and any(path.glob("frame_*")):
+            yield path
+
+
+def _frames(folder: Path) -> dict[tuple[str, str], Path]:
+    """Image by sequence and frame, of every pose file and every image, sorted.
+
+    Copies of the data set have JPEG images; where there are both, the original is taken.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    for sequence in _sequences(folder):
+        for path in sorted(sequence.glob("frame_*"), reverse=True):  # .png behind .jpg
+            if path.name.endswith(_POSE):
+                frame = path.name.removesuffix(_POSE)
+                found.setdefault((sequence.name, frame), path.with_name(f"{frame}{_IMAGE}.png"))
+            elif _FRAME.fullmatch(path.stem) and path.suffix.lower() in IMAGE_SUFFIXES:
+                key = sequence.name, path.stem.removesuffix(_IMAGE)
+                if key not in found or not found[key].exists():
+                    found[key] = path
+    return dict(sorted(found.items()))
 
 
 def _selected(
-    frames: Sequence[tuple[str, str]], list_path: Path, folder: Path
-) -> list[tuple[str, str]]:
+    frames: Mapping[tuple[str, str], Path], list_path: Path, folder: Path
+) -> dict[tuple[str, str], Path]:
     """The frames that a list names, in the order of the data set.
 
     Raises
@@ -175,4 +216,4 @@ def _selected(
     for name, number in wanted.items():
         if name not in held:
             raise DataError(f"{list_path}:{number}: no frame '{name}' in {folder}")
-    return [item for item in frames if "/".join(item) in wanted]
+    return {item: image for item, image in frames.items() if "/".join(item) in wanted}

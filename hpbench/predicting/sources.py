@@ -7,6 +7,7 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +20,25 @@ import numpy.typing as npt
 from hpbench.errors import DataError, ImageError, UsageError
 from hpbench.images import IMAGE_SUFFIXES, read_rgb
 
-__all__ = ["VIDEO_SUFFIXES", "Frame", "ImageFiles", "LiveCamera", "Source", "Video", "open_source"]
+__all__ = [
+    "DRAWN_BY",
+    "SOFTWARE_TAG",
+    "VIDEO_SUFFIXES",
+    "Frame",
+    "ImageFiles",
+    "LiveCamera",
+    "Source",
+    "Video",
+    "open_source",
+]
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 
 DEFAULT_FPS = 25.0
 """Frames per second where a video or camera does not say."""
+
+SOFTWARE_TAG, DRAWN_BY = 0x0131, "hpbench predict"
+"""EXIF tag of drawn images, which are never read again."""
 
 _CAMERA = re.compile(r"(?:camera:)?(\d+|/dev/\S+)")
 
@@ -128,11 +142,20 @@ class Video(Source):
             self.fps = _rate(capture)
 
     def frames(self) -> Iterator[Frame]:
-        """All frames; times follow from their number and the nominal rate."""
+        """All frames with the container's presentation times, from zero.
+
+        Where it has none, or they do not grow, they follow from number and nominal rate.
+        """
         with _opened(str(self.path)) as capture:
-            number = 0
+            number, first_s, last_s = 0, 0.0, -math.inf
             for image in _images(capture):
-                yield Frame(self.path.name, image, number=number, time_s=number / _rate(capture))
+                time_s = _presentation_time_s(capture)
+                if number == 0:
+                    first_s = time_s
+                if not time_s > last_s:
+                    time_s = first_s + number / _rate(capture) if number else first_s
+                last_s = max(last_s, time_s)
+                yield Frame(self.path.name, image, number=number, time_s=last_s - first_s)
                 number += 1
         # Headers are often off by a frame or two.
         if self.total is not None and number < self.total - max(2, 0.01 * self.total):
@@ -225,13 +248,39 @@ def open_source(text: str) -> Source:
 def _folder(text: str, folder: Path) -> ImageFiles:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = Counter(
+        path.suffix.lower() or "without suffix"
+        for path in files
+        if path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    )
+    unread = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
     if not images:
-        raise DataError(f"{text}: contains no image ({' '.join(sorted(IMAGE_SUFFIXES))})")
-    source = ImageFiles(text, images, folder)
+        has = f"; its other files are {unread}" if unread else ""
+        raise DataError(f"{text}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){has}")
+    photos = [path for path in images if not _is_drawing(path)]
+    if not photos:
+        raise DataError(f"{text}: holds only images that 'hpbench predict' has drawn")
+    source = ImageFiles(text, photos, folder)
     videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
     if videos:
         source.notes.append(f"{text}: {videos} videos left out; name each on its own")
+    if unread:
+        source.notes.append(f"{text}: {others.total()} files not read: {unread}")
+    if len(photos) < len(images):
+        count = len(images) - len(photos)
+        source.notes.append(f"{text}: {count} drawings of 'hpbench predict' left out")
     return source
+
+
+def _is_drawing(path: Path) -> bool:
+    """Whether an image was drawn by predict: its EXIF says so."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return bool(image.getexif().get(SOFTWARE_TAG) == DRAWN_BY)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 @contextmanager
@@ -261,6 +310,13 @@ def _images(capture: Any) -> Iterator[npt.NDArray[np.uint8]]:
         if not read:
             return
         yield cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
+
+
+def _presentation_time_s(capture: Any) -> float:
+    """Time of the image that was read last; NaN where the container has none."""
+    import cv2
+
+    return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
 
 
 def _count(capture: Any) -> int | None:

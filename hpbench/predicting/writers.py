@@ -23,6 +23,7 @@ from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.predicting.faces import FrameResult
 from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import ROW_COLUMNS, result_rows
+from hpbench.predicting.sources import DRAWN_BY, SOFTWARE_TAG
 from hpbench.storage.atomic import PARTIAL, publish
 
 __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile"]
@@ -271,6 +272,10 @@ def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
 
     lossy = path.suffix.lower() in {".jpg", ".jpeg", ".webp"}
     options: dict[str, Any] = {"quality": 92} if lossy else {}
+    exif = Image.Exif()
+    exif[SOFTWARE_TAG] = DRAWN_BY
+    if path.suffix.lower() != ".bmp":  # which has no room for it
+        options["exif"] = exif
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path, **options)

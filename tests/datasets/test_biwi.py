@@ -126,11 +126,40 @@ def test_one_bad_frame_among_good_ones_is_a_record_with_its_reason(write_sequenc
     ]
 
 
-def test_missing_calibration_excludes_its_own_sequence_only(write_sequence, tmp_path):
+def test_only_boxes_and_calibrated_labels_need_the_calibration(write_sequence, tmp_path):
     write_sequence(tmp_path, "01", frames=1)
     (write_sequence(tmp_path, "02", frames=1) / "rgb.cal").unlink()
-    reasons = [record.excluded for record in Biwi(tmp_path).records()]
-    assert reasons == [None, "rgb.cal: no such file"]
+    with_box, without = Biwi(tmp_path).records()
+    assert (with_box.excluded, without.excluded) == (None, None)
+    assert with_box.box_xyxy is not None and without.box_xyxy is without.camera is None
+    assert without.label.angles_deg.tolist() == with_box.label.angles_deg.tolist()
+    reasons = [record.excluded for record in Biwi(tmp_path, BiwiOptions(calibrated=True)).records()]
+    assert reasons == [None, "rgb.cal: no such file, which calibrated=true needs"]
+
+
+@pytest.mark.parametrize("name", ["frame_00003_rgb.jpg", "frame_00003_rgb.JPG", "frame_00003.jpeg"])
+def test_copy_with_jpeg_images_one_folder_further_down_is_read(write_sequence, tmp_path, name):
+    folder = write_sequence(tmp_path / "archive" / "faces_0", frames=1)
+    for image in folder.glob("*.png"):
+        image.unlink()
+    (folder / name).write_bytes(b"")
+    (tmp_path / "archive" / "notes").mkdir()
+    (record,) = Biwi(tmp_path / "archive").records()
+    assert (record.image_id, record.image_path) == ("01/frame_00003", folder / name)
+
+
+def test_the_original_image_goes_before_its_jpeg_copy(write_sequence, tmp_path):
+    folder = write_sequence(tmp_path, frames=1)
+    (folder / "frame_00003_rgb.png").write_bytes(b"")
+    (folder / "frame_00003_rgb.jpg").write_bytes(b"")
+    assert Biwi(tmp_path).records()[0].image_path.suffix == ".png"
+
+
+def test_two_folders_of_sequences_are_both_named(write_sequence, tmp_path):
+    write_sequence(tmp_path / "a")
+    write_sequence(tmp_path / "b")
+    with pytest.raises(DataError, match="a and b hold sequences; pass one"):
+        Biwi(tmp_path).records()
 
 
 def test_folder_without_frames_is_refused(tmp_path):
