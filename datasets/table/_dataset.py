@@ -71,9 +71,11 @@ class Table(Dataset):
         return Spec(cls.name, path=text) if is_table else None
 
     def protocol_settings(self) -> dict[str, Any]:
-        """The options given and the table's hash: another table is another protocol."""
+        """How the table is read, and its hash: another table is another protocol."""
         digest = hashlib.sha256(self._file().read_bytes()).hexdigest()
-        return {**self.options.changed(), "table_sha256": digest}
+        settings: dict[str, Any] = {"table_sha256": digest}
+        read_as = self.options.given()
+        return settings | {"read_as": read_as} if read_as else settings
 
     def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
         """Read the image of a record; see :meth:`hpbench.dataset.Dataset.read_image`."""

@@ -110,9 +110,10 @@ class TableOptions(Options):
             raise ValueError("write an angle and degrees: offset=pitch-180")
         return value
 
-    def changed(self) -> dict[str, Any]:
-        """The options that are not as they are by default."""
-        return dict(self.model_dump(mode="json", exclude_defaults=True))
+    def given(self) -> str:
+        """The options that are not as they are by default, as a spec has them."""
+        options = self.model_dump(mode="json", exclude_defaults=True)
+        return ",".join(f"{name}={options[name]}" for name in sorted(options))
 
 
 def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Label:

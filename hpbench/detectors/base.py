@@ -10,7 +10,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,9 @@ class Detector(Plugin):
     per thread, because neither dlib's nor OpenCV's detectors may be shared between threads;
     one instance can therefore be used from any number of them.
     """
+
+    finds_faces: ClassVar[bool] = True
+    """False: its box is taken whatever the annotated one is."""
 
     def __init__(self, options: BaseOptions | None = None) -> None:
         self.options: Any = options if options is not None else self.Options()

@@ -256,10 +256,10 @@ def _folder(text: str, folder: Path) -> ImageFiles:
     unread = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
     if not images:
         has = f"; its other files are {unread}" if unread else ""
-        raise DataError(f"{text}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){has}")
+        raise DataError(f"{text}: contains no image ({' '.join(sorted(IMAGE_SUFFIXES))}){has}")
     photos = [path for path in images if not _is_drawing(path)]
     if not photos:
-        raise DataError(f"{text}: holds only images that 'hpbench predict' has drawn")
+        raise DataError(f"{text}: contains only images that 'hpbench predict' has drawn")
     source = ImageFiles(text, photos, folder)
     videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
     if videos:

@@ -18,12 +18,16 @@ from hpbench.arguments import (
     Plugins,
 )
 
-__all__ = ["ANNOTATED", "RunConfig", "TimingMode"]
+__all__ = ["ANNOTATED", "RunConfig", "Several", "TimingMode"]
 
 ANNOTATED = "annotated"
 """Value of ``boxes``: the data set's own face boxes."""
 
 TimingMode = Literal["off", "quick", "full"]
+
+
+Several = Literal["surest", "largest", "central", "refuse"]
+"""Which of several detected faces is the labelled one."""
 
 
 class RunConfig(Config):
@@ -34,7 +38,7 @@ class RunConfig(Config):
     """
 
     panels: ClassVar = {
-        "Evaluation": "protocol boxes limit corrupt seed",
+        "Evaluation": "protocol boxes several limit corrupt seed",
         "Speed": "device batch_size workers engine address fresh",
         "Timing": "timing timing_images",
     }
@@ -47,7 +51,14 @@ class RunConfig(Config):
         description="Named protocol for every data set; 'hpbench list' names those of each.",
     )
     boxes: Annotated[str, Metavar("BOXES")] = Field(
-        ANNOTATED, description="Where face boxes come from: annotated, dlib, yunet[model=FILE]."
+        ANNOTATED,
+        description="Where face boxes come from: annotated, dlib, yunet[model=FILE], "
+        "or picture: the whole image.",
+    )
+    several: Several = Field(
+        "refuse",
+        description="Which face of an image with several is taken where there is no annotated "
+        "box: surest, largest, central; refuse: none, and the image is not scored.",
     )
     device: Device = "auto"
     batch_size: PositiveInt = Field(32, description="Faces per network call.")

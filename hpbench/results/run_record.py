@@ -13,6 +13,7 @@ from hpbench.results.json_file import FrozenModel, JsonFile
 from hpbench.results.run_config import ANNOTATED, RunConfig
 
 __all__ = [
+    "SEVERAL_FACES",
     "CorruptionRecord",
     "DatasetRecord",
     "LabelWarning",
@@ -20,6 +21,10 @@ __all__ = [
     "ReusedRecord",
     "RunRecord",
 ]
+
+
+SEVERAL_FACES = "several faces in the image and no annotated box"
+"""Reason under which such a face is excluded."""
 
 
 class CorruptionRecord(FrozenModel):

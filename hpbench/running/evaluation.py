@@ -18,8 +18,8 @@ from hpbench.geometry.boxes import check_box, match_box
 from hpbench.method import Method
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.registry import DATASETS, load_method, make_method
-from hpbench.results.run_config import ANNOTATED
-from hpbench.results.run_record import LabelWarning
+from hpbench.results.run_config import ANNOTATED, Several
+from hpbench.results.run_record import SEVERAL_FACES, LabelWarning
 from hpbench.running.corruptions import Corruption, corrupt_box, corrupt_image
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.run_folder import IndexedDataset
@@ -45,6 +45,8 @@ class Evaluation:
         None: annotated boxes.
     boxes : str
         ``annotated``, or the spec that the detector was made from.
+    several : str
+        Which of several detected faces is taken where there is no annotated box.
     unsupported : mapping of str to str
         Methods that cannot be run here, with the reason.
     plugins : sequence of Path
@@ -65,6 +67,7 @@ class Evaluation:
     methods: Mapping[str, Method]
     detector: Detector | None = None
     boxes: str = ANNOTATED
+    several: Several = "refuse"
     unsupported: Mapping[str, str] = field(default_factory=dict)
     plugins: Sequence[Path] = ()
     corruption: Corruption | None = None
@@ -98,6 +101,7 @@ class EvaluationSpec:
     device : str
     plugins : tuple of Path
     boxes : str
+    several : str
     corruption : Corruption or None
     """
 
@@ -107,6 +111,7 @@ class EvaluationSpec:
     device: str
     plugins: tuple[Path, ...]
     boxes: str
+    several: Several
     corruption: Corruption | None
 
     @classmethod
@@ -124,6 +129,7 @@ class EvaluationSpec:
             device=next(iter(evaluation.methods.values())).device,
             plugins=tuple(path.resolve() for path in evaluation.plugins),
             boxes=evaluation.boxes,
+            several=evaluation.several,
             corruption=evaluation.corruption,
         )
 
@@ -149,6 +155,7 @@ class EvaluationSpec:
             protocol=self.protocol,
             methods=methods,
             detector=detector,
+            several=self.several,
             plugins=self.plugins,
             corruption=self.corruption,
         )
@@ -166,7 +173,7 @@ class ReadFace:
     excluded : str or None
         Reason why it is not scored.
     box_status : str
-        ``annotated``, ``detected`` or ``missed``.
+        ``annotated``, ``detected``, ``chosen`` (of several detected faces) or ``missed``.
     unreadable : bool
         Whether it is excluded because its image could not be read, this time.
     """
@@ -189,14 +196,13 @@ def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
             check_box(box, (image.shape[1], image.shape[0]))
         if evaluation.corruption is not None:
             image = corrupt_image(image, box, record.image_id, evaluation.corruption)
+        status = "annotated"
+        if evaluation.detector is not None:
+            box, status = _detected_box(evaluation.detector, image, box, evaluation.several)
     except DataError as error:
         # with the image's name only, so that equal reasons are counted together
         reason = str(error).replace(str(record.image_path), record.image_path.name)
         return ReadFace(record.image_id, excluded=reason, unreadable=isinstance(error, ImageError))
-    status = "annotated"
-    if evaluation.detector is not None:
-        box = _detected_box(evaluation.detector, image, box)
-        status = "missed" if box is None else "detected"
     if box is None:
         return ReadFace(record.image_id, box_status=status)
     if evaluation.corruption is not None:
@@ -206,11 +212,30 @@ def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
 
 
 def _detected_box(
-    detector: Detector, image: npt.NDArray[np.uint8], annotated: npt.NDArray[np.float64] | None
-) -> npt.NDArray[np.float64] | None:
-    """Box of the detection that is the labelled face, or None if the detector missed it."""
+    detector: Detector,
+    image: npt.NDArray[np.uint8],
+    annotated: npt.NDArray[np.float64] | None,
+    several: Several,
+) -> tuple[npt.NDArray[np.float64] | None, str]:
+    """Box of the detection that is the labelled face, if any, and what to call it.
+
+    Raises
+    ------
+    DataError
+        If there are several faces and nothing tells which one the label is of.
+    """
     boxes, scores = detector.detect(image)
-    if annotated is None:
-        return boxes[int(np.argmax(scores))] if len(boxes) else None
-    index = match_box(boxes, annotated)
-    return None if index is None else boxes[index]
+    if not len(boxes):
+        return None, "missed"
+    if annotated is not None and detector.finds_faces:
+        index = match_box(boxes, annotated)
+        return (None, "missed") if index is None else (boxes[index], "detected")
+    if len(boxes) == 1:
+        return boxes[0], "detected"
+    if several == "refuse":
+        raise DataError(SEVERAL_FACES)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    middle = np.array([image.shape[1], image.shape[0]]) / 2.0
+    off_centre = np.linalg.norm((boxes[:, :2] + boxes[:, 2:]) / 2.0 - middle, axis=1)
+    rank = {"surest": scores, "largest": sides.prod(axis=1), "central": -off_centre}[several]
+    return boxes[int(np.argmax(rank))], "chosen"

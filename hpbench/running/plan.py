@@ -69,6 +69,8 @@ def plan(
                 f"--data {name}=...: no such data set in this run; {suggest(name, names)}"
             )
     boxes = detector.fingerprint() if detector else ANNOTATED
+    if detector is not None and config.several != "refuse":
+        boxes += f", {config.several} of several faces"
     evaluations: list[Evaluation] = []
     first_row = 0
     for key, item in items.items():
@@ -93,6 +95,7 @@ def plan(
             methods={name: method for name, method in methods.items() if reasons[name] is None},
             detector=detector,
             boxes=config.boxes,
+            several=config.several,
             unsupported={name: reason for name, reason in reasons.items() if reason is not None},
             plugins=config.plugins,
             index_key=faces_key,

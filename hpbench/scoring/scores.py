@@ -40,7 +40,7 @@ Array = npt.NDArray[np.float64]
 _ROTATION = list(ROTATION_COLUMNS)
 _TRUTH = ["yaw_deg", "pitch_deg", "roll_deg"]
 _COLUMNS = {
-    "faces": ["dataset", "image_id", "group", "excluded", *_TRUTH, *_ROTATION],
+    "faces": ["dataset", "image_id", "group", "excluded", "box_status", *_TRUTH, *_ROTATION],
     "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
     "timing": ["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"],
 }

@@ -23,7 +23,7 @@ from hpbench.results.results_file import (
     SubsetErrors,
     YawBinErrors,
 )
-from hpbench.results.run_record import DatasetRecord, MethodRecord
+from hpbench.results.run_record import SEVERAL_FACES, DatasetRecord, MethodRecord
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
@@ -78,6 +78,7 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
         comparisons += compared
         if record.corruption is None:
             warnings += _convention_warnings(dataset)
+            warnings += _several_faces_warnings(dataset, tables)
         for method, rank in zip(dataset.methods, ranks, strict=True):
             result = MethodResult(
                 **_described(dataset, method, run.methods[method.spec], record),
@@ -114,6 +115,25 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
             )
             found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
     return found
+
+
+def _several_faces_warnings(dataset: DatasetScores, tables: RunTables) -> list[DatasetWarning]:
+    """How many images show several faces, and what became of them."""
+    faces = tables.faces[tables.faces["dataset"] == dataset.name]
+    chosen = int((faces["box_status"] == "chosen").sum())
+    refused = dataset.excluded.get(SEVERAL_FACES, 0)
+    subject, rest = f"data set '{dataset.name}'", "several faces and no annotated box"
+    texts = []
+    if chosen:
+        texts.append(
+            f"{subject}: {chosen} images show {rest}; the {tables.run.spec.several} was taken"
+        )
+    if refused:
+        texts.append(
+            f"{subject}: {refused} images show {rest} and were not scored; add boxes, or choose "
+            "with --several largest"
+        )
+    return [DatasetWarning(dataset=dataset.name, code="several", text=text) for text in texts]
 
 
 def mean_errors(tables: RunTables) -> list[MethodErrors]:

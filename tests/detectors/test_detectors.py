@@ -137,7 +137,7 @@ def test_another_network_is_refused(shared_path):
     ("text", "message"),
     [
         ("yunnet", "did you mean 'yunet'"),
-        ("annotated", "known: dlib, yunet"),
+        ("annotated", "known: dlib, picture, yunet"),
         ("dlib=0", r"dlib\[key=value\]"),
         ("dlib[up=1]", "no option 'up'"),
         ("dlib[upsample=-1]", "greater than or equal to 0"),

@@ -72,7 +72,7 @@ def test_files_of_a_folder_that_are_not_read_are_counted(tmp_path):
 
 def test_folder_of_other_files_only_says_what_they_are(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"")
-    with pytest.raises(DataError, match=r"holds no image .*; its other files are 1 \.heic"):
+    with pytest.raises(DataError, match=r"contains no image .*; its other files are 1 \.heic"):
         open_source(str(tmp_path))
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from hpbench import api
 from hpbench.datasets.sample import Sample
@@ -158,3 +160,54 @@ def test_turned_sign_shows_in_the_predictions_of_a_method(write):
     (warning,) = results.warnings
     assert warning.code == "convention"
     assert "the sign of yaw is swapped, in its labels or in 'hopenet'" in warning.text
+
+
+# ---- several faces, cropped faces --------------------------------------------------------------
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Twelve images of two heads each, the labelled one on the left, enlarged; no boxes."""
+    front = [k for k in range(24) if np.abs(ANGLES[k]).max() < 45][:12]
+    lines = [f"image,{YPR}"]
+    for k in front:
+        left = Image.open(RECORDS[k].image_path).convert("RGB")
+        left = left.resize((left.width * 2, left.height * 2))
+        right = Image.open(RECORDS[front[0]].image_path).convert("RGB").resize((160, 160))
+        both = Image.new("RGB", (left.width + 160, max(left.height, 160)))
+        both.paste(left, (0, 0))
+        both.paste(right, (left.width, 0))
+        both.save(tmp_path / f"{k}.png")
+        lines.append(",".join([f"{k}.png", *(repr(float(value)) for value in ANGLES[k])]))
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "labels.csv"
+
+
+def test_image_with_several_faces_and_no_box_is_not_scored_but_counted(pairs):
+    row, warnings = result_of(pairs, boxes="dlib")
+    refused = row.excluded_reasons["several faces in the image and no annotated box"]
+    assert refused >= 6
+    (warning,) = [one for one in warnings if one.code == "several"]
+    assert f"{refused} images show several faces" in warning.text
+    assert "--several largest" in warning.text
+
+
+def test_the_face_to_take_of_several_can_be_told(pairs):
+    row, warnings = result_of(pairs, boxes="dlib", several="largest")
+    assert row.images.excluded == 0
+    (warning,) = [one for one in warnings if one.code == "several"]
+    assert "the largest was taken" in warning.text
+    faces = pd.read_parquet(pairs.parent / "run" / "faces.parquet")
+    chosen = faces[faces["box_status"] == "chosen"]
+    assert len(chosen) >= 6
+    assert ((chosen["x1"] - chosen["x0"]) > 100).all()  # the enlarged head, not the other
+
+
+def test_cropped_faces_are_taken_whole(write):
+    path = write(ANGLES)
+    row, _ = result_of(path, boxes="picture")
+    assert (row.images.scored, row.boxes) == (24, "picture")
+    faces = pd.read_parquet(path.parent / "run" / "faces.parquet")
+    expected = image_sides()[:, :2]
+    assert np.array_equal(faces[["x1", "y1"]].to_numpy(), expected)
+    assert (faces[["x0", "y0"]] == 0).all(axis=None)
