@@ -25,6 +25,7 @@ def face(image_id, angles, excluded=None, group="", dataset="heads"):
     R = rotation_from_angles(angles) if np.isfinite(angles).all() else None
     return {
         "dataset": dataset, "image_id": image_id, "group": group, "excluded": excluded,
+        "box_status": "annotated",
         "yaw_deg": angles[0], "pitch_deg": angles[1], "roll_deg": angles[2], **rotation_cells(R),
     }  # fmt: skip
 
