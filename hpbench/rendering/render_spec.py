@@ -9,7 +9,6 @@ from functools import cache
 from math import gcd
 from typing import Any
 
-from hpbench.errors import UsageError
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.identity import Split, available
 from hpbench.rendering.labels import RENDERER_VERSION
@@ -64,14 +63,6 @@ class RenderSpec:
     occluder_share: float = 0.2
     showcase: bool = False
     shard: int = 120
-
-    def __post_init__(self) -> None:
-        if self.count < 1 or self.per_identity < 1:
-            raise UsageError("--count and --per-identity: must be at least 1")
-        if not 32 <= self.size <= 2048:
-            raise UsageError(f"--size {self.size}: choose 32 to 2048 pixels")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"--seed {self.seed}: choose 0 to 2^63 - 1")
 
     @property
     def values_per_scene(self) -> int:

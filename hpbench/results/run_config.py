@@ -97,5 +97,5 @@ class RunConfig(Config):
     @model_validator(mode="after")
     def _require_ray_for_an_address(self) -> Self:
         if self.address is not None and self.engine != "ray":
-            raise ValueError(f"--address {self.address}: works only with --engine ray")
+            raise ValueError(f"--address {self.address}: needs a cluster; add --engine ray")
         return self

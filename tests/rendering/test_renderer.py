@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -283,11 +282,13 @@ def test_a_sweep_is_rounded_down_to_whole_sweeps_but_never_to_none():
 
 
 @pytest.mark.parametrize(
-    "change", [{"count": 0}, {"size": 8}, {"seed": -1}, {"seed": 2**63}, {"per_identity": 0}]
+    "wrong",
+    ["--count=0", "--size=8", "--seed=-1", f"--seed={2**63}", "--per-identity=0"],
 )
-def test_an_impossible_spec_is_refused(change):
-    with pytest.raises(UsageError):
-        replace(RenderSpec(count=5), **change)
+def test_an_impossible_size_or_number_is_refused(tmp_path, wrong):
+    outcome = CliRunner().invoke(app, ["render", str(tmp_path / "out"), wrong])
+    assert isinstance(outcome.exception, UsageError)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_white_surface_facing_the_camera_is_metered_to_one():
