@@ -89,7 +89,7 @@ def main() -> None:
             for again in ("first run", "again, from the cache"):
                 command[-1] = f"{temporary}/run-{faces}-{again[:5]}"
                 start = perf_counter()
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
                 seconds = perf_counter() - start
                 peak_mib = int(done.stdout.split()[-1]) / 1024
                 print(
