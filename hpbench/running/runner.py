@@ -104,6 +104,8 @@ def predict_run(
             if to_run[one.key]:
                 needed = replace(one, methods=to_run[one.key])
                 evaluate(needed, folder, progress, config.batch_size)
+    if any(methods_to_run(one, folder, cached) for one in evaluations):
+        raise DataError(f"{out}: another hpbench writes to this folder; repeat the command alone")
     cache = PredictionCache()
     times = _measure_or_reuse_times(prepared, cache, progress, out)
     cache_run(cache, evaluations, folder, cached, record, to_run)

@@ -78,7 +78,8 @@ class RunFolder:
         import pyarrow as pa
 
         if dataset.key not in self._appended:
-            self._appended[dataset.key] = len(self._parts(dataset, "part"))
+            numbers = [int(part.stem.split("-")[1]) for part in self._parts(dataset, "part")]
+            self._appended[dataset.key] = max(numbers, default=-1) + 1
         table = pa.Table.from_pylist(list(rows), schema=part_schema())
         self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [table])
         self._appended[dataset.key] += 1

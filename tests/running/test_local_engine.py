@@ -214,6 +214,30 @@ def test_index_of_all_faces_is_written_before_the_first_prediction(tmp_path, plu
     assert index["x1"].tolist() == [48.0] * 10
 
 
+class Thief(NoBars):
+    """Another process that writes to the same folder and joins its parts first."""
+
+    def __init__(self, out):
+        self.parts = out / "parts"
+
+    def advance(self, dataset, method, count):
+        for part in self.parts.glob("*/part-000000.parquet"):
+            part.unlink()
+
+
+def test_run_whose_parts_another_process_takes_is_not_published(
+    tmp_path, plugin, labels, monkeypatch
+):
+    import hpbench.running.local_engine
+
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    with pytest.raises(DataError, match="another hpbench writes to this folder"):
+        run_here(tmp_path, plugin, labels, "constant", bars=Thief(tmp_path / "out"), batch_size=1)
+    assert not (tmp_path / "out" / "predictions.parquet").exists()
+    rows = run_here(tmp_path, plugin, labels, "constant")
+    assert rows["constant"]["images"]["scored"] == 10
+
+
 def test_folder_of_another_run_is_refused(tmp_path, plugin, labels):
     run_here(tmp_path, plugin, labels, "constant")
     with pytest.raises(UsageError, match="use a new --out"):
