@@ -11,7 +11,7 @@ from hpbench.reports.content import Report, load_report
 from hpbench.results.results_file import ResultsFile
 from hpbench.spec import suggest
 
-__all__ = ["FORMATS", "write_report"]
+__all__ = ["FORMATS", "write_documents", "write_report"]
 
 FORMATS = {
     "md": "markdown.write_markdown",
@@ -57,12 +57,16 @@ def write_report(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")
-    report = load_report(Path(run_folder), embed_images)
+    return write_documents(load_report(Path(run_folder), embed_images), formats)
+
+
+def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:
+    """Write a report that is loaded, as :func:`write_report` does."""
     try:
         _store_results(report)
         return [_writer(name)(report) for name in formats]
     except OSError as error:
-        raise DataError(f"{run_folder}: cannot write the report ({error.strerror})") from error
+        raise DataError(f"{report.folder}: cannot write the report ({error.strerror})") from error
 
 
 def _writer(name: str) -> Callable[[Report], Path]:

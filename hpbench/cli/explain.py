@@ -38,14 +38,15 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     """
     from hpbench.cli.progress import open_bars
     from hpbench.cli.tables import print_table
-    from hpbench.reports import write_report
     from hpbench.reports.content import load_report
+    from hpbench.reports.report import write_documents
     from hpbench.running.data_folders import data_folders
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
         rerun(config.rundir, bars, data_folders(config.data, "sample"))
-    for section in load_report(config.rundir).sections:
+    report = load_report(config.rundir, embed_images)
+    for section in report.sections:
         table = section.tables["explain"]
         columns = [(column.title, column.text) for column in table.columns]
         rows = [[cell.shown for cell in row] for row in table.rows]
@@ -53,5 +54,5 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
         typer.echo(table.note)
     # tables that an earlier report has written would be out of date
     formats = ["md", "html", "csv"] if (config.rundir / "tables").is_dir() else ["md", "html"]
-    for path in write_report(config.rundir, formats, embed_images):
+    for path in write_documents(report, formats):
         typer.echo(str(path))

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError, ImageError
+from hpbench.errors import ImageError
 from hpbench.face import crop_with_black
 from hpbench.geometry.pose_drawing import axis_tips
 from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.results.run_record import RunRecord
-from hpbench.running.plan import open_dataset
+from hpbench.running.plan import dataset_items, open_dataset
 from hpbench.scoring.scores import DatasetScores
 
 if TYPE_CHECKING:
@@ -97,13 +97,11 @@ def embedded_faces(
 def _open(key: str, run: RunRecord) -> tuple[Dataset, dict[str, Record]]:
     """The data set of a run, and its records by image id."""
     spec = run.spec
-    for item in DATASETS.parse(spec.datasets, spec.plugins):
-        if key in {item.name, str(item), f"{item.name}={item.path}"}:
-            kind = DATASETS.load(item.name, spec.plugins)
-            root = Path(item.path) if item.path else spec.data.get(item.name)
-            dataset, _ = open_dataset(kind, item, root, spec.protocol)
-            return dataset, {record.image_id: record for record in dataset.records()}
-    raise DataError(f"run.json does not say how to open data set '{key}'")
+    item = dataset_items(spec)[key]
+    root = Path(item.path) if item.path else spec.data.get(item.name)
+    cls = DATASETS.load(item.name, spec.plugins)
+    dataset, _ = open_dataset(cls, item, root, spec.protocol)
+    return dataset, {record.image_id: record for record in dataset.records()}
 
 
 def _choose(dataset: DatasetScores) -> list[int]:
