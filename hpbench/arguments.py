@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from hpbench.errors import UsageError
+from hpbench.spec import parse_specs
 
 __all__ = [
     "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Limit", "Metavar", "Methods",
@@ -47,7 +48,10 @@ class Metavar:
 
 
 def _joined(specs: object) -> object:
-    return ",".join(specs) if isinstance(specs, (list, tuple)) else specs
+    """One text of what may be a list, or mappings that hold the options by name."""
+    if isinstance(specs, Mapping):
+        return ",".join(spec.text for spec in parse_specs(specs))
+    return ",".join(map(str, map(_joined, specs))) if isinstance(specs, (list, tuple)) else specs
 
 
 def _listed(items: object) -> object:

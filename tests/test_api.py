@@ -7,12 +7,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer.main
 from matplotlib.figure import Figure
 
 import hpbench
 from hpbench.cli import app
+from hpbench.datasets.sample import Sample
 from hpbench.errors import DataError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -234,3 +236,27 @@ def test_blocks_of_the_documentation_run_in_order(tmp_path, monkeypatch, capsys)
     assert "no method 'hopnet'; did you mean 'hopenet'" in printed
     assert (tmp_path / "by_yaw.svg").is_file()
     assert (tmp_path / "drawn" / "sample_051_pose.jpg").is_file()
+
+
+def test_options_may_be_mappings_and_paths_hold_whatever_they_hold(tmp_path):
+    folder = tmp_path / "a=1,b=[2]"
+    folder.mkdir()
+    records = Sample().records()[:12]
+    lines = ["image,yaw_rad,pitch_rad,roll_rad"]
+    for record in records:
+        numbers = (repr(float(value)) for value in np.radians(record.label.angles_deg))
+        lines.append(",".join([str(record.image_path), *numbers]))
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    results = hpbench.run(
+        methods={"constant": None},
+        datasets={"table": {"unit": "rad"}},
+        data={"table": folder / "labels.csv"},
+        boxes="picture",
+        timing="off",
+        out=tmp_path / "run",
+    )
+    (row,) = results.rows
+    expected = np.abs([record.label.angles_deg[0] for record in records]).mean()
+    assert row.mae_deg.yaw == pytest.approx(expected, abs=1e-3)
+    with pytest.raises(UsageError, match="no option 'sign'"):
+        hpbench.run(methods=["constant", {"pnp": {"sign": 1}}], out=tmp_path / "other")
