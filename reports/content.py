@@ -200,8 +200,8 @@ def _section(
         worst_table(scores, flagged, tables["accuracy"].references),
         explain_table(scores, flagged, siblings, rerun),
         literature_table(record.name, scores.protocol, len(scores.image_ids), results, flagged),
-        level_table("robustness", "Corruption robustness", curves, flagged),
-        level_table("sweep", "Error by swept factor", swept, flagged),
+        level_table("robustness", "Mean error by severity", curves, flagged),
+        level_table("sweep", "Mean error by value of the factor", swept, flagged),
     )
     return Section(
         key=_unique(words.slug(scores.name), {section.key for section in report.sections}),

@@ -44,9 +44,7 @@ def compare_pairs(
         ]
         raw, exact = statistics.sign_flip_p_values(np.concatenate(sums, axis=-1))
         adjusted = statistics.holm(raw)
-        draws = resampling.column_means(
-            (errors[a] - errors[b] for a, b in pairs), statistics.MIN_UNITS
-        )
+        draws = resampling.means((errors[a] - errors[b] for a, b in pairs), statistics.MIN_UNITS)
         for index, (a, b) in enumerate(pairs):
             column = errors[a] - errors[b]
             both = np.isfinite(column)

@@ -63,13 +63,14 @@ class Resampling:
         """Number of independent units."""
         return int(self.counts.shape[1])
 
-    def means(self, values: npt.ArrayLike, min_units: int = 1) -> Array:
+    def means(self, columns: Iterable[npt.ArrayLike], min_units: int = 1) -> Array:
         """Mean of each column in every draw.
 
         Parameters
         ----------
-        values : array_like, shape (n, columns)
-            NaN is left out, of the sum and of the count.
+        columns : iterable of array_like, each of shape (n,)
+            A generator of columns needs the memory of one column only. NaN is left out, of the
+            sum and of the count.
         min_units : int
             A column with values in fewer units is NaN in every draw: an interval over two or
             three predicted faces would be narrow and mean nothing.
@@ -78,13 +79,6 @@ class Resampling:
         -------
         ndarray, shape (resamples, columns)
             NaN where a draw holds no value of the column.
-        """
-        return self.column_means(np.asarray(values).T, min_units)
-
-    def column_means(self, columns: Iterable[npt.ArrayLike], min_units: int = 1) -> Array:
-        """The same as :meth:`means` of columns that come one by one, each of shape (n,).
-
-        A generator of columns needs the memory of one column only.
         """
         sums, sizes = [], []
         for column in columns:

@@ -284,7 +284,7 @@ def _intervals(
             names.append(name)
             yield column
 
-    means = resampling.column_means(columns(), statistics.MIN_UNITS)
+    means = resampling.means(columns(), statistics.MIN_UNITS)
     draws = dict(zip(names, means.T, strict=True))
     limits: dict[str, Any] = {}
     for metric in all_metrics():

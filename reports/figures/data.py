@@ -108,7 +108,7 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
         columns = columns[:, drawn]
         low = high = None
         if resampling.units >= statistics.MIN_UNITS:
-            draws = resampling.means(columns, statistics.MIN_UNITS)
+            draws = resampling.means(columns.T, statistics.MIN_UNITS)
             low, high = np.array([statistics.percentile_interval(one) for one in draws.T]).T
         mean = np.nanmean(columns, axis=0)
         lines[method.spec] = YawLine(starts[drawn] + 5.0, mean, low, high)

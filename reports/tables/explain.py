@@ -108,7 +108,7 @@ def explain_table(
         results += [result for result in further if result.method_spec == method.spec]
         rows += [_row(labels[method.spec], result, results[0]) for result in results]
         methods += [method.spec] * len(results)
-    title = "Sensitivity to evaluation choices"
+    title = "Errors under other evaluation choices"
     return Table("explain", title, columns, rows, _note(rerun), methods)
 
 

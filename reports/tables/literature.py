@@ -1,4 +1,4 @@
-"""Published figures beside measured ones, and in words what keeps them from being comparable."""
+"""Published results beside measured ones, and in words what keeps them from being comparable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg", "mae_deg")
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All published figures, facts with their sources.
+    """All published results, facts with their sources.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def _boxes_here(protocol: Protocol) -> str:
 
 def _reading(euler: str) -> str:
     if euler == "rq, probably":
-        return "angles read in the RQ order, to judge by the figures (not stated)"
+        return "angles read in the RQ order, to judge by the results (not stated)"
     return f"angles in {euler}" if euler.startswith("pyr") else euler
 
 
@@ -138,7 +138,7 @@ def literature_table(
     measured = [_measured_row(result, labels) for result in results]
     return Table(
         "literature",
-        "Published figures beside the measured ones",
+        "Published results beside the measured ones",
         columns,
         [*measured, *(_published_row(row, protocol, faces) for row in rows)],
     )

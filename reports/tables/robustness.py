@@ -176,7 +176,7 @@ def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Cu
     for method in dataset.methods:
         filled = dataset.errors(metrics.fill_missing_with_frontal(method.R_pred)).face_mae_deg
         columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
-        draws = resampling.means(columns)
+        draws = resampling.means(columns.T)
         units = np.count_nonzero(resampling.unit_sums(np.isfinite(columns)), axis=0)
         points[method.spec] = [
             FactorPoint(

@@ -104,7 +104,7 @@ def method_table(
     note: str = "",
     mark: bool = True,
 ) -> Table:
-    """Table with one row per method; a column without a single figure is left out.
+    """Table with one row per method; a column without a single value is left out.
 
     Parameters
     ----------

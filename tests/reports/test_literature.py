@@ -59,7 +59,7 @@ def test_crop_faces_and_wrapping_are_named() -> None:
 
 def test_euler_order_of_the_published_landmark_rows_is_named() -> None:
     found = differences(row("Ground-truth landmarks + PnP"), PAPER, 1969)
-    assert "angles read in the RQ order, to judge by the figures (not stated)" in found
+    assert "angles read in the RQ order, to judge by the results (not stated)" in found
 
 
 def test_frame_set_and_boxes_of_biwi_are_named() -> None:
