@@ -166,9 +166,9 @@ def load(folder: str | Path) -> Results:
     return Results(folder)
 
 
-def fresh_run_folder() -> Path:
+def fresh_run_folder(prefix: str = "") -> Path:
     """A folder below ``runs/`` that does not exist yet, named by the time."""
-    stem = Path("runs") / datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    stem = Path("runs") / f"{prefix}{datetime.now():%Y-%m-%d_%H%M%S}"
     folder, number = stem, 1
     while folder.exists():
         number += 1

@@ -41,9 +41,10 @@ def predict(
     hpbench predict photo.jpg --methods hopenet,pnp
     hpbench predict clip.mp4 --methods hopenet --smooth --out clip_pose.mp4
     """
+    from hpbench.api import fresh_run_folder
     from hpbench.predicting.session import open_session
 
-    session = open_session(config, out or _fresh_folder())
+    session = open_session(config, out or fresh_run_folder("predict_"))
     opened = session.source
     summary = session.run(_with_bar(opened, config.limit))
     for line in [*summary.lines(list(session.methods), _word(opened)), *opened.notes]:
@@ -57,14 +58,6 @@ def predict(
     summary.require_faces(opened.name, config.boxes)
     if summary.stopped and not opened.live:
         raise KeyboardInterrupt
-
-
-def _fresh_folder() -> Path:
-    """A folder below ``runs/`` that does not exist yet."""
-    from hpbench.api import fresh_run_folder
-
-    folder = fresh_run_folder()
-    return folder.with_name(f"predict_{folder.name}")
 
 
 def _word(source: Source) -> str:
