@@ -167,5 +167,5 @@ def test_unreachable_cluster_is_refused_at_once(here):
 
 
 def test_address_without_the_engine_is_refused():
-    with pytest.raises(ValidationError, match="only with --engine ray"):
+    with pytest.raises(ValidationError, match="add --engine ray"):
         RunConfig(methods="constant", address="127.0.0.1:6379")
