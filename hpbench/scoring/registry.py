@@ -7,12 +7,10 @@ Installed packages add theirs by entry points of the group ``hpbench.metrics``.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,7 +24,7 @@ from hpbench.scoring import metrics
 if TYPE_CHECKING:
     from hpbench.scoring.scores import FaceErrors
 
-__all__ = ["METRICS", "Metric", "all_metrics", "with_metrics_table"]
+__all__ = ["METRICS", "Metric", "all_metrics"]
 
 Array = npt.NDArray[np.float64]
 
@@ -222,27 +220,3 @@ def _load(entry: EntryPoint) -> Metric:
 def _origin(entry: EntryPoint) -> str:
     package = entry.dist.name if entry.dist is not None else entry.value
     return f"metric '{entry.name}' of package {package}"
-
-
-def _markdown() -> str:
-    """Table of hpbench's metrics for docs/metrics.md."""
-    direction = {"low": "lower", "high": "higher", None: "closer to 0"}
-    rows = [
-        f"| `{one.name}` | `{one.short}` | {one.title} | {one.unit} | {direction[one.better]} "
-        f"| {one.help} |"
-        for one in METRICS
-    ]
-    head = "| key in `results.json` | in `--fail-if` | in reports | unit | better | meaning |"
-    return "\n".join([head, "|---|---|---|---|---|---|", *rows]) + "\n"
-
-
-def with_metrics_table(page: str) -> str:
-    """Text of docs/metrics.md with the table between its markers replaced."""
-    begin, end = "edit the entry there. -->\n\n", "\n<!-- metrics table: end -->"
-    before, _, rest = page.partition(begin)
-    return before + begin + _markdown() + end + rest.partition(end)[2]
-
-
-if __name__ == "__main__":
-    page = Path(sys.argv[1])
-    page.write_text(with_metrics_table(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import jsonschema
@@ -10,15 +11,17 @@ import pytest
 
 from hpbench.errors import DataError
 from hpbench.inference.progress import NoProgress
+from hpbench.results.explain_file import ExplainFile
 from hpbench.results.json_file import FrozenModel, Interval, Rounded
 from hpbench.results.results_file import Ced, ResultsFile, value_at
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
-from hpbench.results.schemas import FILES, json_schema
+from hpbench.results.timing_record import TimingRecord
 from hpbench.running.explain import explain
 from hpbench.running.runner import run
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
+ROOT = Path(__file__).resolve().parents[2]
+FILES = (RunRecord, TimingRecord, ResultsFile, ExplainFile)
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +34,17 @@ def folder(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("model", FILES, ids=lambda model: model.file_name)
-def test_committed_schema_is_the_generated_one(model) -> None:
-    # python -m hpbench.results.schemas docs/schemas
-    assert (SCHEMAS / model.file_name).read_text(encoding="utf-8") == json_schema(model)
+def test_committed_schemas_and_metrics_table_are_the_generated_ones() -> None:
+    generated = runpy.run_path(str(ROOT / "tools" / "reference.py"))["generated"]()
+    for path, text in generated.items():
+        assert path.read_text(encoding="utf-8") == text, "run python tools/reference.py"
 
 
 @pytest.mark.parametrize("model", FILES, ids=lambda model: model.file_name)
 def test_files_of_a_run_fit_their_schema_and_come_back_unchanged(folder, model) -> None:
     text = (folder / model.file_name).read_text(encoding="utf-8")
-    jsonschema.validate(json.loads(text), json.loads(json_schema(model)))
+    schema = (ROOT / "docs" / "schemas" / model.file_name).read_text(encoding="utf-8")
+    jsonschema.validate(json.loads(text), json.loads(schema))
     assert model.read(folder).as_json() == json.loads(text)
 
 
