@@ -133,7 +133,9 @@ class Biwi(Dataset):
             if colour is None and self.options.calibrated:
                 raise DataError("rgb.cal: no such file, which calibrated=true needs")
             R_cam, centre_mm = read_pose(folder / sequence / f"{frame}{_POSE}")
-            box = colour and colour.box_around(colour.from_depth(centre_mm), self.options.face_mm)
+            box = None
+            if colour is not None:
+                box = colour.box_around(colour.from_depth(centre_mm), self.options.face_mm)
         except DataError as error:
             return Record(image_id, image, None, excluded=str(error), group=sequence)
         if colour is not None and self.options.calibrated:
@@ -144,7 +146,7 @@ class Biwi(Dataset):
             Label.from_rotation(R_cam),
             box_xyxy=box,
             group=sequence,
-            camera=colour and colour.camera,
+            camera=None if colour is None else colour.camera,
             factors={"subject": f"person of {_SUBJECT_SEEN_BEFORE.get(sequence, sequence)}"},
         )
 

@@ -23,7 +23,7 @@ from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import LabelWarning
 from hpbench.running.corruptions import Corruption, corrupted_protocol
 from hpbench.running.evaluation import Evaluation
-from hpbench.spec import Spec, build_options, parse_specs, suggest
+from hpbench.spec import Spec, build_options, suggest
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.fingerprints import folder_digest, index_key, records_digest
 from hpbench.storage.prediction_cache import PredictionCache
@@ -265,7 +265,7 @@ def open_dataset(
 
 def dataset_items(config: RunConfig) -> dict[str, Spec]:
     """Data sets of a run as the user wrote them, by the name they have in the tables."""
-    items = parse_specs(config.datasets)
+    items = DATASETS.parse(config.datasets, config.plugins)
     names = [item.name for item in items]
     found: dict[str, Spec] = {}
     for item in items:

@@ -102,6 +102,12 @@ def test_table_gives_the_right_errors(write, arguments, options):
     assert row.by_abs_yaw[0].images == int((np.abs(ANGLES[:, 0]) < 30).sum())
 
 
+def test_path_of_a_table_stands_for_it(write):
+    path = write(np.radians(ANGLES))
+    results = api.run("constant", f"{path}[unit=rad]", out=path.parent / "run", timing="off")
+    assert errors_of(results.rows[0]) == pytest.approx(EXPECTED, abs=2e-3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
