@@ -65,9 +65,13 @@ class PublishedMethod(Method):
     @classmethod
     def missing(cls) -> str | None:
         """Say that the weights have to be fetched."""
-        if cls.named_weights()[0].path is None:
-            return f"weights: 'hpbench weights fetch {cls.name}', or {cls.name}[weights=FILE]"
-        return None
+        info = cls.named_weights()[0]
+        if info.path is not None:
+            return None
+        fix = f"'hpbench weights fetch {cls.name}'"
+        if not info.url:
+            fix = f"get them from {info.source}, then 'hpbench weights add {info.name} FILE'"
+        return f"weights: {fix}, or {cls.name}[weights=FILE]"
 
     @classmethod
     def named_weights(cls) -> Sequence[WeightsInfo]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from hpbench.datasets.aflw2000 import Aflw2000
 from hpbench.face import Face
 from hpbench.method import NoPrediction
 from hpbench.registry import make_method
-from hpbench.rotation import nearest_angles
+from hpbench.rotation import geodesic_deg, nearest_angles, rotation_from_angles
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,20 @@ def aflw2000_errors(aflw2000_faces):
         return [*mae, mae.mean()], predicted.mean()
 
     return errors_of
+
+
+@pytest.fixture(scope="session")
+def confidence_orders_errors(aflw2000_faces):
+    """Return a function: rank correlation of a method's confidences with its geodesic errors."""
+
+    def correlation_of(method, step):
+        faces, angles = aflw2000_faces
+        predictions = method.predict(faces[::step])
+        R_label = rotation_from_angles(angles[::step])
+        errors = geodesic_deg(np.stack([found.R_cam for found in predictions]), R_label)
+        return spearmanr([found.confidence for found in predictions], errors).statistic
+
+    return correlation_of
 
 
 @pytest.fixture

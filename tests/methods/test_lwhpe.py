@@ -88,6 +88,10 @@ def test_reference_error_on_aflw2000(weights, loaded, aflw2000_errors):
     assert predicted == 1.0
 
 
+def test_confidence_orders_the_errors(weights, loaded, confidence_orders_errors):
+    assert confidence_orders_errors(loaded(f"lwhpe[weights={weights}]"), step=4) < -0.4
+
+
 # ---- rectification ---------------------------------------------------------------------------
 
 

@@ -157,6 +157,7 @@ def test_the_input_is_that_of_torchvisions_transforms():
 def test_weights_that_are_not_here_are_named_with_their_source():
     with pytest.raises(WeightsError, match=r"cloud\.ovgu\.de.*hpbench weights add sixdrepnet-afl"):
         SixDRepNet().fingerprint()
+    assert "hpbench weights add sixdrepnet-aflw2000 FILE" in SixDRepNet.missing()
 
 
 def test_a_checkpoint_runs_as_a_method(tmp_path, loaded):

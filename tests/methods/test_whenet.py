@@ -43,12 +43,7 @@ def one_hot(yaw_bin, pitch_bin, roll_bin):
 def test_one_bin_decodes_to_its_lower_edge_all_around_the_head(bins, angles):
     R_cam, confidence = Whenet().rotations(one_hot(*bins))
     assert geodesic_deg(R_cam[0], rotation_from_angles(angles)) < 1e-9
-    np.testing.assert_allclose(confidence, 0.0, atol=1e-9)
-
-
-def test_spread_bins_are_less_sure():
-    sure, unsure = one_hot(60, 33, 33), np.zeros((1, 252))
-    assert Whenet().rotations(unsure)[1] < Whenet().rotations(sure)[1]
+    assert confidence is None
 
 
 def test_the_demos_box_grows_in_turn():
