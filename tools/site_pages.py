@@ -30,6 +30,7 @@ PLUGIN_CLASSES = {
     "hpbench.dataset": ("Dataset", "Record", "Label", "DatasetCard"),
     "hpbench.protocol": ("Protocol",),
     "hpbench.detectors.base": ("Detector",),
+    "hpbench.landmarks.base": ("LandmarkDetector",),
     "hpbench.plugin": ("Plugin", "Options", "WeightsInfo"),
 }  # fmt: skip
 
@@ -47,7 +48,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def plugin_api() -> str:
     """Page of the classes that a plugin imports, from their docstrings."""
     parts = [
-        "# Plugin API\n\nThe classes that a method, data set or detector imports. Guides: "
+        "# Plugin API\n\nThe classes that a plugin imports. Guides: "
         "[Add a method](add-a-method.md), [Add a data set](add-a-dataset.md). Angles and frames: "
         "[Coordinate conventions](conventions.md)."
     ]
