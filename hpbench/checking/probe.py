@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ import numpy.typing as npt
 from hpbench.checking.colours import ColourChange, compare_colours
 from hpbench.checking.requirements import Outcome, stack_rotations
 from hpbench.dataset import Dataset
+from hpbench.detectors.base import detect_faces
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
+from hpbench.labels.boxes import compare_with_detector
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_dataset
@@ -76,7 +78,11 @@ class Probe:
             If it has no face with a whole label, a box, and a moderate pose.
         """
         records = list(screened(dataset.iter_records()))
-        suspicions = review_labels(records, dataset)
+        find_faces = partial(detect_faces, None)
+        suspicions = review_labels(records, dataset, find_faces)
+        if dataset.name != SAMPLE and not any(one.stops for one in suspicions):
+            some = [record for record in records if record.excluded is None]
+            suspicions += compare_with_detector(some, dataset, find_faces)
         doubts = [suspicion.line(dataset.name, dataset, trust="") for suspicion in suspicions]
         usable = [
             record

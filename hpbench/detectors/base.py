@@ -15,12 +15,22 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import plugin_errors
+from hpbench.errors import MissingDependencyError, plugin_errors
 from hpbench.plugin import BaseOptions, Plugin
 from hpbench.registry import Registry
 from hpbench.spec import Spec
 
-__all__ = ["DETECTORS", "Detector", "make_detector", "once_per_thread", "surest_first"]
+__all__ = [
+    "DETECTORS",
+    "Detector",
+    "detect_faces",
+    "make_detector",
+    "once_per_thread",
+    "surest_first",
+]
+
+DEFAULT = "dlib"
+"""Detector that is asked where the user named none."""
 
 Array = npt.NDArray[np.float64]
 
@@ -106,6 +116,21 @@ def make_detector(spec: str | Spec, plugins: Sequence[Path] = ()) -> Detector:
     cls, options, _ = DETECTORS.configure(spec, plugins)
     with plugin_errors(f"face detector '{cls.name}' cannot be made"):
         return cls(options)
+
+
+def detect_faces(detector: Detector | None, image_rgb: npt.NDArray[np.uint8]) -> Array:
+    """Boxes of the faces in an image, shape (n, 4).
+
+    Parameters
+    ----------
+    detector : Detector or None
+        None: the default one; no face where its library is missing.
+    image_rgb : ndarray, shape (height, width, 3), uint8
+    """
+    try:
+        return (detector or make_detector(DEFAULT)).detect(image_rgb)[0]
+    except MissingDependencyError:
+        return np.empty((0, 4))
 
 
 def once_per_thread(key: Hashable, make: Callable[[], Any]) -> Any:

@@ -13,7 +13,7 @@ from hpbench.geometry.boxes import iou
 from hpbench.images import ImageSize
 from hpbench.labels.suspicion import Suspicion
 
-__all__ = ["review_boxes"]
+__all__ = ["FindFaces", "compare_with_detector", "review_boxes"]
 
 Array = npt.NDArray[np.float64]
 Sizes = Sequence[ImageSize]
@@ -22,6 +22,7 @@ _LOOKED_AT = 64
 _MIN_BOXES = 4
 _MIN_CORNER = 8
 _TURNED_LOOKED_AT = 8
+_DETECTED, _ELSEWHERE = 16, 0.1
 _ENOUGH, _SURE = 0.9, 0.95
 """Boxes are taken as they are from this share of fitting ones on; another form is named if that
 share of them fits in it."""
@@ -174,8 +175,10 @@ def _other_form(boxes: Array, sizes: Sizes) -> Suspicion | None:
     return Suspicion("box", f"{seen} ({example})", "write x0,y0,x1,y1 in pixels")
 
 
-def _candidates(boxes: Array, sizes: Sizes, upright: Array) -> list[tuple[float, float, str]]:
-    """Other forms, the best first: share that fits, distance from the middle, options."""
+def _candidates(
+    boxes: Array, sizes: Sizes, upright: Array
+) -> list[tuple[float, float, str, Array]]:
+    """Other forms, the best first: share that fits, distance from the middle, options, boxes."""
     found = []
     for unit, whole in _UNITS.items():
         scaled = boxes if whole is None else boxes * np.tile(upright, 2) / whole
@@ -190,7 +193,7 @@ def _candidates(boxes: Array, sizes: Sizes, upright: Array) -> list[tuple[float,
     for name, candidate in found:
         share = float(_fits(candidate, upright).mean())
         middle = (candidate[:, :2] + candidate[:, 2:]) / 2.0 / upright - 0.5
-        ranked.append((share, float(np.abs(middle).mean()), name))
+        ranked.append((share, float(np.abs(middle).mean()), name, candidate))
     # any two corners make a box, so that the rule says least of all
     return sorted(
         ranked, key=lambda item: (-item[0], "corners" in item[2], item[2].count(","), item[1])
@@ -221,3 +224,44 @@ def _in_one_quarter(boxes: Array, size_wh: Array) -> Suspicion | None:
         is_option=True,
         stops=False,
     )
+
+
+def compare_with_detector(
+    some: Sequence[Record], dataset: Dataset, find_faces: FindFaces
+) -> list[Suspicion]:
+    """Whether boxes lie where a detector sees no face, and which form of them would fit.
+
+    It shows what sizes of images do not: x and y exchanged in square images, boxes of smaller
+    images, boxes of other images altogether.
+    """
+    with_box = [record for record in some if record.box_xyxy is not None]
+    places = np.unique(np.linspace(0, len(with_box) - 1, min(_DETECTED, len(with_box))).astype(int))
+    boxes, sizes, faces = [], [], []
+    for record in (with_box[k] for k in places.tolist()):
+        size = dataset.image_size(record)
+        if size is None or record.box_xyxy is None:
+            continue
+        try:
+            found = find_faces(dataset.read_image(record))
+        except ImageError:
+            continue
+        if len(found):
+            boxes.append(record.box_xyxy)
+            sizes.append(size)
+            faces.append(found)
+    if len(boxes) < _MIN_CORNER or _overlap(np.array(boxes), faces) > _ELSEWHERE:
+        return []
+    upright = np.array([size.upright_wh for size in sizes], dtype=np.float64)
+    candidates = _candidates(np.array(boxes), sizes, upright)
+    best = max(candidates, key=lambda item: _overlap(item[3], faces))
+    seen = f"face boxes lie where a detector finds no face, in {len(boxes)} images with faces"
+    if _overlap(best[3], faces) > 0.4:
+        meaning = " and ".join(_MEANINGS[part] for part in best[2].split(","))
+        return [Suspicion("box_format", f"{seen}, but fit as {meaning}", best[2], is_option=True)]
+    return [Suspicion("box", seen, "write the box of the labelled face")]
+
+
+def _overlap(boxes: Array, faces: Sequence[Array]) -> float:
+    """Median over images of the largest overlap of the box with a detected face."""
+    pairs = zip(boxes, faces, strict=True)
+    return float(np.median([max(iou(face, box) for face in found) for box, found in pairs]))

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset
-from hpbench.detectors.base import Detector, make_detector
-from hpbench.errors import MissingDependencyError, UsageError
+from hpbench.detectors.base import Detector, detect_faces
+from hpbench.errors import UsageError
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.method import Method
@@ -33,8 +33,6 @@ __all__ = ["AvailableInputs", "available_inputs", "dataset_items", "open_dataset
 
 MAX_REVIEWED = 20_000
 """Of so many faces, from all over a data set, the labels are looked at."""
-
-DEFAULT_DETECTOR = "dlib"
 
 
 def plan(
@@ -153,7 +151,7 @@ def _review(
         sum(NO_ANGLE in reason for reason in reasons),
         list(index.take(_evenly(included, LOOKED_AT))),
         dataset,
-        partial(_find_faces, detector),
+        partial(detect_faces, detector),
     )
     if not trust:
         stop_at(suspicions, key, dataset)
@@ -162,14 +160,6 @@ def _review(
 
 def _evenly(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
-
-
-def _find_faces(detector: Detector | None, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Boxes that the run's detector finds, or the default one; none where that is missing."""
-    try:
-        return (detector or make_detector(DEFAULT_DETECTOR)).detect(image)[0]
-    except MissingDependencyError:
-        return np.empty((0, 4))
 
 
 @dataclass(frozen=True)

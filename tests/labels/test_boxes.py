@@ -10,6 +10,7 @@ from PIL import Image
 
 from hpbench.datasets.table import Table
 from hpbench.datasets.table._labels import TableOptions
+from hpbench.labels.boxes import compare_with_detector
 from hpbench.labels.plausibility import review_labels
 
 SIZE_WH = np.array([480, 320])
@@ -119,3 +120,24 @@ def test_exif_tag_without_a_detector_is_a_warning(table):
     wrong = table(BOXES, orientation=3)
     (suspicion,) = review_labels(wrong.records(), wrong)
     assert (suspicion.fix, suspicion.stops) == ("exif=boxes", False)
+
+
+def test_detector_shows_boxes_with_x_and_y_exchanged_in_square_images(tmp_path):
+    centres = RNG.uniform((60, 160), (110, 240), (12, 2))
+    boxes = np.concatenate([centres - 30, centres + 30], axis=1)
+    lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
+    for number, (angles, box) in enumerate(zip(ANGLES, boxes[:, [1, 0, 3, 2]], strict=True)):
+        Image.new("RGB", (300, 300)).save(tmp_path / f"{number}.png")
+        lines.append(",".join([f"{number}.png", *map(str, (*angles, *box))]))
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    table = Table(tmp_path / "labels.csv")
+    records = table.records()
+    assert review_labels(records, table) == []
+    faces = iter(boxes)
+    (suspicion,) = compare_with_detector(records, table, lambda image: np.array([next(faces)]))
+    assert (suspicion.fix, suspicion.stops) == ("box=yxyx", True)
+    faces = iter(boxes[:, [1, 0, 3, 2]])
+    assert compare_with_detector(records, table, lambda image: np.array([next(faces)])) == []
+    faces = iter(boxes * 0 + [0, 0, 20, 20])
+    (suspicion,) = compare_with_detector(records, table, lambda image: np.array([next(faces)]))
+    assert suspicion.code == "box"
