@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from hpbench.dataset import Label, Record
+from hpbench.datasets.mat_file import read_matrices
 from hpbench.errors import DataError
 from hpbench.geometry.boxes import box_from_points
 from hpbench.images import IMAGE_SUFFIXES
@@ -125,17 +126,15 @@ def read_mat(path: Path) -> FittedFace:
         With the bare reason (the caller knows the file): it is missing, corrupted, has no
         ``Pose_Para``, or a label that is not a number.
     """
-    from scipy.io import loadmat
-
     if not path.is_file():
         raise DataError("no such label file")
     try:
-        content = loadmat(path, variable_names=_VARIABLES)
-    except Exception as error:  # scipy raises a different kind for every sort of damage
-        raise DataError(f"cannot be read as a MATLAB file ({_first_line(error)})") from error
+        content = read_matrices(path, _VARIABLES)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read as a MATLAB file ({error})") from error
     if "Pose_Para" not in content:
         raise DataError("no Pose_Para in it")
-    pose = _numbers(content["Pose_Para"], "Pose_Para").ravel()
+    pose = content["Pose_Para"].astype(np.float64).ravel()
     if pose.size < 3:
         raise DataError(f"Pose_Para holds {pose.size} values instead of pitch, yaw, roll, ...")
     pitch, yaw, roll = np.degrees(pose[:3])
@@ -146,22 +145,11 @@ def read_mat(path: Path) -> FittedFace:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _numbers(values: Any, name: str) -> Array:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} does not hold numbers") from None
-
-
 def _points(content: dict[str, Any], name: str, count: int | None = None) -> Array | None:
     """Points as (n, 2) from a matrix with rows x, y and perhaps z."""
     if name not in content:
         return None
-    rows = _numbers(content[name], name)
+    rows = np.asarray(content[name], dtype=np.float64)
     if rows.ndim != 2 or rows.shape[0] not in (2, 3) or (count or rows.shape[1]) != rows.shape[1]:
         shape = "x".join(str(length) for length in rows.shape)
         raise DataError(f"{name} is {shape} instead of one row of x and one of y")

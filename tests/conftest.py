@@ -68,3 +68,9 @@ def w300lp_dir() -> Path:
 @pytest.fixture(scope="session")
 def hopenet_lite_weights() -> Path:
     return _require("weights/hopenet_lite_shufflenet_v2_x1_0.pkl")
+
+
+@pytest.fixture(scope="session")
+def reliability_cases() -> Path:
+    """Inputs that once ended, hung or took over a run."""
+    return _require("cases/reliability")
