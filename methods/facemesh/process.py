@@ -15,7 +15,7 @@ import weakref
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer
 from typing import IO
 
 import numpy as np
@@ -23,9 +23,10 @@ import numpy.typing as npt
 
 from hpbench.errors import HpbenchError, MissingDependencyError
 
-__all__ = ["POINTS", "FaceMeshProcess", "missing_mediapipe", "python_of", "version_of"]
+__all__ = ["STALL_S", "FaceMeshProcess", "missing_mediapipe", "python_of", "version_of"]
 
-POINTS = 468
+STALL_S = 60.0
+"""Seconds without an answer after which the process is killed."""
 
 _VARIABLE = "HPBENCH_FACEMESH_PYTHON"
 _FIX = (
@@ -65,7 +66,7 @@ def version_of(python: str) -> str:
 
 
 class FaceMeshProcess:
-    """A child process that answers images with landmarks; one that dies is started once more.
+    """A child process that gives landmarks of images; one that dies or hangs is started once more.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class FaceMeshProcess:
         Raises
         ------
         HpbenchError
-            If the process dies on this image twice.
+            If the process dies or hangs on this image twice.
         """
         height, width = image.shape[:2]
         request = struct.pack("<ii", height, width) + np.ascontiguousarray(image).tobytes()
@@ -127,12 +128,18 @@ class FaceMeshProcess:
 
     def _ask(self, request: bytes) -> npt.NDArray[np.float64] | None:
         assert self._child.stdin is not None
-        self._child.stdin.write(request)
-        self._child.stdin.flush()
-        (count,) = struct.unpack("<i", self._read(4))
+        hangs = Timer(STALL_S, self._child.kill)
+        hangs.daemon = True
+        hangs.start()
+        try:
+            self._child.stdin.write(request)
+            self._child.stdin.flush()
+            (count,) = struct.unpack("<i", self._read(4))
+            values = np.frombuffer(self._read(12 * count), "<f4")
+        finally:
+            hangs.cancel()
         if not count:
             return None
-        values = np.frombuffer(self._read(12 * count), "<f4")
         return values.reshape(count, 3).astype(np.float64)
 
     def _read(self, size: int) -> bytes:

@@ -20,6 +20,7 @@ from hpbench.rotation import geodesic_deg, rotation_from_angles
 STAND_IN = """
 import os
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,6 +39,8 @@ class FaceMesh:
         if value == 67 and not os.path.exists(os.environ["DIED"]):
             open(os.environ["DIED"], "a").close()
             sys.exit("dies once")
+        if value == 68:
+            time.sleep(600)
         if value == 0:
             return SimpleNamespace(multi_face_landmarks=None)
         points = np.load(os.environ["POINTS"])
@@ -89,6 +92,13 @@ def test_a_process_that_dies_is_started_once_more(stand_in):
 def test_a_process_that_dies_twice_is_an_error_with_its_last_line(stand_in):
     with pytest.raises(HpbenchError, match=r"died twice \(dies\)"):
         FaceMeshProcess(sys.executable).find(image_of(66))
+
+
+def test_a_process_that_hangs_is_killed(stand_in, monkeypatch):
+    process = FaceMeshProcess(sys.executable)
+    monkeypatch.setattr("hpbench.methods.facemesh.process.STALL_S", 0.5)
+    with pytest.raises(HpbenchError, match="died twice"):
+        process.find(image_of(68))
 
 
 def test_a_python_without_mediapipe_is_named(tmp_path, monkeypatch):
