@@ -21,8 +21,8 @@ import pandas as pd
 
 from hpbench.rendering.job import render_dataset
 from hpbench.rendering.labels import LABELS_NAME
-from hpbench.rendering.pose_sampling import PoseRanges, Range
 from hpbench.rendering.render_spec import RenderSpec
+from hpbench.rendering.scene import PoseRanges, Range
 
 COUNT = 144
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"

@@ -12,7 +12,7 @@ Three ways, none of which sees AFLW2000:
 3. Networks. FSA-Net looks at the same two sets; what it predicts differently about renders
    than about photographs is what is left of the turn.
 
-2 and 3 use renders that ``head_frame.py`` has turned already and give what is left to turn.
+2 and 3 use renders that the renderer has turned already and give what is left to turn.
 A positive pitch means that the labels look further up than the mesh's own axes do.
 """
 
@@ -30,9 +30,8 @@ from scipy.io import loadmat
 
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.geometry import VIEWER_FROM_CAMERA
-from hpbench.rendering.head_frame import HEAD_FRAME_PITCH_DEG
+from hpbench.rendering.head import HEAD_FRAME_PITCH_DEG, LANDMARK_VERTICES
 from hpbench.rendering.identity import draw_expression, morph
-from hpbench.rendering.landmarks import LANDMARK_VERTICES
 from hpbench.rendering.scene import identity_for
 from hpbench.rotation import (
     angles_from_rotation,

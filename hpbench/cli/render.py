@@ -65,9 +65,8 @@ def render(config: RenderConfig) -> None:
     from hpbench.rendering.assets import AssetLibrary, find_assets
     from hpbench.rendering.identity import available
     from hpbench.rendering.job import render_dataset
-    from hpbench.rendering.pose_sampling import PoseRanges, parse_range
-    from hpbench.rendering.render_spec import RenderSpec
-    from hpbench.rendering.sweep import parse_sweep
+    from hpbench.rendering.render_spec import RenderSpec, parse_sweep
+    from hpbench.rendering.scene import PoseRanges, parse_range
 
     ranges = PoseRanges(
         parse_range(config.yaw, "--yaw", 90.0),

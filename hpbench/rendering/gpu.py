@@ -25,15 +25,15 @@ __all__ = [
     "create_context",
     "load_texture",
     "programs",
-    "set_matrix",
     "set_pose",
-    "set_uniform",
+    "set_uniforms",
 ]
 
 MATERIALS = ("SKIN", "HAIR", "CLOTH", "EYE", "GLASS", "PLAIN")
 
 _SHADERS = Path(__file__).parent / "shaders"
 _VERSION = "#version 330\n"
+_LARGEST_TEXTURE_PX = 1024
 
 
 def create_context() -> moderngl.Context:
@@ -63,7 +63,7 @@ def create_context() -> moderngl.Context:
 def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
     """All shader programs by name.
 
-    One per material; ``SHADOW`` and ``SHADOW_TEXTURED`` for shadow maps of whole surfaces and
+    One per material, ``SHADOW`` and ``SHADOW_TEXTURED`` for shadow maps of whole surfaces and
     of those with holes in their texture; ``DEPTH`` for what the camera has in front.
     """
     pose, fringe = _source("pose.glsl"), _source("fringe.glsl")
@@ -92,18 +92,8 @@ class GpuMesh:
     """A mesh on the device: fixed corners and texture coordinates, moving vertices.
 
     Positions and texture coordinates are indexed apart in OBJ files and together on the
-    device, so every used pair becomes one device vertex.
-
-    Parameters
-    ----------
-    context, shaders
-        See `create_context` and `programs`.
-    mesh
-        Its ``vertices`` are not uploaded; see `update`.
-    share : ndarray, shape (V,)
-        How far each vertex follows the skull.
-    openness : ndarray, shape (V,)
-        Ambient occlusion, 1 = open.
+    device, so every used pair becomes one device vertex. ``share`` (V,) says how far each vertex
+    follows the skull, ``openness`` (V,) is its ambient occlusion, 1 = open.
     """
 
     def __init__(
@@ -119,26 +109,20 @@ class GpuMesh:
         self._vertex_of: Ints = used[:, 0].astype(np.int32)
         self._corner_faces: Ints = corner.reshape(-1, 3).astype(np.int32)
         self._mesh_faces = mesh.faces
-        fixed = np.concatenate(
-            [
-                mesh.uv[used[:, 1]],
-                share[self._vertex_of, None],
-                openness[self._vertex_of, None],
-            ],
-            axis=1,
+        fixed = np.column_stack(
+            [mesh.uv[used[:, 1]], share[self._vertex_of], openness[self._vertex_of]]
         )
         self._fixed = context.buffer(fixed.astype("f4").tobytes())
         self._moving = context.buffer(reserve=len(used) * 24)
         self._index = context.buffer(self._corner_faces.tobytes())
         self._count = self._corner_faces.size
-        self._context = context
-        self._shaders = shaders
+        self._context, self._shaders = context, shaders
         self._arrays: dict[str, moderngl.VertexArray] = {}
         self._hidden: Ints | None = None
 
     def update(self, vertices: Floats, normals: Floats) -> None:
         """Upload rest-pose positions and normals, both (V, 3)."""
-        data = np.concatenate([vertices[self._vertex_of], normals[self._vertex_of]], axis=1)
+        data = np.hstack([vertices, normals])[self._vertex_of]
         self._moving.write(data.astype("f4").tobytes())
 
     def hide(self, vertices: Ints) -> None:
@@ -180,9 +164,7 @@ class LoadedTexture:
         return max(float(luminance[opaque].mean()) if opaque.any() else 1.0, 1e-3)
 
 
-def load_texture(
-    context: moderngl.Context, path: Path, largest: int = 1024, only_alpha: bool = False
-) -> LoadedTexture:
+def load_texture(context: moderngl.Context, path: Path, only_alpha: bool) -> LoadedTexture:
     """Upload an image file as RGBA with mipmaps; ``only_alpha`` makes its colours white.
 
     Raises
@@ -201,14 +183,13 @@ def load_texture(
         image = None
     if image is None:
         raise DataError(f"{path}: not an image; unpack the MakeHuman assets again")
-    if image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGRA)
-    elif image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
-    if max(image.shape[:2]) > largest:
-        factor = largest / max(image.shape[:2])
+    channels = image.shape[2] if image.ndim == 3 else 1
+    to_rgba = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA, 4: cv2.COLOR_BGRA2RGBA}[channels]
+    image = cv2.cvtColor(image, to_rgba)
+    factor = _LARGEST_TEXTURE_PX / max(image.shape[:2])
+    if factor < 1.0:
         image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    pixels = np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)[::-1])
+    pixels = np.ascontiguousarray(image[::-1])
     if only_alpha:
         pixels[..., :3] = 255
     texture = context.texture((pixels.shape[1], pixels.shape[0]), 4, pixels.tobytes())
@@ -219,22 +200,20 @@ def load_texture(
 
 def set_pose(program: moderngl.Program, pose: NeckPose) -> None:
     """Set how skull and torso stand."""
-    set_uniform(program, "q_torso", pose.torso)
-    set_uniform(program, "q_skull", pose.head)
-    set_uniform(program, "neck", pose.neck)
-    set_uniform(program, "skull", pose.skull)
-    set_uniform(program, "shift", pose.shift)
+    set_uniforms(
+        program, q_torso=pose.torso, q_skull=pose.head, neck=pose.neck, skull=pose.skull,
+        shift=pose.shift,
+    )  # fmt: skip
 
 
-def set_uniform(program: Any, name: str, value: Any) -> None:
-    """Set a uniform that this program may not have (the compiler drops unused ones)."""
-    if name in program:
-        program[name].write(np.ascontiguousarray(value, np.float32).tobytes())
+def set_uniforms(program: Any, **values: Any) -> None:
+    """Set uniforms, those that the compiler dropped as unused apart.
 
-
-def set_matrix(program: moderngl.Program, name: str, matrix: NDArray[Any]) -> None:
-    """Set a matrix given by rows."""
-    set_uniform(program, name, np.asarray(matrix).T)  # OpenGL stores columns first
+    OpenGL stores the columns of a matrix first, so matrices are given transposed.
+    """
+    for name, value in values.items():
+        if name in program:
+            program[name].write(np.ascontiguousarray(value, np.float32).tobytes())
 
 
 def _source(name: str) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpbench.errors import DataError
 from hpbench.rendering.asset_files import Floats, Mesh, Part
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.gpu import GpuMesh, LoadedTexture, load_texture
@@ -34,7 +33,7 @@ class DrawCall:
 
     layer: str
     material: str
-    texture: LoadedTexture | None
+    texture: LoadedTexture
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     shine: float = 1.0
     alpha: tuple[float, float] = _OPAQUE
@@ -45,14 +44,7 @@ class DrawCall:
 class Layers:
     """Meshes and textures on the device, kept from scene to scene.
 
-    Parameters
-    ----------
-    library, builder
-        Assets, and the head that is built of them.
-    context, shaders
-        See `hpbench.rendering.gpu`.
-    openness
-        Ambient occlusion per vertex by layer; layers without it are open.
+    ``openness`` is the ambient occlusion per vertex by layer; layers without it are open.
     """
 
     def __init__(
@@ -67,7 +59,9 @@ class Layers:
         self._context, self._shaders = context, shaders
         self._openness = openness
         self.meshes: dict[str, GpuMesh] = {}
-        self._textures: dict[Path, LoadedTexture] = {}
+        white = context.texture((1, 1), 4, b"\xff\xff\xff\xff")
+        self._white = LoadedTexture(white, np.full((1, 1, 4), 255, np.uint8))
+        self._textures: dict[tuple[Path, bool], LoadedTexture] = {}
         self._uploaded: dict[str, Layer] = {}
 
     def prepare(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
@@ -76,18 +70,18 @@ class Layers:
         cloth, teeth = library.part(library.clothes[person.cloth]), library.teeth
         self._upload(self._builder.body_layer(vertices), self._builder.body, None)
         self.meshes["body"].hide(cloth.hidden_base_vertices)
-        skin = self.texture(self._builder.skin_texture_path(person))
+        skin = self.texture(library.skins[person.skin])
         self._upload_worn(cloth, person)
         self._upload_part(teeth, vertices)
         return [
             DrawCall("body", "SKIN", skin, person.skin_tint, scene.skin_shine, bleach=_SKIN_BLEACH),
             DrawCall(
-                cloth.name, "CLOTH", self._part_texture(cloth), person.cloth_tint, 0.3,
+                cloth.name, "CLOTH", self.texture(cloth.texture), person.cloth_tint, 0.3,
                 bleach=person.cloth_bleach,
             ),
             *self._prepare_eyes(scene, vertices),
             DrawCall(
-                teeth.name, "PLAIN", self._part_texture(teeth), (0.8, 0.78, 0.72), 0.8,
+                teeth.name, "PLAIN", self.texture(teeth.texture), (0.8, 0.78, 0.72), 0.8,
                 casts_shadow=False,
             ),
             *self._prepare_hair(scene, vertices),
@@ -101,7 +95,7 @@ class Layers:
             self._library.joint(vertices, "eye.R____head"),
         )
         turned = rotate_eyes(eyes.fit(vertices), centres, scene.gaze_deg)
-        self._upload(self._builder.part_layer_from(eyes, turned), eyes.mesh, eyes)
+        self._upload(self._builder.part_layer(eyes, turned), eyes.mesh, eyes)
         texture = self.texture(self._library.eye_colours[scene.identity.eye])
         return [
             DrawCall(eyes.name, "EYE", texture, (0.7, 0.69, 0.68), 1.0, (0.3, 2.0)),
@@ -113,22 +107,22 @@ class Layers:
         library, person = self._library, scene.identity
         brow = library.part(library.eyebrows[person.eyebrow])
         lash = library.part(library.eyelashes[person.eyelash])
-        red, green, blue = (0.25 * value for value in person.hair_tint)
+        red, green, blue = person.hair_tint
         solid, soft = [], []
         for part, tint, cover in (
-            (brow, (red, green, blue), _BROW_COVER),
+            (brow, (0.25 * red, 0.25 * green, 0.25 * blue), _BROW_COVER),
             (lash, (0.02, 0.016, 0.014), _LASH_COVER),
         ):
             self._upload_part(part, vertices)
             # Brow and lash textures are black; only their alpha is of use.
-            texture = self._white_with_alpha(part)
+            texture = self.texture(part.texture, only_alpha=True)
             soft.append(
                 DrawCall(part.name, "CLOTH", texture, tint, cover, (0.03, 1.01), casts_shadow=False)
             )
         if person.hair != "none" and scene.occluder != "hat":
             hair = library.part(library.hair[person.hair])
             self._upload_worn(hair, person)
-            strands = DrawCall(hair.name, "HAIR", self._part_texture(hair), person.hair_tint)
+            strands = DrawCall(hair.name, "HAIR", self.texture(hair.texture), person.hair_tint)
             solid.append(replace(strands, alpha=(0.5, 2.0)))
             soft.append(replace(strands, alpha=(0.03, 0.5), casts_shadow=False))
         return solid + soft
@@ -137,21 +131,20 @@ class Layers:
         if scene.occluder == "hat":
             hat = self._library.part(next(iter(self._library.hats.values())))
             self._upload_worn(hat, scene.identity)
-            return [DrawCall(hat.name, "CLOTH", None, scene.occluder_rgb, 0.2)]
+            return [DrawCall(hat.name, "CLOTH", self._white, scene.occluder_rgb, 0.2)]
         if scene.occluder in ("glasses", "sunglasses"):
             frame, lenses = glasses_meshes()
             placed = fit_glasses(self._library, vertices)
             for name, mesh in (("glasses-frame", frame), ("glasses-lens", lenses)):
                 if name not in self.meshes:
-                    self.meshes[name] = self._mesh(
-                        mesh, np.ones(len(mesh.vertices)), np.ones(len(mesh.vertices))
-                    )
+                    ones = np.ones(len(mesh.vertices), np.float32)
+                    self.meshes[name] = GpuMesh(self._context, self._shaders, mesh, ones, ones)
                 self.meshes[name].update(*placed[name])
             dark = 0.88 if scene.occluder == "sunglasses" else 0.04
             return [
-                DrawCall("glasses-frame", "PLAIN", None, scene.occluder_rgb, 1.0),
+                DrawCall("glasses-frame", "PLAIN", self._white, scene.occluder_rgb, 1.0),
                 DrawCall(
-                    "glasses-lens", "GLASS", None, (dark, dark, dark), alpha=(0.0, 1.5),
+                    "glasses-lens", "GLASS", self._white, (dark, dark, dark), alpha=(0.0, 1.5),
                     casts_shadow=False,
                 ),
             ]  # fmt: skip
@@ -161,11 +154,11 @@ class Layers:
         if layer.name not in self.meshes:
             share = self._library.head_share if part is None else self._builder.share_of(part)
             openness = self._openness.get(layer.name, np.ones(len(layer.vertices), np.float32))
-            self.meshes[layer.name] = self._mesh(mesh, share, openness)
+            self.meshes[layer.name] = GpuMesh(self._context, self._shaders, mesh, share, openness)
         self.meshes[layer.name].update(layer.vertices, layer.normals)
 
     def _upload_part(self, part: Part, vertices: Floats) -> None:
-        self._upload(self._builder.part_layer(part, vertices), part.mesh, part)
+        self._upload(self._builder.part_layer(part, part.fit(vertices)), part.mesh, part)
 
     def _upload_worn(self, part: Part, person: Identity) -> None:
         layer = self._builder.worn_layer(part, person)
@@ -173,28 +166,11 @@ class Layers:
             self._upload(layer, part.mesh, part)
             self._uploaded[part.name] = layer
 
-    def _mesh(self, mesh: Mesh, share: Any, openness: Any) -> GpuMesh:
-        return GpuMesh(
-            self._context,
-            self._shaders,
-            mesh,
-            np.asarray(share, np.float32),
-            np.asarray(openness, np.float32),
-        )
-
-    def texture(self, path: Path) -> LoadedTexture:
-        """An image on the device, uploaded once."""
-        if path not in self._textures:
-            self._textures[path] = load_texture(self._context, path)
-        return self._textures[path]
-
-    def _part_texture(self, part: Part) -> LoadedTexture | None:
-        return self.texture(part.texture) if part.texture is not None else None
-
-    def _white_with_alpha(self, part: Part) -> LoadedTexture:
-        if part.texture is None:
-            raise DataError(f"{part.name}: has no texture; unpack the MakeHuman assets again")
-        key = part.texture.with_suffix(".alpha")
-        if key not in self._textures:
-            self._textures[key] = load_texture(self._context, part.texture, only_alpha=True)
-        return self._textures[key]
+    def texture(self, path: Path | None, only_alpha: bool = False) -> LoadedTexture:
+        """An image on the device, uploaded once; white where there is none."""
+        if path is None:
+            return self._white
+        if (path, only_alpha) not in self._textures:
+            loaded = load_texture(self._context, path, only_alpha)
+            self._textures[path, only_alpha] = loaded
+        return self._textures[path, only_alpha]

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from math import gcd
 from typing import Any
 
+import numpy as np
+
+from hpbench.errors import UsageError
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.identity import Split, available
 from hpbench.rendering.labels import RENDERER_VERSION
-from hpbench.rendering.pose_sampling import PoseRanges
-from hpbench.rendering.scene import Scene, draw_scene, expressive, identity_for
-from hpbench.rendering.sweep import Sweep, apply_factor
+from hpbench.rendering.scene import (
+    OCCLUDERS,
+    PoseRanges,
+    Scene,
+    draw_scene,
+    expressive,
+    identity_for,
+)
 
-__all__ = ["RenderSpec", "scenes"]
+__all__ = ["NUMERIC_FACTORS", "RenderSpec", "Sweep", "apply_factor", "parse_sweep", "scenes"]
+
+NUMERIC_FACTORS: Mapping[str, tuple[float, float]] = {
+    "yaw": (-90.0, 90.0),
+    "pitch": (-90.0, 90.0),
+    "roll": (-180.0, 180.0),
+    "fov": (4.0, 90.0),
+    "light_azimuth": (-360.0, 360.0),
+    "light_elevation": (-90.0, 90.0),
+    "exposure": (-4.0, 4.0),
+    "expression": (0.0, 2.0),
+    "occlusion": (0.0, 0.9),
+}
+"""Factors with numeric values, and their limits: degrees, stops, or shares."""
+
+NAMED_FACTORS = ("hair", "occluder")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A factor and the values that it takes, in order."""
+
+    factor: str
+    values: tuple[float | str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ class RenderSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A plain value that says the same."""
-        return dataclasses.asdict(self) | {"renderer_version": RENDERER_VERSION}
+        return asdict(self) | {"renderer_version": RENDERER_VERSION}
 
 
 def scenes(
@@ -90,22 +120,15 @@ def scenes(
         scene_index, step = divmod(number, spec.values_per_scene)
         identity = person_of(scene_index // spec.per_identity)
         scene = draw_scene(
-            spec.seed,
-            scene_index,
-            identity,
-            library,
-            names,
-            spec.ranges,
-            spec.split,
-            spec.lamp_share,
-            spec.occluder_share,
-        )
+            spec.seed, scene_index, identity, library, names, spec.ranges, spec.split,
+            spec.lamp_share, spec.occluder_share,
+        )  # fmt: skip
         if spec.even_yaw:
             yaw = spec.ranges.yaw
             # A stride that is coprime to the count mixes sides within each identity.
             index = (scene_index * _coprime_stride(spec.total)) % spec.total
             share = (index + 0.5) / spec.total
-            scene = dataclasses.replace(scene, yaw_deg=yaw.low + share * (yaw.high - yaw.low))
+            scene = replace(scene, yaw_deg=yaw.low + share * (yaw.high - yaw.low))
         if spec.showcase:
             scene = _showcase(scene)
         value: float | str | None = None
@@ -118,9 +141,9 @@ def scenes(
 
 
 def _showcase(scene: Scene) -> Scene:
-    return dataclasses.replace(
+    return replace(
         scene,
-        identity=dataclasses.replace(scene.identity, fringe_kept_off_eyes=True),
+        identity=replace(scene.identity, fringe_kept_off_eyes=True),
         background="environment" if scene.environment else scene.background,
         occluder="none" if scene.occluder == "patch" else scene.occluder,
     )
@@ -132,3 +155,88 @@ def _coprime_stride(count: int) -> int:
     while gcd(stride, count) != 1:
         stride += 1
     return stride
+
+
+def parse_sweep(text: str, hair_styles: Sequence[str]) -> Sweep:
+    """Read ``FACTOR=LOW:HIGH:STEP``, ``FACTOR=A,B,C`` or, for named factors, ``FACTOR``.
+
+    Raises
+    ------
+    UsageError
+        If the factor is unknown, or a value is malformed or out of its limits.
+    """
+    factor, _, listed = text.partition("=")
+    if factor in NAMED_FACTORS:
+        allowed = ("none", *hair_styles) if factor == "hair" else OCCLUDERS
+        names = tuple(listed.split(",")) if listed else tuple(allowed)
+        unknown = [name for name in names if name not in allowed]
+        if unknown:
+            raise UsageError(
+                f"--sweep {factor}: no '{unknown[0]}'; choose from {', '.join(allowed)}"
+            )
+        return Sweep(factor, names)
+    if factor not in NUMERIC_FACTORS:
+        known = ", ".join([*NUMERIC_FACTORS, *NAMED_FACTORS])
+        raise UsageError(f"--sweep {text}: no factor '{factor}'; choose from {known}")
+    values = _parse_numbers(factor, listed)
+    low, high = NUMERIC_FACTORS[factor]
+    outside = [value for value in values if not low <= value <= high]
+    if outside:
+        raise UsageError(f"--sweep {factor}: {outside[0]:g} is outside {low:g}:{high:g}")
+    return Sweep(factor, values)
+
+
+def apply_factor(scene: Scene, factor: str, value: float | str) -> Scene:
+    """The same scene with one factor set.
+
+    ``light_azimuth`` turns the whole environment, or the key lamp. ``light_elevation`` needs a
+    lamp: a scene lit by an environment gets its three lamps instead. ``occlusion`` is the
+    share of the landmark box that a patch covers. ``hair`` takes a hat off, which hides it.
+    """
+    if isinstance(value, str):
+        if factor == "hair":
+            occluder = "none" if scene.occluder == "hat" else scene.occluder
+            identity = replace(scene.identity, hair=value)
+            return replace(scene, identity=identity, occluder=occluder)
+        return replace(scene, occluder=value)  # type: ignore[arg-type]
+    if factor in ("yaw", "pitch", "roll", "fov"):
+        return replace(scene, **{f"{factor}_deg": value})  # type: ignore[arg-type]
+    if factor == "exposure":
+        return replace(scene, exposure_ev=value)
+    if factor == "expression":
+        return replace(scene, expression=scene.expression.scaled(value))
+    if factor == "occlusion":
+        return replace(scene, occluder="patch" if value > 0 else "none", patch_share=value)
+    return _move_light(scene, factor, value)
+
+
+def _move_light(scene: Scene, factor: str, value_deg: float) -> Scene:
+    if factor == "light_azimuth" and scene.environment is not None:
+        return replace(scene, light_azimuth_deg=value_deg)
+    key, *others = scene.lamps
+    moved = replace(key, **{f"{factor.removeprefix('light_')}_deg": value_deg})
+    # The environment is gone from behind the head too.
+    background = "clutter" if scene.background == "environment" else scene.background
+    return replace(scene, lamps=(moved, *others), environment=None, background=background)
+
+
+def _parse_numbers(factor: str, listed: str) -> tuple[float, ...]:
+    malformed = UsageError(
+        f"--sweep {factor}={listed}: write LOW:HIGH:STEP or numbers with commas, "
+        f"such as {factor}=0:1:0.5"
+    )
+    try:
+        if ":" not in listed:
+            numbers = [float(part) for part in listed.split(",")]
+        else:
+            low, high, step = (float(part) for part in listed.split(":"))
+            if step <= 0 or high < low or (high - low) / step > 10_000:
+                raise malformed
+            # Half a step of slack keeps the upper end in despite rounding.
+            count = int(np.floor((high - low) / step + 1e-6)) + 1
+            numbers = [low + step * i for i in range(count)]
+    except ValueError:
+        raise malformed from None
+    if not np.isfinite(numbers).all():
+        raise malformed
+    return tuple(numbers)

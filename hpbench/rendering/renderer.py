@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from scipy.spatial.transform import Rotation
 
 from hpbench.errors import DataError
@@ -15,18 +16,9 @@ from hpbench.rendering.asset_files import Floats
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.backgrounds import environment_background, procedural_background
 from hpbench.rendering.geometry import VIEWER_FROM_CAMERA, NeckPose, PinholeView
-from hpbench.rendering.gpu import (
-    LoadedTexture,
-    create_context,
-    programs,
-    set_matrix,
-    set_pose,
-    set_uniform,
-)
-from hpbench.rendering.head import FringeBox, HeadBuilder
-from hpbench.rendering.head_frame import mesh_from_label
+from hpbench.rendering.gpu import create_context, programs, set_pose, set_uniforms
+from hpbench.rendering.head import LANDMARK_VERTICES, HeadBuilder, mesh_from_label
 from hpbench.rendering.identity import Identity
-from hpbench.rendering.landmarks import LANDMARK_VERTICES
 from hpbench.rendering.layers import DrawCall, Layers
 from hpbench.rendering.lighting import (
     Environment,
@@ -81,16 +73,9 @@ class Rendering:
 
 
 class HeadRenderer:
-    """An OpenGL context with everything loaded; renders scenes one at a time.
+    """An OpenGL context with everything loaded; renders square images of ``size`` pixels.
 
-    Parameters
-    ----------
-    library
-        MakeHuman assets.
-    environments
-        EXR files by name; loaded when a scene first asks for one.
-    size
-        Image width and height in pixels.
+    ``environments`` are EXR files by name, loaded when a scene first asks for one.
 
     Raises
     ------
@@ -101,8 +86,7 @@ class HeadRenderer:
     def __init__(
         self, library: AssetLibrary, environments: Mapping[str, Path], size: int = 256
     ) -> None:
-        self.library = library
-        self.size = size
+        self.library, self.size = library, size
         self.builder = HeadBuilder(library)
         self._environment_files = environments
         self._environments: dict[str, Environment] = {}
@@ -124,21 +108,20 @@ class HeadRenderer:
         R_cam = rotation_from_angles([scene.yaw_deg, scene.pitch_deg, scene.roll_deg])
         vertices = self.builder.expressive(scene.identity, scene.expression)
         pose = self._place(scene, R_cam, vertices)
-        distance = -float(self._posed_landmarks(pose, vertices)[:, 2].mean())
+        posed = self._posed_landmarks(pose, vertices)
+        distance = -float(posed[:, 2].mean())
         view = PinholeView(
             self.size, scene.fov_deg, scene.shift, near=max(distance - 6.0, 0.4), far=distance + 8.0
         )
         rig, panorama_gain = self._light(scene)
         calls = self._layers.prepare(scene, vertices)
-        self._set_uniforms(scene, pose, view, rig, self.builder.fringe_box(vertices))
-        self._draw_shadow_map(calls, pose, rig)
+        self._set_uniforms(scene, pose, view, rig, vertices)
+        self._draw_shadow_map(calls)
         self._draw_surfaces(calls)
         premultiplied, depth = self._read_back()
-        linear = premultiplied[..., :3] + (1.0 - premultiplied[..., 3:]) * self._background(
-            scene, panorama_gain
-        )
+        background = self._background(scene, panorama_gain)
+        linear = premultiplied[..., :3] + (1.0 - premultiplied[..., 3:]) * background
         linear *= np.float32(self._exposure(scene))
-        posed = self._posed_landmarks(pose, vertices)
         landmarks_xy = view.project(posed)
         visible = self._visible(landmarks_xy, -posed[:, 2], depth, view)
         if scene.occluder == "patch":
@@ -162,8 +145,8 @@ class HeadRenderer:
     def _place(self, scene: Scene, R_cam: NDArray[np.float64], vertices: Floats) -> NeckPose:
         """Turn skull and torso, and put the middle of the face on the optical axis."""
         head = VIEWER_FROM_CAMERA @ mesh_from_label(R_cam) @ VIEWER_FROM_CAMERA
-        torso_angles = _torso_angles(scene)
-        torso = VIEWER_FROM_CAMERA @ rotation_from_angles(torso_angles) @ VIEWER_FROM_CAMERA
+        R_torso = rotation_from_angles(_torso_angles(scene))
+        torso = VIEWER_FROM_CAMERA @ R_torso @ VIEWER_FROM_CAMERA
         q_head = Rotation.from_matrix(head).as_quat()
         q_torso = Rotation.from_matrix(torso).as_quat()
         if q_head @ q_torso < 0:
@@ -173,7 +156,7 @@ class HeadRenderer:
         pose = NeckPose(q_torso, q_head, neck, skull, np.zeros(3))
         face = self._posed_landmarks(pose, vertices).mean(axis=0)
         distance = _FIELD_HALF_DM * scene.zoom / np.tan(np.radians(scene.fov_deg) / 2)
-        return NeckPose(q_torso, q_head, neck, skull, np.array([0, 0, -distance]) - face)
+        return replace(pose, shift=np.array([0, 0, -distance]) - face)
 
     def _posed_landmarks(self, pose: NeckPose, vertices: Floats) -> NDArray[np.float64]:
         share = self.library.head_share[LANDMARK_VERTICES]
@@ -245,54 +228,46 @@ class HeadRenderer:
         self._shadow = ShadowMap(context)
         self._panorama = context.texture((128, 64), 3, dtype="f2")
         self._panorama.repeat_y = False
-        white = context.texture((1, 1), 4, b"\xff\xff\xff\xff")
-        self._white = LoadedTexture(white, np.full((1, 1, 4), 255, np.uint8))
 
     def _set_uniforms(
-        self, scene: Scene, pose: NeckPose, view: PinholeView, rig: LightRig, fringe: FringeBox
+        self, scene: Scene, pose: NeckPose, view: PinholeView, rig: LightRig, vertices: Floats
     ) -> None:
         panorama = np.asarray(rig.panorama, np.float16)
         self._panorama.write(np.ascontiguousarray(panorama).tobytes())
-        cut = scene.identity.fringe_kept_off_eyes
+        self._panorama.use(2)
+        middle = pose.apply(np.asarray(pose.skull[None], np.float32), np.ones(1, np.float32))[0]
+        fringe_x, *fringe = self.builder.fringe_box(vertices)
+        lit = int(np.any(rig.colours > 0, axis=1).sum())
+        integers = {"light_count": max(1, lit), "albedo_map": 0, "shadow_map": 1, "panorama": 2}
         for program in self._programs.values():
             set_pose(program, pose)
-            set_matrix(program, "projection", view.projection)
-            set_matrix(program, "panorama_rotation", rig.panorama_rotation.T)
-            set_uniform(program, "light_direction", rig.directions)
-            set_uniform(program, "light_colour", rig.colours)
-            set_uniform(program, "sh", rig.sh)
-            if "light_count" in program:
-                program["light_count"] = int(max(1, np.any(rig.colours > 0, axis=1).sum()))
-            set_uniform(program, "shadow_texel", np.float32(1.0 / SHADOW_SIZE))
-            set_uniform(program, "shadow_radius", np.float32(scene.shadow_softness))
-            set_uniform(program, "shadow_strength", np.float32(scene.shadow_strength))
-            set_uniform(
+            set_uniforms(
                 program,
-                "fringe_box",
-                np.array([fringe.half_width, fringe.lowest_y, fringe.behind_z, float(cut)]),
+                projection=view.projection.T,
+                panorama_rotation=rig.panorama_rotation,  # its inverse, transposed
+                light_direction=rig.directions,
+                light_colour=rig.colours,
+                light_matrix=light_matrix(rig.directions[0], middle).T,
+                sh=rig.sh,
+                shadow_texel=1.0 / SHADOW_SIZE,
+                shadow_radius=scene.shadow_softness,
+                shadow_strength=scene.shadow_strength,
+                fringe_box=[*fringe, scene.identity.fringe_kept_off_eyes],
+                fringe_centre=fringe_x,
             )
-            set_uniform(program, "fringe_centre", np.float32(fringe.centre_x))
-            for unit, name in enumerate(("albedo_map", "shadow_map", "panorama")):
+            for name, value in integers.items():
                 if name in program:
-                    program[name] = unit
-        self._panorama.use(2)
+                    program[name] = value
 
-    def _draw_shadow_map(self, calls: list[DrawCall], pose: NeckPose, rig: LightRig) -> None:
-        middle = pose.apply(np.asarray(pose.skull[None], np.float32), np.ones(1, np.float32))[0]
-        matrix = light_matrix(rig.directions[0], middle)
-        for program in self._programs.values():
-            set_matrix(program, "light_matrix", matrix)
-        import moderngl
-
-        self._context.enable(moderngl.DEPTH_TEST)
-        self._context.disable(moderngl.BLEND)
+    def _draw_shadow_map(self, calls: list[DrawCall]) -> None:
+        self._context.enable_only(self._context.DEPTH_TEST)
         self._shadow.start()
         for call in calls:
             if not call.casts_shadow:
                 continue
             if call.alpha[0] > 0.0:
                 self._programs["SHADOW_TEXTURED"]["alpha_min"] = call.alpha[0]
-                (call.texture or self._white).texture.use(0)
+                call.texture.texture.use(0)
                 self._layers.meshes[call.layer].draw("SHADOW_TEXTURED")
             else:
                 self._layers.meshes[call.layer].draw("SHADOW")
@@ -303,41 +278,34 @@ class HeadRenderer:
         It stands back by the slope of a pixel and more: which surface is seen is decided by
         the pass that shades, to the last bit as if there had been no first pass.
         """
-        import moderngl
-
         context, target = self._context, self._surface_target
-        context.disable(moderngl.BLEND)
-        context.enable(moderngl.CULL_FACE)
+        context.enable_only(context.DEPTH_TEST | context.CULL_FACE)
         context.polygon_offset = 1.0, 64.0
         target.color_mask = False, False, False, False
         self._layers.meshes["body"].draw("DEPTH")
         target.color_mask = True, True, True, True
         context.polygon_offset = 0.0, 0.0
-        context.disable(moderngl.CULL_FACE)
+        context.disable(context.CULL_FACE)
 
     def _draw_surfaces(self, calls: list[DrawCall]) -> None:
-        import moderngl
-
         context = self._context
         self._surface_target.use()
         self._surface_target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
         self._draw_skin_depth()
         self._shadow.texture.use(1)
-        context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA  # premultiplied
+        context.blend_func = context.ONE, context.ONE_MINUS_SRC_ALPHA  # premultiplied
         for call in sorted(calls, key=lambda call: call.alpha[1] < 2.0):
             blended = call.alpha[1] < 2.0
-            (context.enable if blended else context.disable)(moderngl.BLEND)
+            (context.enable if blended else context.disable)(context.BLEND)
             self._surface_target.depth_mask = not blended
             program = self._programs[call.material]
-            texture = call.texture or self._white
-            set_uniform(program, "tint", np.array(call.tint))
-            set_uniform(program, "bleach", np.float32(call.bleach))
-            set_uniform(program, "shine", np.float32(call.shine))
-            set_uniform(program, "alpha_min", np.float32(call.alpha[0]))
-            set_uniform(program, "alpha_max", np.float32(call.alpha[1]))
+            set_uniforms(
+                program, tint=call.tint, bleach=call.bleach, shine=call.shine,
+                alpha_min=call.alpha[0], alpha_max=call.alpha[1],
+            )  # fmt: skip
             if call.material == "HAIR":
-                set_uniform(program, "texture_mean", np.float32(texture.mean_luminance))
-            texture.texture.use(0)
+                set_uniforms(program, texture_mean=call.texture.mean_luminance)
+            call.texture.texture.use(0)
             self._layers.meshes[call.layer].draw(call.material)
         self._surface_target.depth_mask = True
 
@@ -364,17 +332,15 @@ class HeadRenderer:
         view: PinholeView,
     ) -> NDArray[np.bool_]:
         """Which landmarks lie in the image with nothing before them (68,)."""
-        column, row = np.rint(landmarks_xy).astype(int).T
-        inside = (column >= 0) & (column < self.size) & (row >= 0) & (row < self.size)
-        seen = np.full(len(distance), -np.inf)
-        surface = view.distance_of_depth(depth)
+        pixel = np.rint(landmarks_xy).astype(int)
+        inside = ((pixel >= 0) & (pixel < self.size)).all(axis=1)
         # On a silhouette the nearest pixel may show what is beside the face: look around it.
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                rows = np.clip(row + dy, 0, self.size - 1)
-                columns = np.clip(column + dx, 0, self.size - 1)
-                seen = np.maximum(seen, surface[rows, columns])
-        return inside & (distance <= seen + _VISIBILITY_TOLERANCE_DM)
+        surface = maximum_filter(view.distance_of_depth(depth), size=3, mode="nearest")
+        column, row = np.clip(pixel, 0, self.size - 1).T
+        visible: NDArray[np.bool_] = inside & (
+            distance <= surface[row, column] + _VISIBILITY_TOLERANCE_DM
+        )
+        return visible
 
 
 def _torso_angles(scene: Scene) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpbench.errors import UsageError
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.backgrounds import BackgroundKind
 from hpbench.rendering.identity import (
@@ -22,15 +23,18 @@ from hpbench.rendering.identity import (
     draw_identity,
 )
 from hpbench.rendering.lighting import Lamp, draw_lamps
-from hpbench.rendering.pose_sampling import PoseRanges, draw_pose
 
 __all__ = [
     "OCCLUDERS",
+    "PoseRanges",
     "PostProcess",
+    "Range",
     "Scene",
+    "draw_pose",
     "draw_scene",
     "expressive",
     "identity_for",
+    "parse_range",
 ]
 
 Occluder = Literal["none", "glasses", "sunglasses", "hat", "patch"]
@@ -39,6 +43,23 @@ OCCLUDERS: tuple[Occluder, ...] = ("none", "glasses", "sunglasses", "hat", "patc
 # Streams of random numbers that must never be the same for one seed.
 _IDENTITY_STREAM, _SCENE_STREAM, _EXPRESSION_STREAM = 1, 2, 3
 _SPLIT_STREAM = {"train": 1, "heldout": 2, "all": 3}
+
+
+@dataclass(frozen=True)
+class Range:
+    """A closed interval of angles in degrees."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PoseRanges:
+    """Where yaw, pitch and roll may lie, in degrees, signs as everywhere in hpbench."""
+
+    yaw: Range = Range(-90.0, 90.0)
+    pitch: Range = Range(-60.0, 60.0)
+    roll: Range = Range(-45.0, 45.0)
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,49 @@ class Scene:
     post: PostProcess
 
 
+def parse_range(text: str, option: str, limit_deg: float) -> Range:
+    """Read ``LOW:HIGH`` in degrees.
+
+    Raises
+    ------
+    UsageError
+        If it is not two numbers, they are in the wrong order, or lie beyond ``limit_deg``.
+    """
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: write two numbers as LOW:HIGH, such as -45:45"
+        ) from None
+    if not (np.isfinite(low) and np.isfinite(high)) or low > high:
+        raise UsageError(f"{option} {text}: the first number must not exceed the second")
+    if max(abs(low), abs(high)) > limit_deg:
+        raise UsageError(f"{option} {text}: must lie within -{limit_deg:g}:{limit_deg:g}")
+    return Range(low, high)
+
+
+def draw_pose(rng: np.random.Generator, ranges: PoseRanges) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees.
+
+    Three quarters of the yaws are even over the range, the rest are near the front, where
+    photographs are; pitch and roll are mostly small. A normal draw that leaves the range is
+    drawn again evenly, so nothing piles up at the ends.
+    """
+    yaw = _mixed(rng, ranges.yaw, spread_deg=25.0, even_share=0.75)
+    pitch = _mixed(rng, ranges.pitch, spread_deg=20.0, even_share=0.35)
+    roll = _mixed(rng, ranges.roll, spread_deg=13.0, even_share=0.3)
+    return yaw, pitch, roll
+
+
+def _mixed(rng: np.random.Generator, allowed: Range, spread_deg: float, even_share: float) -> float:
+    even = float(rng.uniform(allowed.low, allowed.high))
+    near_zero = float(rng.normal(0.0, spread_deg))
+    use_even = bool(rng.random() < even_share)
+    if use_even or not allowed.low <= near_zero <= allowed.high:
+        return even
+    return near_zero
+
+
 def identity_for(seed: int, index: int, library: AssetLibrary, split: Split) -> Identity:
     """The ``index``-th person of a data set with this seed; splits never share one."""
     rng = np.random.default_rng([seed, _IDENTITY_STREAM, _SPLIT_STREAM[split], index])
@@ -113,23 +177,10 @@ def draw_scene(
     lamp_share: float = 0.25,
     occluder_share: float = 0.2,
 ) -> Scene:
-    """Draw image ``index`` of a data set.
+    """Draw image ``index`` of a data set; seed and index decide every draw.
 
-    Parameters
-    ----------
-    seed, index
-        Decide every draw; no image depends on another.
-    identity
-        Who is pictured.
-    environments
-        Names that may light the scene; if empty, lamps do.
-    ranges
-        Where the pose may lie.
-    split
-        Keeps streams of different splits apart.
-    lamp_share, occluder_share
-        Share of images lit by lamps although environments exist, and of those in which
-        something is worn or held before the face.
+    One of the ``environments`` lights it, or lamps, in ``lamp_share`` of the images and where
+    there is none. In ``occluder_share`` something is worn or held before the face.
     """
     rng = np.random.default_rng([seed, _SCENE_STREAM, _SPLIT_STREAM[split], index])
     yaw, pitch, roll = draw_pose(rng, ranges)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hpbench.rendering.asset_files import Floats
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.geometry import NeckPose
-from hpbench.rendering.gpu import GpuMesh, set_matrix, set_pose, set_uniform
+from hpbench.rendering.gpu import GpuMesh, set_pose, set_uniforms
 from hpbench.rendering.head import HeadBuilder
 
 if TYPE_CHECKING:
@@ -79,8 +79,6 @@ def bake_openness(
     Depth maps from many directions stand in for rays. It is baked once on the neutral
     head: creases stay creases whatever the identity.
     """
-    import moderngl
-
     vertices = library.body.vertices
     body = builder.body_layer(vertices)
     ones = np.ones(len(body.vertices), np.float32)
@@ -91,18 +89,17 @@ def bake_openness(
     pose = NeckPose(identity, identity, skull, skull, skull)
     eyes, teeth = library.eyes, library.teeth
     targets = {"body": body} | {
-        part.name: builder.part_layer(part, vertices) for part in (eyes, teeth)
+        part.name: builder.part_layer(part, part.fit(vertices)) for part in (eyes, teeth)
     }
     sums = {name: np.zeros(len(layer.vertices)) for name, layer in targets.items()}
     weights = {name: np.full(len(layer.vertices), 1e-6) for name, layer in targets.items()}
     depth_program = shaders["SHADOW"]
     set_pose(depth_program, pose)
-    set_uniform(depth_program, "fringe_box", np.zeros(4))
-    context.enable(moderngl.DEPTH_TEST)
-    context.disable(moderngl.BLEND)
+    set_uniforms(depth_program, fringe_box=np.zeros(4))
+    context.enable_only(context.DEPTH_TEST)
     for towards in _sphere(96):
         matrix = light_matrix(towards, skull)
-        set_matrix(depth_program, "light_matrix", matrix)
+        set_uniforms(depth_program, light_matrix=matrix.T)
         shadow.start()
         mesh.draw("SHADOW")
         depth = shadow.read()

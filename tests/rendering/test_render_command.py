@@ -17,10 +17,8 @@ from hpbench.errors import DataError, MissingDependencyError
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.identity import Expression
 from hpbench.rendering.job import render_dataset
-from hpbench.rendering.pose_sampling import PoseRanges
-from hpbench.rendering.render_spec import RenderSpec
-from hpbench.rendering.scene import Scene, draw_scene, expressive, identity_for
-from hpbench.rendering.sweep import Sweep, apply_factor
+from hpbench.rendering.render_spec import RenderSpec, Sweep, apply_factor
+from hpbench.rendering.scene import PoseRanges, Scene, draw_scene, expressive, identity_for
 from hpbench.rotation import geodesic_deg
 
 SIZE = 96

@@ -15,7 +15,7 @@ from hpbench.errors import DataError, UsageError
 from hpbench.rendering.asset_files import load_obj, load_part, load_target
 from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.geometry import NeckPose, NormalOperator, PinholeView
-from hpbench.rendering.head_frame import (
+from hpbench.rendering.head import (
     HEAD_FRAME_PITCH_DEG,
     mesh_from_label,
 )
@@ -28,10 +28,9 @@ from hpbench.rendering.lighting import (
     lamp_light,
     load_environment,
 )
-from hpbench.rendering.pose_sampling import PoseRanges, Range, draw_pose, parse_range
 from hpbench.rendering.post import tone_curve
-from hpbench.rendering.render_spec import RenderSpec
-from hpbench.rendering.sweep import parse_sweep
+from hpbench.rendering.render_spec import RenderSpec, parse_sweep
+from hpbench.rendering.scene import PoseRanges, Range, draw_pose, parse_range
 
 QUAD = """
 v 0 0 0
