@@ -89,27 +89,14 @@ class Part:
 
     def transfer(self, base_values: Floats) -> Floats:
         """Carry values that live on base vertices, (B,) or (B, C), over to the part's vertices."""
-        values = base_values[self.base_indices]
-        weights = self.base_weights
-        if values.ndim == 3:
-            return np.einsum("vkc,vk->vc", values, weights)
-        return np.einsum("vk,vk->v", values, weights)
+        values, weights = base_values[self.base_indices], self.base_weights
+        return np.einsum("vk...,vk->v...", values, weights)
 
 
 def load_obj(path: Path, group: str | None = None) -> Mesh:
-    """Read a Wavefront OBJ file; polygons become triangle fans.
+    """Read a Wavefront OBJ file, or the faces of one ``g`` group; polygons become triangle fans.
 
-    Parameters
-    ----------
-    path
-        The ``.obj`` file.
-    group
-        Keep the faces of this ``g`` group only. All vertices are kept, so indices stay valid.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or corrupted.
+    All vertices are kept, so that indices stay valid.
     """
     vertices: list[list[float]] = []
     uv: list[list[float]] = []

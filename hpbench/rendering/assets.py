@@ -74,15 +74,7 @@ def find_assets(folder: Path | None = None) -> Path:
 class AssetLibrary:
     """Everything in one MakeHuman ``data`` folder that a head needs.
 
-    Parameters
-    ----------
-    folder
-        A folder that holds ``3dobjs/base.obj``; see `find_assets`.
-
-    Raises
-    ------
-    DataError
-        At construction or on first use, naming the file that is missing or corrupted.
+    A DataError names a file that is missing or corrupted, at construction or on first use.
     """
 
     def __init__(self, folder: Path) -> None:

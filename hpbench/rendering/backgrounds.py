@@ -20,17 +20,9 @@ def environment_background(
 ) -> Floats:
     """The part of a panorama behind the head, linear (size, size, 3).
 
-    A face camera sees a few dozen panorama pixels only; enlarging them smoothly looks like
-    the out-of-focus background that it should be.
-
-    Parameters
-    ----------
-    environment, rotation
-        Panorama and its (3, 3) rotation to the viewer's axes.
-    fov_deg
-        Angle that the image's height shows.
-    size
-        Image height and width in pixels.
+    ``rotation`` (3, 3) takes the panorama to the viewer's axes; the image's height shows
+    ``fov_deg``. A face camera sees a few dozen panorama pixels only; enlarging them smoothly looks
+    like the out-of-focus background that it should be.
     """
     import cv2
 
@@ -40,7 +32,7 @@ def environment_background(
     x, y = np.meshgrid(grid, -grid)
     rays = np.stack([x, y, -np.ones_like(x)], axis=-1)
     rays = (rays / np.linalg.norm(rays, axis=-1, keepdims=True)) @ rotation
-    height, width = environment.panorama.shape[:2]
+    height, width = environment.view_panorama.shape[:2]
     column = (np.arctan2(rays[..., 0], -rays[..., 2]) / (2 * np.pi) + 0.5) * width - 0.5
     row = np.arccos(np.clip(rays[..., 1], -1, 1)) / np.pi * height - 0.5
     view = cv2.remap(

@@ -11,21 +11,14 @@ from scipy.spatial.transform import Rotation
 
 from hpbench.rendering.asset_files import Floats, Ints
 
-__all__ = ["VIEWER_FROM_CAMERA", "NeckPose", "NormalOperator", "PinholeView", "blend_rotations"]
+__all__ = ["VIEWER_FROM_CAMERA", "NeckPose", "NormalOperator", "PinholeView"]
 
 VIEWER_FROM_CAMERA = np.diag([1.0, -1.0, -1.0])
 """Viewer's axes (x right, y up, z to the viewer) from OpenCV's (x right, y down, z away)."""
 
 
 class NormalOperator:
-    """Vertex normals of a mesh whose faces stay and whose vertices move.
-
-    Parameters
-    ----------
-    faces : ndarray, shape (F, 3)
-    vertex_count : int
-        Vertices that no face uses get the normal (0, 0, 1).
-    """
+    """Vertex normals of a mesh whose faces (F, 3) stay and whose vertices move."""
 
     def __init__(self, faces: Ints, vertex_count: int) -> None:
         self._corners = [np.ascontiguousarray(faces[:, k]) for k in range(3)]
@@ -36,7 +29,7 @@ class NormalOperator:
         )
 
     def __call__(self, vertices: Floats) -> Floats:
-        """Unit normals (V, 3), each the mean of its faces' normals weighted by area."""
+        """Unit normals (V, 3), the mean of the faces' weighted by area; (0, 0, 1) without faces."""
         a, b, c = (vertices.take(corner, axis=0) for corner in self._corners)
         normals = np.asarray(self._gather @ _cross(b - a, c - a), np.float32)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -57,8 +50,9 @@ def _cross(a: Floats, b: Floats) -> Floats:
 class NeckPose:
     """How skull and torso stand: rotations (x, y, z, w) in viewer's axes and two joints.
 
-    ``neck`` and ``skull`` are rest positions (3,) of the neck's base and the skull's joint;
-    ``shift`` (3,) is where the neck's base stands before the camera.
+    The quaternions lie in one half: ``torso @ head >= 0``. ``neck`` and ``skull`` are rest
+    positions (3,) of the neck's base and the skull's joint; ``shift`` (3,) is where the neck's
+    base stands before the camera.
     """
 
     torso: NDArray[np.float64]
@@ -71,20 +65,15 @@ class NeckPose:
         """Posed positions (V, 3) of rest positions that follow the skull by ``share`` (V,)."""
         column = np.asarray(share, np.float64)[:, None]
         pivot = self.neck * (1 - column) + self.skull * column
-        turn = Rotation.from_quat(blend_rotations(self.torso, self.head, column))
-        middle = Rotation.from_quat(blend_rotations(self.torso, self.head, np.array([[0.5]]))[0])
+        turn = Rotation.from_quat(self._blend(column))
+        middle = Rotation.from_quat(self._blend(np.array([[0.5]]))[0])
         return turn.apply(rest - pivot) + middle.apply(pivot - self.neck) + self.shift
 
-
-def blend_rotations(
-    first: NDArray[np.float64], second: NDArray[np.float64], share: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Normalised linear blend of two quaternions (4,) by ``share`` (V, 1), shape (V, 4)."""
-    if first @ second < 0:
-        second = -second
-    mixed = first * (1 - share) + second * share
-    unit: NDArray[np.float64] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
-    return unit
+    def _blend(self, share: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Quaternions (V, 4) between torso and head, linear and normalised, by ``share`` (V, 1)."""
+        mixed = self.torso * (1 - share) + self.head * share
+        unit: NDArray[np.float64] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+        return unit
 
 
 @dataclass(frozen=True)
@@ -117,15 +106,9 @@ class PinholeView:
     @property
     def matrix(self) -> NDArray[np.float64]:
         """Camera matrix (3, 3) for OpenCV axes; the first pixel's centre is (0, 0)."""
-        centre = (self.size - 1) / 2
-        half = self.size / 2
-        return np.array(
-            [
-                [self.focal_px, 0.0, centre + self.shift[0] * half],
-                [0.0, self.focal_px, centre - self.shift[1] * half],
-                [0.0, 0.0, 1.0],
-            ]
-        )
+        centre, half, focal = (self.size - 1) / 2, self.size / 2, self.focal_px
+        x, y = centre + self.shift[0] * half, centre - self.shift[1] * half
+        return np.array([[focal, 0.0, x], [0.0, focal, y], [0.0, 0.0, 1.0]])
 
     @property
     def projection(self) -> NDArray[np.float64]:

@@ -32,18 +32,14 @@ Split = Literal["train", "heldout", "all"]
 Weights = tuple[tuple[str, float], ...]
 
 HELD_OUT: Mapping[str, frozenset[str]] = {
-    "skin": frozenset(
-        {
-            "middleage_darkskinned_female_diffuse",
-            "old_darkskinned_male_diffuse",
-            "old_lightskinned_male_diffuse2",
-            "young_lightskinned_female_diffuse3",
-            "young_lightskinned_male_diffuse3",
-        }
-    ),
+    "skin": frozenset({
+        "middleage_darkskinned_female_diffuse", "old_darkskinned_male_diffuse",
+        "old_lightskinned_male_diffuse2", "young_lightskinned_female_diffuse3",
+        "young_lightskinned_male_diffuse3",
+    }),
     "hair": frozenset({"bob02", "short02", "short03"}),
     "environment": frozenset({"lobby", "park", "studio", "sunset", "venice", "workshop"}),
-}
+}  # fmt: skip
 """What only the held-out split may use: the embedded sample is drawn from these, so that a
 method trained on ``--split train`` has seen none of its skins, hair or light."""
 
@@ -100,17 +96,7 @@ class Expression:
 
 
 def available(kind: str, names: Sequence[str], split: Split) -> list[str]:
-    """Those of ``names`` that ``split`` may use.
-
-    Parameters
-    ----------
-    kind
-        ``skin``, ``hair`` or ``environment``.
-    names
-        All names that exist.
-    split
-        ``train`` leaves out what `HELD_OUT` reserves, ``heldout`` takes only that.
-    """
+    """Those of ``names`` that a split may use: all, or those (not) in ``HELD_OUT[kind]``."""
     reserved = HELD_OUT[kind]
     if split == "all":
         return list(names)
@@ -169,23 +155,19 @@ def draw_expression(
             "mouth-corner-puller": 0.9,
             "mouth-parling": float(rng.uniform(0, 0.7)),
             "mouth-elevation": float(rng.uniform(0, 0.3)),
-            "eye-left-slit": 0.25,
-            "eye-right-slit": 0.25,
+            **_both_sides("eye-left-slit", 0.25),
         },
         "talk": {"mouth-open": float(rng.uniform(0.2, 0.7)), "mouth-retraction": 0.2},
         "frown": {
-            "eyebrows-left-down": 0.7,
-            "eyebrows-right-down": 0.7,
+            **_both_sides("eyebrows-left-down", 0.7),
             "mouth-depression": float(rng.uniform(0, 0.5)),
         },
         "surprise": {
-            "eyebrows-left-up": 0.8,
-            "eyebrows-right-up": 0.8,
-            "eye-left-opened-up": 0.6,
-            "eye-right-opened-up": 0.6,
+            **_both_sides("eyebrows-left-up", 0.8),
+            **_both_sides("eye-left-opened-up", 0.6),
             "mouth-open": float(rng.uniform(0.1, 0.6)),
         },
-        "blink": {"eye-left-closure": 0.9, "eye-right-closure": 0.9},
+        "blink": _both_sides("eye-left-closure", 0.9),
         "mixed": {},
     }
     units = {name: weight * strength for name, weight in recipes[kind].items()}
@@ -199,13 +181,7 @@ def draw_expression(
 
 
 def morph(library: AssetLibrary, weights: Weights, vertices: Floats | None = None) -> Floats:
-    """Vertices (B, 3) with morph targets added; without ``vertices``, to the base mesh.
-
-    Raises
-    ------
-    DataError
-        If a target is missing.
-    """
+    """Vertices (B, 3) with morph targets added; without ``vertices``, to the base mesh."""
     start = library.body.vertices if vertices is None else vertices
     morphed = start.copy()
     for name, weight in weights:
@@ -289,12 +265,11 @@ def _choose_skin(
     wanted_age = {"child": "young", "middle": "middleage"}.get(age, age)
     candidates = list(names)
     for fits in (
-        [n for n in candidates if ("_darkskinned" in n) == (african > 0.45)],
-        [n for n in candidates if ("_female" in n) != male],
-        [n for n in candidates if n.startswith(wanted_age)],
+        lambda name: ("_darkskinned" in name) == (african > 0.45),
+        lambda name: ("_female" in name) != male,
+        lambda name: name.startswith(wanted_age),
     ):
-        narrowed = [name for name in candidates if name in fits]
-        candidates = narrowed or candidates
+        candidates = list(filter(fits, candidates)) or candidates
     return str(rng.choice(candidates))
 
 

@@ -18,7 +18,7 @@ from concurrent.futures import as_completed
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpbench.errors import DataError
 from hpbench.inference.cores import usable_cores
@@ -39,7 +39,6 @@ __all__ = ["render_dataset"]
 SPEC_NAME = "render.json"
 _PARTS = "parts"
 _PIECE = 24  # images: seconds of work, so that no process waits long for another at the end
-Progress = Callable[[int], None]
 
 
 def render_dataset(
@@ -48,17 +47,16 @@ def render_dataset(
     assets: Path | None = None,
     environments: Path | None = None,
     workers: int = 1,
-    on_progress: Progress = lambda count: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> Path:
-    """Write a data set: ``images/``, ``labels.parquet``, ``render.json``.
+    """Write a data set: ``images/``, ``labels.parquet``, ``render.json``; return the label table.
 
     Parameters
     ----------
     out
-        Folder to write. If it holds an unfinished run of the same spec, that goes on; what
-        was lost of a finished one is rendered again.
+        If it holds an unfinished run of the same spec, that goes on; what was lost of a finished
+        one is rendered again.
     spec
-        What to render.
     assets, environments
         MakeHuman data folder and folder of EXR panoramas; ``$HPBENCH_ASSETS`` and
         ``$HPBENCH_ENVIRONMENTS`` where not given.
@@ -67,11 +65,6 @@ def render_dataset(
     on_progress
         Called with the number of images that each finished piece added.
 
-    Returns
-    -------
-    Path
-        The label table.
-
     Raises
     ------
     DataError
@@ -79,6 +72,8 @@ def render_dataset(
     MissingDependencyError
         If moderngl, OpenEXR or an EGL driver is missing.
     """
+    import pandas as pd
+
     assets_folder = find_assets(assets).resolve()
     environment_files = find_environments(environments)
     _prepare_folder(out, spec, environment_files)
@@ -107,7 +102,8 @@ def render_dataset(
                 for done in as_completed([pool.submit(piece) for piece in missing]):
                     on_progress(done.result())
         if not labelled:
-            _join_parts(out, spec)
+            parts = [pd.read_parquet(_part_path(out, piece)) for piece in _pieces(spec)]
+            _write_table(pd.concat(parts, ignore_index=True), out / LABELS_NAME)
         shutil.rmtree(out / _PARTS)
     return out / LABELS_NAME
 
@@ -141,7 +137,12 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
     marker = out / SPEC_NAME
     with _disk_errors_named(out):
         if marker.is_file() and not _is_blank(out):
-            found = _read_spec(marker)
+            try:
+                found = dict(json.loads(marker.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise DataError(
+                    f"{marker}: corrupted; delete its folder and render again"
+                ) from error
             other = sorted(key for key in wanted if found.get(key) != wanted[key])
             if other:
                 raise DataError(
@@ -162,14 +163,6 @@ def _is_blank(out: Path) -> bool:
     return {path.name for path in out.iterdir()} <= ours and not any(
         path.is_file() for name in ("images", _PARTS) for path in (out / name).rglob("*")
     )
-
-
-def _read_spec(marker: Path) -> dict[str, Any]:
-    """Settings of an earlier run."""
-    try:
-        return dict(json.loads(marker.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{marker}: corrupted; delete its folder and render again") from error
 
 
 @lru_cache(maxsize=1)  # it takes seconds to build
@@ -217,15 +210,6 @@ def _pieces(spec: RenderSpec) -> list[range]:
         for folder in range(0, spec.total, spec.shard)
         for start in range(folder, min(folder + spec.shard, spec.total), _PIECE)
     ]
-
-
-def _join_parts(out: Path, spec: RenderSpec) -> None:
-    """Write the label table of the whole data set from its pieces'."""
-    import pandas as pd
-
-    paths = [_part_path(out, piece) for piece in _pieces(spec)]
-    table = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
-    _write_table(table, out / LABELS_NAME)
 
 
 def _image_name(spec: RenderSpec, number: int) -> str:

@@ -102,13 +102,11 @@ class LightRig:
 class Environment:
     """An HDR panorama, with its brightest spots set apart as a key light.
 
-    ``panorama`` (H, W, 3) is linear, ``view_panorama`` the same without extreme highlights, to
-    be seen behind a head; ``sh`` (9, 3) are plain projection coefficients of what
+    ``view_panorama`` (H, W, 3) is linear and without extreme highlights, to be seen behind a head,
+    ``small_panorama`` what eyes mirror; ``soft_directions`` and ``soft_radiance`` (N, 3) are what
     is left without the key light; ``key_direction`` (3,) and ``key_rgb`` (3,) describe it.
     """
 
-    name: str
-    panorama: Floats
     view_panorama: Floats
     small_panorama: Floats
     soft_directions: Floats
@@ -149,6 +147,8 @@ def load_environment(path: Path) -> Environment:
     DataError
         If the file is missing or corrupted, or the image is not twice as wide as high.
     """
+    import cv2
+
     try:
         import OpenEXR
     except ImportError as error:
@@ -167,24 +167,16 @@ def load_environment(path: Path) -> Environment:
             error
         )
     pixels = np.clip(np.nan_to_num(pixels, posinf=6e4), 0.0, 6e4)
-    return _analyse(path.stem, _resized(pixels, path))
-
-
-def _resized(pixels: Floats, path: Path) -> Floats:
-    """The panorama at `PANORAMA_SIZE`, so that what is seen and mirrored is alike for all."""
-    import cv2
-
     height, width = pixels.shape[:2]
     if width != 2 * height:
         raise DataError(
             f"{path}: is {width} x {height} pixels; an equirectangular panorama is twice as wide "
             "as high"
         )
-    if (width, height) == PANORAMA_SIZE:
-        return pixels
     shrinks = width > PANORAMA_SIZE[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # areas keep the light's sum
-    return np.asarray(cv2.resize(pixels, PANORAMA_SIZE, interpolation=method), np.float32)
+    pixels = cv2.resize(pixels, PANORAMA_SIZE, interpolation=method)
+    return _analyse(np.asarray(pixels, np.float32))
 
 
 def environment_rotation(azimuth_deg: float, tilt_deg: float, mirrored: bool) -> Floats:
@@ -199,14 +191,9 @@ def environment_rotation(azimuth_deg: float, tilt_deg: float, mirrored: bool) ->
 def environment_light(
     environment: Environment, rotation: Floats
 ) -> tuple[LightRig, NDArray[np.float64]]:
-    """Light of an environment turned by ``rotation`` (3, 3), and the gain it was given.
+    """Light of an environment turned by ``rotation`` (3, 3), metered to 1 on white, and its gain.
 
-    Returns
-    -------
-    rig : LightRig
-        With white, camera-facing surfaces metered to 1.
-    gain : ndarray, shape (3,)
-        What radiance of the panorama was multiplied with, for the background.
+    The gain (3,) is what radiance of the panorama was multiplied with, for the background.
     """
     directions = environment.soft_directions @ rotation.T
     basis = _sh_basis(directions) * SH_CONSTANTS
@@ -217,12 +204,12 @@ def environment_light(
     # people keep; the sun behind a head stays a rim.
     colours = np.zeros((3, 3), np.float32)
     colours[0] = environment.key_rgb
-    scale = 1.0 / max(_metered(sh, lights, colours), 1e-4)
+    scale = _metered_scale(sh, lights, colours)
     limit = 1.3 if key_direction[2] > 0 else 0.9
     strongest = float(colours[0].max() * scale)
     if strongest > limit:
         colours[0] *= limit / strongest
-        scale = 1.0 / max(_metered(sh, lights, colours), 1e-4)
+        scale = _metered_scale(sh, lights, colours)
     gain = scale * _white_balance(sh, lights, colours)
     rig = LightRig(
         lights,
@@ -259,14 +246,13 @@ def lamp_light(lamps: tuple[Lamp, ...], ambient_rgb: tuple[float, float, float])
     """Light of up to three lamps over an even, slightly top-heavy ambient."""
     lights = np.tile(np.array([0.0, 0.0, 1.0], np.float32), (3, 1))
     colours = np.zeros((3, 3), np.float32)
-    lit = [lamp for lamp in lamps if max(lamp.rgb) > 0]
-    for row, lamp in enumerate(lit[:3]):
+    for row, lamp in enumerate(lamp for lamp in lamps if max(lamp.rgb) > 0):
         lights[row] = direction(lamp.azimuth_deg, lamp.elevation_deg)
         colours[row] = lamp.rgb
     sh = np.zeros((9, 3))
     sh[0] = ambient_rgb
     sh[1] = 0.3 * sh[0]  # ceilings and skies are brighter than floors
-    scale = 1.0 / max(_metered(sh, lights, colours), 1e-4)
+    scale = _metered_scale(sh, lights, colours)
     panorama = _softbox_panorama(lights, colours, np.array(ambient_rgb)) * scale
     return LightRig(
         lights,
@@ -283,7 +269,7 @@ def direction(azimuth_deg: float, elevation_deg: float) -> Floats:
     return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)], np.float32)
 
 
-def _analyse(name: str, pixels: Floats) -> Environment:
+def _analyse(pixels: Floats) -> Environment:
     directions, solid_angle = _panorama_directions(*pixels.shape[:2])
     luminance = pixels @ LUMINANCE
     cap = np.percentile(luminance, KEY_LIGHT_PERCENTILE)
@@ -296,8 +282,6 @@ def _analyse(name: str, pixels: Floats) -> Environment:
     soft_small = _shrink(soft, 8)
     small_directions, small_angle = _panorama_directions(*soft_small.shape[:2])
     return Environment(
-        name=name,
-        panorama=pixels,
         view_panorama=np.minimum(pixels, 20.0 * pixels.mean() + 1.0),
         small_panorama=np.minimum(_shrink(pixels, 4), 60.0),
         soft_directions=small_directions.reshape(-1, 3).astype(np.float32),
@@ -344,8 +328,9 @@ def _metered_rgb(sh: NDArray[np.float64], lights: Floats, colours: Floats) -> ND
     return np.average(soft + 0.7 * direct, axis=0, weights=normals[:, 2])
 
 
-def _metered(sh: NDArray[np.float64], lights: Floats, colours: Floats) -> float:
-    return float(_metered_rgb(sh, lights, colours) @ LUMINANCE)
+def _metered_scale(sh: NDArray[np.float64], lights: Floats, colours: Floats) -> float:
+    """Factor that makes white surfaces reflect 1 to the camera."""
+    return 1.0 / max(float(_metered_rgb(sh, lights, colours) @ LUMINANCE), 1e-4)
 
 
 def _white_balance(sh: NDArray[np.float64], lights: Floats, colours: Floats) -> NDArray[np.float64]:

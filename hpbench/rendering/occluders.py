@@ -64,19 +64,8 @@ def paint_patch(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Cover a share of the face from one side with a plain object, such as a hand or a phone.
 
-    Parameters
-    ----------
-    linear : ndarray, shape (H, W, 3)
-    landmarks_xy : ndarray, shape (68, 2)
-    scene
-        ``patch_share`` of the landmark box is covered from ``patch_side`` (0 left, 1 right,
-        2 top, 3 bottom), in ``occluder_rgb``.
-
-    Returns
-    -------
-    image : ndarray, shape (H, W, 3)
-    covered : ndarray, shape (68,), bool
-        Landmarks under the patch.
+    ``patch_share`` of the box of the landmarks (68, 2) is covered from ``patch_side`` (0 left,
+    1 right, 2 top, 3 bottom). Returns the image (H, W, 3) and which landmarks are covered (68,).
     """
     import cv2
 
@@ -124,15 +113,11 @@ def _tube(path: Floats, radius: float, closed: bool) -> tuple[Floats, NDArray[np
     angle = np.linspace(0, 2 * np.pi, _TUBE_POINTS, endpoint=False)
     ring = np.cos(angle)[:, None, None] * first + np.sin(angle)[:, None, None] * second
     vertices = (path + radius * ring).transpose(1, 0, 2).reshape(-1, 3)
-    faces = []
-    for i in range(count if closed else count - 1):
-        j = (i + 1) % count
-        for k in range(_TUBE_POINTS):
-            m = (k + 1) % _TUBE_POINTS
-            a, b = i * _TUBE_POINTS + k, i * _TUBE_POINTS + m
-            c, d = j * _TUBE_POINTS + k, j * _TUBE_POINTS + m
-            faces += [(a, c, b), (b, c, d)]
-    return vertices.astype(np.float32), np.array(faces, np.int32)
+    index = np.arange(len(vertices)).reshape(count, _TUBE_POINTS)
+    a, b = index, np.roll(index, -1, axis=1)
+    c, d = np.roll(a, -1, axis=0), np.roll(b, -1, axis=0)
+    quads = np.stack([a, c, b, b, c, d], axis=-1)[: count if closed else count - 1]
+    return vertices.astype(np.float32), quads.reshape(-1, 3).astype(np.int32)
 
 
 def _fan(outline: Floats) -> tuple[Floats, NDArray[np.int32]]:
@@ -145,11 +130,8 @@ def _fan(outline: Floats) -> tuple[Floats, NDArray[np.int32]]:
 
 
 def _join(pieces: list[tuple[Floats, NDArray[np.int32]]]) -> Mesh:
-    vertices, faces, start = [], [], 0
-    for piece_vertices, piece_faces in pieces:
-        vertices.append(piece_vertices)
-        faces.append(piece_faces + start)
-        start += len(piece_vertices)
-    all_faces = np.concatenate(faces)
-    uv = np.zeros((1, 2), np.float32)
+    vertices = [vertices for vertices, _ in pieces]
+    starts = np.cumsum([0, *map(len, vertices)])
+    faces = np.concatenate([f + start for (_, f), start in zip(pieces, starts, strict=False)])
+    uv, all_faces = np.zeros((1, 2), np.float32), faces.astype(np.int32)
     return Mesh(np.concatenate(vertices), uv, all_faces, np.zeros_like(all_faces))

@@ -38,11 +38,6 @@ class ShadowMap:
         self._target.use()
         self._target.clear(depth=1.0)
 
-    def read(self) -> Floats:
-        """Its depths, shape (SHADOW_SIZE, SHADOW_SIZE)."""
-        depth = np.frombuffer(self.texture.read(), np.float32)
-        return depth.reshape(SHADOW_SIZE, SHADOW_SIZE)
-
 
 def light_matrix(towards: Any, centre: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthographic view (4, 4) along a light that shines on ``centre`` (3,)."""
@@ -61,8 +56,7 @@ def light_matrix(towards: Any, centre: NDArray[np.float64]) -> NDArray[np.float6
 def _is_lit(points: Floats, matrix: NDArray[np.float64], depth: Floats) -> NDArray[np.bool_]:
     """Whether nothing lies between points (V, 3) and the light of an orthographic depth map."""
     seen = (points @ matrix[:3, :3].T + matrix[:3, 3]) * 0.5 + 0.5
-    column = np.clip((seen[:, 0] * SHADOW_SIZE).astype(int), 0, SHADOW_SIZE - 1)
-    row = np.clip((seen[:, 1] * SHADOW_SIZE).astype(int), 0, SHADOW_SIZE - 1)
+    column, row = np.clip((seen[:, :2].T * SHADOW_SIZE).astype(int), 0, SHADOW_SIZE - 1)
     lit: NDArray[np.bool_] = seen[:, 2] <= depth[row, column] + 0.004
     return lit
 
@@ -102,7 +96,7 @@ def bake_openness(
         set_uniforms(depth_program, light_matrix=matrix.T)
         shadow.start()
         mesh.draw("SHADOW")
-        depth = shadow.read()
+        depth = np.frombuffer(shadow.texture.read(), np.float32).reshape(SHADOW_SIZE, SHADOW_SIZE)
         for name, layer in targets.items():
             cosine = np.maximum(layer.normals @ towards, 0.0)
             lit = _is_lit(layer.vertices + 0.05 * layer.normals, matrix, depth)
