@@ -172,7 +172,7 @@ def test_a_panorama_of_any_size_gives_the_same_light(tmp_path, width):
     pixels[: width // 4] = 1.0
     write_panorama(tmp_path / "sky.exr", pixels)
     environment = load_environment(tmp_path / "sky.exr")
-    assert environment.panorama.shape == (256, 512, 3)
+    assert environment.view_panorama.shape == (256, 512, 3)
     sent = environment.soft_radiance[:, 1] + 0.0
     upwards = np.maximum(environment.soft_directions[:, 1], 0)
     sideways = np.maximum(environment.soft_directions[:, 0], 0)
