@@ -17,21 +17,15 @@ class Bins:
     Attributes
     ----------
     count : int
-        Number of bins per angle.
-    width_deg : float
-        Width of one bin.
-    first_edge_deg : float
-        Lower edge of the first bin.
+        Per angle.
+    width_deg, first_edge_deg : float
+        Width of a bin, and lower edge of the first one.
     decode_offset_deg : float
         Angle that a probability of one in the first bin decodes to. The authors' scripts use
-        the lower edge, -99, and so do all weights released with them; the true middle of the
-        first bin is -97.5, and networks of this project are trained on that.
-
-    Notes
-    -----
-    A one-hot prediction decoded with the lower edge is 1.5 degrees too small on average. The
-    squared-error term of the loss trains most of that away, so released weights have to be
-    decoded the way they were trained.
+        the lower edge, -99, and so do all weights released with them, which makes a one-hot
+        prediction 1.5 degrees too small. The squared-error term of the loss trains most of that
+        away, so weights have to be decoded the way they were trained; networks of this project
+        are trained on the middle of the first bin, -97.5.
     """
 
     count: int = 66
@@ -57,22 +51,11 @@ class Bins:
 
     def __str__(self) -> str:
         """As a method's card has it."""
-        return (
-            f"{self.count} bins of {self.width_deg:g} degrees, "
-            f"decoded from {self.decode_offset_deg:g}"
-        )
+        first = f"decoded from {self.decode_offset_deg:g}"
+        return f"{self.count} bins of {self.width_deg:g} degrees, {first}"
 
     def covers(self, angles_deg: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-        """Whether every angle of a triple falls into a bin.
-
-        Parameters
-        ----------
-        angles_deg : array_like, shape (..., 3)
-
-        Returns
-        -------
-        ndarray of bool, shape (...)
-        """
+        """Whether every angle of triples (..., 3) falls into a bin, shape (...)."""
         angles = np.asarray(angles_deg, dtype=np.float64)
         inside = (angles >= self.first_edge_deg) & (angles <= self.last_edge_deg)
         return np.asarray(inside.all(axis=-1))

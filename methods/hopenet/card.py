@@ -22,15 +22,11 @@ class WeightsCard(BaseModel):
 
     Attributes
     ----------
-    format : str
-        Layout of the file.
     backbone : str
         See :func:`hpbench.methods.hopenet.network.backbone_names`.
-    heads : {'bins', 'regression'}
-    bins : int
-        Bins per angle; with regression they only bound the training labels.
-    bin_width_deg, decode_offset_deg : float
-        See :class:`hpbench.methods.hopenet.bins.Bins`.
+    bins, bin_width_deg, decode_offset_deg
+        See :class:`hpbench.methods.hopenet.bins.Bins`; with heads that regress the angles they
+        only bound the training labels.
     input_size : int
         Side of the network's input in pixels.
     crop, crop_k

@@ -110,11 +110,6 @@ class Hopenet(TorchMethod):
         self._loaded: LoadedWeights | None = None
 
     @classmethod
-    def missing(cls) -> str | None:
-        """Return None: weights come with hpbench."""
-        return None
-
-    @classmethod
     def named_weights(cls) -> Sequence[WeightsInfo]:
         """Bundled weights and the released ones of other projects."""
         return named_weights()
@@ -177,17 +172,15 @@ class Hopenet(TorchMethod):
         from hpbench.methods.hopenet.weights import load_weights
 
         options = self.options
-        loaded = load_weights(path, options.bin_width, options.offset)
+        self._loaded = loaded = load_weights(path, options.bin_width, options.offset)
         self._check_heads(loaded, path)
-        card = loaded.card
-        if options.crop == "auto" and card is not None:
-            self._crop, default_k = card.crop, card.crop_k
+        if options.crop == "auto" and loaded.card is not None:
+            self._crop, default_k = loaded.card.crop, loaded.card.crop_k
         else:
             self._crop = "hopenet-test" if options.crop == "auto" else options.crop
             default_k = DEFAULT_K[self._crop]
         self._k = default_k if options.k is None else options.k
         self.input_size = options.input_size or loaded.input_size
-        self._loaded = loaded
         return loaded.network
 
     def optimized(self, network: nn.Module) -> nn.Module:
@@ -214,7 +207,7 @@ class Hopenet(TorchMethod):
 
     def readings(self, outputs: Tensor) -> Tensor:
         """Angles in degrees, shape (n, 3)."""
-        from hpbench.methods.hopenet.decoding import decode_angles
+        from hpbench.methods.hopenet.network import decode_angles
 
         return decode_angles(outputs, self._require_loaded().bins)
 
@@ -226,7 +219,7 @@ class Hopenet(TorchMethod):
         """
         import torch
 
-        from hpbench.methods.hopenet.decoding import spread_deg
+        from hpbench.methods.hopenet.network import spread_deg
 
         numbers, bins = self.readings(output).double(), self._require_loaded().bins
         if bins is not None:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torchvision import models
 
 from hpbench.errors import UsageError
+from hpbench.methods.hopenet.bins import Bins, BinsPerHead
 from hpbench.spec import suggest
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "HopenetNetwork",
     "backbone_names",
     "check_input_size",
+    "decode_angles",
     "make_network",
+    "spread_deg",
 ]
 
 HEADS = ("fc_yaw", "fc_pitch", "fc_roll")
@@ -45,20 +48,10 @@ Outputs = int | tuple[int, int, int]
 
 
 class HopenetNetwork(nn.Module):
-    """Backbone and three heads.
+    """Backbone, which gives `features` numbers per image, and three heads.
 
-    Parameters
-    ----------
-    backbone : Module
-        Maps (n, 3, height, width) to (n, features).
-    features : int
-    outputs : int or three of them
-        Outputs per angle: the number of bins, or 1 for plain regression.
-
-    Notes
-    -----
-    The attribute names are those of natanielruiz/deep-head-pose with ``backbone.`` before
-    everything that is not a head.
+    `outputs` per angle are the number of bins, or 1 for plain regression. The attribute names are
+    those of natanielruiz/deep-head-pose with ``backbone.`` before everything that is not a head.
     """
 
     def __init__(self, backbone: nn.Module, features: int, outputs: Outputs) -> None:
@@ -83,22 +76,40 @@ class HopenetNetwork(nn.Module):
         return torch.stack(outputs, dim=1)
 
 
+def decode_angles(outputs: Tensor, bins: Bins | BinsPerHead | None) -> Tensor:
+    """Yaw, pitch and roll in degrees, shape (n, 3), from outputs of shape (n, 3, bins or 1).
+
+    They are the expectation of the bins' values under the softmax; without bins the heads regress
+    the angles themselves.
+    """
+    if bins is None:
+        return outputs.squeeze(-1) * REGRESSION_UNIT_DEG
+    values = torch.as_tensor(bins.values_deg, dtype=outputs.dtype, device=outputs.device)
+    return _expectation(outputs.softmax(dim=-1), values)
+
+
+def _expectation(probabilities: Tensor, values: Tensor) -> Tensor:
+    """Mean of bin values, shape (bins,) or per head (3, bins), shape (n, 3)."""
+    if values.ndim == 1:
+        return probabilities @ values
+    return (probabilities * values).sum(dim=-1)
+
+
+def spread_deg(outputs: Tensor, bins: Bins | BinsPerHead) -> Tensor:
+    """Standard deviation of the bins' values under the softmax, shape (n, 3), float64."""
+    values = torch.as_tensor(bins.values_deg, device=outputs.device)
+    probabilities = outputs.double().softmax(dim=-1)
+    mean = _expectation(probabilities, values)
+    return (probabilities * (values - mean[..., None]) ** 2).sum(dim=-1).sqrt()
+
+
 def backbone_names() -> list[str]:
     """All backbones: this project's thin ResNets and torchvision's classification networks."""
     return [*THIN_RESNETS, *models.list_models(module=models)]
 
 
 def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> HopenetNetwork:
-    """Build an untrained network.
-
-    Parameters
-    ----------
-    backbone : str
-        One of :func:`backbone_names`.
-    outputs : int or three of them
-        Bins per angle, or 1 for regression.
-    input_size : int
-        Side of the input in pixels; only vision transformers depend on it.
+    """Build an untrained network; only vision transformers depend on the side of the input.
 
     Raises
     ------
@@ -122,16 +133,7 @@ def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> Hope
 
 
 def check_input_size(network: HopenetNetwork, backbone: str, input_size: int) -> None:
-    """Raise UsageError if a network cannot take images of this size, before work is put in.
-
-    Parameters
-    ----------
-    network : HopenetNetwork
-    backbone : str
-        For the message.
-    input_size : int
-        Side of the input in pixels.
-    """
+    """Raise UsageError if a network cannot take images of this size, before work is put in."""
     was_training = network.training
     device = next(network.parameters()).device
     try:

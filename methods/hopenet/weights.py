@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,20 +56,9 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class LoadedWeights:
-    """A network ready for inference and how to use it.
+    """A network in evaluation mode on the CPU, and how to use it.
 
-    Attributes
-    ----------
-    network : HopenetNetwork
-        In evaluation mode, on the CPU.
-    backbone : str
-    bins : Bins, BinsPerHead or None
-        None: the heads regress the angles.
-    input_size : int
-    card : WeightsCard or None
-        None for files of other projects.
-    sha256 : str
-        Of the file.
+    Without ``bins`` the heads regress the angles; files of other projects have no ``card``.
     """
 
     network: HopenetNetwork
@@ -93,8 +82,8 @@ def load_weights(
 
     Parameters
     ----------
-    path : Path
-    bin_width_deg, offset_deg : tuple of float or None
+    path
+    bin_width_deg, offset_deg
         For yaw, pitch and roll of files without a card: width of a bin, and angle of the first.
 
     Raises
@@ -125,10 +114,7 @@ def load_weights(
 
 
 def _foreign_bins(
-    path: Path,
-    outputs: tuple[int, int, int],
-    width_deg: Triple | None,
-    offset_deg: Triple | None,
+    path: Path, outputs: tuple[int, int, int], width_deg: Triple | None, offset_deg: Triple | None
 ) -> Bins | BinsPerHead | None:
     """Bins of a file that does not say what they are; None for heads that regress."""
     if set(outputs) == {1}:
@@ -152,23 +138,15 @@ def _foreign_bins(
 def load_backbone(network: HopenetNetwork, path: Path, backbone: str) -> None:
     """Start a network from a file: all tensors, or the backbone's where the heads differ.
 
-    Parameters
-    ----------
-    network : HopenetNetwork
-        Filled in place.
-    path : Path
-        Weights of a Hopenet, or the state dict of torchvision's classification network
-        (ImageNet weights), whose classifier is left out.
-    backbone : str
-        What `network` was built with; for messages.
+    The file holds weights of a Hopenet, or the state dict of torchvision's classification network
+    (ImageNet weights), whose classifier is left out.
 
     Raises
     ------
     WeightsError
         If the file is corrupted or of another architecture; the first wrong tensor is named.
     """
-    tensors = read_state_dict(path)
-    tensors = _uniform_names(tensors)
+    tensors = _uniform_names(read_state_dict(path))
     expected = shapes_of(network)
     for head in HEADS:
         weight = tensors.get(f"{head}.weight")
@@ -177,27 +155,16 @@ def load_backbone(network: HopenetNetwork, path: Path, backbone: str) -> None:
             for leaf in ("weight", "bias"):
                 name = f"{head}.{leaf}"
                 tensors[name] = network.get_parameter(name).detach().clone()
-    _drop_classifier(tensors, expected)
-    fill_network(network, tensors, path, f"a Hopenet with {backbone}", _PREFIX)
-
-
-def _drop_classifier(tensors: StateDict, expected: Mapping[str, torch.Size]) -> None:
-    """Leave out the layer with ImageNet's 1000 classes, which a Hopenet does not have."""
-    for name in [name for name in tensors if name not in expected]:
-        if tensors[name].shape[:1] == (1000,):
-            del tensors[name]
+    fitting = {  # without the layer of ImageNet's 1000 classes, which a Hopenet does not have
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in expected or tensor.shape[:1] != (1000,)
+    }
+    fill_network(network, fitting, path, f"a Hopenet with {backbone}", _PREFIX)
 
 
 def save_weights(network: HopenetNetwork, card: WeightsCard, path: Path) -> None:
-    """Write half-precision safetensors with the card inside.
-
-    Parameters
-    ----------
-    network : HopenetNetwork
-    card : WeightsCard
-    path : Path
-        Replaced only when the whole file has been written.
-    """
+    """Write half-precision safetensors with the card inside."""
     from safetensors.torch import save
 
     tensors = {

@@ -22,8 +22,7 @@ from hpbench.method import Method, NoPrediction
 from hpbench.methods.hopenet import Hopenet, Regression
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.decoding import decode_angles
-from hpbench.methods.hopenet.network import backbone_names, make_network
+from hpbench.methods.hopenet.network import backbone_names, decode_angles, make_network
 from hpbench.methods.hopenet.training.loss import multi_loss, regression_loss
 from hpbench.methods.hopenet.weights import load_weights, save_weights
 from hpbench.registry import make_dataset, make_method

@@ -15,9 +15,8 @@ from hpbench.cli.weights import weights as weights_app
 from hpbench.errors import UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins
-from hpbench.methods.hopenet.decoding import decode_angles, spread_deg
 from hpbench.methods.hopenet.named import named_weights
-from hpbench.methods.hopenet.network import make_network
+from hpbench.methods.hopenet.network import decode_angles, make_network, spread_deg
 from hpbench.methods.hopenet.weights import load_weights
 from hpbench.registry import make_method
 from hpbench.rotation import angles_from_rotation

@@ -29,14 +29,9 @@ __all__ = ["Geometry", "cut_batch", "draw_geometry", "photometric"]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where each face of a batch is cut, and its label there.
+    """Where each face of a batch is cut, and its label there, shape (n, 3).
 
-    Attributes
-    ----------
-    affine : Tensor, shape (n, 2, 3)
-        From output coordinates in -1..1 to pixels of the cached cut-out.
-    angles_deg : ndarray, shape (n, 3)
-        Labels of the faces as they will be seen.
+    `affine` (n, 2, 3) goes from output coordinates in -1..1 to pixels of the cached cut-out.
     """
 
     affine: Tensor
@@ -52,20 +47,8 @@ def draw_geometry(
 ) -> Geometry:
     """Draw crop, rotation and mirror of a batch, and change the labels with them.
 
-    Parameters
-    ----------
-    boxes_xyxy : ndarray, shape (n, 4)
-        Face boxes in pixels of the cut-outs.
-    angles_deg : ndarray, shape (n, 3)
-        Yaw, pitch, roll; NaN where not labelled.
-    bins : Bins
-        A rotation that would take a label out of the bins is not made.
-    settings : Augmentation
-    generator : numpy Generator
-
-    Returns
-    -------
-    Geometry
+    Boxes (n, 4) are in pixels of the cut-outs; angles (n, 3) are NaN where not labelled. A
+    rotation that would take a label out of the bins is not made.
     """
     n = len(boxes_xyxy)
     theta = generator.uniform(-settings.rotate_max_deg, settings.rotate_max_deg, n)
@@ -113,27 +96,13 @@ def _rotated_labels(
     known = np.where(complete[:, None], angles_deg, 0.0)
     rotated = nearest_angles(rotate_in_plane(rotation_from_angles(known), theta_deg), known)
     allowed = complete & (theta_deg != 0.0) & bins.covers(rotated)
-    return (
-        np.where(allowed[:, None], rotated, angles_deg),
-        np.where(allowed, theta_deg, 0.0),
-    )
+    return np.where(allowed[:, None], rotated, angles_deg), np.where(allowed, theta_deg, 0.0)
 
 
 def cut_batch(pixels: Tensor, affine: Tensor, size: int) -> Tensor:
-    """Cut the drawn squares out of the cached faces.
+    """Cut the drawn squares out of cached faces (n, side, side, 3), uint8.
 
-    Parameters
-    ----------
-    pixels : Tensor, shape (n, side, side, 3), uint8
-    affine : Tensor, shape (n, 2, 3)
-        See :class:`Geometry`.
-    size : int
-        Side of the output.
-
-    Returns
-    -------
-    Tensor, shape (n, 3, size, size)
-        RGB in 0..1; black outside.
+    Returns RGB in 0..1, black outside, shape (n, 3, size, size); `affine` is that of `Geometry`.
     """
     side = pixels.shape[1]
     images = pixels.permute(0, 3, 1, 2).float() / 255.0
@@ -146,21 +115,7 @@ def cut_batch(pixels: Tensor, affine: Tensor, size: int) -> Tensor:
 
 
 def photometric(images: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Change light, colour and sharpness of a batch; the pose stays.
-
-    Parameters
-    ----------
-    images : Tensor, shape (n, 3, size, size)
-        RGB in 0..1.
-    settings : Augmentation
-    generator : torch.Generator
-        On the device of `images`.
-
-    Returns
-    -------
-    Tensor, shape (n, 3, size, size)
-        RGB in 0..1.
-    """
+    """Change light, colour and sharpness of RGB images in 0..1, shape (n, 3, size, size)."""
     draw = _Draw(images, generator)
 
     def change_some(share: float, change: Callable[[Tensor, _Draw], Tensor]) -> None:

@@ -26,16 +26,9 @@ __all__ = ["Batch", "BatchMaker", "normalised"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Network inputs and labels on the device.
+    """Normalised images (n, 3, size, size) and labels (n, 3) on the device.
 
-    Attributes
-    ----------
-    images : Tensor, shape (n, 3, size, size)
-        Normalised.
-    angles_deg : Tensor, shape (n, 3)
-        Yaw, pitch, roll; NaN where not labelled.
-    progress : float
-        How much of the run is done, 0..1.
+    A label is NaN where an angle is not labelled; `progress` is the share of the run that is done.
     """
 
     images: Tensor
@@ -46,14 +39,7 @@ class Batch:
 class BatchMaker:
     """Makes the batches of an epoch; all random choices follow from seed and epoch alone.
 
-    Parameters
-    ----------
-    caches : sequence of FaceCache
-    weights : sequence of float
-        Share of the faces that is drawn from each cache, relative to the others.
-    settings : TrainSettings
-    augmentation : Augmentation
-    device : torch.device
+    `weights` are the shares of the faces that are drawn from each cache, relative to each other.
     """
 
     def __init__(
@@ -72,11 +58,7 @@ class BatchMaker:
     ) -> Generator[Batch, None, None]:
         """Batches of one epoch; the next one is made while the last one is used.
 
-        Parameters
-        ----------
-        epoch, steps : int
-        progress : callable
-            How much of the run is done at a step of this epoch, 0..1.
+        `progress` tells how much of the run is done at a step of this epoch, 0..1.
         """
         seed = [self.settings.seed, epoch]
         generator = np.random.default_rng(seed)

@@ -39,16 +39,9 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FaceCache:
-    """Square cut-outs around faces.
+    """Square cut-outs around faces: pixels (n, side, side, 3), mapped from disk into memory.
 
-    Attributes
-    ----------
-    pixels : ndarray, shape (n, side, side, 3), uint8
-        On disk and mapped into memory.
-    boxes_xyxy : ndarray, shape (n, 4), float32
-        Face boxes in pixels of the cut-out.
-    angles_deg : ndarray, shape (n, 3), float64
-        Yaw, pitch, roll; NaN where not labelled.
+    Boxes (n, 4) are in pixels of the cut-out; angles (n, 3) are NaN where not labelled.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -60,29 +53,12 @@ class FaceCache:
 
 
 def build_cache(
-    dataset: Dataset,
-    samples: Sequence[Sample],
-    input_size: int,
-    path: Path,
-    note: Note,
+    dataset: Dataset, samples: Sequence[Sample], input_size: int, path: Path, note: Note
 ) -> FaceCache:
-    """Cut out all faces of a source, or reuse the file of an earlier run.
+    """Cut out all faces of a source into a ``.npy`` file, or reuse that of an earlier run.
 
-    Parameters
-    ----------
-    dataset : Dataset
-    samples : sequence of Sample
-    input_size : int
-        Side of the network's input in pixels.
-    path : Path
-        ``.npy`` file for the pixels.
-    note : callable
-        Takes one line for the log.
-
-    Raises
-    ------
-    DataError
-        If no image of the source can be read, or the disk is full.
+    `input_size` is the side of the network's input. Raises DataError if no image can be read, or
+    the disk is full.
     """
     side = round(OVERSAMPLING * input_size)
     key = _fingerprint(samples, side)
@@ -187,13 +163,7 @@ def _write_pixels(
 def validation_inputs(
     dataset: Dataset, samples: Sequence[Sample], options: HopenetOptions, input_size: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Network inputs of validation faces, cut as the method will cut them.
-
-    Returns
-    -------
-    pixels : ndarray, shape (n, input_size, input_size, 3), uint8
-    angles_deg : ndarray, shape (n, 3)
-    """
+    """Network inputs (n, input_size, input_size, 3) and labels (n, 3) of validation faces."""
     assert options.crop != "auto" and options.k is not None
     pixels: list[npt.NDArray[np.uint8]] = []
     angles: list[npt.NDArray[np.float64]] = []

@@ -15,7 +15,6 @@ import torch
 from hpbench.errors import DataError, UsageError, WeightsError
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import HopenetNetwork
-from hpbench.methods.hopenet.training.curves import draw_curves
 from hpbench.methods.hopenet.weights import save_weights
 from hpbench.storage.atomic import write_bytes, write_json, write_text
 from hpbench.weights.store import sha256_of
@@ -32,14 +31,7 @@ _RESUMABLE = {"device", "precision", "minutes"}
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a training run writes.
-
-    Attributes
-    ----------
-    folder : Path
-    settings : dict
-        All that decides what the run computes; a checkpoint is resumed with the same only.
-    """
+    """What a training run writes; a checkpoint is resumed with the same settings only."""
 
     folder: Path
     settings: dict[str, Any]
@@ -50,15 +42,7 @@ class Outputs:
         return self.folder / CHECKPOINT
 
     def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
-        """State of the last whole epoch.
-
-        Raises
-        ------
-        UsageError
-            If the checkpoint was made with other settings.
-        WeightsError
-            If it is corrupted.
-        """
+        """State of the last whole epoch, unless the checkpoint was made with other settings."""
         with self.corruption_named():
             stored: dict[str, Any] = torch.load(
                 self.checkpoint, map_location=device, weights_only=True
@@ -84,13 +68,7 @@ class Outputs:
             ) from None
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint.
-
-        Raises
-        ------
-        DataError
-            If the disk is full; the last good checkpoint is kept.
-        """
+        """Replace the checkpoint; where the disk is full, the last good one is kept."""
         path = self.checkpoint
         content = io.BytesIO()  # torch's own writer would report a full disk in riddles
         torch.save({"settings": json.dumps(self.settings)} | state, content)
@@ -109,7 +87,7 @@ class Outputs:
         path = self.folder / HISTORY
         with _full_disk_named(path):
             write_json(path, history)
-            draw_curves(history, self.folder / "curves.png")
+            _draw_curves(history, self.folder / "curves.png")
 
     def write_weights(self, network: HopenetNetwork, card: WeightsCard) -> Path:
         """Write weights with their card in the file, and a readable copy of it beside them."""
@@ -131,3 +109,24 @@ def _full_disk_named(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror}); the checkpoint is whole, resume with "
             "--resume when there is room"
         ) from error
+
+
+def _draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw training loss and validation errors over the faces seen."""
+    from matplotlib.figure import Figure
+
+    faces = [row["faces"] / 1000.0 for row in history]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    loss_axes, error_axes = figure.subplots(1, 2)
+    loss_axes.plot(faces, [row["loss"] for row in history], marker=".", color="black")
+    loss_axes.set(xlabel="training faces seen, thousands", ylabel="training loss")
+    for name in history[-1]["validation"]:
+        errors = [row["validation"][name]["mean"] for row in history]
+        error_axes.plot(faces, errors, marker=".", label=f"{name}: {errors[-1]:.2f}")
+    error_axes.set(xlabel="training faces seen, thousands", ylabel="validation MAE, degrees")
+    error_axes.set_ylim(bottom=0.0)
+    for axes in (loss_axes, error_axes):
+        axes.grid(alpha=0.3)
+    if history[-1]["validation"]:
+        error_axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)

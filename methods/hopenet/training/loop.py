@@ -52,30 +52,23 @@ def train(
     resume: bool = False,
     note: Note = print,
 ) -> Path:
-    """Train a network and write its weights.
+    """Train a network and return the file of its weights.
 
     Parameters
     ----------
-    sources : sequence of TrainingSource
-        Training faces; a share of each is held out for validation.
-    validations : sequence of TrainingSource
-        Further data sets that are only validated on.
-    settings : TrainSettings
-    augmentation : Augmentation
-    card : WeightsCard
+    sources, validations
+        Training faces, of which a share is held out for validation, and data sets that are only
+        validated on.
+    settings, augmentation
+    card
         Name, licence and the like; recipe and figures are filled in.
-    out : Path
+    out
         Folder for the face cache, checkpoint, history, curves and weights.
-    resume : bool
+    resume
         Resume the checkpoint in `out`; an epoch that was cut short is done again, and the
         figures are those of a run that was never stopped.
-    note : callable
+    note
         Takes one line for the log.
-
-    Returns
-    -------
-    Path
-        The weights file.
 
     Raises
     ------
@@ -127,9 +120,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(_parameter_groups(network, settings), settings.lr)
         precision = settings.precision
         self.bf16 = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
-        self.epoch = 0
-        self.step = 0
-        self.seconds = 0.0
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.clock = time.perf_counter()
         self.history: list[dict[str, Any]] = []
         self.caches: list[FaceCache] = []
@@ -324,11 +315,9 @@ class _Run:
 def _parameter_groups(network: HopenetNetwork, settings: TrainSettings) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels only, not for biases and norms."""
     parameters = list(network.parameters())
+    matrices = [p for p in parameters if p.ndim > 1]
     return [
-        {
-            "params": [p for p in parameters if p.ndim > 1],
-            "weight_decay": settings.weight_decay,
-        },
+        {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
 

@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.decoding import decode_angles
-from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG
+from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG, decode_angles
 from hpbench.methods.hopenet.training.settings import Penalty, Targets
 
 __all__ = ["multi_loss", "regression_loss"]
@@ -50,10 +49,6 @@ def multi_loss(
     penalty : {'mse', 'huber'}
         Squared error as in the paper, or the Huber penalty, linear beyond 5 degrees, which
         noisy labels and large first errors do not blow up.
-
-    Returns
-    -------
-    Tensor, shape ()
     """
     labelled = torch.isfinite(angles_deg)
     angles = torch.where(labelled, angles_deg, torch.zeros_like(angles_deg))
@@ -76,18 +71,8 @@ def multi_loss(
 def regression_loss(outputs: Tensor, angles_deg: Tensor, penalty: Penalty = "mse") -> Tensor:
     """Squared (or Huber) error of heads that regress the angles, summed over the angles.
 
-    The direct approach before Hopenet (Yang et al. 2015): no bins, no softmax.
-
-    Parameters
-    ----------
-    outputs : Tensor, shape (n, 3, 1)
-    angles_deg : Tensor, shape (n, 3)
-        NaN marks an angle that is not labelled.
-    penalty : {'mse', 'huber'}
-
-    Returns
-    -------
-    Tensor, shape ()
+    The direct approach before Hopenet (Yang et al. 2015): no bins, no softmax. Outputs have the
+    shape (n, 3, 1); NaN marks an angle that is not labelled.
     """
     labelled = torch.isfinite(angles_deg)
     angles = torch.where(labelled, angles_deg, torch.zeros_like(angles_deg))

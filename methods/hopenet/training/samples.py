@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,20 +35,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSource:
-    """The usable faces of one data set.
+    """The usable faces of one data set, by the name that the user wrote.
 
-    Attributes
-    ----------
-    name : str
-        As the user wrote it; shown in the log.
-    dataset : Dataset
-    weight : float
-        Share of the training faces that is drawn from here, relative to the other sources.
-    samples : list of Sample
-    left_out : Counter of str
-        Number of faces that cannot be trained on, by reason.
-    clipped : int
-        Number of `samples` whose label was moved to the nearest bin.
+    `weight` is the share of the training faces that is drawn from here, relative to other sources;
+    `left_out` counts unusable faces by reason, `clipped` labels that were moved to the nearest bin.
     """
 
     name: str
@@ -94,15 +84,7 @@ def collect_samples(
 ) -> TrainingSource:
     """Take the faces of a data set that can be trained on.
 
-    Parameters
-    ----------
-    name : str
-    dataset : Dataset
-    weight : float
-    bins : Bins
-        Range that labels have to lie in.
-    out_of_range : {'drop', 'clip'}
-        What happens to a label outside of it; either way it is counted.
+    A label outside the bins is dropped or clipped; either way it is counted.
 
     Raises
     ------
@@ -151,28 +133,12 @@ def _usable(record: Record) -> Sample | str:
 def held_out(samples: Sequence[Sample], share: float) -> npt.NDArray[np.bool_]:
     """Choose faces for validation: whole groups (people, sequences) where there are groups.
 
-    The choice depends on the names alone, so that it is the same in every run and does not
-    change for old faces when new ones are added.
-
-    Parameters
-    ----------
-    samples : sequence of Sample
-    share : float
-        Share of the groups, or of the faces where every face stands alone.
-
-    Returns
-    -------
-    ndarray of bool, shape (len(samples),)
+    The choice depends on the hashes of the names alone, so that it is the same in every run and
+    does not change for old faces when new ones are added. Never are all of them chosen.
     """
     if share <= 0.0:
         return np.zeros(len(samples), dtype=bool)
     keys = [sample.record.group or sample.record.image_id for sample in samples]
-    chosen = _lowest(set(keys), share)
+    ordered = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).digest())
+    chosen = set(ordered[: min(max(1, round(share * len(ordered))), len(ordered) - 1)])
     return np.array([key in chosen for key in keys], dtype=bool)
-
-
-def _lowest(keys: Iterable[str], share: float) -> set[str]:
-    """The share of the keys whose hashes are lowest; never all of them."""
-    ordered = sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
-    count = min(max(1, round(share * len(ordered))), len(ordered) - 1)
-    return set(ordered[:count])

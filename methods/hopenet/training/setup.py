@@ -7,11 +7,7 @@ from pathlib import Path
 
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.training.loop import Note, train
-from hpbench.methods.hopenet.training.samples import (
-    TrainingSource,
-    collect_samples,
-    parse_source,
-)
+from hpbench.methods.hopenet.training.samples import TrainingSource, collect_samples, parse_source
 from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
 from hpbench.running.data_folders import data_folders
@@ -20,18 +16,7 @@ __all__ = ["train_on"]
 
 
 def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -> Path:
-    """Train on data sets as they are named on the command line.
-
-    Returns
-    -------
-    Path
-        The weights file.
-
-    Raises
-    ------
-    HpbenchError
-        If a data set cannot be used.
-    """
+    """Train on data sets as they are named on the command line; return the weights file."""
     sources = [_open(text, config, settings, settings.out_of_range) for text in config.datasets]
     validations = [_open(text, config, settings, "drop") for text in config.validate_on]
     names = [part.strip() for part in config.trained_on.split(",") if part.strip()]

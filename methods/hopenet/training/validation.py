@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.decoding import decode_angles
+from hpbench.methods.hopenet.network import decode_angles
 from hpbench.methods.hopenet.training.batches import normalised
 from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
 
@@ -27,15 +27,9 @@ _YAW_EDGES_DEG = (0.0, 30.0, 60.0, 180.0)
 
 @dataclass(frozen=True, slots=True)
 class ValidationSet:
-    """Faces that a network is validated on.
+    """Faces that a network is validated on: pixels (n, size, size, 3), labels (n, 3).
 
-    Attributes
-    ----------
-    name : str
-    pixels : ndarray, shape (n, size, size, 3), uint8
-        Cut as the method will cut them.
-    angles_deg : ndarray, shape (n, 3)
-        Yaw, pitch, roll; NaN where not labelled.
+    They are cut as the method will cut them; NaN marks an angle that is not labelled.
     """
 
     name: str
@@ -47,15 +41,7 @@ class ValidationSet:
     ) -> dict[str, Any]:
         """Mean absolute errors: per angle, of all labelled angles, and per range of yaw.
 
-        Parameters
-        ----------
-        network : Module
-            In evaluation mode.
-        bins : Bins or None
-            None for heads that regress the angles.
-        size : int
-            Side of the input that is trained on now.
-        device : torch.device
+        `size` is the side of the input that is trained on now; heads without `bins` regress.
         """
         predicted: list[Array] = []
         with torch.inference_mode():
