@@ -68,7 +68,8 @@ class PublishedMethod(Method):
         info = cls.named_weights()[0]
         if info.path is not None:
             return None
-        fix = f"'hpbench weights fetch {cls.name}'"
+        fetched = cls.name if all(one.url for one in cls.published) else f"{cls.name}/{info.name}"
+        fix = f"'hpbench weights fetch {fetched}'"
         if not info.url:
             fix = f"get them from {info.source}, then 'hpbench weights add {info.name} FILE'"
         return f"weights: {fix}, or {cls.name}[weights=FILE]"

