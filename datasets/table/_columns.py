@@ -223,6 +223,10 @@ def _find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[s
                     "rename one of them"
                 )
             found[meaning] = name
+    if {"w", "x", "y", "z"} <= set(plain) and "h" not in plain:
+        raise DataError(
+            f"{path}: columns w, x, y, z may be a quaternion; rename them qw, qx, qy, qz"
+        )
     for wanted in (MATRIX, QUATERNION, ROTVEC):
         missing = [name for name in wanted if name not in found]
         if not missing:

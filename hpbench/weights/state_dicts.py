@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,13 @@ def common_prefix(names: Iterable[str]) -> str | None:
 
 
 def _refuse_other_files(path: Path) -> None:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                raise WeightsError(
+                    f"{path}: is a TorchScript program; save the network's state_dict() instead"
+                )
+        return
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     for first, what in _STARTS.items():

@@ -113,6 +113,7 @@ def test_two_faces_of_one_picture_get_their_own_ids(table):
         ("a.jpg,1.5,2,3\nb.jpg,1,2,3\n", "first line has to hold the names"),
         ("image,yaw_rad,pitch_deg\na.jpg,0,0\n", "different units"),
         ("image,qw,qx,qy\na.jpg,1,0,0\n", "no column 'qz'"),
+        ("image,w,x,y,z\na.jpg,1,0,0,0\n", "may be a quaternion; rename them qw, qx, qy, qz"),
         (f"{HEADER},x,y,w\na.jpg,0,0,0,1,2,3\n", "no column 'h'; a box needs x, y, w and h"),
         (f"{HEADER},x0,y0,x1\na.jpg,0,0,0,1,2,3\n", "no column 'y1'; a box needs"),
         (

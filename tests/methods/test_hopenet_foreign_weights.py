@@ -174,6 +174,12 @@ def test_web_page_and_onnx_network_are_refused_by_what_they_are(tmp_path):
         make_method(str(tmp_path / "net.onnx"))
 
 
+def test_torchscript_is_refused_by_what_it_is(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "net.pt"))
+    with pytest.raises(WeightsError, match=r"net\.pt: is a TorchScript program"):
+        load_weights(tmp_path / "net.pt")
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
