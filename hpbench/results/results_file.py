@@ -11,7 +11,8 @@ from hpbench.results.run_record import LabelWarning
 from hpbench.results.timing_record import TimeSummary
 
 __all__ = [
-    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "DatasetWarning",
+    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "ConfidenceErrors",
+    "DatasetWarning",
     "GeodesicErrors",
     "ImageCounts", "Intervals", "MethodErrors", "MethodResult", "NotRun", "ProtocolRef",
     "ResultsFile", "SubsetErrors", "YawBinErrors", "value_at",
@@ -87,6 +88,29 @@ class YawBinErrors(FrozenModel):
         return self.images + self.no_answer
 
 
+class ConfidenceErrors(FrozenModel):
+    """What the confidences of a method are worth, over its predicted faces (docs/slices.md)."""
+
+    faces: int = Field(description="Predicted faces.")
+    given: int = Field(description="Those with a confidence.")
+    problem: str | None = Field(
+        None, description="Why the confidences cannot be measured; the values are null then."
+    )
+    aurc_deg: Rounded = Field(
+        None, description="Area under the risk-coverage curve: mean of the curve's errors."
+    )
+    e_aurc_deg: Rounded = Field(
+        None, description="aurc_deg minus that of the best possible order of the same errors."
+    )
+    error_at_80_deg: Rounded = Field(
+        None, description="Mean error of the most confident 80 % of the predicted faces."
+    )
+    error_at_90_deg: Rounded = Field(None, description="The same of 90 %.")
+    spearman: Rounded = Field(
+        None, description="Rank correlation of confidence and error; -1 is best."
+    )
+
+
 IntervalTree = Interval | dict[str, Interval | dict[str, Interval]]
 
 
@@ -152,6 +176,9 @@ class MethodResult(MethodErrors, extra="allow"):
     intervals_95: Intervals | None
     rank: int | None
     runtime_ms: dict[str, TimeSummary]
+    confidence: ConfidenceErrors | None = Field(
+        None, description="null where the method gives no confidence."
+    )
 
 
 class Comparison(FrozenModel):

@@ -44,6 +44,9 @@ _COLUMNS = {
     "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
     "timing": ["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"],
 }
+_OPTIONAL = {"predictions": ["confidence"]}
+"""Columns that a run folder may lack."""
+
 _BLOCK_FACES = 2048
 
 MIN_FACES_PER_ROTATION = 20
@@ -94,13 +97,23 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
         if not file.is_file():
             raise DataError(f"{file}: missing, the run is not finished; repeat its command")
         try:
-            tables[name] = pd.read_parquet(file, columns=None if all_columns else columns)
+            tables[name] = pd.read_parquet(
+                file, columns=None if all_columns else _present(file, name)
+            )
         except (OSError, ValueError) as error:  # pyarrow's errors derive from these
             raise DataError(f"{file}: corrupted ({error}); repeat the run") from error
         lacking = [column for column in columns if column not in tables[name]]
         if lacking:
             raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
     return RunTables(run=run, **tables)
+
+
+def _present(file: Path, name: str) -> list[str]:
+    """Columns to read of a table, without the optional ones that the file lacks."""
+    from pyarrow.parquet import read_schema
+
+    found = set(read_schema(file).names)
+    return _COLUMNS[name] + [column for column in _OPTIONAL.get(name, []) if column in found]
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +187,13 @@ class MethodScores(FaceErrors):
         Canonical text of the method and its options.
     no_answer : dict of str to int
         Reasons for missing predictions, counted.
+    confidence : ndarray, shape (n,)
+        NaN where the method gives none.
     """
 
     spec: str
     no_answer: dict[str, int]
+    confidence: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,9 +371,13 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
             "status ok without a rotation; repeat the run"
         )
     reasons = rows["reason"].iloc[row_of_face[without_prediction]].fillna("no reason given")
+    confidence = np.full(len(R_pred), np.nan)
+    if "confidence" in rows:
+        confidence = rows["confidence"].to_numpy(dtype=np.float64)[row_of_face]
+        confidence[~np.isfinite(confidence)] = np.nan
     return MethodScores(
         R_pred, dataset.R_gt, dataset.angles_deg, dataset.errors(R_pred).differences_deg,
-        spec=spec, no_answer=_count(reasons),
+        spec=spec, no_answer=_count(reasons), confidence=confidence,
     )  # fmt: skip
 
 

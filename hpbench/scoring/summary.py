@@ -25,6 +25,7 @@ from hpbench.results.results_file import (
 )
 from hpbench.results.run_record import SEVERAL_FACES, DatasetRecord, MethodRecord
 from hpbench.scoring import metrics, statistics
+from hpbench.scoring.confidence import confidence_errors, confidence_intervals
 from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
@@ -85,6 +86,7 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
                 **_accuracy(dataset, method, resampling),
                 rank=rank,
                 runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
+                confidence=confidence_errors(method),
             )
             results.append(result)
     not_run = [
@@ -301,6 +303,10 @@ def _intervals(
             )
     for name in ("common_images.mae_deg.mean", "missing_as_frontal.mae_deg.mean"):
         limits[name] = statistics.percentile_interval(draws[name])
+    limits |= {
+        f"confidence.{name}": limit
+        for name, limit in confidence_intervals(method, resampling).items()
+    }
     return Intervals(
         draws="group" if dataset.resample_groups else "image",
         units=resampling.units,
