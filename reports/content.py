@@ -13,6 +13,7 @@ from hpbench.reports import words
 from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.sentences import protocol_sentences, summary_sentences
 from hpbench.reports.tables.accuracy import accuracy_tables
+from hpbench.reports.tables.confidence import confidence_table
 from hpbench.reports.tables.explain import RerunResults, explain_table, load_rerun
 from hpbench.reports.tables.literature import literature_table
 from hpbench.reports.tables.pairs import pairs_table
@@ -194,6 +195,7 @@ def _section(
     tables = accuracy_tables(results, labels)
     found = (
         pairs_table(comparisons, flagged),
+        confidence_table(results, labels),
         runtime_table(results, labels),
         cost_table(timing, results, labels),
         unscored_table(results, labels),

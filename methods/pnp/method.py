@@ -111,7 +111,10 @@ class Pnp(Method):
         """Describe the landmarks, and what is done with them."""
         model = face_model(self.options.model)
         found = self._detector.card()
-        notes = [f"Face model {model.name}: {model.source} ({model.licence})."]
+        notes = [
+            f"Face model {model.name}: {model.source} ({model.licence}).",
+            "confidence: minus the RMS reprojection error in percent of the landmarks' extent",
+        ]
         if self.options.solver == "iterative":
             notes.append(
                 "Naive on purpose: predictions are not checked, heads behind the camera count."
@@ -160,27 +163,42 @@ class Pnp(Method):
         camera = camera_of(face, self.options.focal)
         return camera if isinstance(camera, NoPrediction) else _Seen(landmarks_xy, *camera)
 
-    def infer(self, batch: Sequence[_Seen]) -> list[PnpSolution | NoPrediction]:
-        """Solve one face after the other."""
+    def infer(self, batch: Sequence[_Seen]) -> list[tuple[Array, PnpSolution | NoPrediction]]:
+        """Solve one face after the other; a solution stands behind the points it is fitted to."""
         model = face_model(self.options.model)
+        points = [seen.landmarks_xy[model.landmark_ids] for seen in batch]
         return [
-            solve_pose(
-                seen.landmarks_xy[model.landmark_ids],
-                model.points,
-                seen.camera_matrix,
-                seen.distortion,
-                self.options.solver,
+            (
+                points_xy,
+                solve_pose(
+                    points_xy,
+                    model.points,
+                    seen.camera_matrix,
+                    seen.distortion,
+                    self.options.solver,
+                ),
             )
-            for seen in batch
+            for points_xy, seen in zip(points, batch, strict=True)
         ]
 
     def decode(
-        self, output: Sequence[PnpSolution | NoPrediction]
+        self, output: Sequence[tuple[Array, PnpSolution | NoPrediction]]
     ) -> list[Prediction | NoPrediction]:
-        """Take the rotation out of each solution; it is ``R_cam`` already."""
+        """Take the rotation out of each solution; it is ``R_cam`` already.
+
+        The confidence is minus the reprojection error in percent of the landmarks' height or
+        width, whichever is larger: in pixels it would call every small face a sure one.
+        """
         return [
-            solution if isinstance(solution, NoPrediction) else Prediction(solution.R_cam)
-            for solution in output
+            solution
+            if isinstance(solution, NoPrediction)
+            else Prediction(
+                solution.R_cam,
+                confidence=-100.0
+                * solution.reprojection_px
+                / float(np.ptp(points_xy, axis=0).max()),
+            )
+            for points_xy, solution in output
         ]
 
     def _landmarks(self, face: Face) -> Array | NoPrediction:

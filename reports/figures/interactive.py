@@ -28,6 +28,7 @@ from hpbench.reports.tables.worst import predicted_angles
 from hpbench.results.results_file import MethodResult
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
+from hpbench.scoring.confidence import risk_coverage
 from hpbench.scoring.scores import DatasetScores
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "level_plot",
     "map_plot",
     "pareto_plot",
+    "risk_coverage_plot",
     "runtime_plot",
     "scatter_plot",
     "yaw_plot",
@@ -130,6 +132,26 @@ def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
         figure.add_trace(go.Scatter(**trace))
     figure.update_xaxes(title_text=f"{_kind(dataset)}, degrees", range=[0, 30])
     figure.update_yaxes(title_text="faces within it, %", range=[0, 101])
+    return _finish(figure, 420)
+
+
+def risk_coverage_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
+    """Mean error of the most confident share of the predicted faces."""
+    figure = go.Figure()
+    for method in dataset.methods:
+        curve = risk_coverage(method)
+        if curve is None:
+            continue
+        trace = _line(styles[method.spec])
+        trace.update(
+            x=_list(100.0 * curve.share), y=_list(curve.error_deg), mode="lines",
+            hovertemplate="surest %{x:.0f} %: %{y:.2f} degrees",
+        )  # fmt: skip
+        figure.add_trace(go.Scatter(**trace))
+    figure.update_xaxes(
+        title_text="share of the predicted faces, the most confident first, %", range=[0, 101]
+    )
+    figure.update_yaxes(title_text="mean error, degrees", rangemode="tozero")
     return _finish(figure, 420)
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_points
+from hpbench.scoring.confidence import risk_coverage
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -123,6 +124,15 @@ FIGURES: tuple[ReportFigure, ...] = (
         "a predicted face with labelled yaw",
         lambda section: _predicted(section) and section.has_yaw, lambda section: section.scores,
         interactive="scatter_plot",
+    ),
+    ReportFigure(
+        "confidence", "risk_coverage",
+        "Risk-coverage curve: mean error of the most confident share of the predicted faces. A "
+        "curve that rises to the right belongs to a method that knows when it is wrong; a level "
+        "one orders faces no better than chance.",
+        "a method with a different confidence for different faces, and one for every prediction",
+        lambda section: any(map(risk_coverage, section.scores.methods)),
+        lambda section: section.scores, "risk_coverage_figure", "risk_coverage_plot",
     ),
     ReportFigure(
         "runtime", "runtime", "Median time per face by stage.", "a timing pass",

@@ -28,6 +28,7 @@ from hpbench.reports.tables.robustness import Curve, leaves_faces_out
 from hpbench.results.results_file import MethodResult, value_at
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
+from hpbench.scoring.confidence import risk_coverage
 from hpbench.scoring.scores import DatasetScores
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "histogram_figure",
     "level_figure",
     "pareto_figure",
+    "risk_coverage_figure",
     "runtime_figure",
     "save",
 ]
@@ -202,6 +204,27 @@ def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     axes.set_ylabel("faces within it, %")
     axes.set_xlim(0.0, 30.0)
     axes.set_ylim(0.0, 101.0)
+    _legend_below(figure, axes, len(dataset.methods))
+    return figure
+
+
+def risk_coverage_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Mean error of the most confident share of the predicted faces."""
+    figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for method in dataset.methods:
+        curve = risk_coverage(method)
+        if curve is None:
+            continue
+        style = styles[method.spec]
+        axes.plot(
+            100.0 * curve.share, curve.error_deg, label=style.label, color=style.colour,
+            linestyle=style.dash, marker=style.marker, markevery=0.1, markersize=5,
+        )  # fmt: skip
+    axes.set_xlabel("share of the predicted faces, the most confident first, %")
+    axes.set_ylabel("mean error, degrees")
+    axes.set_xlim(0.0, 101.0)
+    axes.set_ylim(bottom=0.0)
     _legend_below(figure, axes, len(dataset.methods))
     return figure
 

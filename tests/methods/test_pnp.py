@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hpbench.face import Camera, Face
 from hpbench.images import read_rgb
 from hpbench.landmarks.dlib import installed_predictor, load_predictor
 from hpbench.method import NoPrediction
-from hpbench.methods.pnp import face_model
+from hpbench.methods.pnp import face_model, solve_pose
 from hpbench.registry import make_method
 from hpbench.rotation import geodesic_deg, rotation_from_angles
 
@@ -173,3 +174,30 @@ def test_fingerprint_changes_when_the_predictor_is_replaced_in_its_place(tmp_pat
     before = make_method(f"pnp[predictor={file}]").fingerprint()
     file.write_bytes(b"a retrained predictor")
     assert make_method(f"pnp[predictor={file}]").fingerprint() != before
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.25])
+def test_confidence_is_the_reprojection_error_in_percent_of_the_face(zoom):
+    camera_matrix = pinhole(640, (640, 480))
+    face = drawn_face(camera_matrix)
+    noise = np.random.default_rng(0).normal(0.0, 2.0, face.landmarks_xy.shape)
+    moved = replace(
+        face,
+        image=np.zeros((int(480 * zoom), int(640 * zoom), 3), np.uint8),
+        box_xyxy=face.box_xyxy * zoom,
+        landmarks_xy=(face.landmarks_xy + noise) * zoom,
+    )
+    (prediction,) = make_method("pnp[landmarks=annotated,model=ict68]").predict([moved])
+    model, given = face_model("ict68"), face.landmarks_xy + noise
+    solution = solve_pose(given, model.points, camera_matrix)
+    assert prediction.confidence == pytest.approx(
+        -100.0 * solution.reprojection_px / np.ptp(given[:, 1]), rel=1e-3
+    )
+
+
+def test_exact_landmarks_are_surer_than_noisy_ones():
+    face = drawn_face(pinhole(640, (640, 480)))
+    noise = np.random.default_rng(0).normal(0.0, 2.0, face.landmarks_xy.shape)
+    noisy = replace(face, landmarks_xy=face.landmarks_xy + noise)
+    exact, other = make_method("pnp[landmarks=annotated]").predict([face, noisy])
+    assert other.confidence < -0.5 < exact.confidence <= 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class RunMaker:
     `corrupted` gives data sets
     that are a corrupted form of another one: name, level, of what, and how much larger errors are.
     `sweep` gives factors and the values that the faces take in turn, `factors` what all share.
+    `confidence` gives methods a confidence, from the number of the face.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class RunMaker:
     corrupted: dict[str, tuple[str, float, str, float]] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
     factors: dict[str, Any] | None = field(default_factory=dict)
+    confidence: dict[str, Callable[[int], float]] = field(default_factory=dict)
 
     def write(self) -> Path:
         """Write the folder and return it."""
@@ -115,6 +118,7 @@ class RunMaker:
             "status": "ok" if predicted else "no_answer",
             "reason": None if predicted else "nothing seen",
             **rotation_cells(rotation_from_angles(angles) if predicted else None),
+            "confidence": self.confidence[method](number) if method in self.confidence else None,
             "prepare_ms": 1.0, "infer_ms": 1.0, "decode_ms": 1.0,
         }  # fmt: skip
 

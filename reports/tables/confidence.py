@@ -1,0 +1,72 @@
+"""What the confidences of the methods are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpbench.reports.tables.table import (
+    Cell,
+    Column,
+    Reader,
+    Table,
+    flagged_label,
+    interval,
+    is_reference,
+    method_table,
+    number,
+)
+from hpbench.results.results_file import MethodResult, value_at
+
+__all__ = ["confidence_table"]
+
+
+def confidence_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table | None:
+    """Errors by confidence of the methods whose confidences can be measured.
+
+    Returns
+    -------
+    Table or None
+        None where no method gives any confidence. Methods whose confidences cannot be measured
+        are in the note.
+    """
+    if all(result.confidence is None for result in results):
+        return None
+    measured = [one for one in results if one.confidence and one.confidence.problem is None]
+    return method_table(
+        "confidence", "Error in degrees of the most confident faces", measured, labels,
+        [
+            (Column("All predicted", "low"), lambda r: number(r.mae_deg.mean)),
+            *_value_and_interval("Surest 90 %", "error_at_90_deg"),
+            *_value_and_interval("Surest 80 %", "error_at_80_deg"),
+            *_value_and_interval("AURC", "aurc_deg"),
+            *_value_and_interval("E-AURC", "e_aurc_deg"),
+            *_value_and_interval("Rank correlation", "spearman"),
+        ],
+        note=" ".join(_unmeasured(results, labels)),
+    )  # fmt: skip
+
+
+def _value_and_interval(title: str, name: str) -> list[tuple[Column, Reader]]:
+    def value(result: MethodResult) -> Cell:
+        return number(value_at(result.confidence, name))
+
+    def limits(result: MethodResult) -> Cell:
+        return interval(value_at(result.intervals_95, f"confidence.{name}"))
+
+    return [
+        (Column(title, "low"), value),
+        (Column(f"95 % interval ({title})", interval=True), limits),
+    ]
+
+
+def _unmeasured(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
+    """A sentence for every method that is not in the table."""
+    sentences = []
+    for result in results:
+        label = flagged_label(result, labels)
+        if result.confidence is None:
+            if not is_reference(result):
+                sentences.append(f"{label} gives no confidence.")
+        elif result.confidence.problem is not None:
+            sentences.append(f"{label} is not measured: {result.confidence.problem}.")
+    return sentences
