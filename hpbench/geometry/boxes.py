@@ -17,13 +17,7 @@ __all__ = ["box_from_points", "check_box", "face_size_px", "iou", "match_box"]
 
 
 def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> None:
-    """Reject a box that no crop can be made of.
-
-    Parameters
-    ----------
-    box_xyxy : ndarray, shape (4,)
-    size_wh : tuple of int
-        Width and height of the image.
+    """Reject a box that no crop can be made of in an image of this width and height.
 
     Raises
     ------
@@ -77,20 +71,10 @@ def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:
 def match_box(
     boxes_xyxy: npt.ArrayLike, annotated_box_xyxy: npt.ArrayLike, min_iou: float = 0.3
 ) -> int | None:
-    """Which detected box is the annotated face.
+    """Index of the detected box (n, 4) that is the annotated face, or None if it was missed.
 
-    Parameters
-    ----------
-    boxes_xyxy : array_like, shape (n, 4)
-    annotated_box_xyxy : array_like, shape (4,)
-    min_iou : float
-        A box must overlap by more than this. The default is low, since detectors differ in how
-        much forehead and chin they frame.
-
-    Returns
-    -------
-    int or None
-        Index of the box that overlaps most, or None if the face was missed.
+    It overlaps it most, and by more than `min_iou`. The default is low, since detectors differ in how much
+    forehead and chin they frame.
 
     Examples
     --------

@@ -8,7 +8,7 @@ opencv#8813, opencv#25094).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -120,7 +120,7 @@ def solve_pose(
     camera_matrix : array_like, shape (3, 3)
         ``[[fx, 0, cx], [0, fy, cy], [0, 0, 1]]`` in pixels.
     distortion : array_like, shape (4,), (5,) or (8,), or None
-        Coefficients in OpenCV's order; None for a camera without distortion.
+        Coefficients in OpenCV's order.
     solver : {'sqpnp', 'sop', 'epnp', 'iterative'}
         ``sqpnp``: SQPnP (Terzakis and Lourakis, ECCV 2020) refined by Levenberg-Marquardt. If
         the head is then behind the camera or turned away, the refinement starts again from
@@ -158,23 +158,16 @@ def solve_pose(
     if not np.isfinite(problem.points).all():
         return NoPrediction("a landmark is not a number")
     if solver == "iterative":
-        naive = _opencv(problem, "iterative")
-        return naive if naive is not None else NoPrediction("OpenCV found no solution")
+        return _opencv(problem, "iterative") or NoPrediction("OpenCV found no solution")
 
     # Centred, because t_z then is the depth of the face itself and the refinement is better
     # conditioned.
     origin = problem.model.mean(axis=0)
-    centred = _Problem(problem.model - origin, problem.points, problem.camera, problem.distortion)
-    prediction = _sound(centred) if solver == "sqpnp" else _single(centred, solver)
-    if isinstance(prediction, NoPrediction):
-        return prediction
-    return PnpSolution(
-        R_cam=prediction.R_cam,
-        t_cam=prediction.t_cam - prediction.R_cam @ origin,
-        depth=prediction.depth,
-        reprojection_px=prediction.reprojection_px,
-        start=prediction.start,
-    )
+    centred = replace(problem, model=problem.model - origin)
+    solution = _sound(centred) if solver == "sqpnp" else _single(centred, solver)
+    if isinstance(solution, NoPrediction):
+        return solution
+    return replace(solution, t_cam=solution.t_cam - solution.R_cam @ origin)
 
 
 def _problem(
@@ -223,8 +216,7 @@ def _sound(problem: _Problem) -> PnpSolution | NoPrediction:
 def _single(problem: _Problem, solver: str) -> PnpSolution | NoPrediction:
     """One solver without a second start; only the side of the camera is checked."""
     if solver == "sop":
-        solution = _scaled_orthography(problem)
-        return solution if solution is not None else NoPrediction("landmarks lie on one line")
+        return _scaled_orthography(problem) or NoPrediction("landmarks lie on one line")
     solution = _opencv(problem, solver)
     if solution is None:
         return NoPrediction("OpenCV found no solution")
@@ -235,11 +227,7 @@ def _opencv(problem: _Problem, solver: str, guess: PnpSolution | None = None) ->
     """Run one of OpenCV's solvers; SQPnP is refined by Levenberg-Marquardt."""
     import cv2
 
-    flag = {
-        "sqpnp": cv2.SOLVEPNP_SQPNP,
-        "epnp": cv2.SOLVEPNP_EPNP,
-        "iterative": cv2.SOLVEPNP_ITERATIVE,
-    }[solver]
+    flag = getattr(cv2, f"SOLVEPNP_{solver.upper()}")
     rvec: Any = None
     tvec: Any = None
     if guess is not None:
@@ -307,12 +295,8 @@ def camera_of(
 ) -> tuple[Array, Array | None] | NoPrediction:
     """Camera matrix, shape (3, 3), and distortion of a face's image.
 
-    Parameters
-    ----------
-    face : Face
-    focal : float or 'camera'
-        Focal length in longer sides of the image, with the principal point in its middle and no
-        distortion; or the data set's calibration.
+    `focal` is the focal length in longer sides of the image, with the principal point in its
+    middle and no distortion; or stands for the data set's calibration.
     """
     if focal == "camera":
         if face.camera is None:

@@ -71,7 +71,6 @@ def project(
         In the head's own frame, whose origin lands on `center_xy`.
     R_cam : array_like, shape (3, 3)
     center_xy : array_like, shape (2,)
-        Pixels.
     length_px : float
         Length in the image of one unit that is parallel to it, at the origin's depth.
     camera_distance : float or None
@@ -94,12 +93,7 @@ def project(
 
 
 def axis_tips(R_cam: npt.ArrayLike, center_xy: npt.ArrayLike, length_px: float) -> Array:
-    """Ends of the three drawn axes in the image.
-
-    Returns
-    -------
-    ndarray, shape (3, 2)
-        Pixels of the x axis, the y axis and the nose.
+    """Ends of the x axis, the y axis and the nose in the image, shape (3, 2).
 
     Examples
     --------
@@ -124,8 +118,18 @@ def draw_axes(
     image: Pixels, R_cam: npt.ArrayLike, center_xy: npt.ArrayLike, length_px: float
 ) -> Pixels:
     """Draw the head's three axes, the one that comes nearest to the camera on top."""
+    import cv2
+
     drawn = image.copy()
-    _put_axes(drawn, np.asarray(R_cam), center_xy, length_px, _line_width(length_px), AXIS_COLOURS)
+    center, tips = np.asarray(center_xy), axis_tips(R_cam, center_xy, length_px)
+    width = _line_width(length_px)
+    casing = max(1, width // 3)
+    for axis in np.argsort(-_AXES_HEAD @ np.asarray(R_cam)[2]):
+        _line(drawn, center, tips[axis], AXIS_COLOURS[axis], width, casing)
+    # A nose that points into the camera would be a dot as small as the line is wide.
+    for radius, ink in ((1.2 * width + casing, _BLACK), (1.2 * width, AXIS_COLOURS[2])):
+        reach = round(radius * 2**_SUBPIXEL_BITS)
+        cv2.circle(drawn, _subpixels(tips[2]), reach, ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return drawn
 
 
@@ -146,8 +150,8 @@ def draw_cube(
     shown: list[tuple[int, int, int]] = []
     hidden: list[tuple[int, int, int]] = []
     for axis, a, b in _cube_edges():
-        sides = [_side_of(a, other) for other in range(3) if other != axis]
-        (shown if any(side in visible for side in sides) else hidden).append((axis, a, b))
+        sides = {(other, a >> other & 1) for other in range(3) if other != axis}
+        (shown if sides & visible else hidden).append((axis, a, b))
     for axis, a, b in hidden:
         _line(drawn, corners[a], corners[b], AXIS_COLOURS[axis], max(1, width // 2), casing=0)
     if (2, 0) in visible:
@@ -167,21 +171,9 @@ def draw_face(
     style: DrawStyle = "axes",
     note: str = "",
 ) -> Pixels:
-    """Draw a face's box, its pose, and the three angles in words.
+    """Draw a face's box, its pose, and below it the note and the three angles in words.
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    box_xyxy : array_like, shape (4,)
-    R_cam : array_like, shape (3, 3), or None
-        None: no prediction, only the box and the note.
-    style : {'axes', 'cube'}
-    note : str
-        A first line above the angles.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
+    Without a prediction (`R_cam` None) there are only the box and the note.
     """
     box = np.asarray(box_xyxy, dtype=np.float64)
     center, size = (box[:2] + box[2:]) / 2.0, face_size_px(box)
@@ -218,47 +210,22 @@ def pose_lines(R_cam: npt.ArrayLike) -> list[str]:
     return [f"yaw {yaw:+.1f}°", f"pitch {pitch:+.1f}°", f"roll {roll:+.1f}°"]
 
 
-def _put_axes(
-    drawn: Pixels,
-    R_cam: Array,
-    center_xy: npt.ArrayLike,
-    length_px: float,
-    width: int,
-    colours: tuple[Colour, Colour, Colour],
-) -> None:
-    tips = axis_tips(R_cam, center_xy, length_px)
-    depth = _AXES_HEAD @ R_cam[2]
-    casing = max(1, _line_width(length_px) // 3)
-    for axis in np.argsort(-depth):
-        _line(drawn, np.asarray(center_xy), tips[axis], colours[axis], width, casing)
-    # A nose that points into the camera would be a dot as small as the line is wide.
-    _dot(drawn, tips[2], colours[2], 1.2 * width, casing)
-
-
 def _line(
     drawn: Pixels, start_xy: Array, end_xy: Array, colour: Colour, width: int, casing: int
 ) -> None:
     """One anti-aliased line with a black casing of so many pixels on either side."""
     import cv2
 
-    scale = 2**_SUBPIXEL_BITS
-    start, end = (
-        tuple(int(value) for value in np.round(np.asarray(point) * scale))
-        for point in (start_xy, end_xy)
-    )
+    start, end = _subpixels(start_xy), _subpixels(end_xy)
     if casing:
         cv2.line(drawn, start, end, _BLACK, width + 2 * casing, cv2.LINE_AA, _SUBPIXEL_BITS)
     cv2.line(drawn, start, end, colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _dot(drawn: Pixels, center_xy: Array, colour: Colour, radius: float, casing: int) -> None:
-    """One anti-aliased disc with a black rim."""
-    import cv2
-
-    scale = 2**_SUBPIXEL_BITS
-    x, y = (int(value) for value in np.round(center_xy * scale))
-    for reach, ink in ((radius + casing, _BLACK), (radius, colour)):
-        cv2.circle(drawn, (x, y), round(reach * scale), ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+def _subpixels(point_xy: Array) -> tuple[int, int]:
+    """A point in the units of OpenCV's ``shift``."""
+    x, y = np.round(point_xy * 2**_SUBPIXEL_BITS)
+    return int(x), int(y)
 
 
 def _line_width(length_px: float) -> int:
@@ -271,13 +238,11 @@ def _cube_edges() -> list[tuple[int, int, int]]:
     return [(axis, k, k | 1 << axis) for axis in range(3) for k in range(8) if not k & 1 << axis]
 
 
-def _side_of(corner: int, axis: int) -> tuple[int, int]:
-    """The side of the cube across an axis that a corner lies on: 0 is the negative one."""
-    return axis, corner >> axis & 1
-
-
 def _visible_sides(R_cam: Array) -> set[tuple[int, int]]:
-    """Sides that face the camera: it is more than half an edge out along their normal."""
+    """Axis and end, 0 the negative one, of each side that faces the camera.
+
+    The camera is then more than half an edge out along the side's normal.
+    """
     camera_head = R_cam.T @ np.array([0.0, 0.0, -CUBE_CAMERA_DISTANCE])
     return {
         (axis, int(sign > 0))

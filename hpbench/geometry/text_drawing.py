@@ -29,25 +29,14 @@ def draw_text(
 ) -> Pixels:
     """Write lines on a dark, half-transparent plate that is moved to lie inside the image.
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    lines : list of str
-    top_left_xy : tuple of float
-        Where the plate's upper left corner is wanted.
-    size_px : int
-        Height of a capital letter and its descender; reduced where the plate would be larger
-        than the image.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
+    `size_px` is the height of a capital letter and its descender, reduced where the plate would be
+    larger than the image.
     """
     height, width = image.shape[:2]
-    plate = _plate(tuple(lines), size_px)
+    plate = _plate(lines, size_px)
     while size_px > 6 and (plate.shape[0] > height or plate.shape[1] > width):
         size_px -= 1
-        plate = _plate(tuple(lines), size_px)
+        plate = _plate(lines, size_px)
     plate = plate[:height, :width]
     left = round(min(max(top_left_xy[0], 0.0), width - plate.shape[1]))
     top = round(min(max(top_left_xy[1], 0.0), height - plate.shape[0]))
@@ -62,12 +51,8 @@ def draw_text(
 def enlarge_small(image: Pixels) -> tuple[Pixels, int]:
     """Enlarge a small image by a whole factor, so that text in it can be read.
 
-    Returns
-    -------
-    image : ndarray, shape (height * factor, width * factor, 3), uint8
-        The same image where its shorter side has :data:`LEGIBLE_SIDE_PX` pixels already.
-    factor : int
-        Pixel x of the given image lies at ``(x + 0.5) * factor - 0.5`` of the enlarged one.
+    Returns the image and the factor: pixel x of the given image lies at
+    ``(x + 0.5) * factor - 0.5`` of the enlarged one.
     """
     import cv2
 
@@ -81,18 +66,7 @@ def enlarge_small(image: Pixels) -> tuple[Pixels, int]:
 
 
 def side_by_side(panels: list[Pixels], titles: list[str]) -> Pixels:
-    """Put images of the same size beside each other, each with its title on top.
-
-    Parameters
-    ----------
-    panels : list of ndarray, shape (height, width, 3), uint8
-    titles : list of str
-        One per panel; an empty one is not drawn.
-
-    Returns
-    -------
-    ndarray, shape (height, n * width, 3), uint8
-    """
+    """Put images of the same size beside each other, each with its title, if any, on top."""
     size_px = round(max(12.0, min(panels[0].shape[:2]) / 24.0))
     titled = [
         draw_text(panel, [title], (0.0, 0.0), size_px) if title else panel
@@ -101,18 +75,14 @@ def side_by_side(panels: list[Pixels], titles: list[str]) -> Pixels:
     return np.concatenate(titled, axis=1)
 
 
-def _text_px(image: Pixels, face_px: float) -> int:
-    """Text size: grows with the face and the image, never below 12 pixels."""
-    short_side = min(image.shape[:2])
-    return round(max(12.0, short_side / 40.0, min(face_px / 11.0, short_side / 15.0)))
-
-
 def draw_caption(image: Pixels, lines: list[str], box_xyxy: npt.NDArray[np.float64]) -> Pixels:
     """Write lines below a face box, or above it where there is more room."""
     if not lines:
         return image
-    size_px = _text_px(image, face_size_px(box_xyxy))
-    needed = _plate(tuple(lines), size_px).shape[0]
+    # The text grows with the face and the image.
+    face_px, short_side = face_size_px(box_xyxy), min(image.shape[:2])
+    size_px = round(max(12.0, short_side / 40.0, min(face_px / 11.0, short_side / 15.0)))
+    needed = _plate(lines, size_px).shape[0]
     x0, y0, _, y1 = box_xyxy
     below_fits = y1 + needed <= image.shape[0]
     top = y1 if below_fits or y0 < image.shape[0] - y1 else y0 - needed
@@ -126,7 +96,7 @@ def _font(size_px: int) -> FreeTypeFont | Any:
     return ImageFont.load_default(size=size_px)
 
 
-def _plate(lines: tuple[str, ...], size_px: int) -> npt.NDArray[np.uint8]:
+def _plate(lines: list[str], size_px: int) -> npt.NDArray[np.uint8]:
     """How much ink each pixel of some written lines has, 0..255."""
     from PIL import Image, ImageDraw
 

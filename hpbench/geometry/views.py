@@ -29,17 +29,7 @@ _MIRRORED_LANDMARKS = (
 
 
 def mirrored(face: Face) -> Face:
-    """The face in the mirrored image, where column x becomes ``width - 1 - x``.
-
-    Parameters
-    ----------
-    face : Face
-
-    Returns
-    -------
-    Face
-        Its pose is :func:`hpbench.rotation.mirror_rotation` of the face's.
-    """
+    """The face in the mirrored image, where column x becomes ``width - 1 - x``."""
     last = face.image.shape[1] - 1
     x0, y0, x1, y1 = face.box_xyxy
     camera, landmarks = face.camera, face.landmarks_xy
@@ -62,19 +52,9 @@ def mirrored(face: Face) -> Face:
 def rotated(face: Face, angle_deg: float) -> Face:
     """The face in the image that a camera rolled about its optical axis would take.
 
-    The image rotates about the principal point, or about its middle where the face has no camera.
-
-    Parameters
-    ----------
-    face : Face
-    angle_deg : float
-        By how much the head turns clockwise, as seen. Corners that come in are black.
-
-    Returns
-    -------
-    Face
-        Its pose is :func:`hpbench.rotation.rotate_in_plane` of the face's; its box keeps its size
-        and moves with its middle.
+    The head turns clockwise, as seen, and the image about the principal point, or about its middle
+    where the face has no camera. Corners that come in are black. The box keeps its size and moves
+    with its middle.
     """
     from PIL import Image
 
@@ -115,18 +95,8 @@ def rotated(face: Face, angle_deg: float) -> Face:
 def jittered(face: Face, shift: npt.ArrayLike, growth: float) -> Face:
     """The face with its box moved and scaled, as another detector might have set it.
 
-    Parameters
-    ----------
-    face : Face
-    shift : array_like, shape (2,)
-        Move to the right and down, as shares of the box's width and height.
-    growth : float
-        Relative change of both sides about the moved middle: 0.1 makes them 10 % longer.
-
-    Returns
-    -------
-    Face
-        Its pose is the face's.
+    `shift` (2,) moves it to the right and down, in shares of its width and height; `growth` is the
+    relative change of both sides about the moved middle: 0.1 makes them 10 % longer.
     """
     low, high = face.box_xyxy.reshape(2, 2)
     sides = high - low

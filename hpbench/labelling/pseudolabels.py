@@ -62,13 +62,8 @@ MAX_SCALE = 0.10
 class PseudoLabel:
     """What the teachers say about one face.
 
-    Attributes
-    ----------
-    record : Record
-    R_cam : ndarray, shape (3, 3)
-        Chordal mean of all predictions; each teacher counts the same.
-    spread_deg : float
-        Mean geodesic distance of the predictions to it.
+    `R_cam` is the chordal mean of all predictions, where each teacher counts the same;
+    `spread_deg` the mean geodesic distance of the predictions to it.
     """
 
     record: Record
@@ -81,17 +76,7 @@ def jittered_views(
 ) -> list[tuple[Face, bool]]:
     """Views of a face: the box as it is, then moved and scaled boxes, each plain and mirrored.
 
-    Parameters
-    ----------
-    face : Face
-    views : int
-        Number of boxes.
-    generator : numpy Generator
-
-    Returns
-    -------
-    list of (Face, bool)
-        The flag says that the face is mirrored.
+    The flag says that the face is mirrored.
     """
     pairs: list[tuple[Face, bool]] = []
     mirror = mirrored(face)
@@ -125,24 +110,19 @@ def label_dataset(
     ----------
     dataset, records, teachers, views, seed, on_progress
         See :func:`label_faces`.
-    out : Path
+    out
         ``.parquet`` or ``.csv`` file with one row per face, replaced only when it is complete.
-    max_spread_deg : float or None
+    max_spread_deg
         Faces whose predictions differ by more are left out.
-    dataset_yaw_share : float
+    dataset_yaw_share
         See :func:`blend_dataset_yaw`.
-    note : callable
+    note
         Takes one line for the user: how many faces have no label, and why.
 
     Returns
     -------
     int
         Rows of the table.
-
-    Raises
-    ------
-    DataError
-        If no face is left, or the files cannot be written.
     """
     progress_file = out.with_name(out.name + ".progress")
     labels, failures = label_faces(
@@ -175,22 +155,17 @@ def label_faces(
 
     Parameters
     ----------
-    dataset : Dataset
-        Where the images are read from.
-    records : sequence of Record
-        Its faces. Their labels are not looked at.
-    teachers : sequence of Method
-        Loaded.
-    views : int
+    dataset, records
+        Faces, whose labels are not looked at.
+    teachers
+        Loaded methods.
+    views
         Boxes per face; each is seen plain and mirrored.
-    seed : int
-    progress_file : Path, optional
+    progress_file
         Every label is written to it at once; faces that it holds from a stopped call with the same
         arguments are not shown to the teachers again.
-    note : callable
-        Takes one line for the user.
-    on_progress : callable, optional
-        Called with the number of faces that have just been finished.
+    note, on_progress
+        Called with a line for the user, and with the number of faces that are just finished.
 
     Returns
     -------
@@ -258,10 +233,7 @@ def _read_progress(path: Path, key: str) -> dict[str, Any]:
 def _labels_key(
     dataset: Dataset, records: Sequence[Record], teachers: Sequence[Method], views: int, seed: int
 ) -> str:
-    """Hash of everything that labels depend on.
-
-    Images count as unchanged while their size and time of change are.
-    """
+    """Hash of everything that labels depend on; of images, the size and time of change."""
     faces = records_digest(records)
     return hash_of(
         "labels",
@@ -315,18 +287,7 @@ def blend_dataset_yaw(R_cam: Array, yaw_deg: float, share_at_90: float) -> Array
 
     Teachers say too little in profile, while a data set like Pointing'04 knows where people
     were asked to look. The weight of its yaw grows linearly from zero at :data:`BLEND_FROM_DEG`
-    to `share_at_90` at 90 degrees.
-
-    Parameters
-    ----------
-    R_cam : ndarray, shape (3, 3)
-    yaw_deg : float
-        The data set's label; NaN leaves the pseudo-label as it is.
-    share_at_90 : float
-
-    Returns
-    -------
-    ndarray, shape (3, 3)
+    to `share_at_90` at 90 degrees; a yaw of NaN leaves the pseudo-label as it is.
     """
     if not np.isfinite(yaw_deg):
         return R_cam

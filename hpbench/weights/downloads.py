@@ -24,21 +24,14 @@ __all__ = ["ask_git_blob", "fetch_rest"]
 def fetch_rest(url: str, path: Path, stall_s: float, by_hand: str) -> None:
     """Append to a file what it still lacks of a download.
 
-    Parameters
-    ----------
-    url : str
-    path : Path
-        Holds the start of the file, or nothing. A server that cannot send the rest alone sends
-        everything, and the file is written anew. Whatever has arrived stays when it breaks off.
-    stall_s : float
-        Seconds without a byte after which a server is given up.
-    by_hand : str
-        What to do with a file that was fetched elsewhere, for the message.
+    A server that cannot send the rest alone sends everything, and the file is written anew.
+    Whatever has arrived stays when it breaks off, or when no byte comes for `stall_s` seconds.
 
     Raises
     ------
     WeightsError
-        If the whole file has not arrived; the message says what to do.
+        If the whole file has not arrived; the message says what to do, and what with a file that
+        was fetched elsewhere (`by_hand`).
     """
     with _network_errors(url, path, by_hand), path.open("ab") as file:
         try:

@@ -15,23 +15,18 @@ __all__ = ["info_of_file", "resolve_weights", "with_paths"]
 
 def with_paths(published: Sequence[WeightsInfo]) -> list[WeightsInfo]:
     """Published weights with path and size of those that are on this machine."""
-    return [_with_path(info) for info in published]
-
-
-def _with_path(info: WeightsInfo) -> WeightsInfo:
-    path = info.path or cached_file(info.file)
-    size = info.size_bytes if path is None else path.stat().st_size
-    return info.model_copy(update={"path": path, "size_bytes": size})
+    found = []
+    for info in published:
+        path = info.path or cached_file(info.file)
+        size = info.size_bytes if path is None else path.stat().st_size
+        found.append(info.model_copy(update={"path": path, "size_bytes": size}))
+    return found
 
 
 def resolve_weights(weights: str, published: Sequence[WeightsInfo]) -> Path:
     """File behind a ``weights`` option; published weights are fetched on first use.
 
-    Parameters
-    ----------
-    weights : str
-        A path, a name, or empty for the first of the published weights.
-    published : sequence of WeightsInfo
+    The option is a path, a name, or empty for the first of the published weights.
 
     Raises
     ------

@@ -159,12 +159,7 @@ def first_misfit(
 ) -> str | None:
     """The first tensor that is missing, of another shape, or unexpected; None if all fit.
 
-    Parameters
-    ----------
-    expected : mapping of str to Size
-    tensors : dict of str to Tensor
-    prefix : str
-        Start of names that is left out of the message.
+    `prefix` is the start of names that is left out of the message.
     """
     for name, shape in expected.items():
         shown = name.removeprefix(prefix)
@@ -183,16 +178,8 @@ def fill_network(
 ) -> None:
     """Fill a network with tensors and set it to evaluation mode.
 
-    Parameters
-    ----------
-    network : Module
-    tensors : dict of str to Tensor
-    path : Path
-        Where they come from, for messages.
-    title : str
-        What the network is, for messages: ``a Hopenet with resnet50``.
-    prefix : str
-        As for :func:`first_misfit`.
+    Messages name the file (`path`) and the network (`title`: ``a Hopenet with resnet50``), and
+    tensors without `prefix`.
 
     Raises
     ------

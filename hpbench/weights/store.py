@@ -59,13 +59,7 @@ def cached_file(name: str) -> Path | None:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file; read again only when its size or time has changed.
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read.
-    """
+    """SHA-256 of a file; read again only when its size or time has changed."""
     try:
         state = path.stat()
         return _sha256(path, state.st_size, state.st_mtime_ns)
@@ -89,13 +83,7 @@ def git_blob_of(path: Path) -> str:
 
 
 def check_file(path: Path, sha256: str | None, git_blob: str | None = None) -> None:
-    """Compare a file with what pins its content.
-
-    Raises
-    ------
-    WeightsError
-        If the content is another; the message says both hashes.
-    """
+    """Raise WeightsError if a file's content is not the pinned one; the message has both hashes."""
     wrong = _difference(path, sha256, git_blob)
     if wrong:
         raise WeightsError(f"{path}: {wrong}; remove it and fetch it again")
@@ -115,18 +103,10 @@ def _record_of(path: Path) -> Path:
 
 
 def check_weights(info: WeightsInfo) -> Literal["missing", "verified", "unchanged", "unpinned"]:
-    """State of weights on this machine.
+    """State of weights on this machine; WeightsError if the content is not the pinned one.
 
-    Returns
-    -------
-    str
-        ``verified`` against a published hash; ``unchanged`` since they were stored (no hash is
-        published); ``unpinned``: nothing to compare with.
-
-    Raises
-    ------
-    WeightsError
-        If the content is not the pinned one.
+    ``verified`` against a published hash; ``unchanged`` since they were stored (no hash is
+    published); ``unpinned``: nothing to compare with.
     """
     if info.path is None:
         return "missing"
@@ -146,20 +126,10 @@ def check_weights(info: WeightsInfo) -> Literal["missing", "verified", "unchange
 def find_named(
     name: str, known: Mapping[str, Sequence[WeightsInfo]]
 ) -> list[tuple[str, WeightsInfo]]:
-    """Weights behind a name that the user typed.
+    """Methods and weights behind a name that the user typed.
 
-    Parameters
-    ----------
-    name : str
-        ``METHOD/NAME``, ``NAME`` where only one method has it, the name of the file, or
-        ``METHOD`` for all files of a method.
-    known : mapping of str to sequence of WeightsInfo
-        By method.
-
-    Returns
-    -------
-    list of tuple
-        Method and weights.
+    It is ``METHOD/NAME``, ``NAME`` where only one method has it, the name of the file, or
+    ``METHOD`` for all files of a method.
 
     Raises
     ------
@@ -187,18 +157,7 @@ def find_named(
 
 
 def fetch_weights(info: WeightsInfo, *, stall_s: float = STALL_S) -> Path:
-    """Fetch weights that a method knows by name, unless they are here.
-
-    Parameters
-    ----------
-    info : WeightsInfo
-    stall_s : float
-        Seconds without a byte after which a server is given up.
-
-    Returns
-    -------
-    Path
-        The verified file.
+    """Fetch weights that a method knows by name, unless they are here; return the verified file.
 
     Raises
     ------
@@ -231,24 +190,10 @@ def fetch_file(
     by_hand: str = "",
     stall_s: float = STALL_S,
 ) -> Path:
-    """Fetch a file into the cache, unless it lies there already.
+    """Fetch a file into the cache under a name, unless it lies there already.
 
-    Parameters
-    ----------
-    name : str
-        Name in the cache.
-    url : str
-    sha256, git_blob : str or None
-        What pins the content; at least one of them.
-    by_hand : str
-        What to do with a file that was fetched elsewhere; the default names ``weights add``.
-    stall_s : float
-        As for :func:`fetch_weights`.
-
-    Raises
-    ------
-    WeightsError
-        As for :func:`fetch_weights`.
+    At least one of the hashes pins the content. `by_hand` says what to do with a file that was
+    fetched elsewhere; the default names ``weights add``. Errors are those of `fetch_weights`.
     """
     if sha256 is None and git_blob is None:
         raise WeightsError(f"{name}: no hash is known, so a download could not be verified")
@@ -299,17 +244,7 @@ def add_weights(
 ) -> Path:
     """Copy a file that the user has into the cache, under the name that the method looks for.
 
-    Parameters
-    ----------
-    info : WeightsInfo
-    file : Path
-    validate : callable or None
-        Reads the file and raises unless it can be these weights.
-
-    Returns
-    -------
-    Path
-        The stored file.
+    `validate` reads the file and raises unless it can be these weights.
 
     Raises
     ------
@@ -326,16 +261,16 @@ def add_weights(
         raise WeightsError(f"{file}: not the weights '{info.name}', or {wrong}")
     if validate is not None:
         validate(file)
+
+    def copy(temporary: Path) -> None:
+        try:
+            shutil.copyfile(file, temporary)
+        except OSError as error:
+            raise WeightsError(f"{file}: cannot be copied ({error.strerror})") from error
+
     path = cache_folder() / info.file
-    _put(path, lambda temporary: _copy(file, temporary))
+    _put(path, copy)
     return path
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise WeightsError(f"{source}: cannot be copied ({error.strerror})") from error
 
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
