@@ -68,7 +68,6 @@ class FittedFace:
     Attributes
     ----------
     angles_deg : ndarray, shape (3,)
-        Yaw, pitch, roll.
     pt2d_xy : ndarray, shape (n, 2), or None
         Annotated points; in AFLW2000 usually 21, hidden ones with x = -1.
     pt3d_68_xy : ndarray, shape (68, 2), or None
@@ -86,13 +85,7 @@ class FittedFace:
     pt3d_68_xy: Array | None
 
     def box_xyxy(self, rule: BoxRule) -> Array:
-        """Face box x0, y0, x1, y1 under one of the rules.
-
-        Raises
-        ------
-        DataError
-            If the file lacks the points, or none of them is usable.
-        """
+        """Face box x0, y0, x1, y1 under one of the rules."""
         name = "pt3d_68" if rule == "pt3d_68" else "pt2d"
         points = self.pt3d_68_xy if rule == "pt3d_68" else self.pt2d_xy
         if points is None:
@@ -100,21 +93,16 @@ class FittedFace:
         if rule == "pt2d-visible":
             points = points[points[:, 0] != _HIDDEN]
         elif rule == "pt2d-positive":
-            points = points[_positive(points)]
+            # FSA-Net keeps points with x > 0, or those with y > 0 if these are fewer
+            # (shamangary/FSA-Net, data/TYY_create_db_*.py).
+            x_positive, y_positive = (points > 0).T
+            fewer_y = x_positive.sum() > y_positive.sum()
+            points = points[y_positive if fewer_y else x_positive]
         if len(points) == 0:
             raise DataError(f"no usable point for box={rule}: all are hidden")
         if not np.isfinite(points).all():
             raise DataError(f"a coordinate of {name} is not a number")
         return box_from_points(points)
-
-
-def _positive(points_xy: Array) -> npt.NDArray[np.bool_]:
-    """Which points FSA-Net keeps: those with x > 0, or those with y > 0 if these are fewer.
-
-    Source: shamangary/FSA-Net, ``data/TYY_create_db_*.py``.
-    """
-    x_positive, y_positive = points_xy[:, 0] > 0, points_xy[:, 1] > 0
-    return y_positive if x_positive.sum() > y_positive.sum() else x_positive
 
 
 def read_mat(path: Path) -> FittedFace:

@@ -10,27 +10,13 @@ from typing import ClassVar
 from pydantic import Field
 
 from hpbench.dataset import Dataset, DatasetCard, Record, iter_scorable
-from hpbench.datasets.mat_3ddfa import (
-    FittedOptions,
-    face_images,
-    record_of,
-)
+from hpbench.datasets.mat_3ddfa import FittedOptions, face_images, record_of
 from hpbench.protocol import Protocol
 
 __all__ = ["Aflw2000", "Aflw2000Options"]
 
 _DOUBTFUL = frozenset(
-    {
-        "image00077",
-        "image00263",
-        "image01887",
-        "image02139",
-        "image02295",
-        "image03101",
-        "image03714",
-        "image03782",
-        "image03871",
-    }
+    f"image{number:05d}" for number in (77, 263, 1887, 2139, 2295, 3101, 3714, 3782, 3871)
 )
 """Faces whose label is more than 20 degrees (geodesic) off a weak-perspective fit to
 independently re-annotated landmarks (A. Bulat's, in cleardusk/3DDFA ``test.configs``)."""

@@ -162,13 +162,7 @@ def _try_calibration(path: Path) -> ColourCamera | DataError | None:
 
 
 def _sequences_folder(folder: Path) -> Path:
-    """The folder of the sequences, or the one in it that holds them.
-
-    Raises
-    ------
-    DataError
-        If several do.
-    """
+    """The folder of the sequences, or the one in it that holds them."""
     if any(_sequences(folder)):
         return folder
     inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(_sequences(path))]
@@ -206,13 +200,7 @@ def _frames(folder: Path) -> dict[tuple[str, str], Path]:
 def _selected(
     frames: Mapping[tuple[str, str], Path], list_path: Path, folder: Path
 ) -> dict[tuple[str, str], Path]:
-    """The frames that a list names, in the order of the data set.
-
-    Raises
-    ------
-    DataError
-        If it names a frame that the folder does not hold.
-    """
+    """The frames that a list names, in the order of the data set."""
     wanted = read_frame_list(list_path)
     held = {f"{sequence}/{frame}" for sequence, frame in frames}
     for name, number in wanted.items():

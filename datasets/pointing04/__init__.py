@@ -71,9 +71,7 @@ class Pointing04(Dataset):
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
         Protocol.of(
-            name,
-            Pointing04Options(),
-            "all 2790 photos, yaw and pitch, boxes of the .txt files",
+            name, Pointing04Options(), "all 2790 photos, yaw and pitch, boxes of the .txt files"
         ),
     )
 

@@ -9,12 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from hpbench.dataset import Dataset, DatasetCard, Record, iter_scorable
-from hpbench.datasets.mat_3ddfa import (
-    BoxRule,
-    FittedOptions,
-    face_images,
-    record_of,
-)
+from hpbench.datasets.mat_3ddfa import BoxRule, FittedOptions, face_images, record_of
 from hpbench.protocol import Protocol
 
 __all__ = ["W300lp", "W300lpOptions"]

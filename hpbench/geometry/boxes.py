@@ -73,8 +73,8 @@ def match_box(
 ) -> int | None:
     """Index of the detected box (n, 4) that is the annotated face, or None if it was missed.
 
-    It overlaps it most, and by more than `min_iou`. The default is low, since detectors differ in how much
-    forehead and chin they frame.
+    It overlaps it most, and by more than `min_iou`. The default is low, since detectors differ in
+    how much forehead and chin they frame.
 
     Examples
     --------

@@ -11,7 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 from urllib.parse import urlparse
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)  # fmt: skip
 
 from hpbench.crops import DEFAULT_K, CropRule, Outside
 from hpbench.errors import DataError
@@ -31,7 +39,12 @@ __all__ = [
     "read_card",
 ]
 
-Triple = tuple[float, float, float]
+Triple = Annotated[
+    tuple[float, float, float],
+    BeforeValidator(lambda value: (value,) * 3 if isinstance(value, int | float) else value),
+]
+"""Three numbers, or one for all three."""
+
 SignedAngle = Literal["yaw", "pitch", "roll", "-yaw", "-pitch", "-roll"]
 
 
@@ -48,8 +61,6 @@ class InputCard(_Part):
     ----------
     width, height : int
         In pixels.
-    layout : {'NCHW', 'NHWC'}
-    colour_order : {'RGB', 'BGR'}
     white : float
         Value of a white pixel before mean and std: 255 for raw bytes, 1 for ``ToTensor``.
     mean, std : float or three of them
@@ -78,11 +89,6 @@ class InputCard(_Part):
     short_side: int | None = Field(default=None, ge=8, le=4096)
     filter: Literal["opencv-linear", "opencv-area", "pillow-bilinear", "pillow-bicubic"]
     name: str = ""
-
-    @field_validator("mean", "std", mode="before")
-    @classmethod
-    def _one_for_all_colours(cls, value: object) -> object:
-        return (value, value, value) if isinstance(value, int | float) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -234,11 +240,6 @@ class BinsOutput(_AngleOutput):
     offset_deg: Triple
     scores: Literal["logits", "probabilities"]
 
-    @field_validator("width_deg", "offset_deg", mode="before")
-    @classmethod
-    def _one_for_all_angles(cls, value: object) -> object:
-        return (value, value, value) if isinstance(value, int | float) else value
-
 
 class RotationOutput(_Part):
     """A whole rotation in one output.
@@ -325,12 +326,7 @@ _OUTPUTS: dict[object, type[BaseModel]] = {
 
 
 def read_card(path: Path) -> NetworkCard:
-    """Read the card of a declared method.
-
-    Parameters
-    ----------
-    path : Path
-        TOML file.
+    """Read the card of a declared method from a TOML file.
 
     Raises
     ------

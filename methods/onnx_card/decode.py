@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from hpbench.rotation import (
     rotation_in_camera_frame,
 )
 
-__all__ = ["OutputCard", "decode_networks", "output_angles", "output_rotations"]
+__all__ = ["decode_networks"]
 
 Array = npt.NDArray[np.float64]
 OutputCard = AnglesOutput | BinsOutput | RotationOutput
@@ -29,18 +29,9 @@ _NUMBERS = {"6d": 6, "matrix": 9, "rotvec": 3}
 
 
 def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Array:
-    """Rotations from the outputs of one or several networks that are averaged.
+    """Rotations ``R_cam`` (n, 3, 3) from the outputs of networks that are averaged.
 
-    Parameters
-    ----------
-    networks : sequence of sequence of ndarray
-        For each network its outputs, each with one row per face.
-    card : OutputCard
-
-    Returns
-    -------
-    ndarray, shape (n, 3, 3)
-        ``R_cam``; NaN where an output is not a number or no rotation follows from it.
+    Each output has one row per face; NaN stands where one is not a number or gives no rotation.
 
     Raises
     ------
@@ -48,44 +39,39 @@ def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Ar
         If the outputs do not have the shape that the card specifies.
     """
     if isinstance(card, RotationOutput):
-        mean = np.mean([output_rotations(outputs, card) for outputs in networks], axis=0)
+        mean = np.mean([_output_rotations(outputs, card) for outputs in networks], axis=0)
         return mean if len(networks) == 1 else _where_finite(nearest_rotation, mean)
-    angles = np.mean([output_angles(outputs, card) for outputs in networks], axis=0)
+    angles = np.mean([_output_angles(outputs, card) for outputs in networks], axis=0)
     make = rotation_from_rq_angles if card.euler == "rq" else rotation_from_angles
     return _where_finite(make, angles)
 
 
-def _where_finite(function: object, values: Array) -> Array:
+def _where_finite(function: Callable[[Array], Array], values: Array) -> Array:
     """Apply a function row by row, NaN where the row holds one."""
     good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     result = np.full((len(values), 3, 3), np.nan)
     if good.any():
-        result[good] = function(values[good])  # type: ignore[operator]
+        result[good] = function(values[good])
     return result
 
 
-def output_angles(outputs: Sequence[Array], card: AnglesOutput | BinsOutput) -> Array:
+def _output_angles(outputs: Sequence[Array], card: AnglesOutput | BinsOutput) -> Array:
     """Yaw, pitch, roll in degrees with the signs of this project, shape (n, 3)."""
-    values = (
-        _angle_values(outputs) if isinstance(card, AnglesOutput) else _bin_values(outputs, card)
-    )
-    if isinstance(card, AnglesOutput) and card.unit == "rad":
-        values = np.degrees(values)
+    if isinstance(card, BinsOutput):
+        values = _bin_values(outputs, card)
+    else:
+        values = np.concatenate([output.reshape(len(output), -1) for output in outputs], axis=1)
+        if values.shape[1] != 3:
+            raise WeightsError(
+                f"the network gives {values.shape[1]} numbers per face; the card specifies 3 angles"
+            )
+        if card.unit == "rad":
+            values = np.degrees(values)
     angles = np.empty_like(values)
     for index, signed in enumerate(card.order):
         sign = -1.0 if signed.startswith("-") else 1.0
         angles[:, ANGLES.index(signed.removeprefix("-"))] = sign * values[:, index]
     return angles
-
-
-def _angle_values(outputs: Sequence[Array]) -> Array:
-    columns = [output.reshape(len(output), -1) for output in outputs]
-    values = np.concatenate(columns, axis=1)
-    if values.shape[1] != 3:
-        raise WeightsError(
-            f"the network gives {values.shape[1]} numbers per face; the card specifies 3 angles"
-        )
-    return values
 
 
 def _bin_values(outputs: Sequence[Array], card: BinsOutput) -> Array:
@@ -105,7 +91,7 @@ def _bin_values(outputs: Sequence[Array], card: BinsOutput) -> Array:
     return np.stack(values, axis=1)
 
 
-def output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
+def _output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
     """Rotations ``R_cam``, shape (n, 3, 3), of an output that is a whole rotation."""
     values = outputs[0].reshape(len(outputs[0]), -1)
     if values.shape[1] != _NUMBERS[card.kind]:

@@ -15,7 +15,7 @@ from hpbench.methods.onnx_card.card import LandmarksOutput, NetworkCard
 from hpbench.methods.onnx_card.method import DeclaredMethod, Onnx, OnnxOptions
 from hpbench.spec import Spec
 
-__all__ = ["OnnxLandmarks", "place_landmarks"]
+__all__ = ["OnnxLandmarks"]
 
 
 class OnnxLandmarks(LandmarkDetector):
@@ -59,7 +59,7 @@ class OnnxLandmarks(LandmarkDetector):
         if card.crop.outside == "clip":
             bounds = np.clip(bounds, 0.0, np.array(face.size_wh * 2))
         outputs = [found[0][0] for found in network.infer([pixels])]
-        landmarks = np.mean([place_landmarks(output, card, bounds) for output in outputs], axis=0)
+        landmarks = np.mean([_place_landmarks(output, card, bounds) for output in outputs], axis=0)
         if not np.isfinite(landmarks).all():
             return NoPrediction("the network's output is not a number")
         return np.asarray(landmarks)
@@ -83,22 +83,11 @@ def _opened(options: OnnxOptions) -> _Network:
     return network
 
 
-def place_landmarks(output: Array, card: NetworkCard, bounds_xyxy: Array) -> Array:
+def _place_landmarks(output: Array, card: NetworkCard, bounds_xyxy: Array) -> Array:
     """IBUG landmarks of one output in pixels of the whole image, shape (68, 2).
 
-    Parameters
-    ----------
-    output : ndarray
-        Two or three numbers for each point.
-    card : NetworkCard
-        With landmarks as its output.
-    bounds_xyxy : ndarray, shape (4,)
-        The part of the image that was stretched to the input.
-
-    Raises
-    ------
-    WeightsError
-        If the output has another number of values.
+    The output holds two or three numbers for each point; `bounds_xyxy` (4,) is the part of the
+    image that was stretched to the input.
     """
     rule = card.output
     assert isinstance(rule, LandmarksOutput)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpbench.crops import Bounds, crop_box, cut_out, whole_pixels
+from hpbench.crops import Bounds, centre_of, crop_box, cut_out, short_side_wh, whole_pixels
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
@@ -26,7 +26,6 @@ from hpbench.method import (
 )
 from hpbench.methods.onnx_card.card import LandmarksOutput, NetworkCard, WeightsFile, read_card
 from hpbench.methods.onnx_card.decode import decode_networks
-from hpbench.methods.onnx_card.fit import fit_to
 from hpbench.methods.onnx_card.session import Network, open_network
 from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
@@ -34,6 +33,8 @@ from hpbench.spec import Spec
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
+
+Pixels = npt.NDArray[np.uint8]
 
 _NO_RUNTIME = "onnxruntime: pip install 'hpbench[onnx]'"
 
@@ -94,13 +95,7 @@ class DeclaredMethod(Method):
         return self.card_file
 
     def network_card(self) -> NetworkCard:
-        """The card, read once.
-
-        Raises
-        ------
-        DataError
-            If it is missing or wrong.
-        """
+        """The card, read once."""
         if self._network_card is None:
             self._network_card = read_card(self.card_path())
         return self._network_card
@@ -266,9 +261,42 @@ class FsaNet(DeclaredMethod):
     card_file: ClassVar[Path] = Path(__file__).with_name("fsanet.toml")
 
 
+def fit_to(
+    crop: Pixels, size_wh: tuple[int, int], fit: str, short_side: int | None, filter_name: str
+) -> Pixels:
+    """Scale a crop (h, w, 3) to the network's input as its `InputCard` names it."""
+    if fit == "stretch":
+        return _resize(crop, size_wh, filter_name)
+    width, height = size_wh
+    crop_height, crop_width = crop.shape[:2]
+    if fit == "centre":
+        scaled_wh = short_side_wh((crop_width, crop_height), short_side or max(width, height))
+        return centre_of(_resize(crop, scaled_wh, filter_name), size_wh)
+    scale = min(width / crop_width, height / crop_height)
+    scaled_wh = (max(round(crop_width * scale), 1), max(round(crop_height * scale), 1))
+    padded = np.zeros((height, width, 3), dtype=np.uint8)
+    left, top = (width - scaled_wh[0]) // 2, (height - scaled_wh[1]) // 2
+    padded[top : top + scaled_wh[1], left : left + scaled_wh[0]] = _resize(
+        crop, scaled_wh, filter_name
+    )
+    return padded
+
+
+def _resize(crop: Pixels, size_wh: tuple[int, int], filter_name: str) -> Pixels:
+    library, _, filter_type = filter_name.partition("-")
+    if library == "opencv":
+        import cv2
+
+        method = cv2.INTER_AREA if filter_type == "area" else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(crop, size_wh, interpolation=method), dtype=np.uint8)
+    from PIL import Image
+
+    method = Image.Resampling.BICUBIC if filter_type == "bicubic" else Image.Resampling.BILINEAR
+    image = Image.fromarray(np.ascontiguousarray(crop))
+    return np.asarray(image.resize(size_wh, method), dtype=np.uint8)
+
+
 def _weights_info(card: NetworkCard, entry: WeightsFile, folder: Path) -> WeightsInfo:
-    beside = folder / entry.file
-    path = beside if entry.file and beside.is_file() else cached_file(entry.file_name)
     return WeightsInfo(
         name=Path(entry.file_name).stem,
         summary=card.title,
@@ -279,22 +307,20 @@ def _weights_info(card: NetworkCard, entry: WeightsFile, folder: Path) -> Weight
         source=card.code,
         file=entry.file_name,
         url=entry.url,
-        path=path,
+        path=_local_file(entry, folder),
     )
+
+
+def _local_file(entry: WeightsFile, card_folder: Path) -> Path | None:
+    """File of a weights entry beside the card, or in the cache."""
+    beside = card_folder / entry.file
+    return beside if entry.file and beside.is_file() else cached_file(entry.file_name)
 
 
 def find_weights(entry: WeightsFile, card_folder: Path, weights: str, by_hand: str = "") -> Path:
     """File of a weights entry: in the user's folder, beside the card, in the cache, or fetched.
 
-    Parameters
-    ----------
-    entry : WeightsFile
-    card_folder : Path
-        Folder of the card.
-    weights : str
-        The user's folder; empty for none.
-    by_hand : str
-        What to do with a file that was fetched elsewhere, for the message.
+    `by_hand` says what to do with a file that was fetched elsewhere, for the message.
 
     Raises
     ------
@@ -305,16 +331,13 @@ def find_weights(entry: WeightsFile, card_folder: Path, weights: str, by_hand: s
         path = Path(weights).expanduser() / entry.file_name
         if not path.is_file():
             raise WeightsError(f"{path}: no such weights file; pass weights=FILE")
+    elif local := _local_file(entry, card_folder):
+        path = local
+    elif entry.url:
+        return fetch_file(entry.file_name, entry.url, entry.sha256, by_hand=by_hand)
     else:
-        beside = card_folder / entry.file
-        cached = cached_file(entry.file_name)
-        if entry.file and beside.is_file():
-            path = beside
-        elif cached is not None:
-            path = cached
-        elif entry.url:
-            return fetch_file(entry.file_name, entry.url, entry.sha256, by_hand=by_hand)
-        else:
-            raise WeightsError(f"{beside}: no such weights file, which the card names")
+        raise WeightsError(
+            f"{card_folder / entry.file}: no such weights file, which the card names"
+        )
     check_file(path, entry.sha256)
     return path

@@ -34,13 +34,9 @@ class Network:
 
     Attributes
     ----------
-    session : onnxruntime.InferenceSession
-        For single faces; its layers are spread over all cores.
-    share_session : onnxruntime.InferenceSession
-        For each core's share of a batch, on one thread; the same as `session` off the CPU.
-    input_name : str
-    input_type : dtype
-    output_names : list of str
+    session, share_session : onnxruntime.InferenceSession
+        For single faces, with its layers spread over all cores, and for each core's share of a
+        batch, on one thread; both are the same off the CPU.
     one_by_one : bool
         The graph was exported for a batch of one face.
     on_cpu : bool
@@ -76,13 +72,8 @@ class Network:
 def open_network(path: Path, card: NetworkCard, device: str) -> Network:
     """Open an ONNX file and compare its inputs and outputs with the card.
 
-    Parameters
-    ----------
-    path : Path
-    card : NetworkCard
-    device : str
-        ``cpu``, ``cuda`` or ``cuda:1``. An onnxruntime without CUDA runs on the CPU all the same,
-        so that it does not stop a run of other methods; :attr:`Network.on_cpu` tells.
+    An onnxruntime without CUDA runs on the CPU whatever the device, so that it does not stop a run
+    of other methods; :attr:`Network.on_cpu` tells.
 
     Raises
     ------
@@ -92,9 +83,8 @@ def open_network(path: Path, card: NetworkCard, device: str) -> Network:
         If the file is corrupted, or does not fit the card.
     """
     session = _open_session(path, device, compute_threads())
-    graph_input = _pick(session.get_inputs(), (card.input.name,) if card.input.name else (), path)[
-        0
-    ]
+    named = (card.input.name,) if card.input.name else ()
+    graph_input = _pick(session.get_inputs(), named, path)[0]
     shape = list(graph_input.shape)
     _check_shape(shape, card, path)
     if graph_input.type not in _TYPES:

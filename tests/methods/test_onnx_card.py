@@ -16,8 +16,7 @@ from hpbench.method import NoPrediction
 from hpbench.methods.onnx_card import FsaNet, Onnx, read_card
 from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
 from hpbench.methods.onnx_card.decode import decode_networks
-from hpbench.methods.onnx_card.fit import fit_to
-from hpbench.methods.onnx_card.method import OnnxOptions
+from hpbench.methods.onnx_card.method import OnnxOptions, fit_to
 from hpbench.registry import make_method
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 from hpbench.weights.store import sha256_of
