@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,22 @@ import numpy.typing as npt
 
 from hpbench.errors import ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSize", "read_rgb", "read_size"]
+__all__ = [
+    "IMAGE_SUFFIXES", "MAX_PIXELS", "ImageSize", "max_pixels", "open_image", "read_rgb",
+    "read_size", "set_max_pixels",
+]  # fmt: skip
+
+MAX_PIXELS = 64_000_000
+"""Images with more are not decoded; half a megabyte of PNG may stand for a gigabyte."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
+"""Pillow's names. Others are not tried: for PostScript it would start Ghostscript."""
+
+_LARGE_PIXELS = 16_000_000
+_one_large_image = threading.Lock()
+"""Large images are decoded one at a time, for decoding takes several times their size."""
+
+_limit = MAX_PIXELS
 
 _BITS_PER_SAMPLE, _MIN_SAMPLE, _MAX_SAMPLE = 258, 280, 281
 _S_MIN_SAMPLE, _S_MAX_SAMPLE = 340, 341
@@ -54,6 +73,67 @@ class ImageSize:
         return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
 
 
+def max_pixels() -> int:
+    """How many pixels an image may have in this process."""
+    return _limit
+
+
+def set_max_pixels(count: int) -> None:
+    """Set how many pixels an image may have in this process."""
+    from PIL import Image
+
+    global _limit
+    _limit = count
+    if count > MAX_PIXELS:
+        Image.MAX_IMAGE_PIXELS = None  # Pillow has a limit of its own, above the default one
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)  # AVIF is a part of most builds
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Any]:
+    """A ``PIL.Image.Image`` whose header was read.
+
+    Raises
+    ------
+    ImageError
+        For whatever is raised here or in the block: the file is missing, no regular file, in
+        another format, too large, or corrupted.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+            raise ValueError("is not a regular file")
+        with Image.open(path, formats=_formats()) as image:
+            pixels = image.width * image.height
+            if pixels > _limit:
+                raise ImageError(
+                    f"{path}: has {pixels / 1e6:.0f} million pixels, more than the limit of "
+                    f"{_limit / 1e6:.0f}; raise it with --max-pixels {pixels}"
+                )
+            with _one_large_image if pixels > _LARGE_PIXELS else nullcontext():
+                yield image
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such image") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path}: not an image format that is read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, "
+            "JPEG 2000)"
+        ) from error
+    except Exception as error:  # a decoder raises anything for a corrupted file
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        raise ImageError(f"{path}: cannot be read as an image ({line})") from error
+
+
 def read_size(path: Path) -> ImageSize:
     """Size of an image from its header alone.
 
@@ -62,16 +142,9 @@ def read_size(path: Path) -> ImageSize:
     ImageError
         If the file is missing or not an image.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            orientation = image.getexif().get(0x0112, 1)
-            return ImageSize(image.size, orientation if orientation in range(1, 9) else 1)
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be read as an image ({error})") from error
+    with open_image(path) as image:
+        orientation = image.getexif().get(0x0112, 1)
+        return ImageSize(image.size, orientation if orientation in range(1, 9) else 1)
 
 
 def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
@@ -83,7 +156,8 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
     Parameters
     ----------
     path : Path
-        JPEG, PNG, ...; grey, 16-bit and transparent images are converted. What has more bits is
+        JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or JPEG 2000, whatever its suffix; grey, 16-bit and
+        transparent images are converted. What has more bits is
         scaled by the file's own statement (depth, ``sBIT`` of PNG, sample range of TIFF);
         floating-point values of 0..1 need none.
     upright : bool
@@ -96,27 +170,23 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the file is missing, truncated or not an image, or does not say which value is white.
+        If the file is missing, truncated, larger than :func:`max_pixels` or not an image, or does
+        not say which value is white.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    try:
-        with Image.open(path) as image:
-            image.load()
-            bits = _stated_bits(image, path)
-            value_range = _stated_range(image)
-            turned = (ImageOps.exif_transpose(image) or image) if upright else image
-            if turned.mode[0] in "IF":  # convert() would clip it to white, or read it as black
-                grey = _eight_bits(np.asarray(turned), turned.mode, bits, value_range)
-                return np.repeat(grey[..., None], 3, axis=-1)
-            pixels = np.array(turned.convert("RGB"), dtype=np.uint8)
-            if bits == 16 and 0 < pixels.max() < 16:
-                raise ValueError(_TOO_DARK.format(f"{int(pixels.max()) * 256 + 255}"))
-            return pixels
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be read as an image ({error})") from error
+    with open_image(path) as image:
+        image.load()
+        bits = _stated_bits(image, path)
+        value_range = _stated_range(image)
+        turned = (ImageOps.exif_transpose(image) or image) if upright else image
+        if turned.mode[0] in "IF":  # convert() would clip it to white, or read it as black
+            grey = _eight_bits(np.asarray(turned), turned.mode, bits, value_range)
+            return np.repeat(grey[..., None], 3, axis=-1)
+        pixels = np.array(turned.convert("RGB"), dtype=np.uint8)
+        if bits == 16 and 0 < pixels.max() < 16:
+            raise ValueError(_TOO_DARK.format(f"{int(pixels.max()) * 256 + 255}"))
+        return pixels
 
 
 _TOO_DARK = (

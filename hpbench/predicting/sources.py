@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, ImageError, UsageError
-from hpbench.images import IMAGE_SUFFIXES, read_rgb
+from hpbench.images import IMAGE_SUFFIXES, open_image, read_rgb
 
 __all__ = [
     "DRAWN_BY",
@@ -274,12 +274,10 @@ def _folder(text: str, folder: Path) -> ImageFiles:
 
 def _is_drawing(path: Path) -> bool:
     """Whether an image was drawn by predict: its EXIF says so."""
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return bool(image.getexif().get(SOFTWARE_TAG) == DRAWN_BY)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except ImageError:
         return False
 
 

@@ -17,6 +17,7 @@ from hpbench.arguments import (
     Methods,
     Plugins,
 )
+from hpbench.images import MAX_PIXELS
 
 __all__ = ["ANNOTATED", "RunConfig", "Several", "TimingMode"]
 
@@ -39,7 +40,7 @@ class RunConfig(Config):
 
     panels: ClassVar = {
         "Evaluation": "protocol boxes several limit corrupt seed",
-        "Speed": "device batch_size workers engine address fresh",
+        "Speed": "device batch_size workers engine address fresh max_pixels",
         "Timing": "timing timing_images",
     }
 
@@ -86,6 +87,9 @@ class RunConfig(Config):
     )
     workers: int | None = Field(
         None, ge=1, description="Threads that read and prepare faces; one per core if not given."
+    )
+    max_pixels: PositiveInt = Field(
+        MAX_PIXELS, description="Images with more pixels are not read, but counted as excluded."
     )
     seed: NonNegativeInt = Field(0, description="Random seed.")
     corrupt: Corruptions = Field(

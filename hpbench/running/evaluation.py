@@ -15,6 +15,7 @@ from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
+from hpbench.images import max_pixels, set_max_pixels
 from hpbench.method import Method
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.registry import DATASETS, load_method, make_method
@@ -103,6 +104,8 @@ class EvaluationSpec:
     boxes : str
     several : str
     corruption : Corruption or None
+    max_pixels : int
+        Of an image.
     """
 
     dataset: tuple[str, Path | None, Mapping[str, Any]]
@@ -113,6 +116,7 @@ class EvaluationSpec:
     boxes: str
     several: Several
     corruption: Corruption | None
+    max_pixels: int
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> EvaluationSpec:
@@ -131,6 +135,7 @@ class EvaluationSpec:
             boxes=evaluation.boxes,
             several=evaluation.several,
             corruption=evaluation.corruption,
+            max_pixels=max_pixels(),
         )
 
     def make(self) -> Evaluation:
@@ -141,6 +146,7 @@ class EvaluationSpec:
         HpbenchError
             If a plugin, a weights file or the detector's model is missing here.
         """
+        set_max_pixels(self.max_pixels)
         name, root, options = self.dataset
         cls = DATASETS.load(name, self.plugins)
         methods = {spec: make_method(spec, self.device, self.plugins) for spec in self.methods}
@@ -188,7 +194,7 @@ class ReadFace:
 def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
     """Read one image and settle which box the methods are given."""
     try:
-        image = evaluation.dataset.read_image(record)
+        image = _read_image(evaluation.dataset, record)
         box = record.box_xyxy
         if box is None and evaluation.detector is None:
             raise DataError("no annotated box; use --boxes dlib or yunet")
@@ -209,6 +215,17 @@ def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
         box = corrupt_box(box, record.image_id, evaluation.corruption)
     face = Face(record.image_id, image, box, record.camera, record.landmarks_xy)
     return ReadFace(record.image_id, face, box_status=status)
+
+
+def _read_image(dataset: Dataset, record: Record) -> npt.NDArray[np.uint8]:
+    """Image of a face; whatever a plugin's reader raises is an error of this one image."""
+    try:
+        return dataset.read_image(record)
+    except DataError:
+        raise
+    except Exception as error:
+        line = (str(error) or "no message").splitlines()[0]
+        raise ImageError(f"image cannot be read ({type(error).__name__}: {line})") from error
 
 
 def _detected_box(

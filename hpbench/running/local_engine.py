@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,6 +72,10 @@ POOL_FROM_FACES = 1000
 """From how many faces on the start of worker processes (about two seconds) pays."""
 
 
+MAX_BYTES_AHEAD = 512 * 2**20
+"""Of images that were read ahead, and of those in one batch."""
+
+
 @dataclass
 class PreparedFace:
     """A face on its way through the pass, with what each method has made of it so far."""
@@ -79,6 +84,56 @@ class PreparedFace:
     read: ReadFace
     inputs: dict[str, tuple[Any, float | None]] = field(default_factory=dict)
     solving: dict[str, Future[Solved]] = field(default_factory=dict)
+
+    @property
+    def image_bytes(self) -> int:
+        """Memory of its image."""
+        return 0 if self.read.face is None else self.read.face.image.nbytes
+
+
+class ImagesAhead:
+    """Reads ahead as long as the images fit into memory; the others are read when it is their turn.
+
+    Parameters
+    ----------
+    read : callable
+        Reads and prepares one face.
+    """
+
+    def __init__(self, read: Callable[[IndexedFace], PreparedFace]) -> None:
+        self._read = read
+        self._lock = Lock()
+        self._bytes = 0
+
+    def read(self, face: IndexedFace) -> PreparedFace | IndexedFace:
+        """What a thread does ahead: read the face, or give it back where memory is used up."""
+        with self._lock:
+            if self._bytes > MAX_BYTES_AHEAD:
+                return face
+        prepared = self._read(face)
+        with self._lock:
+            self._bytes += prepared.image_bytes
+        return prepared
+
+    def batches(
+        self, faces: Iterator[PreparedFace | IndexedFace], batch_size: int
+    ) -> Iterator[list[PreparedFace]]:
+        """Batches in order; smaller ones where the images are large."""
+        batch: list[PreparedFace] = []
+        batch_bytes = 0
+        for face in faces:
+            if isinstance(face, PreparedFace):
+                with self._lock:
+                    self._bytes -= face.image_bytes
+            else:
+                face = self._read(face)
+            batch.append(face)
+            batch_bytes += face.image_bytes
+            if len(batch) == batch_size or batch_bytes > MAX_BYTES_AHEAD:
+                yield batch
+                batch, batch_bytes = [], 0
+        if batch:
+            yield batch
 
 
 def evaluate_dataset(
@@ -165,9 +220,9 @@ def predict_faces(
             submit = stack.enter_context(pool).submit
             solvers = {name: partial(submit, name) for name in in_processes}
         threads = stack.enter_context(ThreadPoolExecutor(workers, "hpbench-read"))
-        read_and_prepare = partial(_read_and_prepare, evaluation, solvers)
-        prepared = prefetch(partial(threads.submit, read_and_prepare), faces, 2 * batch_size)
-        while batch := list(islice(prepared, batch_size)):
+        ahead = ImagesAhead(partial(_read_and_prepare, evaluation, solvers))
+        prepared = prefetch(partial(threads.submit, ahead.read), faces, 2 * batch_size)
+        for batch in ahead.batches(prepared, batch_size):
             yield [
                 row
                 for name, method in evaluation.methods.items()

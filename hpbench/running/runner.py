@@ -15,6 +15,7 @@ import numpy as np
 
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, UsageError, plugin_errors
+from hpbench.images import max_pixels, set_max_pixels
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
 from hpbench.method import Method, MethodCard
@@ -79,6 +80,15 @@ def predict_run(
 ) -> Path:
     """Write a run folder as :func:`run` does, but score nothing."""
     _use_system_allocator()
+    limit_before = max_pixels()
+    set_max_pixels(config.max_pixels)
+    try:
+        return _predict_run(config, out, progress, command)
+    finally:
+        set_max_pixels(limit_before)
+
+
+def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]) -> Path:
     config = config.model_copy(update={"data": data_folders(config.data, config.datasets)})
     prepared = _prepare(config)
     evaluations, cached, folder = prepared.evaluations, prepared.cached, RunFolder(out)
@@ -127,7 +137,8 @@ class _PreparedRun:
     @property
     def fingerprint(self) -> str:
         """Hash that tells whether a folder holds the same run."""
-        return hash_of([one.index_key for one in self.evaluations], list(self.cached.keys.values()))
+        keys = [one.index_key for one in self.evaluations], list(self.cached.keys.values())
+        return hash_of(*keys, max_pixels())
 
     def evaluations_to_time(self) -> list[Evaluation]:
         """Those on clean images; none where no time is taken."""

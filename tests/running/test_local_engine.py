@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.face import Face
 from hpbench.results.run_config import RunConfig
+from hpbench.running.evaluation import ReadFace
+from hpbench.running.local_engine import ImagesAhead, PreparedFace
 from hpbench.running.runner import run
 
 METHODS = '''
@@ -316,3 +319,45 @@ def test_prefetch_keeps_the_order_and_never_runs_far_ahead():
         first = next(results)
         assert len(computed) <= 7
         assert [first, *results] == list(range(100))
+
+
+def test_images_read_ahead_and_in_a_batch_are_bounded_by_their_bytes():
+    read = []
+
+    def read_large(face) -> PreparedFace:
+        read.append(face[0])
+        image = np.zeros((8000, 8000, 3), np.uint8)  # 183 MiB, which no one touches
+        return PreparedFace(face[0], ReadFace("", Face("", image, np.array([0.0, 0, 9, 9]))))
+
+    ahead = ImagesAhead(read_large)
+    first = [ahead.read((row, None)) for row in range(40)]
+    assert len(read) == 3  # the third exceeds 512 MiB; the others wait for their turn
+    batches = list(ahead.batches(iter(first), 32))
+    assert [item.row for batch in batches for item in batch] == list(range(40))
+    assert max(map(len, batches)) == 3
+    assert isinstance(ahead.read((0, None)), PreparedFace)
+
+
+def test_whatever_the_reader_of_a_plugin_raises_costs_one_image(tmp_path, plugin, labels):
+    reader = tmp_path / "reader.py"
+    reader.write_text(
+        "from hpbench.datasets.table import Table\n"
+        "class Odd(Table):\n"
+        "    name = 'odd'\n"
+        "    def read_image(self, record):\n"
+        "        if record.image_id.startswith('img04'):\n"
+        "            raise KeyError('codec')\n"
+        "        return super().read_image(record)\n"
+    )
+    spec = RunConfig(
+        methods="constant", datasets=f"odd={labels}", plugins=(reader,), device="cpu",
+        timing="off", fresh=True,
+    )  # fmt: skip
+    faces = pd.read_parquet(run(spec, tmp_path / "out", NoBars()) / "faces.parquet")
+    assert faces["excluded"].dropna().tolist() == ["image cannot be read (KeyError: 'codec')"]
+
+
+def test_limit_of_pixels_is_an_option_of_a_run(tmp_path, plugin, labels):
+    Image.new("RGB", (65, 64)).save(labels.parent / "img04.png")
+    images = run_here(tmp_path, plugin, labels, "constant", max_pixels=64 * 64)
+    assert images["constant"]["images"]["excluded"] == 1
