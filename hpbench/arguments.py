@@ -17,8 +17,8 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from hpbench.errors import UsageError
-from hpbench.spec import parse_specs
+from hpbench.errors import UsageError, invalid_value
+from hpbench.spec import parse_specs, suggest
 
 __all__ = [
     "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Limit", "Metavar", "Methods",
@@ -145,7 +145,7 @@ def build(
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
+    message = invalid_value(first)
     if not first["loc"]:
         raise UsageError(message)
     name, *inner = (str(part) for part in first["loc"])
@@ -153,8 +153,6 @@ def build(
     if inner and not inner[0].isdigit():
         value = f"{inner[0]}={value}"
         if first["type"] == "extra_forbidden":
-            from hpbench.spec import suggest  # imports numpy, which no --help needs
-
             known = getattr(arguments(model)[name].annotation, "model_fields", ())
             message = f"no such key; {suggest(inner[0], known)}"
     raise UsageError(f"{subject(name, value)}: {message}")

@@ -6,10 +6,15 @@ the command line prints it without a traceback and exits with `exit_code`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "DataError",
@@ -18,6 +23,7 @@ __all__ = [
     "MissingDependencyError",
     "UsageError",
     "WeightsError",
+    "invalid_value",
     "plugin_errors",
 ]
 
@@ -48,6 +54,19 @@ class WeightsError(DataError):
 
 class MissingDependencyError(HpbenchError):
     """An optional package or system library is needed and not installed."""
+
+
+def invalid_value(error: ErrorDetails) -> str:
+    """What pydantic finds wrong with a value, for a message that has named it.
+
+    Examples
+    --------
+    >>> invalid_value({"msg": "Input should be greater than 0"})
+    'must be greater than 0'
+    """
+    text = error["msg"].removeprefix("Value error, ")
+    text = re.sub("^Input should( have)? ", lambda verb: f"must{verb[1] or ''} ", text)
+    return text.partition(", unable to parse")[0]
 
 
 @contextmanager

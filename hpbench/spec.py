@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from hpbench.errors import UsageError
+from hpbench.errors import UsageError, invalid_value
 from hpbench.plugin import Options
 
 __all__ = ["Spec", "SpecsLike", "build_options", "parse_spec", "parse_specs", "suggest"]
@@ -246,5 +246,4 @@ def build_options(cls: type[Options], given: Mapping[str, object], owner: str) -
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "options"
-        message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{owner}: {key}={given.get(key, '')}: {message}") from error
+        raise UsageError(f"{owner}: {key}={given.get(key, '')}: {invalid_value(first)}") from error

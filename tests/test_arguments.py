@@ -63,9 +63,9 @@ def test_argument_that_does_not_exist_is_pythons_own_error():
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        ({"engine": "spark"}, "engine='spark': Input should be 'local' or 'ray'"),
-        ({"limit": 0}, "limit=0: Input should be greater than or equal to 1"),
-        ({"sizes": {"width": "x"}}, "sizes='width=x': Input should be a valid integer"),
+        ({"engine": "spark"}, "engine='spark': must be 'local' or 'ray'"),
+        ({"limit": 0}, "limit=0: must be greater than or equal to 1"),
+        ({"sizes": {"width": "x"}}, "sizes='width=x': must be a valid integer"),
         ({"sizes": {"widht": 1}}, "sizes='widht=1': no such key; did you mean 'width'?"),
     ],
 )

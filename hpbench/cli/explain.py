@@ -40,11 +40,10 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     from hpbench.cli.tables import print_table
     from hpbench.reports.content import load_report
     from hpbench.reports.report import write_documents
-    from hpbench.running.data_folders import data_folders
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
-        rerun(config.rundir, bars, data_folders(config.data, "sample"))
+        rerun(config.rundir, bars, config.data)
     report = load_report(config.rundir, embed_images)
     for section in report.sections:
         table = section.tables["explain"]

@@ -67,7 +67,7 @@ def label(config: LabelConfig) -> None:
     except OSError as error:
         raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
     spec = parse_spec(config.dataset)
-    folder = data_folders(config.data, spec.name).get(spec.name)
+    folder = data_folders(config.data, [spec]).get(spec.name)
     dataset = make_dataset(spec, folder, config.plugins)
     device = resolve_device(config.device)
     teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]

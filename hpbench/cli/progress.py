@@ -36,6 +36,7 @@ class Bars:
     def start(self, dataset: str, method: str, total: int | None, done: int) -> None:
         """Show a bar for a method on a data set."""
         label = escape(" · ".join(filter(None, (dataset, method))))
+        self._progress.start()
         self._tasks[dataset, method] = self._progress.add_task(label, total=total, completed=done)
 
     def advance(self, dataset: str, method: str, count: int) -> None:
@@ -47,8 +48,12 @@ class Bars:
 def open_bars() -> Iterator[Bars]:
     """Bars of a run, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+    try:
         yield Bars(progress)
+    finally:
+        if progress.live.is_started:  # one that shows nothing would end with an empty line
+            progress.stop()
 
 
 @contextmanager

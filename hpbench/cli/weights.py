@@ -77,7 +77,7 @@ def fetch(name: Name, config: WeightsConfig) -> None:
     Examples
     --------
     hpbench weights fetch fsanet
-    hpbench weights fetch hopenet/paper
+    hpbench weights fetch hopenet/lite
     """
     from hpbench.weights.store import fetch_weights, find_named
 
@@ -98,7 +98,7 @@ def add(
 
     Examples
     --------
-    hpbench weights add hopenet/paper hopenet_robust_alpha1.pkl
+    hpbench weights add hopenet/robust hopenet_robust_alpha1.pkl
     hpbench weights add my_net.onnx ~/my_net.onnx --plugin my_method.py
     """
     from hpbench.errors import UsageError

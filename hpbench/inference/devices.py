@@ -16,7 +16,7 @@ def resolve_device(device: str) -> str:
     Raises
     ------
     UsageError
-        If it is not available here.
+        If there is no such device, or not here.
     """
     if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
         return "cpu"
@@ -24,6 +24,10 @@ def resolve_device(device: str) -> str:
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"--device {device}: unknown; use cpu, cuda, cuda:1 or auto") from error
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, invalid_value
 from hpbench.storage.atomic import write_json
 
 __all__ = ["FrozenModel", "Interval", "JsonFile", "Rounded", "round_value"]
@@ -78,7 +78,7 @@ class JsonFile(FrozenModel):
                 raise cls._other_schema(path, first["input"]) from error
             at = f"'{field}': " if field else ""
             raise DataError(
-                f"{path}: corrupted ({at}{first['msg']}); repeat '{cls.written_by}'"
+                f"{path}: corrupted ({at}{invalid_value(first)}); repeat '{cls.written_by}'"
             ) from error
         if "schema_version" not in content.model_fields_set:
             raise cls._other_schema(path, None)

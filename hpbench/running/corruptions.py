@@ -123,7 +123,9 @@ class Corruption:
 
     def __post_init__(self) -> None:
         if self.name not in CORRUPTIONS:
-            raise UsageError(f"--corrupt {self.name}: {suggest(self.name, CORRUPTIONS)}")
+            raise UsageError(
+                f"--corrupt {self.name}: no such corruption; {suggest(self.name, CORRUPTIONS)}"
+            )
         kind = CORRUPTIONS[self.name]
         if not kind.lowest <= self.level <= kind.highest:  # a NaN fails, too
             raise UsageError(

@@ -6,25 +6,37 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from hpbench.spec import parse_specs
+from hpbench.errors import UsageError
+from hpbench.spec import SpecsLike, parse_specs, suggest
 
 __all__ = ["data_folders"]
 
 
-def data_folders(given: Mapping[str, Path], datasets: str) -> dict[str, Path]:
+def data_folders(given: Mapping[str, Path], datasets: SpecsLike) -> dict[str, Path]:
     """Folders of data sets by name.
 
     Parameters
     ----------
     given : mapping of str to Path
         They win over ``$HPBENCH_DATA/NAME``.
-    datasets : str
-        Specs of the data sets whose folders are looked for below ``$HPBENCH_DATA``.
+    datasets : str, or iterable of str and Spec
+        The data sets in use; their folders are looked for below ``$HPBENCH_DATA``, too.
+
+    Raises
+    ------
+    UsageError
+        If `given` names a data set that is not in use.
     """
+    names = {spec.name for spec in parse_specs(datasets)}
+    for name in given:
+        if name not in names:
+            raise UsageError(
+                f"--data {name}=...: no data set '{name}' in this command; {suggest(name, names)}"
+            )
     folders = {name: Path(folder).expanduser() for name, folder in given.items()}
-    base = os.environ.get("HPBENCH_DATA")
-    for spec in parse_specs(datasets) if base else ():
-        below = Path(base or "").expanduser() / spec.name
-        if below.exists():
-            folders.setdefault(spec.name, below)
+    if base := os.environ.get("HPBENCH_DATA"):
+        for name in names - folders.keys():
+            below = Path(base).expanduser() / name
+            if below.exists():
+                folders[name] = below
     return folders

@@ -15,17 +15,18 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin
 
 from hpbench.dataset import Dataset
-from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.errors import DataError, HpbenchError
 from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.run_config import ANNOTATED, RunConfig
+from hpbench.running.data_folders import data_folders
 from hpbench.running.plan import dataset_items, open_dataset
 from hpbench.running.runner import predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
-from hpbench.spec import Spec, suggest
+from hpbench.spec import Spec
 
 __all__ = ["Variant", "explain", "plan_variants"]
 
@@ -68,16 +69,16 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
     """
     variants: list[Variant] = []
     for key, item in dataset_items(spec).items():
-        kind = DATASETS.load(item.name, spec.plugins)
+        cls = DATASETS.load(item.name, spec.plugins)
         root = Path(item.path) if item.path else spec.data.get(item.name)
-        _, protocol = open_dataset(kind, item, root, spec.protocol)
+        _, protocol = open_dataset(cls, item, root, spec.protocol)
         changes: list[tuple[str, Spec, str]] = [
             (
                 f"{name} = {_as_text(value)} (in this run {_as_text(protocol.settings[name])})",
                 Spec(item.name, {**item.options, name: _as_text(value)}),
                 spec.boxes,
             )
-            for name, value in _other_settings(kind, protocol)
+            for name, value in _other_settings(cls, protocol)
         ]
         if spec.boxes == ANNOTATED:
             rule = f"boxes found by {FRONTAL_DETECTOR}; a face that it misses has no prediction"
@@ -95,13 +96,13 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
     return variants
 
 
-def _other_settings(kind: type[Dataset], protocol: Protocol) -> Iterator[tuple[str, Any]]:
+def _other_settings(cls: type[Dataset], protocol: Protocol) -> Iterator[tuple[str, Any]]:
     """Settings that differ from a protocol's in one option each."""
     tried = set()
-    for name, field in kind.Options.model_fields.items():
+    for name, field in cls.Options.model_fields.items():
         if name not in protocol.settings:
             continue
-        values = [known.settings.get(name, field.default) for known in kind.protocols]
+        values = [known.settings.get(name, field.default) for known in cls.protocols]
         for value in (*_choices(field.annotation), *values):
             if value != protocol.settings[name] and (name, value) not in tried:
                 tried.add((name, value))
@@ -148,13 +149,8 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
     tables = load_run(folder)
     mean_errors(tables)  # refuses a half-written run
     spec = tables.run.spec
-    known = {item.name for item in dataset_items(spec).values()}
-    for name in data or {}:
-        if name not in known:
-            raise UsageError(
-                f"--data {name}=...: no such data set in the run; {suggest(name, known)}"
-            )
-    spec = spec.model_copy(update={"data": {**spec.data, **(data or {})}})
+    folders = data_folders({**spec.data, **(data or {})}, dataset_items(spec).values())
+    spec = spec.model_copy(update={"data": folders})
     rows: list[ExplainRow] = []
     failed: list[FailedVariant] = []
     for variant in plan_variants(spec):

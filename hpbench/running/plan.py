@@ -60,12 +60,6 @@ def plan(
         If a data set is unknown, cannot be read or holds no faces, or an option does not fit.
     """
     items = dataset_items(config)
-    names = {item.name for item in items.values()}
-    for name in config.data:
-        if name not in names:
-            raise UsageError(
-                f"--data {name}=...: no such data set in this run; {suggest(name, names)}"
-            )
     boxes = detector.fingerprint() if detector else ANNOTATED
     if detector is not None and config.several != "refuse":
         boxes += f", {config.several} of several faces"

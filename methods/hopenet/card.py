@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hpbench.crops import HopenetRule
-from hpbench.errors import WeightsError
+from hpbench.errors import WeightsError, invalid_value
 from hpbench.methods.hopenet.bins import Bins
 
 __all__ = ["CARD_KEY", "WeightsCard", "read_card"]
@@ -93,6 +93,6 @@ def read_card(path: Path) -> WeightsCard | None:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise WeightsError(
-            f"{path}: its card is not understood ({where}: {first['msg']}); "
+            f"{path}: its card is not understood ({where}: {invalid_value(first)}); "
             "it was written by another version of hpbench"
         ) from error

@@ -22,7 +22,7 @@ from pydantic import (
 )  # fmt: skip
 
 from hpbench.crops import DEFAULT_K, CropRule, Outside
-from hpbench.errors import DataError
+from hpbench.errors import DataError, invalid_value
 from hpbench.landmarks.orders import PointOrder
 from hpbench.rotation import Frame
 from hpbench.spec import suggest
@@ -337,7 +337,7 @@ def read_card(path: Path) -> NetworkCard:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise DataError(f"{path}: no such card of a declared method") from None
+        raise DataError(f"{path}: no such card; 'hpbench new card NET.onnx' writes one") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path}: cannot be read as TOML ({error})") from error
     try:
@@ -349,7 +349,7 @@ def read_card(path: Path) -> NetworkCard:
 def _first_error(error: ValidationError) -> str:
     """One line on the first thing that is wrong, with the nearest known key for a misspelt one."""
     errors = error.errors()
-    # a misspelt key is also reported as a missing one, which does not show what to mend
+    # a misspelt key is also reported as a missing one, which does not show what to fix
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     # pydantic puts the kind of the output between 'output' and its key
     parts = [str(part) for part in first["loc"] if part not in _OUTPUTS]
@@ -367,4 +367,4 @@ def _first_error(error: ValidationError) -> str:
         }
         table = NetworkCard if len(parts) == 1 else tables[parts[0]]
         return f"'{where}' is not known; {suggest(parts[-1], table.model_fields)}"
-    return f"'{where}': {first['msg'].removeprefix('Value error, ')}"
+    return f"'{where}': {invalid_value(first)}"

@@ -49,10 +49,10 @@ def finished(tmp_path_factory):
 def assert_one_clear_line(done, code, *words):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("hpbench:")]
-    assert len(lines) == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hpbench: ")
     for word in words:
-        assert word in lines[0]
+        assert word in line
 
 
 def test_help_loads_no_heavy_library():

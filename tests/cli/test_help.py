@@ -54,10 +54,16 @@ def test_brackets_of_a_spec_are_shown():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["predict", "x.jpg", "--methods", "pnp", "--limit", "0"], "--limit 0: Input should be"),
-        (["predict", "x.jpg", "--methods", "pnp", "--draw", "dots"], "--draw dots: Input should"),
+        (["predict", "x.jpg", "--methods", "pnp", "--limit", "0"], "--limit 0: must be"),
+        (["predict", "x.jpg", "--methods", "pnp", "--draw", "dots"], "--draw dots: must be"),
         (["check", "pnp", "--data", "biwi"], "--data biwi: write --data NAME=DIR"),
         (["check", "pnp", "--data", "a=b", "--data", "a=c"], "--data a=...: specified twice"),
+        (["check", "pnp", "--device", "gpu"], "--device gpu: unknown; use cpu, cuda"),
+        (["check", "pnp", "--data", "biwi=DIR"], "--data biwi=...: no data set 'biwi' in this"),
+        (["label", "sample", "--methods", "pnp", "--out", "x.csv", "--data", "biwi=DIR"],
+         "--data biwi=...: no data set 'biwi' in this command; known: sample"),
+        (["train", "hopenet", "--datasets", "sample", "--data", "biwi=DIR"],
+         "--data biwi=...: no data set 'biwi' in this command; known: sample"),
         (["train", "hopenet", "--datasets", "sample", "--augment", "mirrors=1"],
          "--augment mirrors=1: no such key; did you mean 'mirror'"),
     ],

@@ -11,14 +11,24 @@ from hpbench.methods.hopenet.training.samples import TrainingSource, collect_sam
 from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
 from hpbench.running.data_folders import data_folders
+from hpbench.spec import Spec
 
 __all__ = ["train_on"]
 
 
 def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -> Path:
     """Train on data sets as they are named on the command line; return the weights file."""
-    sources = [_open(text, config, settings, settings.out_of_range) for text in config.datasets]
-    validations = [_open(text, config, settings, "drop") for text in config.validate_on]
+    train_specs = [parse_source(text) for text in config.datasets]
+    validation_specs = [parse_source(text) for text in config.validate_on]
+    in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
+    folders = data_folders(config.data, in_use.values())
+
+    def open_source(spec: Spec, share: float | None, out_of_range: OutOfRange) -> TrainingSource:
+        dataset = make_dataset(spec, folders.get(spec.name), config.plugins)
+        return collect_samples(str(spec), dataset, share, settings.angle_bins, out_of_range)
+
+    sources = [open_source(*one, settings.out_of_range) for one in train_specs]
+    validations = [open_source(*one, "drop") for one in validation_specs]
     names = [part.strip() for part in config.trained_on.split(",") if part.strip()]
     card = WeightsCard(
         name=config.name or config.out.name,
@@ -31,15 +41,6 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
     return train(
         sources, validations, settings, config.augment, card, config.out, config.resume, note
     )
-
-
-def _open(
-    text: str, config: TrainConfig, settings: TrainSettings, out_of_range: OutOfRange
-) -> TrainingSource:
-    spec, share = parse_source(text)
-    folder = data_folders(config.data, str(spec)).get(spec.name)
-    dataset = make_dataset(spec, folder, config.plugins)
-    return collect_samples(str(spec), dataset, share, settings.angle_bins, out_of_range)
 
 
 def _domains(
