@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hpbench.errors import DataError, MissingDependencyError
 from hpbench.rendering.asset_files import Floats, Ints, Mesh
 from hpbench.rendering.geometry import NeckPose
+from hpbench.rendering.lighting import LUMINANCE
 
 if TYPE_CHECKING:
     import moderngl
@@ -159,7 +160,7 @@ class LoadedTexture:
     def mean_luminance(self) -> float:
         """Mean linear luminance of the opaque part."""
         linear = (self.pixels[..., :3].astype(np.float32) / 255) ** 2.2
-        luminance = linear @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+        luminance = linear @ LUMINANCE.astype(np.float32)
         opaque = self.pixels[..., 3] > 127
         return max(float(luminance[opaque].mean()) if opaque.any() else 1.0, 1e-3)
 

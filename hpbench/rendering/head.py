@@ -78,14 +78,15 @@ class HeadBuilder:
         shown = (body.vertices[:, 1] > LOWEST_BODY_DM)[body.faces].all(axis=1)
         self.body = Mesh(body.vertices, body.uv, body.faces[shown], body.face_uv[shown])
         self._normal_operators: dict[str, NormalOperator] = {}
-        self._neutral: tuple[Identity, Floats] | None = None
-        self._worn: tuple[Identity, dict[str, Layer]] | None = None
+        self._person: Identity | None = None
 
     def neutral(self, identity: Identity) -> Floats:
         """Base-mesh vertices (B, 3) of a person without expression."""
-        if self._neutral is None or self._neutral[0] != identity:
-            self._neutral = (identity, morph(self.library, identity.shape))
-        return self._neutral[1]
+        if self._person != identity:
+            self._neutral = morph(self.library, identity.shape)
+            self._worn: dict[str, Layer] = {}
+            self._person = identity
+        return self._neutral
 
     def expressive(self, identity: Identity, expression: Expression) -> Floats:
         """Base-mesh vertices (B, 3) with an expression."""
@@ -101,12 +102,10 @@ class HeadBuilder:
 
     def worn_layer(self, part: Part, identity: Identity) -> Layer:
         """A part that does not feel expressions (hair, clothes, hat), kept per person."""
-        if self._worn is None or self._worn[0] != identity:
-            self._worn = (identity, {})
-        layers = self._worn[1]
-        if part.name not in layers:
-            layers[part.name] = self.part_layer(part, part.fit(self.neutral(identity)))
-        return layers[part.name]
+        neutral = self.neutral(identity)
+        if part.name not in self._worn:
+            self._worn[part.name] = self.part_layer(part, part.fit(neutral))
+        return self._worn[part.name]
 
     def share_of(self, part: Part) -> Floats:
         """How far each vertex of a part follows the skull (V,)."""

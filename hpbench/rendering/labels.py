@@ -29,16 +29,17 @@ def label_row(
     xy = rendering.landmarks_xy
     person = scene.identity
     matrix = rendering.camera_matrix
-    row: dict[str, Any] = {
+    (x0, y0), (x1, y1) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
+    return {
         "image": image,
         "yaw_deg": scene.yaw_deg,
         "pitch_deg": scene.pitch_deg,
         "roll_deg": scene.roll_deg,
-    }
-    row |= {f"r{i}{j}": float(rendering.R_cam[i, j]) for i in range(3) for j in range(3)}
-    row |= dict(zip(("x0", "y0"), xy.min(axis=0).tolist(), strict=True))
-    row |= dict(zip(("x1", "y1"), xy.max(axis=0).tolist(), strict=True))
-    row |= {
+        **{f"r{i}{j}": float(rendering.R_cam[i, j]) for i in range(3) for j in range(3)},
+        "x0": x0,
+        "y0": y0,
+        "x1": x1,
+        "y1": y1,
         "fx": float(matrix[0, 0]),
         "fy": float(matrix[1, 1]),
         "cx": float(matrix[0, 2]),
@@ -85,4 +86,3 @@ def label_row(
         "sweep_value": "" if swept is None else str(swept),
         "renderer_version": RENDERER_VERSION,
     }
-    return row

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpbench.rendering.asset_files import Floats, Mesh, Part
-from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.gpu import GpuMesh, LoadedTexture, load_texture
 from hpbench.rendering.head import HeadBuilder, Layer, rotate_eyes
 from hpbench.rendering.identity import Identity
@@ -49,13 +48,12 @@ class Layers:
 
     def __init__(
         self,
-        library: AssetLibrary,
         builder: HeadBuilder,
         context: moderngl.Context,
         shaders: Mapping[str, moderngl.Program],
         openness: Mapping[str, Floats],
     ) -> None:
-        self._library, self._builder = library, builder
+        self._library, self._builder = builder.library, builder
         self._context, self._shaders = context, shaders
         self._openness = openness
         self.meshes: dict[str, GpuMesh] = {}

@@ -21,6 +21,7 @@ from hpbench.errors import DataError, MissingDependencyError
 
 __all__ = [
     "ENVIRONMENTS_VARIABLE",
+    "LUMINANCE",
     "Environment",
     "Lamp",
     "LightRig",
@@ -41,6 +42,7 @@ PANORAMA_SIZE = (512, 256)
 """Width and height to which every panorama is brought: enough for light and blurred backgrounds."""
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Shares of linear red, green and blue (ITU-R BT.709)."""
 
 # Constants of the nine real spherical harmonics up to order two, and what a cosine lobe
 # keeps of each order (pi, 2 pi / 3, pi / 4), divided by pi for reflected radiance.
@@ -175,8 +177,8 @@ def load_environment(path: Path) -> Environment:
         )
     shrinks = width > PANORAMA_SIZE[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # areas keep the light's sum
-    pixels = cv2.resize(pixels, PANORAMA_SIZE, interpolation=method)
-    return _analyse(np.asarray(pixels, np.float32))
+    resized = cv2.resize(pixels, PANORAMA_SIZE, interpolation=method)
+    return _analyse(np.asarray(resized, np.float32))
 
 
 def environment_rotation(azimuth_deg: float, tilt_deg: float, mirrored: bool) -> Floats:

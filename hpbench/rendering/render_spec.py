@@ -214,7 +214,10 @@ def _move_light(scene: Scene, factor: str, value_deg: float) -> Scene:
     if factor == "light_azimuth" and scene.environment is not None:
         return replace(scene, light_azimuth_deg=value_deg)
     key, *others = scene.lamps
-    moved = replace(key, **{f"{factor.removeprefix('light_')}_deg": value_deg})
+    if factor == "light_azimuth":
+        moved = replace(key, azimuth_deg=value_deg)
+    else:
+        moved = replace(key, elevation_deg=value_deg)
     # The environment is gone from behind the head too.
     background = "clutter" if scene.background == "environment" else scene.background
     return replace(scene, lamps=(moved, *others), environment=None, background=background)

@@ -21,6 +21,7 @@ from hpbench.rendering.head import LANDMARK_VERTICES, HeadBuilder, mesh_from_lab
 from hpbench.rendering.identity import Identity
 from hpbench.rendering.layers import DrawCall, Layers
 from hpbench.rendering.lighting import (
+    LUMINANCE,
     Environment,
     LightRig,
     environment_light,
@@ -83,9 +84,7 @@ class HeadRenderer:
         If moderngl or an EGL driver is missing.
     """
 
-    def __init__(
-        self, library: AssetLibrary, environments: Mapping[str, Path], size: int = 256
-    ) -> None:
+    def __init__(self, library: AssetLibrary, environments: Mapping[str, Path], size: int) -> None:
         self.library, self.size = library, size
         self.builder = HeadBuilder(library)
         self._environment_files = environments
@@ -94,8 +93,8 @@ class HeadRenderer:
         self._programs = programs(self._context)
         self._reflectance: dict[str, float] = {}
         self._create_targets()
-        openness = bake_openness(library, self.builder, self._context, self._programs, self._shadow)
-        self._layers = Layers(library, self.builder, self._context, self._programs, openness)
+        openness = bake_openness(self.builder, self._context, self._programs, self._shadow)
+        self._layers = Layers(self.builder, self._context, self._programs, openness)
 
     def render(self, scene: Scene) -> Rendering:
         """Render one scene.
@@ -209,11 +208,10 @@ class HeadRenderer:
             front = body.vertices[:, 2] > 0.6
             uv = np.unique(body.face_uv[(skull & front)[body.faces].all(axis=1)])
             texels = (body.uv[uv] * (pixels.shape[1], pixels.shape[0])).astype(int)
-            rows = np.clip(texels[:, 1], 0, pixels.shape[0] - 1)
-            columns = np.clip(texels[:, 0], 0, pixels.shape[1] - 1)
+            columns, rows = np.clip(texels, 0, (pixels.shape[1] - 1, pixels.shape[0] - 1)).T
             linear = (pixels[rows, columns, :3] / 255.0) ** 2.2
-            self._reflectance[person.skin] = float((linear @ [0.2126, 0.7152, 0.0722]).mean())
-        tint = float(np.dot(person.skin_tint, [0.2126, 0.7152, 0.0722]))
+            self._reflectance[person.skin] = float((linear @ LUMINANCE).mean())
+        tint = float(np.dot(person.skin_tint, LUMINANCE))
         return max(self._reflectance[person.skin] * tint, 0.01)
 
     # -- drawing ----------------------------------------------------------------------------

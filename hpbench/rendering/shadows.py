@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpbench.rendering.asset_files import Floats
-from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.geometry import NeckPose
 from hpbench.rendering.gpu import GpuMesh, set_pose, set_uniforms
 from hpbench.rendering.head import HeadBuilder
@@ -62,7 +61,6 @@ def _is_lit(points: Floats, matrix: NDArray[np.float64], depth: Floats) -> NDArr
 
 
 def bake_openness(
-    library: AssetLibrary,
     builder: HeadBuilder,
     context: moderngl.Context,
     shaders: Mapping[str, moderngl.Program],
@@ -73,6 +71,7 @@ def bake_openness(
     Depth maps from many directions stand in for rays. It is baked once on the neutral
     head: creases stay creases whatever the identity.
     """
+    library = builder.library
     vertices = library.body.vertices
     body = builder.body_layer(vertices)
     ones = np.ones(len(body.vertices), np.float32)

@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
     field_validator,
     model_validator,
-)  # fmt: skip
+)
 
 from hpbench.crops import DEFAULT_K, CropRule, Outside
 from hpbench.errors import DataError, invalid_value

@@ -36,22 +36,18 @@ class Batch:
     progress: float
 
 
+@dataclass(frozen=True, slots=True)
 class BatchMaker:
     """Makes the batches of an epoch; all random choices follow from seed and epoch alone.
 
     `weights` are the shares of the faces that are drawn from each cache, relative to each other.
     """
 
-    def __init__(
-        self,
-        caches: Sequence[FaceCache],
-        weights: Sequence[float],
-        settings: TrainSettings,
-        augmentation: Augmentation,
-        device: torch.device,
-    ) -> None:
-        self.caches, self.weights = caches, weights
-        self.settings, self.augmentation, self.device = settings, augmentation, device
+    caches: Sequence[FaceCache]
+    weights: Sequence[float]
+    settings: TrainSettings
+    augmentation: Augmentation
+    device: torch.device
 
     def epoch(
         self, epoch: int, steps: int, progress: Callable[[int], float]
