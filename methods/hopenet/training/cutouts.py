@@ -13,17 +13,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.crops import crop_box, cut_out, resize_and_centre, whole_pixels
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
 from hpbench.face import crop_with_black
 from hpbench.geometry.boxes import check_box
-from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.training.samples import Sample
 from hpbench.storage.atomic import atomic_path, write_json
 from hpbench.storage.fingerprints import file_state
 
-__all__ = ["FaceCache", "build_cache", "validation_inputs"]
+__all__ = ["FaceCache", "build_cache"]
 
 REACH = 2.3
 """Side of the stored square as a multiple of the face box's longer side."""
@@ -158,24 +156,3 @@ def _write_pixels(
     for reason, count in failed.items():
         note(f"{dataset.name}: {count} left out: {reason}")
     return good
-
-
-def validation_inputs(
-    dataset: Dataset, samples: Sequence[Sample], options: HopenetOptions, input_size: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Network inputs (n, input_size, input_size, 3) and labels (n, 3) of validation faces."""
-    assert options.crop != "auto" and options.k is not None
-    pixels: list[npt.NDArray[np.uint8]] = []
-    angles: list[npt.NDArray[np.float64]] = []
-    for sample in samples:
-        try:
-            image = dataset.read_image(sample.record)
-            check_box(sample.box_xyxy, (image.shape[1], image.shape[0]))
-        except DataError:
-            continue  # counted when the cache was built, or by 'hpbench run'
-        box = whole_pixels(crop_box(sample.box_xyxy, options.crop, options.k))
-        pixels.append(resize_and_centre(cut_out(image, box), input_size, input_size))
-        angles.append(sample.angles_deg)
-    if not pixels:
-        raise DataError(f"{dataset.name}: no image for validation can be read")
-    return np.stack(pixels), np.stack(angles)

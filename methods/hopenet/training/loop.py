@@ -16,15 +16,14 @@ from torch import Tensor, nn
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.devices import resolve_device
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.method import HopenetOptions
 from hpbench.methods.hopenet.network import HopenetNetwork, check_input_size, make_network
 from hpbench.methods.hopenet.training.batches import Batch, BatchMaker
-from hpbench.methods.hopenet.training.cutouts import FaceCache, build_cache, validation_inputs
+from hpbench.methods.hopenet.training.cutouts import FaceCache, build_cache
 from hpbench.methods.hopenet.training.files import CHECKPOINT, Outputs
 from hpbench.methods.hopenet.training.loss import multi_loss, regression_loss
-from hpbench.methods.hopenet.training.samples import Sample, TrainingSource, held_out
+from hpbench.methods.hopenet.training.samples import TrainingSource, held_out
 from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
-from hpbench.methods.hopenet.training.validation import ValidationSet
+from hpbench.methods.hopenet.training.validation import ValidationSet, validation_set
 from hpbench.methods.hopenet.weights import load_backbone
 
 __all__ = ["TrainingError", "train"]
@@ -138,9 +137,12 @@ class _Run:
             self.caches.append(cache)
             if kept_back.any():
                 held = [s for s, back in zip(source.samples, kept_back, strict=True) if back]
-                self._add_validation(f"{source.name} held out", source, held)
+                name = f"{source.name} held out"
+                self.validations.append(validation_set(name, source.dataset, held, self.settings))
         for source in validations:
-            self._add_validation(source.name, source, source.samples)
+            self.validations.append(
+                validation_set(source.name, source.dataset, source.samples, self.settings)
+            )
         faces = sum(len(cache) for cache in self.caches)
         epoch_faces = self.settings.epoch_faces or faces
         self.epoch_steps = max(1, epoch_faces // self.settings.batch_size)
@@ -153,12 +155,6 @@ class _Run:
             | {"augmentation": self.augmentation.model_dump(mode="json"), "sources": drawn},
         )
         self.note(f"{faces} faces to train on, {self.epoch_steps} steps per epoch")
-
-    def _add_validation(self, name: str, source: TrainingSource, samples: Sequence[Sample]) -> None:
-        options = HopenetOptions(crop=self.settings.crop, k=self.settings.crop_k)
-        size = self.settings.input_size
-        pixels, angles = validation_inputs(source.dataset, samples, options, size)
-        self.validations.append(ValidationSet(name, pixels, angles))
 
     def fit(self) -> None:
         """Train epoch by epoch until the epochs or the minutes are used up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,12 +13,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from hpbench.crops import crop_box, cut_out, resize_and_centre, whole_pixels
+from hpbench.dataset import Dataset
+from hpbench.errors import DataError
+from hpbench.geometry.boxes import check_box
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.network import decode_angles
 from hpbench.methods.hopenet.training.batches import normalised
+from hpbench.methods.hopenet.training.samples import Sample
+from hpbench.methods.hopenet.training.settings import TrainSettings
 from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
 
-__all__ = ["ValidationSet"]
+__all__ = ["ValidationSet", "validation_set"]
 
 Array = npt.NDArray[np.float64]
 
@@ -55,6 +62,27 @@ class ValidationSet:
                 outputs = network(normalised(images))
                 predicted.append(decode_angles(outputs, bins).double().cpu().numpy())
         return _errors(np.concatenate(predicted), self.angles_deg)
+
+
+def validation_set(
+    name: str, dataset: Dataset, samples: Sequence[Sample], settings: TrainSettings
+) -> ValidationSet:
+    """Network inputs and labels of faces, cut by the crop rule of the settings."""
+    pixels: list[npt.NDArray[np.uint8]] = []
+    angles: list[Array] = []
+    for sample in samples:
+        try:
+            image = dataset.read_image(sample.record)
+            check_box(sample.box_xyxy, (image.shape[1], image.shape[0]))
+        except DataError:
+            continue  # counted when the cache was built, or by 'hpbench run'
+        box = whole_pixels(crop_box(sample.box_xyxy, settings.crop, settings.crop_k))
+        size = settings.input_size
+        pixels.append(resize_and_centre(cut_out(image, box), size, size))
+        angles.append(sample.angles_deg)
+    if not pixels:
+        raise DataError(f"{dataset.name}: no image for validation can be read")
+    return ValidationSet(name, np.stack(pixels), np.stack(angles))
 
 
 def _errors(predicted_deg: Array, labels_deg: Array) -> dict[str, Any]:
