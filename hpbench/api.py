@@ -35,7 +35,7 @@ __all__ = [
     "load", "predict", "run",
 ]  # fmt: skip
 
-Words = str | Iterable[str]
+Texts = str | Iterable[str]
 
 
 class _Tabular(ABC):
@@ -118,7 +118,7 @@ class Results(_Tabular):
         """Figures: ``results.plot.accuracy()``, ``.errors()``, ``.ced()``, ``.by_yaw()``, ..."""
         return Plots(self.folder)
 
-    def report(self, format: Words = ("md", "html"), embed_images: bool = False) -> list[Path]:
+    def report(self, format: Texts = ("md", "html"), embed_images: bool = False) -> list[Path]:
         """Write the report into the run folder, as ``hpbench report`` does.
 
         Parameters
@@ -268,7 +268,7 @@ class Comparison(_Tabular):
 
 
 def compare(
-    baseline: str | Path | Results, candidate: str | Path | Results, fail_if: Words = ()
+    baseline: str | Path | Results, candidate: str | Path | Results, fail_if: Texts = ()
 ) -> Comparison:
     """Compare two runs on the same faces, as ``hpbench compare`` does.
 

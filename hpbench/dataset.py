@@ -85,7 +85,7 @@ class Record:
 
 
 class DatasetCard(BaseModel):
-    """What a reader must know about a data set to judge figures on it."""
+    """What a reader must know about a data set to judge results on it."""
 
     model_config = ConfigDict(frozen=True)
 

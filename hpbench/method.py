@@ -78,7 +78,7 @@ class ModelSize:
 
 
 class MethodCard(BaseModel):
-    """What a reader must know about a method to judge its figures."""
+    """What a reader must know about a method to judge its results."""
 
     model_config = ConfigDict(frozen=True)
 

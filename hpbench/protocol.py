@@ -1,4 +1,4 @@
-"""Protocols: named, versioned, hashed rules under which figures may be compared."""
+"""Protocols: named, versioned, hashed settings under which results may be compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WrapRule = Literal["360", "none"]
 
 
 class Protocol(BaseModel):
-    """Everything apart from the method that decides a figure.
+    """Everything apart from the method that decides a result.
 
     Attributes
     ----------

@@ -75,11 +75,11 @@ class Biwi(Dataset):
         domain="photo",
         label_source="face template of each person tracked in the depth frames",
         notes=(
-            "Labels are in the depth camera's frame, as all published figures take them; "
+            "Labels are in the depth camera's frame, as in all published results; "
             "calibrated=true turns them into the frame of the colour images.",
             "The archive has no face boxes. The default box is a square of 150 mm, about the "
             "breadth of a face and its height from brows to chin, around the projected head "
-            "centre. Published figures use detectors instead, on differing sets of frames "
+            "centre. Published results use detectors instead, on differing sets of frames "
             "(13,219 to 15,678), so they do not compare with these.",
             "24 sequences show 20 people: 03 and 15, 05 and 18, 02 and 21, 07 and 22 are the "
             "same. Confidence intervals resample sequences, as the literature counts them.",

@@ -65,7 +65,7 @@ class Pointing04(Dataset):
             "The labels say where people were asked to look, not where their heads went: at a "
             "tilt of 60 degrees heads are at about 30, at a pan of 45 at about 41. Errors "
             "measure this gap too.",
-            "Roll is not labelled and is left out of the figures. Pan is read as yaw and tilt "
+            "Roll is not labelled and not scored. Pan is read as yaw and tilt "
             "as pitch, as the literature does, also where both are large.",
         ),
     )

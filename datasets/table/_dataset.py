@@ -35,7 +35,7 @@ class Table(Dataset):
     """Images and labels listed in a CSV or Parquet file: ``--datasets labels.csv``.
 
     Columns: ``image`` (path, relative to the table's folder), ``yaw`` and ``pitch`` in degrees,
-    perhaps ``roll`` (without it that axis is left out of the figures), or a rotation as
+    perhaps ``roll`` (without it that axis is not scored), or a rotation as
     ``r00..r22``, ``qw,qx,qy,qz`` or ``rotvec_x,rotvec_y,rotvec_z``; ``x0,y0,x1,y1`` (tight face
     box in pixels), ``subject``. Any further column is a factor that a report may break errors
     down by. docs/your-data.md lists the other names that are recognised.

@@ -2,7 +2,7 @@
 
 ``hpbench run ... --corrupt downsample=5,10,15 --corrupt blur=1,2,4`` runs every data set once
 clean and once per corruption and level. A corruption is part of the protocol and of its hash,
-so corrupted and clean figures never share a table.
+so corrupted and clean results never share a table.
 
 Where a corruption is random it depends on the seed and the image id, and not on the level: a
 face is occluded at the same place by a small and by a large patch, and its box is shifted the

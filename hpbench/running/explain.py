@@ -1,4 +1,4 @@
-"""A finished run predicted again under other settings: what boxes and exclusions do to figures.
+"""A finished run predicted again under other settings: what boxes and exclusions do to results.
 
 How stored predictions are read (Euler order, wrap rule, faces left out) needs no method and is
 worked out by the report. What changes the image of a face that a method sees, or which faces

@@ -217,8 +217,8 @@ def predict_faces(
         if use_processes and in_processes:
             spec = EvaluationSpec.of(replace(evaluation, methods=in_processes, boxes=ANNOTATED))
             pool = WorkerPool(", ".join(in_processes), workers, _start_solver, spec)
-            submit = stack.enter_context(pool).submit
-            solvers = {name: partial(submit, name) for name in in_processes}
+            stack.enter_context(pool)
+            solvers = {name: partial(pool.submit, name) for name in in_processes}
         threads = stack.enter_context(ThreadPoolExecutor(workers, "hpbench-read"))
         ahead = ImagesAhead(partial(_read_and_prepare, evaluation, solvers))
         prepared = prefetch(partial(threads.submit, ahead.read), faces, 2 * batch_size)

@@ -1,1 +1,1 @@
-"""From stored rotations to figures: errors, intervals, tests, and `results.json`."""
+"""From stored rotations to results: errors, intervals, tests, and `results.json`."""

@@ -43,8 +43,8 @@ class Condition:
     value: float
     of: str
 
-    def figure(self, change: Change) -> float:
-        """What is compared with `value`; NaN where a run has no such figure."""
+    def measured(self, change: Change) -> float:
+        """What is compared with `value`; NaN where a run lacks it."""
         if self.of == "value":
             return change.values_b[self.metric]
         found = change.change(self.metric)
@@ -54,12 +54,12 @@ class Condition:
         return found
 
     def holds(self, change: Change) -> bool:
-        """Whether it is true of a change; a figure that does not exist makes nothing true."""
-        return bool(_COMPARE[self.sign](self.figure(change), self.value))
+        """Whether it is true of a change; nothing is true of a missing value."""
+        return bool(_COMPARE[self.sign](self.measured(change), self.value))
 
     def fails(self, change: Change) -> bool:
-        """Whether it holds, or cannot be judged because a figure is lacking."""
-        return self.holds(change) or bool(np.isnan(self.figure(change)))
+        """Whether it holds, or cannot be judged because a value is missing."""
+        return self.holds(change) or bool(np.isnan(self.measured(change)))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def parse_condition(text: str) -> Condition:
     """Read ``METRIC>VALUE`` or ``METRIC<VALUE``.
 
     A value with a sign is a change against the first run (``mae>+0.2``), with a percent sign
-    relative to it (``time>+10%``); one without a sign is the figure of the second run itself
+    relative to it (``time>+10%``); one without a sign is the second run's own value
     (``mae>6.16``).
 
     Raises

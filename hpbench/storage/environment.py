@@ -19,7 +19,7 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can change a figure."""
+    """Versions of Python and of the packages that can change a result."""
     return dict(_installed())
 
 

@@ -5,7 +5,7 @@ the garbage collector is off inside a round; the device is waited for around eve
 full pass adds what takes longer: throughput over batch sizes, and, in fresh processes, the
 cold start, the peak memory, and one core against all.
 
-How the figures are made is described in docs/timing.md, their format in ``timing.json`` too.
+How times are measured is described in docs/timing.md.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def table(content: Table) -> str:
 
 
 def _caption(content: Table) -> str:
-    marked = any(cell.place for row in content.rows for cell in row)
+    marked = any(cell.rank for row in content.rows for cell in row)
     explained = ". Bold: best, underlined: second best." if marked else "."
     shown = "".join(cell.shown for row in content.rows for cell in row)
     flags = [said for flag, said in _FLAGS.items() if flag in shown]
@@ -104,9 +104,9 @@ def _row(cells: Iterable[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     shown = escape("--" if cell.shown == "-" else cell.shown)
-    if cell.place == 1:
+    if cell.rank == 1:
         return rf"\textbf{{{shown}}}"
-    return rf"\underline{{{shown}}}" if cell.place == 2 else shown
+    return rf"\underline{{{shown}}}" if cell.rank == 2 else shown
 
 
 def escape(text: str) -> str:

@@ -141,4 +141,4 @@ def _row(cells: Iterable[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     shown = escape(cell.shown)
-    return f"**{shown}**" if cell.place == 1 else shown
+    return f"**{shown}**" if cell.rank == 1 else shown

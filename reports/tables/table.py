@@ -42,7 +42,7 @@ class Cell:
 
     shown: str
     value: float | str | None = None
-    place: Literal[1, 2] | None = None
+    rank: Literal[1, 2] | None = None
     """1 for the best of its column, 2 for the second best."""
     limits: tuple[float, float] | None = None
     """Ends of an interval, unrounded; a CSV file has a column for each."""
@@ -150,7 +150,7 @@ def flagged_label(result: MethodResult, labels: dict[str, str]) -> str:
 
 
 def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]:
-    """The same cells, the best two of each column with their place; equal texts share it."""
+    """The same cells, the best two of each column with their rank; equal texts share it."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     for index, (head, column) in enumerate(zip(heads, columns, strict=True)):
         numbers = [cell.value for cell in column if isinstance(cell.value, int | float)]
@@ -161,10 +161,10 @@ def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]
             shown = next(cell.shown for cell in column if cell.value == value)
             if shown not in shown_best_first:
                 shown_best_first.append(shown)
-        places: dict[str, Literal[1, 2]] = {shown_best_first[0]: 1}
+        ranks: dict[str, Literal[1, 2]] = {shown_best_first[0]: 1}
         if len(shown_best_first) > 1:
-            places[shown_best_first[1]] = 2
-        columns[index] = [Cell(c.shown, c.value, places.get(c.shown)) for c in column]
+            ranks[shown_best_first[1]] = 2
+        columns[index] = [Cell(c.shown, c.value, ranks.get(c.shown)) for c in column]
     return [list(row) for row in zip(*columns, strict=True)]
 
 

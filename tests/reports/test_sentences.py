@@ -52,7 +52,7 @@ def test_frontal_baseline_is_a_reference_and_not_ranked(make_run) -> None:
     )
     accuracy = section.tables["accuracy"]
     assert [row[0].shown for row in accuracy.rows] == ["near", "constant (frontal baseline)"]
-    assert not any(cell.place for row in accuracy.rows for cell in row)
+    assert not any(cell.rank for row in accuracy.rows for cell in row)
     assert accuracy.references == {"constant"}
 
 

@@ -83,7 +83,7 @@ class Outputs:
             raise DataError(f"{path}: cannot be written ({error.strerror}); {kept}") from error
 
     def write_history(self, history: Sequence[dict[str, Any]]) -> None:
-        """Write the figures of all epochs, and draw them."""
+        """Write the values of all epochs, and draw them."""
         path = self.folder / HISTORY
         with _full_disk_named(path):
             write_json(path, history)

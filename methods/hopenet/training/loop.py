@@ -60,12 +60,12 @@ def train(
         validated on.
     settings, augmentation
     card
-        Name, licence and the like; recipe and figures are filled in.
+        Name, licence and the like; recipe and results are filled in.
     out
         Folder for the face cache, checkpoint, history, curves and weights.
     resume
         Resume the checkpoint in `out`; an epoch that was cut short is done again, and the
-        figures are those of a run that was never stopped.
+        results are those of a run that was never stopped.
     note
         Takes one line for the log.
 

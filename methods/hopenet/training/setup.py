@@ -23,7 +23,7 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
     in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
     folders = data_folders(config.data, in_use.values())
 
-    def open_source(spec: Spec, share: float | None, out_of_range: OutOfRange) -> TrainingSource:
+    def open_source(spec: Spec, share: float, out_of_range: OutOfRange) -> TrainingSource:
         dataset = make_dataset(spec, folders.get(spec.name), config.plugins)
         return collect_samples(str(spec), dataset, share, settings.angle_bins, out_of_range)
 
