@@ -126,7 +126,7 @@ def label_dataset(
     """
     progress_file = out.with_name(out.name + ".progress")
     labels, failures = label_faces(
-        dataset, records, teachers, views, seed, progress_file, note, on_progress
+        dataset, records, teachers, progress_file, views, seed, note, on_progress
     )
     for reason, count in Counter(failures.values()).most_common():
         note(f"{count} without a label: {reason}")
@@ -145,9 +145,9 @@ def label_faces(
     dataset: Dataset,
     records: Sequence[Record],
     teachers: Sequence[Method],
+    progress_file: Path,
     views: int = 4,
     seed: int = 0,
-    progress_file: Path | None = None,
     note: Callable[[str], None] = print,
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> tuple[list[PseudoLabel], dict[str, str]]:
@@ -159,11 +159,11 @@ def label_faces(
         Faces, whose labels are not looked at.
     teachers
         Loaded methods.
-    views
-        Boxes per face; each is seen plain and mirrored.
     progress_file
         Every label is written to it at once; faces that it holds from a stopped call with the same
         arguments are not shown to the teachers again.
+    views
+        Boxes per face; each is seen plain and mirrored.
     note, on_progress
         Called with a line for the user, and with the number of faces that are just finished.
 
@@ -180,22 +180,19 @@ def label_faces(
     """
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
-    done: dict[str, Any] = {}
-    if progress_file is not None:
-        key = _labels_key(dataset, records, teachers, views, seed)
-        done = _read_progress(progress_file, key)
-        if done:
-            note(f"resuming: {len(done)} faces are labelled")
-        else:
-            _write_progress(progress_file, key, "w")
+    key = _labels_key(dataset, records, teachers, views, seed)
+    done = _read_progress(progress_file, key)
+    if done:
+        note(f"resuming: {len(done)} faces are labelled")
+    else:
+        _write_progress(progress_file, key, "w")
     for index, record in enumerate(records):
         result = done.get(record.image_id)
         if result is None:
             generator = np.random.default_rng([seed, index])
             result = _label(dataset, record, teachers, views, generator)
-            if progress_file is not None:
-                # the line end comes first: what a killed run has torn off stays on a line alone
-                _write_progress(progress_file, "\n" + json.dumps([record.image_id, result]), "a")
+            # the line end comes first: what a killed run has torn off stays on a line alone
+            _write_progress(progress_file, "\n" + json.dumps([record.image_id, result]), "a")
         if isinstance(result, str):
             failures[record.image_id] = result
         else:

@@ -308,8 +308,8 @@ def _panorama_directions(
 
 def _shrink(image: Floats, factor: int) -> Floats:
     """Mean over blocks of ``factor`` x ``factor`` pixels."""
-    height, width = (size // factor * factor for size in image.shape[:2])
-    blocks = image[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)
+    height, width = image.shape[:2]
+    blocks = image.reshape(height // factor, factor, width // factor, factor, 3)
     return blocks.mean(axis=(1, 3), dtype=np.float64).astype(np.float32)
 
 

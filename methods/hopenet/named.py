@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from hpbench.errors import WeightsError
@@ -13,30 +14,24 @@ __all__ = ["BACKBONES", "named_weights"]
 
 _AUTHORS_LICENCE = "code Apache-2.0; weights trained on 300W-LP, whose images are for research only"
 
-_LITE_REPOSITORY = "https://github.com/OverEuro/deep-head-pose-lite"
+_authors = partial(WeightsInfo, licence=_AUTHORS_LICENCE, trained_on=("w300lp",))
 
 _FETCHED: tuple[WeightsInfo, ...] = (
-    WeightsInfo(
+    _authors(
         name="alpha1",
         summary="ResNet-50 of the paper, alpha 1",
-        licence=_AUTHORS_LICENCE,
-        trained_on=("w300lp",),
         source="https://drive.google.com/open?id=1EJPu2sOAwrfuamTitTkw2xJ2ipmMsmD3",
         file="hopenet_alpha1.pkl",
     ),
-    WeightsInfo(
+    _authors(
         name="alpha2",
         summary="ResNet-50 of the paper, alpha 2",
-        licence=_AUTHORS_LICENCE,
-        trained_on=("w300lp",),
         source="https://drive.google.com/open?id=16OZdRULgUpceMKZV6U9PNFiigfjezsCY",
         file="hopenet_alpha2.pkl",
     ),
-    WeightsInfo(
+    _authors(
         name="robust",
         summary="ResNet-50 of the authors, alpha 1, trained to bear poor image quality",
-        licence=_AUTHORS_LICENCE,
-        trained_on=("w300lp",),
         source="https://drive.google.com/open?id=1m25PrSE7g9D2q2XJVMR6IA7RaCvWSzCR",
         file="hopenet_robust_alpha1.pkl",
         size_bytes=95_924_799,
@@ -49,7 +44,7 @@ _FETCHED: tuple[WeightsInfo, ...] = (
         trained_on=("w300lp",),
         source="https://github.com/OverEuro/deep-head-pose-lite/tree/a969f6c/model",
         file="shuff_epoch_120.pkl",
-        url=f"{_LITE_REPOSITORY}/raw/a969f6c/model/shuff_epoch_120.pkl",
+        url="https://github.com/OverEuro/deep-head-pose-lite/raw/a969f6c/model/shuff_epoch_120.pkl",
         git_blob_url="https://api.github.com/repos/OverEuro/deep-head-pose-lite/contents/"
         "model/shuff_epoch_120.pkl?ref=a969f6c",
     ),

@@ -52,11 +52,11 @@ class OneHead(Dataset):
         return np.zeros((300, 400, 3), np.uint8)
 
 
-def test_teacher_that_needs_the_camera_labels_plain_and_mirrored_views_alike():
+def test_teacher_that_needs_the_camera_labels_plain_and_mirrored_views_alike(tmp_path):
     teacher = make_method("pnp[model=ict68,focal=camera,landmarks=annotated]")
     teacher.load()
     dataset = OneHead()
-    (label,), failures = label_faces(dataset, dataset.records(), [teacher], views=2)
+    (label,), failures = label_faces(dataset, dataset.records(), [teacher], tmp_path / "p", views=2)
     assert not failures
     assert label.spread_deg < 1e-3
     assert float(geodesic_deg(label.R_cam, dataset.R_cam)) < 1e-3
@@ -74,27 +74,27 @@ def test_yaw_of_the_data_set_counts_from_30_degrees_and_most_at_90():
     assert blended(20.0) == pytest.approx([60.0, 10.0, 5.0])
 
 
-def test_a_teacher_that_always_says_frontal_has_no_spread(pointing04_dir):
+def test_a_teacher_that_always_says_frontal_has_no_spread(pointing04_dir, tmp_path):
     faces = make_dataset("pointing04", pointing04_dir)
     teacher = make_method("constant")
     teacher.load()
-    labels, failures = label_faces(faces, faces.records()[:3], [teacher], views=2)
+    labels, failures = label_faces(faces, faces.records()[:3], [teacher], tmp_path / "p", views=2)
     assert not failures
     for label in labels:
         assert label.spread_deg == pytest.approx(0.0, abs=1e-5)
         np.testing.assert_allclose(label.R_cam, np.eye(3), atol=1e-9)
 
 
-def test_no_face_to_label_is_an_error(pointing04_dir):
+def test_no_face_to_label_is_an_error(pointing04_dir, tmp_path):
     faces = make_dataset("pointing04", pointing04_dir)
     teacher = make_method("constant")
     teacher.load()
     with pytest.raises(DataError, match="no face could be labelled"):
-        label_faces(faces, [], [teacher])
+        label_faces(faces, [], [teacher], tmp_path / "progress")
 
 
 def test_hopenet_lite_labels_near_frontal_photos_near_their_grid(
-    pointing04_dir, hopenet_lite_weights
+    pointing04_dir, hopenet_lite_weights, tmp_path
 ):
     """Pan and tilt of 0 or +-15 degrees are about where heads went (protocols.md, B.3)."""
     faces = make_dataset("pointing04", pointing04_dir)
@@ -103,7 +103,7 @@ def test_hopenet_lite_labels_near_frontal_photos_near_their_grid(
     ][::40]
     teacher = make_method(f"hopenet[weights={hopenet_lite_weights},crop=hopenet-train]")
     teacher.load()
-    labels, _ = label_faces(faces, chosen, [teacher], views=1)
+    labels, _ = label_faces(faces, chosen, [teacher], tmp_path / "p", views=1)
     yaw = np.array([angles_from_rotation(label.R_cam)[0] for label in labels])
     asked = np.array([label.record.label.angles_deg[0] for label in labels])
     assert len(labels) >= 6
