@@ -11,12 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record, require_scorable
-from hpbench.datasets.biwi._files import (
-    ColourCamera,
-    read_calibration,
-    read_frame_list,
-    read_pose,
-)
+from hpbench.datasets.biwi._files import ColourCamera, read_calibration, read_frame_list, read_pose
 from hpbench.errors import DataError
 from hpbench.images import IMAGE_SUFFIXES
 from hpbench.method import Options

@@ -15,13 +15,7 @@ import numpy as np
 from hpbench.errors import UsageError
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.backgrounds import BackgroundKind
-from hpbench.rendering.identity import (
-    Expression,
-    Identity,
-    Split,
-    draw_expression,
-    draw_identity,
-)
+from hpbench.rendering.identity import Expression, Identity, Split, draw_expression, draw_identity
 from hpbench.rendering.lighting import Lamp, draw_lamps
 
 __all__ = [

@@ -16,13 +16,7 @@ from hpbench.errors import HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.runtimes import RuntimeName
 from hpbench.inference.torch_method import TorchMethod
-from hpbench.method import (
-    MethodCard,
-    NoPrediction,
-    Options,
-    Prediction,
-    WeightsInfo,
-)
+from hpbench.method import MethodCard, NoPrediction, Options, Prediction, WeightsInfo
 from hpbench.methods.hopenet.named import BACKBONES, named_weights
 from hpbench.rotation import rotation_from_angles
 from hpbench.weights.named import resolve_weights
@@ -67,8 +61,7 @@ class HopenetOptions(Options):
         "of other projects whose bins are not 66 of 3 degrees from -99",
     )
     offset: tuple[float, float, float] | None = Field(
-        default=None,
-        description='angle of the first bin, or three in quotes: "-180,-99,-99"',
+        default=None, description='angle of the first bin, or three in quotes: "-180,-99,-99"'
     )
     runtime: RuntimeName = Field(
         default="torch",

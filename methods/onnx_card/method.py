@@ -16,14 +16,7 @@ from hpbench.crops import Bounds, centre_of, crop_box, cut_out, short_side_wh, w
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
-from hpbench.method import (
-    Method,
-    MethodCard,
-    NoPrediction,
-    Options,
-    Prediction,
-    WeightsInfo,
-)
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction, WeightsInfo
 from hpbench.methods.onnx_card.card import LandmarksOutput, NetworkCard, WeightsFile, read_card
 from hpbench.methods.onnx_card.decode import decode_networks
 from hpbench.methods.onnx_card.session import Network, open_network

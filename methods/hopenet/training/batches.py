@@ -13,11 +13,7 @@ import torch
 from torch import Tensor
 
 from hpbench.inference.torch_method import IMAGENET_MEAN, IMAGENET_STD
-from hpbench.methods.hopenet.training.augment import (
-    cut_batch,
-    draw_geometry,
-    photometric,
-)
+from hpbench.methods.hopenet.training.augment import cut_batch, draw_geometry, photometric
 from hpbench.methods.hopenet.training.cutouts import FaceCache
 from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 

@@ -138,11 +138,7 @@ def _write_pixels(
         "shape": (len(samples), side, side, 3),
     }
     # plain writes: a full disk is an error here, while a memory map ends the process with SIGBUS
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("wb") as file,
-        ThreadPoolExecutor() as pool,
-    ):
+    with atomic_path(path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
         np.lib.format.write_array_header_1_0(file, header)
         cuts = pool.map(lambda sample: _cut(dataset, sample, side), samples)
         for index, cut in enumerate(cuts):
