@@ -78,7 +78,7 @@ def _column(metric: Metric, subset: str = "") -> tuple[Column, Reader]:
     def read(result: MethodResult) -> Cell:
         return number(value_at(result, subset + metric.name), metric.show)
 
-    return Column(metric.title, metric.better), read
+    return Column(metric.title, metric.better, help=metric.help), read
 
 
 def _errors(subset: str = "") -> Columns:

@@ -28,12 +28,15 @@ class Column:
         Whether the column holds words, set to the left.
     interval : bool
         Whether its cells have two ends.
+    help : str
+        What its values mean; empty where the title says it.
     """
 
     title: str
     better: Literal["low", "high"] | None = None
     text: bool = False
     interval: bool = False
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,11 @@ class Table:
     note: str = ""
     methods: list[str] = field(default_factory=list)
     references: frozenset[str] = frozenset()
+
+    @property
+    def helps(self) -> dict[str, str]:
+        """What the columns mean, by title."""
+        return {column.title: column.help for column in self.columns if column.help}
 
 
 Reader = Callable[[MethodResult], Cell]

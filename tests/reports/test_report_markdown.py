@@ -16,6 +16,7 @@ from hpbench.errors import DataError, UsageError
 from hpbench.reports import write_report
 from hpbench.reports.content import load_report
 from hpbench.reports.formats.markdown import render_markdown
+from hpbench.scoring.registry import all_metrics
 
 
 @pytest.fixture
@@ -109,6 +110,15 @@ def test_methods_that_cannot_be_told_apart_share_a_rank(markdown) -> None:
 def test_aligned_errors_stand_after_the_raw_one(plain) -> None:
     (heads,) = [line for line in plain.splitlines() if "Camera aligned" in line and "|" in line]
     assert heads.split(" | ")[1] == "As scored"
+
+
+def test_every_metric_of_the_registry_is_explained_under_its_table(plain) -> None:
+    explained = dict(re.findall("^- (.+?): (.+)$", plain, re.M))
+    shown = [metric for metric in all_metrics() if metric.table == "metrics"]
+    assert shown
+    assert {metric.title: explained[metric.title] for metric in shown} == {
+        metric.title: metric.help for metric in shown
+    }
 
 
 def test_missing_roll_is_a_gap_and_not_a_zero(markdown) -> None:
