@@ -82,7 +82,7 @@ class Section:
     @property
     def references(self) -> bool:
         """Whether the frontal baseline is among the methods."""
-        return any(is_reference(result) for result in self.results)
+        return any(is_reference(result.method) for result in self.results)
 
     @property
     def has_intervals(self) -> bool:
@@ -149,7 +149,7 @@ def load_report(folder: Path, embed_images: bool = False) -> Report:
     labels |= {
         spec: f"{labels[spec]} (frontal baseline)"
         for spec, method in run.methods.items()
-        if method.name == "constant"
+        if is_reference(method.name)
     }
     report = Report(
         folder=folder,
@@ -187,7 +187,7 @@ def _section(
     if scores.name != record.name:  # in the run more than once: with its options
         title += f" ({scores.name})"
     results = [one for one in summary.results if one.dataset == scores.name]
-    results.sort(key=is_reference)  # the frontal baseline last
+    results.sort(key=lambda result: is_reference(result.method))  # the frontal baseline last
     comparisons = [one for one in summary.comparisons if one.dataset == scores.name]
     flagged = flagged_labels(results, labels)
     curves = corruption_curves(scores.name, summary.results, run.datasets)

@@ -54,7 +54,7 @@ def summary_sentences(
     predicted = [result for result in results if result.images.scored]
     if not predicted:
         return [f"No method predicted a face of {title}."]
-    ranked = [result for result in predicted if not is_reference(result)] or predicted
+    ranked = [result for result in predicted if not is_reference(result.method)] or predicted
     sentences = [_accuracy(title, ranked, comparisons, labels)]
     sentences += [
         f"For reference, the frontal baseline has a mean error of "
@@ -161,7 +161,7 @@ def _range(one: YawBinErrors) -> str:
 
 
 def _times(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
-    times = {r.method_spec: r.runtime_ms["total"] for r in results if not is_reference(r)}
+    times = {r.method_spec: r.runtime_ms["total"] for r in results if not is_reference(r.method)}
     timed = {spec: _time(total) for spec, total in times.items() if total.p50 is not None}
     if not timed:
         return []

@@ -90,7 +90,7 @@ def test_table_holds_the_figures_of_results_json(results):
     assert table["scored"].tolist() == [40, 40]
 
 
-def test_error_of_frontal_answers_is_the_mean_of_the_true_angles(results):
+def test_error_of_frontal_predictions_is_the_mean_of_the_labelled_angles(results):
     ground_truth = results.faces()[["yaw_deg", "pitch_deg", "roll_deg"]].abs().mean()
     row = results.table().iloc[0]
     for angle in ("yaw", "pitch", "roll"):
@@ -146,7 +146,7 @@ def test_bars_of_the_accuracy_figure_are_the_mean_errors(results):
     assert drawn == pytest.approx(table.to_dict())
 
 
-def test_robustness_is_drawn_where_pictures_were_damaged(results, corrupted):
+def test_robustness_is_drawn_where_images_were_corrupted(results, corrupted):
     (axes,) = (axes for axes in corrupted.plot.robustness().axes if axes.get_visible())
     assert [label.get_text() for label in axes.get_xticklabels()][-2:] == ["1", "2"]
     with pytest.raises(DataError, match="this figure needs a run with corrupt"):
@@ -177,7 +177,7 @@ def test_report_is_written_on_request(results):
     assert [path.name for path in paths] == ["report.md", "tables"]
 
 
-def test_comparison_finds_what_the_change_of_the_answer_did(results, turned, tmp_path):
+def test_comparison_finds_what_the_change_of_the_prediction_did(results, turned, tmp_path):
     """Of a yaw of 80 instead of 10 degrees, worked out from the labels."""
     spec = "turned[yaw_deg=80.0]"
     other = hpbench.run(spec, limit=40, timing="off", out=tmp_path / "other", plugin=turned)
@@ -204,7 +204,7 @@ def test_prediction_is_a_table_and_writes_only_what_it_is_told_to(tmp_path, monk
     assert drawn.written == [Path("one.png")]
 
 
-def test_picture_without_a_face_is_a_row_and_no_error():
+def test_image_without_a_face_is_a_row_and_no_error():
     (row,) = hpbench.predict(SAMPLE / "sample_000.jpg", "constant").rows
     assert row["status"] == "no_face"
 

@@ -77,7 +77,7 @@ def test_a_box_thinner_than_a_pixel_is_one_pixel():
     ("outside", "shape", "corner"),
     [("black", (6, 6, 3), 0), ("clip", (4, 4, 3), 7), ("edge", (6, 6, 3), 7)],
 )
-def test_pixels_outside_the_picture(outside, shape, corner):
+def test_pixels_outside_the_image(outside, shape, corner):
     crop = cut_out(np.full((10, 10, 3), 7, np.uint8), (-2, -2, 4, 4), outside)
     assert crop.shape == shape
     assert crop[0, 0, 0] == corner

@@ -24,18 +24,18 @@ def test_colour_order_is_rgb(tmp_path):
     assert read_rgb(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
 
 
-def test_grey_picture_becomes_three_equal_channels(tmp_path):
+def test_grey_image_becomes_three_equal_channels(tmp_path):
     Image.fromarray(gradient()[..., 0]).save(tmp_path / "grey.png")
     image = read_rgb(tmp_path / "grey.png")
     assert np.array_equal(image, np.repeat(gradient()[..., :1], 3, axis=-1))
 
 
-def test_sixteen_bit_picture_is_scaled_and_not_clipped(tmp_path):
+def test_sixteen_bit_image_is_scaled_and_not_clipped(tmp_path):
     Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16)).save(tmp_path / "deep.png")
     assert read_rgb(tmp_path / "deep.png")[0, :, 0].tolist() == [0, 128, 255]
 
 
-def test_picture_is_turned_upright_by_its_exif_tag(tmp_path):
+def test_image_is_turned_upright_by_its_exif_tag(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: 90 degrees clockwise to view
     Image.fromarray(gradient(64, 96)).save(tmp_path / "turned.jpg", exif=exif)
@@ -51,13 +51,13 @@ def test_truncated_jpeg_is_an_error_that_names_the_file(tmp_path):
         read_rgb(cut)
 
 
-def test_text_file_is_no_picture(tmp_path):
+def test_text_file_is_no_image(tmp_path):
     (tmp_path / "notes.jpg").write_text("no image")
     with pytest.raises(ImageError, match=r"notes\.jpg"):
         read_rgb(tmp_path / "notes.jpg")
 
 
-def test_missing_picture_is_named(tmp_path):
+def test_missing_image_is_named(tmp_path):
     with pytest.raises(ImageError, match="no such image"):
         read_rgb(tmp_path / "gone.jpg")
 

@@ -51,7 +51,7 @@ def test_every_package_is_declared():
     assert packages_on_disk() == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
-def test_the_core_imports_no_room():
+def test_the_core_imports_no_plugin():
     guilty = {
         str(path.relative_to(ROOT)): rooms
         for path in modules_of(CORE)
@@ -78,7 +78,7 @@ def test_only_the_package_itself_and_the_command_line_import_the_python_api():
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_no_other_room(room):
+def test_a_plugin_imports_no_other_plugin(room):
     guilty = {
         str(path.relative_to(ROOT)): others
         for path in modules_of(room)
@@ -88,7 +88,7 @@ def test_a_room_imports_no_other_room(room):
 
 
 @pytest.mark.parametrize("group", ["hpbench.methods", "hpbench.datasets"])
-def test_every_entry_point_names_a_module_of_its_room(group):
+def test_every_entry_point_names_a_module_of_its_package(group):
     for value in PROJECT["project"]["entry-points"][group].values():
         module, _, cls = value.partition(":")
         folder = ROOT.joinpath(*module.removeprefix(f"{CORE}.").split("."))

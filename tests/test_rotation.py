@@ -72,7 +72,7 @@ def test_angles_survive_the_round_trip(yaw_deg, pitch_deg, roll_deg):
     assert angles_from_rotation(rotation_from_angles(angles)) == pytest.approx(angles, abs=1e-6)
 
 
-def test_positive_yaw_turns_the_nose_to_the_left_of_the_picture():
+def test_positive_yaw_turns_the_nose_to_the_left_of_the_image():
     nose_towards_camera = np.array([0.0, 0.0, -1.0])
     assert (rotation_from_angles([30.0, 0.0, 0.0]) @ nose_towards_camera)[0] < 0
 
@@ -136,7 +136,7 @@ def test_reflection_is_no_rotation():
     assert not is_rotation(np.diag([1.0, 1.0, -1.0]))
 
 
-def test_matrix_with_three_digits_is_mended_to_the_nearest_rotation():
+def test_matrix_with_three_digits_is_corrected_to_the_nearest_rotation():
     R = random_rotations(50)
     mended = nearest_rotation(R.round(3))
     assert is_rotation(mended, tolerance=1e-12).all()

@@ -65,7 +65,7 @@ def _unmeasured(results: Sequence[MethodResult], labels: dict[str, str]) -> list
     for result in results:
         label = flagged_label(result, labels)
         if result.confidence is None:
-            if not is_reference(result):
+            if not is_reference(result.method):
                 sentences.append(f"{label} gives no confidence.")
         elif result.confidence.problem is not None:
             sentences.append(f"{label} is not measured: {result.confidence.problem}.")

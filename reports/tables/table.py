@@ -133,17 +133,17 @@ def method_table(
             heads.append(column)
             read_columns.append(cells)
     rows = [list(row) for row in zip(*read_columns, strict=True)]
-    ranked = sum(not is_reference(result) for result in results)  # references come last
+    ranked = sum(not is_reference(result.method) for result in results)  # references come last
     if mark and ranked > 1:
         rows = [*_marked(heads, rows[:ranked]), *rows[ranked:]]
-    references = frozenset(one.method_spec for one in results if is_reference(one))
+    references = frozenset(one.method_spec for one in results if is_reference(one.method))
     specs = [result.method_spec for result in results]
     return Table(key, title, heads, rows, note, specs, references)
 
 
-def is_reference(result: MethodResult) -> bool:
-    """Whether a method is the frontal baseline, which other methods are measured against."""
-    return result.method == "constant"
+def is_reference(method: str) -> bool:
+    """Whether a method is the frontal baseline, a reference for the others."""
+    return method == "constant"
 
 
 def flagged_labels(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, str]:

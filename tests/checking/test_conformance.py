@@ -464,7 +464,7 @@ def test_broken_contract_fails_the_right_check(wrong, check, reason):
     assert re.search(reason, reasons[check]), reasons[check]
 
 
-def test_method_that_raises_on_a_black_picture_fails_the_right_check():
+def test_method_that_raises_on_a_black_image_fails_the_right_check():
     with np.errstate(all="raise"):
         assert "unsolvable_faces" in outcome(FailsOnBlack, [check_unsolvable_faces])
 

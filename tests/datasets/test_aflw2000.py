@@ -141,7 +141,7 @@ def test_face_with_only_hidden_points_is_excluded_under_that_box_rule(write_face
     )
 
 
-def test_label_without_its_picture_stays_in_the_index(write_face, tmp_path):
+def test_label_without_its_image_stays_in_the_index(write_face, tmp_path):
     write_face(tmp_path, "image00002")
     write_face(tmp_path, "image00004").with_suffix(".jpg").unlink()
     records = Aflw2000(tmp_path).records()
@@ -167,7 +167,7 @@ def test_missing_folder_empty_folder_and_file_are_refused_by_name(tmp_path):
             Aflw2000(tmp_path / name).records()
 
 
-def test_two_pictures_of_one_name_are_refused(write_face, tmp_path):
+def test_two_images_of_one_name_are_refused(write_face, tmp_path):
     write_face(tmp_path, "image00002")
     (tmp_path / "image00002.png").write_bytes((tmp_path / "image00002.jpg").read_bytes())
     with pytest.raises(DataError, match=r"image00002\.png: image00002\.jpg has the same name"):

@@ -56,7 +56,7 @@ def test_roll_is_missing_and_not_zero(real):
     assert all(record.label.R_cam is None for record in real)
 
 
-def test_positive_yaw_has_the_nose_to_the_left_of_the_picture(real, nose_offset):
+def test_positive_yaw_has_the_nose_to_the_left_of_the_image(real, nose_offset):
     left = [nose_offset(record)[0] for record in _photos(real, 30, 0)]
     right = [nose_offset(record)[0] for record in _photos(real, -30, 0)]
     assert max(left) < 0 < min(right)

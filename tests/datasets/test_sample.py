@@ -30,11 +30,11 @@ def test_it_is_large_enough_to_try_a_method_and_small_enough_to_ship(records):
     assert sum(path.stat().st_size for path in ROOM.rglob("*") if path.is_file()) <= 3_000_000
 
 
-def test_every_picture_is_there_and_no_other(records):
+def test_every_image_is_there_and_no_other(records):
     assert {record.image_path for record in records} == set((ROOM / "images").glob("*.jpg"))
 
 
-def test_pictures_are_256_pixels_neither_dark_nor_burnt_out(records):
+def test_images_are_256_pixels_neither_dark_nor_burnt_out(records):
     data = Sample()
     for record in records[::12]:
         image = data.read_image(record)
@@ -64,7 +64,7 @@ def test_boxes_span_the_landmarks(table):
         assert (row.x1, row.y1) == pytest.approx((max(row.landmarks_x), max(row.landmarks_y)))
 
 
-def test_a_nose_turned_to_the_left_of_the_picture_has_positive_yaw(table):
+def test_a_nose_turned_to_the_left_of_the_image_has_positive_yaw(table):
     """Landmark 30, the nose tip, against the middle of the two eyes."""
     for row in table[table["yaw_deg"].abs() > 20].itertuples():
         upright = Rotation.from_euler("z", -row.roll_deg, degrees=True).as_matrix()[:2, :2]

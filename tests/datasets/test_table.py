@@ -26,7 +26,7 @@ def table(tmp_path: Path):
     return write
 
 
-def test_pictures_are_relative_to_the_table_and_not_to_the_working_folder(table, tmp_path):
+def test_images_are_relative_to_the_table_and_not_to_the_working_folder(table, tmp_path):
     (record,) = table(f"{HEADER}\nphotos/a.jpg,10,-5,2.5\n").records()
     assert record.image_path == tmp_path / "photos" / "a.jpg"
     assert record.image_id == "photos/a.jpg"
@@ -94,7 +94,7 @@ def test_row_without_any_box_cell_is_left_to_a_detector(table):
     assert (records[0].excluded, records[0].box_xyxy) == (None, None)
 
 
-def test_two_faces_of_one_picture_get_their_own_ids(table):
+def test_two_faces_of_one_image_get_their_own_ids(table):
     records = table(f"{HEADER},x0,y0,x1,y1\na.jpg,0,0,0,1,2,3,4\na.jpg,9,0,0,50,2,60,4\n").records()
     assert [record.image_id for record in records] == ["a.jpg", "a.jpg#2"]
     assert {record.group for record in records} == {"a.jpg"}
@@ -137,7 +137,7 @@ def test_wrong_table_is_refused_with_what_is_wrong(table, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_parquet_file_is_refused(table):
+def test_corrupted_parquet_file_is_refused(table):
     with pytest.raises(DataError, match=r"labels\.parquet: cannot be read as Parquet"):
         table(HEADER, "labels.parquet").records()
 

@@ -25,7 +25,7 @@ def test_folder_of_one_source_gives_the_same_records(w300lp_dir, real):
     assert [record.image_id for record in inner] == [record.image_id for record in real]
 
 
-def test_positive_yaw_has_the_nose_to_the_left_of_the_picture(real):
+def test_positive_yaw_has_the_nose_to_the_left_of_the_image(real):
     points = np.array([record.landmarks_xy for record in real])
     eyes_x = (points[:, 36, 0] + points[:, 45, 0]) / 2
     height = np.array([record.box_xyxy[3] - record.box_xyxy[1] for record in real])
@@ -66,7 +66,7 @@ def test_same_filter_on_large_angles_as_aflw2000(write_face, tmp_path):
     assert not any(record.excluded for record in unlimited)
 
 
-def test_folders_of_the_archive_without_pictures_are_left_out(write_face, tmp_path):
+def test_folders_of_the_archive_without_images_are_left_out(write_face, tmp_path):
     write_face(tmp_path / "AFW", "AFW_1_1_0")
     (tmp_path / "landmarks").mkdir()
     (tmp_path / "landmarks" / "AFW_1_1_0_pts.mat").write_bytes(b"other content")

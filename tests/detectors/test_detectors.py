@@ -38,7 +38,7 @@ def test_an_annotated_face_is_found(detector, frontal_face):
     assert iou(boxes[match_box(boxes, annotated)], annotated) > 0.5
 
 
-def test_a_picture_without_a_face_gives_empty_arrays(detector):
+def test_an_image_without_a_face_gives_empty_arrays(detector):
     boxes, scores = detector.detect(np.full((120, 200, 3), 128, np.uint8))
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
@@ -85,7 +85,7 @@ def test_upsampling_finds_smaller_faces(frontal_face):
     assert match_box(make_detector("dlib[upsample=2]").detect(small)[0], annotated / 4) == 0
 
 
-def test_yunet_reduces_large_pictures_and_answers_in_their_pixels(frontal_face, shared_path):
+def test_yunet_reduces_large_images_and_gives_boxes_in_their_pixels(frontal_face, shared_path):
     image, annotated = frontal_face
     large = image.repeat(5, axis=0).repeat(4, axis=1)
     yunet = make_detector(f"yunet[model={shared_path('weights/yunet_n_640_640.onnx')}]")
@@ -118,7 +118,7 @@ def test_a_missing_network_is_named(tmp_path):
         make_detector(f"yunet[model={tmp_path / 'absent.onnx'}]").load()
 
 
-def test_a_damaged_network_is_named(tmp_path, shared_path):
+def test_a_corrupted_network_is_named(tmp_path, shared_path):
     whole = shared_path("weights/yunet_n_640_640.onnx").read_bytes()
     for name, content in {"cut": whole[:5000], "noise": b"\0\1\2" * 500, "empty": b""}.items():
         file = tmp_path / f"{name}.onnx"

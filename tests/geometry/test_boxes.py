@@ -20,7 +20,7 @@ def test_crop_equals_pillows_crop(box):
     assert np.array_equal(crop_with_black(image, box), expected)
 
 
-def test_crop_that_misses_the_picture_is_black():
+def test_crop_that_misses_the_image_is_black():
     image = np.full((80, 100, 3), 200, dtype=np.uint8)
     assert not crop_with_black(image, (200, 200, 210, 220)).any()
 

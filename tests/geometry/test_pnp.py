@@ -137,7 +137,7 @@ def test_origin_and_units_of_the_model_do_not_matter(solver):
 
 
 @pytest.mark.parametrize("seed", [1382, 3439, 5102])
-def test_a_first_answer_behind_the_camera_is_mended_by_the_second_start(seed):
+def test_a_first_prediction_behind_the_camera_is_corrected_by_the_second_start(seed):
     """Near profile heads with gross landmark errors, found among 6000 random ones."""
     rng = np.random.default_rng(seed)
     model = face_model("ict51")
@@ -164,7 +164,7 @@ def _least_depth_of_plain_sqpnp(model, seen, camera):
 
 
 @pytest.mark.parametrize("solver", ["sqpnp", "sop", "epnp", "iterative"])
-def test_a_landmark_that_is_not_a_number_gets_no_answer(solver):
+def test_a_landmark_that_is_not_a_number_gets_no_prediction(solver):
     model = face_model("mallick6")
     seen = project(np.eye(3), place(model, np.eye(3)), model.points)
     seen[2, 0] = np.nan

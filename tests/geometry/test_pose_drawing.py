@@ -154,7 +154,7 @@ def test_visible_sides_are_those_with_outlines_turned_to_the_camera():
         assert seen == _visible_sides(R)
 
 
-def test_pictures_are_never_written_into():
+def test_images_are_never_written_into():
     image = grey()
     R = rotation_from_angles([20, 10, 5])
     draw_axes(image, R, [100, 100], 60.0)
@@ -191,7 +191,7 @@ def test_text_wanted_outside_is_moved_inside():
     assert (drawn[:50] == 128).all()
 
 
-def test_text_too_wide_for_the_picture_is_made_smaller():
+def test_text_too_wide_for_the_image_is_made_smaller():
     drawn = draw_text(grey(60, 120), ["a rather long title"], (0.0, 0.0), 40)
     plate = (drawn != 128).any(axis=-1).any(axis=0)
     assert plate.sum() <= 120
@@ -199,7 +199,7 @@ def test_text_too_wide_for_the_picture_is_made_smaller():
     assert not ink[-2:].any()  # the last letter is not cut
 
 
-def test_small_picture_is_enlarged_by_a_whole_factor():
+def test_small_image_is_enlarged_by_a_whole_factor():
     enlarged, factor = enlarge_small(grey(50, 70))
     assert factor == 5
     assert enlarged.shape == (250, 350, 3)

@@ -18,7 +18,7 @@ def test_every_face_is_frontal():
     assert [prediction.R_cam.tolist() for prediction in predictions] == [np.eye(3).tolist()] * 2
 
 
-def test_answers_do_not_share_memory():
+def test_predictions_do_not_share_memory():
     face = Face("a", np.zeros((4, 4, 3), np.uint8), np.array([0.0, 0.0, 4.0, 4.0]))
     first, second = make_method("constant").predict([face, face])
     first.R_cam[0, 0] = 5.0

@@ -145,7 +145,7 @@ def test_the_fingerprint_names_the_version_of_mediapipe(stand_in):
     assert "mediapipe=0.1" in Facemesh(FacemeshOptions(python=sys.executable)).fingerprint()
 
 
-def test_a_camera_that_the_data_set_lacks_is_declined():
+def test_a_camera_that_the_data_set_lacks_is_not_supported():
     method = make_method("facemesh[focal=camera]")
     assert "no camera calibration" in method.unsupported_reason("aflw2000", False, True)
 

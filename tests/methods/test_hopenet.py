@@ -39,7 +39,7 @@ def test_cut_input_equals_pillow_crop_and_torchvision_transforms(box):
     np.testing.assert_array_equal(resize_and_centre(cut_out(pixels, box), 224, 224), expected)
 
 
-def test_one_hot_answer_decodes_to_the_lower_edge_for_released_weights():
+def test_one_hot_prediction_decodes_to_the_lower_edge_for_released_weights():
     logits = torch.full((1, 3, 66), -1e4)
     logits[0, 0, 0] = logits[0, 1, 33] = logits[0, 2, 65] = 1e4
     assert decode_angles(logits, PAPER_BINS).tolist() == [[-99.0, 0.0, 96.0]]
@@ -221,7 +221,7 @@ def test_own_weights_of_a_network_with_versioned_tensors_can_be_read_again(tmp_p
     torch.testing.assert_close(loaded["fc_yaw.bias"], network.fc_yaw.bias.detach().half().float())
 
 
-def test_folding_batch_norms_does_not_change_the_answers(tmp_path):
+def test_folding_batch_norms_does_not_change_the_predictions(tmp_path):
     path = own_weights(tmp_path / "own.safetensors")
     loaded = load_weights(path)
     method = make_method(f"hopenet[weights={path}]")
@@ -327,7 +327,7 @@ def test_pickle_with_code_is_refused_and_not_run(how, tmp_path, monkeypatch):
     ("name", "content"),
     [("a.pkl", b"not a pickle"), ("b.pkl", b""), ("c.safetensors", b"\x09junk")],
 )
-def test_damaged_files_are_named_in_one_line(name, content, tmp_path):
+def test_corrupted_files_are_named_in_one_line(name, content, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=name) as caught:
@@ -362,7 +362,7 @@ def test_named_weights_that_were_not_fetched_say_where_to_get_them(tmp_path, mon
         make_method("hopenet[weights=alpha1]").load()
 
 
-def test_face_box_without_area_is_no_answer(tmp_path):
+def test_face_box_without_area_is_no_prediction(tmp_path):
     method = make_method(f"hopenet[weights={own_weights(tmp_path / 'own.safetensors')}]")
     method.load()
     face = Face("a", np.zeros((80, 80, 3), np.uint8), np.array([20.0, 20.0, 20.0, 60.0]))

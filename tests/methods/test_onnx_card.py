@@ -167,7 +167,7 @@ def test_channels_last_networks_are_fed_so(tmp_path):
     assert answer_of(card) == pytest.approx([40, 20, 10], abs=1e-4)
 
 
-def test_network_exported_for_one_face_answers_a_batch(tmp_path):
+def test_network_exported_for_one_face_predicts_a_batch(tmp_path):
     write_colour_probe(tmp_path, batch=1)
     method = make_method(str(write_card(tmp_path)))
     method.load()
@@ -286,7 +286,7 @@ def test_reports_name_a_declared_method_by_its_card():
     assert len(set(short_labels(specs).values())) == 3
 
 
-def test_missing_and_damaged_weights_are_named(tmp_path):
+def test_missing_and_corrupted_weights_are_named(tmp_path):
     card = write_card(tmp_path)
     with pytest.raises(WeightsError, match=r"probe\.onnx: no such weights file"):
         make_method(str(card)).load()

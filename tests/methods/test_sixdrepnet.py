@@ -82,7 +82,7 @@ def run_training_form(tensors, blocks, images):
     ("counts", "widths", "grouped"),
     [(A0_BLOCKS, A0_WIDTHS, False), (B1G2_BLOCKS, B1G2_WIDTHS, True)],
 )
-def test_training_and_deploy_form_give_the_same_answers(tmp_path, counts, widths, grouped):
+def test_training_and_deploy_form_give_the_same_predictions(tmp_path, counts, widths, grouped):
     blocks = list(blocks_of(counts, widths, grouped))
     tensors = training_form(blocks, widths[-1])
     images = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))

@@ -55,7 +55,7 @@ def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
     assert method.card().trained_on == ("table",)
 
 
-def test_card_has_the_domains_of_the_data_sets_whose_pictures_a_table_holds(table, tmp_path):
+def test_card_has_the_domains_of_the_data_sets_whose_images_a_table_holds(table, tmp_path):
     out = tmp_path / "out"
     invoke(
         "train", "hopenet", "--datasets", f"table={table}", "--out", out, *TINY,
@@ -102,7 +102,7 @@ def test_only_hopenet_can_be_trained(table):
         invoke("train", "pnp", "--datasets", f"table={table}")
 
 
-def test_labels_are_a_table_with_the_teachers_answer_and_its_spread(table, tmp_path):
+def test_labels_are_a_table_with_the_teachers_prediction_and_its_spread(table, tmp_path):
     out = tmp_path / "new" / "labels.parquet"
     shown = invoke("label", f"table={table}", "--methods", "constant", "--views", 2, "--out", out)
     assert f"table={out}" in shown
@@ -151,7 +151,7 @@ def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
     assert not progress.exists()
 
 
-def test_answers_of_other_teachers_are_not_taken_up(table, tmp_path):
+def test_predictions_of_other_teachers_are_not_reused(table, tmp_path):
     out = tmp_path / "labels.csv"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke(

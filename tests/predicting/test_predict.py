@@ -90,7 +90,7 @@ def write_video(path, images, fps=25.0):
     return path
 
 
-def test_every_face_gets_the_answer_of_every_method():
+def test_every_face_gets_the_prediction_of_every_method():
     faces = predict_faces(
         squares(10, 60), {"a": YawIsLeftSide(), "b": YawIsLeftSide()}, SquareDetector()
     )
@@ -107,7 +107,7 @@ def test_face_that_a_method_chokes_on_does_not_take_the_others_along():
     assert faces[1].predictions["a"].R_cam == pytest.approx(rotation_from_angles([60, 0, 0]))
 
 
-def test_answer_that_is_no_rotation_is_refused():
+def test_prediction_that_is_no_rotation_is_refused():
     faces = predict_faces(squares(10), {"skewed": Skewed()}, SquareDetector())
     assert isinstance(faces[0].predictions["skewed"], NoPrediction)
 
@@ -133,7 +133,7 @@ def test_prediction_is_that_of_the_benchmarks_own_contract(aflw2000_dir):
     assert roll == pytest.approx(-7.7, abs=4)
 
 
-def test_hopenet_answers_on_a_real_photo(aflw2000_dir, hopenet_lite_weights):
+def test_hopenet_predicts_on_a_real_photo(aflw2000_dir, hopenet_lite_weights):
     photo = read_rgb(aflw2000_dir / "image00042.jpg")
     method, detector = (
         make_method(f"hopenet[weights={hopenet_lite_weights}]"),
@@ -151,7 +151,7 @@ def frames_of(*images, fps=25.0):
     return [Frame("clip.mp4", image, None, k, k / fps) for k, image in enumerate(images)]
 
 
-def test_faces_of_a_video_keep_their_numbers_and_pictures_have_none():
+def test_faces_of_a_video_keep_their_numbers_and_images_have_none():
     moving = frames_of(squares(10, 60), squares(14, 64), squares(64, 18))
     tracks = [
         {face.track: float(face.box_xyxy[0]) for face in result.faces}
@@ -163,7 +163,7 @@ def test_faces_of_a_video_keep_their_numbers_and_pictures_have_none():
     assert result.faces[0].track is None
 
 
-def test_smoothing_leaves_the_answers_as_they_are():
+def test_smoothing_leaves_the_predictions_as_they_are():
     moving = frames_of(squares(10), squares(20))
     *_, last = predict_frames(moving, {"a": YawIsLeftSide()}, SquareDetector(), smoothing_s=0.2)
     row = result_rows(last, ["a"])[0]
@@ -193,7 +193,7 @@ def test_rows_say_why_there_is_no_angle():
     assert (rows[0]["x0"], rows[0]["y1"]) == (10, 60)
 
 
-def test_angles_are_explained_as_the_picture_shows_them():
+def test_angles_are_explained_as_the_image_shows_them():
     assert angles_in_words(rotation_from_angles([-20, 15, 5])) == (
         "yaw -20.0 (nose to the right), pitch +15.0 (looks up), roll +5.0 (turned clockwise)"
     )
@@ -217,7 +217,7 @@ def test_one_panel_per_method_stands_side_by_side():
     assert not red[:, 400:].any()
 
 
-def test_small_picture_is_drawn_large_enough_to_be_read():
+def test_small_image_is_drawn_large_enough_to_be_read():
     drawn = draw_result(
         prediction_of(
             np.zeros((60, 80, 3), np.uint8), ([10, 10, 50, 50], {"a": Prediction(np.eye(3))})
@@ -290,7 +290,7 @@ def test_folder_is_read_with_its_subfolders_in_order(tmp_path):
     assert [frame.name for frame in source.frames()] == ["a.png", "b/2.png"]
 
 
-def test_videos_in_a_folder_of_pictures_are_not_left_out_silently(tmp_path):
+def test_videos_in_a_folder_of_images_are_not_left_out_silently(tmp_path):
     Image.fromarray(squares()).save(tmp_path / "a.png")
     write_video(tmp_path / "clip.mp4", [squares()])
     assert "1 videos left out" in open_source(str(tmp_path)).notes[0]
@@ -443,7 +443,7 @@ def test_stop_by_the_user_leaves_complete_files(tmp_path):
     assert Video(written[1]).total == 2
 
 
-def test_drawn_pictures_keep_their_place_below_the_folder(tmp_path):
+def test_drawn_images_keep_their_place_below_the_folder(tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     Image.fromarray(squares(10)).save(tmp_path / "in" / "deep" / "a.png")
     (tmp_path / "in" / "bad.jpg").write_bytes(b"no jpeg")
@@ -499,7 +499,7 @@ def test_command_on_a_folder_of_real_photos_counts_faces_that_were_missed(aflw20
     assert [row["status"] for row in rows] == ["no_face", "ok"]
 
 
-def test_picture_without_a_face_is_a_row_and_the_command_says_so(tmp_path):
+def test_image_without_a_face_is_a_row_and_the_command_says_so(tmp_path):
     Image.fromarray(squares()).save(tmp_path / "black.png")
     done = command(tmp_path / "black.png", "--methods", "constant", "--out", tmp_path / "out")
     assert isinstance(done.exception, DataError)
@@ -508,14 +508,14 @@ def test_picture_without_a_face_is_a_row_and_the_command_says_so(tmp_path):
         assert [row["status"] for row in csv.DictReader(stream)] == ["no_face"]
 
 
-def test_single_pictures_cannot_be_smoothed(tmp_path):
+def test_single_images_cannot_be_smoothed(tmp_path):
     Image.fromarray(squares()).save(tmp_path / "black.png")
     done = command(tmp_path / "black.png", "--methods", "constant", "--smooth")
     assert isinstance(done.exception, UsageError)
     assert "only videos and cameras are smoothed" in str(done.exception)
 
 
-def test_unreadable_picture_is_an_error_of_its_own(tmp_path):
+def test_unreadable_image_is_an_error_of_its_own(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no png")
     done = command(tmp_path / "bad.png", "--methods", "constant", "--out", tmp_path / "out")
     assert isinstance(done.exception, ImageError)

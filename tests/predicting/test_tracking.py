@@ -23,7 +23,7 @@ def test_slerp_is_scipys():
         assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_first_answer_is_not_changed():
+def test_first_prediction_is_not_changed():
     R = rotation_from_angles([30, 20, 10])
     assert RotationSmoother(0.2).update("face", R, 5.0) == pytest.approx(R)
 

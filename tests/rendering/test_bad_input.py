@@ -83,7 +83,7 @@ def test_without_an_egl_driver_the_packages_are_named(whole, assets, tmp_path):
     same_files(whole, out)
 
 
-def test_a_damaged_environment_stops_the_command_and_is_named(whole, assets, tmp_path):
+def test_a_corrupted_environment_stops_the_command_and_is_named(whole, assets, tmp_path):
     pytest.importorskip("OpenEXR")
     panoramas = tmp_path / "panoramas"
     panoramas.mkdir()
@@ -94,7 +94,7 @@ def test_a_damaged_environment_stops_the_command_and_is_named(whole, assets, tmp
     assert not (out / "labels.parquet").exists()
 
 
-def test_a_damaged_skin_stops_the_command_and_is_named(whole, assets, tmp_path):
+def test_a_corrupted_skin_stops_the_command_and_is_named(whole, assets, tmp_path):
     mine = tmp_path / "data"
     shutil.copytree(assets, mine, symlinks=True, copy_function=os.symlink)
     for skin in (mine / "skins" / "textures").glob("*.png"):
@@ -144,7 +144,7 @@ def test_what_was_lost_of_a_finished_run_is_rendered_again(whole, assets, tmp_pa
         assert not (out / "parts").exists()
 
 
-def test_a_damaged_table_of_a_piece_is_made_again(whole, assets, tmp_path):
+def test_a_corrupted_table_of_a_piece_is_made_again(whole, assets, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         render_dataset(out, SPEC, assets, on_progress=interrupt)

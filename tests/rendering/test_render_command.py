@@ -75,9 +75,7 @@ def test_landmarks_are_their_3d_points_seen_by_the_labelled_camera(renderer, pla
     np.testing.assert_allclose(result.landmarks_xy, seen[:, 0], atol=1e-6)
 
 
-def test_the_labelled_turn_between_two_pictures_is_the_one_that_the_head_makes(
-    renderer, plain_scene
-):
+def test_the_labelled_turn_between_two_images_is_the_one_that_the_head_makes(renderer, plain_scene):
     first = renderer.render(plain_scene)
     turned = renderer.render(replace(plain_scene, yaw_deg=-50.0, pitch_deg=20.0, roll_deg=-15.0))
     a = first.landmarks_camera_dm - first.landmarks_camera_dm.mean(axis=0)
@@ -88,7 +86,7 @@ def test_the_labelled_turn_between_two_pictures_is_the_one_that_the_head_makes(
     assert geodesic_deg(moved, turned.R_cam @ first.R_cam.T) < 1.0
 
 
-def test_the_picture_shows_the_eyes_where_the_landmarks_say(renderer, plain_scene):
+def test_the_image_shows_the_eyes_where_the_landmarks_say(renderer, plain_scene):
     """Two renders differ in gaze only: what changes lies at the landmarks of the eyes."""
     open_eyed = replace(plain_scene, expression=plain_scene.expression.scaled(0.0), yaw_deg=0.0)
     aside = renderer.render(replace(open_eyed, gaze_deg=(20.0, 0.0)))
@@ -103,7 +101,7 @@ def test_the_picture_shows_the_eyes_where_the_landmarks_say(renderer, plain_scen
     assert len(x) == 0
 
 
-def test_the_same_scene_gives_the_same_picture(renderer, plain_scene):
+def test_the_same_scene_gives_the_same_image(renderer, plain_scene):
     np.testing.assert_array_equal(
         renderer.render(plain_scene).image, renderer.render(plain_scene).image
     )
@@ -118,7 +116,7 @@ def test_the_far_side_of_a_turned_face_is_not_visible(renderer, plain_scene):
     assert frontal.landmarks_visible[17:].mean() > 0.95
 
 
-def test_more_light_makes_a_brighter_picture_and_moves_nothing(renderer, plain_scene):
+def test_more_light_makes_a_brighter_image_and_moves_nothing(renderer, plain_scene):
     dark = renderer.render(replace(plain_scene, exposure_ev=-1.0))
     bright = renderer.render(replace(plain_scene, exposure_ev=1.0))
     assert bright.image.mean() > 1.3 * dark.image.mean()

@@ -101,7 +101,7 @@ def test_targets_are_vertex_numbers_and_offsets(tmp_path):
         ("a.mhclo", "verts 0\n1", load_part),
     ],
 )
-def test_a_damaged_asset_is_named_in_one_line(tmp_path, name, content, read):
+def test_a_corrupted_asset_is_named_in_one_line(tmp_path, name, content, read):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=name) as caught:
         read(tmp_path / name)
@@ -152,7 +152,7 @@ def test_a_folder_without_environments_is_refused(tmp_path):
         find_environments(tmp_path)
 
 
-def test_a_damaged_environment_is_named(tmp_path):
+def test_a_corrupted_environment_is_named(tmp_path):
     pytest.importorskip("OpenEXR")
     (tmp_path / "bad.exr").write_bytes(b"no panorama")
     with pytest.raises(DataError, match=r"bad\.exr"):
@@ -180,7 +180,7 @@ def test_a_panorama_of_any_size_gives_the_same_light(tmp_path, width):
     assert (sent * sideways).sum() / np.pi == pytest.approx(0.5, abs=0.03)
 
 
-def test_a_picture_that_is_no_panorama_is_refused(tmp_path):
+def test_an_image_that_is_no_panorama_is_refused(tmp_path):
     write_panorama(tmp_path / "square.exr", np.ones((64, 64, 3)))
     with pytest.raises(DataError, match=r"square\.exr: is 64 x 64 pixels"):
         load_environment(tmp_path / "square.exr")
@@ -325,7 +325,7 @@ def test_an_unfinished_folder_is_not_taken_for_a_data_set(tmp_path):
         Synthetic(root=tmp_path).records()
 
 
-def test_a_folder_without_labels_or_with_damaged_ones_is_named(tmp_path):
+def test_a_folder_without_labels_or_with_corrupted_ones_is_named(tmp_path):
     with pytest.raises(DataError, match="hpbench render"):
         Synthetic(root=tmp_path).records()
     (tmp_path / "labels.parquet").write_bytes(b"half a table")

@@ -33,7 +33,7 @@ def test_run_against_itself_has_not_changed(make_run) -> None:
         assert change.p_value == 1.0
 
 
-def test_only_faces_that_both_answered_are_paired(make_run) -> None:
+def test_only_faces_that_both_predicted_are_paired(make_run) -> None:
     a = make_run("a", errors=NEAR, without_prediction={"near": 2})
     b = make_run("b", errors=NEAR, without_prediction={"near": 3})
     (change,) = compare_runs(a, b).changes
@@ -142,7 +142,7 @@ def test_command_shows_a_dash_where_no_time_was_measured(make_run) -> None:
     assert line.split()[-2:] == ["-", "-"]
 
 
-def test_method_does_not_pass_by_falling_silent(make_run) -> None:
+def test_method_does_not_pass_by_predicting_nothing(make_run) -> None:
     found = compare_runs(
         make_run("a", errors=NEAR), make_run("b", errors=NEAR, without_prediction={"near": 1})
     )

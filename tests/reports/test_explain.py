@@ -62,7 +62,7 @@ def test_profile_and_other_faces_make_up_all_faces(scored) -> None:
     assert some + by_rule["profile faces only (|yaw| above 60)"] == 59
 
 
-def test_silent_method_is_also_counted_as_frontal(scored) -> None:
+def test_method_without_predictions_is_also_counted_as_frontal(scored) -> None:
     dataset = scored(errors={"silent": (0, 0, 0)}, without_prediction={"silent": 2})
     frontal = mae(dataset, "imputed as frontal")
     missing = ~dataset.methods[0].predicted
@@ -91,7 +91,7 @@ def explained(folder):
     return [[cell.shown for cell in row] for row in table.rows], table.note
 
 
-def test_new_answers_stand_below_the_other_readings_of_their_method(make_run) -> None:
+def test_new_predictions_stand_below_the_other_readings_of_their_method(make_run) -> None:
     folder = make_run()
     (folder / "explain.json").write_text(json.dumps(AGAIN))
     rows, note = explained(folder)
@@ -103,12 +103,12 @@ def test_new_answers_stand_below_the_other_readings_of_their_method(make_run) ->
     assert "Not run: boxes found by dlib: no memory." in note
 
 
-def test_report_without_new_answers_says_how_to_get_them(make_run) -> None:
+def test_report_without_new_predictions_says_how_to_get_them(make_run) -> None:
     assert "'hpbench explain'" in explained(make_run())[1]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 2, "rows": 1}', "{}"])
-def test_damaged_new_answers_are_refused_with_the_mend(make_run, text) -> None:
+def test_corrupted_new_predictions_are_refused_with_the_fix(make_run, text) -> None:
     folder = make_run()
     (folder / "explain.json").write_text(text)
     with pytest.raises(DataError, match=r"explain\.json: corrupted .*; repeat 'hpbench explain'"):
@@ -126,6 +126,6 @@ def test_worst_faces_come_with_the_largest_errors_first(scored) -> None:
     assert found[0].image_id == dataset.image_ids[np.argmax(method.geodesic_deg)]
 
 
-def test_faces_without_answer_are_not_among_the_worst(scored) -> None:
+def test_faces_without_prediction_are_not_among_the_worst(scored) -> None:
     dataset = scored(faces=9, without_prediction={"near": 2})
     assert len(worst_faces(dataset, dataset.methods[0])) == 4

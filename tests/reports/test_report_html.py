@@ -239,7 +239,7 @@ def pointed(tmp_path_factory) -> dict:
 
 
 @in_browser
-def test_pointer_shows_the_face_with_true_and_answered_axes(pointed) -> None:
+def test_pointer_shows_the_face_with_labelled_and_predicted_axes(pointed) -> None:
     assert pointed["href"] == "data:image/jpeg;base64"
     assert pointed["words"].startswith(pointed["image"])
     true, predicted = pointed["ends"][:3], pointed["ends"][3:]
@@ -260,7 +260,7 @@ def test_page_is_no_wider_than_a_phone(pointed) -> None:
 
 
 @in_browser
-def test_picture_of_the_page_can_be_taken(page, tmp_path) -> None:
+def test_image_of_the_page_can_be_taken(page, tmp_path) -> None:
     image = tmp_path / "page.png"
     subprocess.run(
         [

@@ -51,7 +51,9 @@ def test_the_best_method_is_named_first_in_the_summary(plain) -> None:
     assert "near has the lowest mean error: 2.00 degrees over 59 faces" in plain
 
 
-def test_silent_method_is_compared_on_common_faces_and_its_coverage_is_shown(markdown) -> None:
+def test_missing_predictions_bring_a_table_of_common_faces_and_the_coverage(
+    markdown,
+) -> None:
     text = markdown(without_prediction={"near": 2})
     assert "The same on the 30 faces that every method predicted" in text
     assert cells(text, "near")[0][-2] == "50.8 %"
@@ -93,7 +95,7 @@ def test_columns_that_a_reviewer_asks_for_are_in_both_reports(make_run) -> None:
         assert f">{name}</button>" in text, name
 
 
-def test_silence_costs_what_a_frontal_head_would(make_run) -> None:
+def test_missing_prediction_costs_what_a_frontal_head_would(make_run) -> None:
     folder = make_run(without_prediction={"near": 2})
     labels = pd.read_parquet(folder / "faces.parquet")[["yaw_deg", "pitch_deg", "roll_deg"]]
     missing = labels.to_numpy()[2::2]  # the first face is excluded
@@ -144,12 +146,12 @@ def test_names_with_markup_are_shown_as_text(markdown) -> None:
     assert "m[k=&lt;script&gt;alert`1`&lt;/script&gt;|*x*]" in html
 
 
-def test_method_that_never_answers_does_not_break_the_report(markdown) -> None:
+def test_method_that_never_predicts_does_not_break_the_report(markdown) -> None:
     text = markdown(without_prediction={"far[k=2]": 1})
     assert cells(text, "far[k=2]")[0][3] == "-"
 
 
-def test_run_in_which_nobody_answers_is_reported_as_such(markdown) -> None:
+def test_run_in_which_nothing_is_predicted_is_reported_as_such(markdown) -> None:
     text = markdown(errors={"near": (0, 0, 0)}, without_prediction={"near": 1})
     assert "No method predicted a face of Heads" in text
 
@@ -193,7 +195,7 @@ def test_no_format_at_all_is_refused(make_run) -> None:
         ("[]", "corrupted"),
     ],
 )
-def test_run_that_cannot_be_read_is_refused_with_the_mend(make_run, content, complaint) -> None:
+def test_run_that_cannot_be_read_is_refused_with_the_fix(make_run, content, complaint) -> None:
     folder = make_run()
     (folder / "run.json").write_text(content)
     with pytest.raises(DataError, match=complaint):

@@ -99,7 +99,7 @@ def test_latex_says_what_a_flag_means(make_run) -> None:
     assert r"\textdagger{} Trained on this data set." in path.read_text(encoding="utf-8")
 
 
-def test_answer_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> None:
+def test_prediction_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> None:
     folder = make_run(errors={"near": (12.0, 0.0, 0.0)})  # labels go up to 90 degrees of yaw
     (tables,) = write_report(folder, ["csv"])
     with (tables / "heads_worst.csv").open(encoding="utf-8", newline="") as stream:

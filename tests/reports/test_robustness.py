@@ -28,7 +28,7 @@ DAMAGED = {
 }
 
 
-def test_damage_is_a_curve_of_its_data_set_and_no_section_of_its_own(make_run) -> None:
+def test_corruption_is_a_curve_of_its_data_set_and_no_section_of_its_own(make_run) -> None:
     content = load_report(make_run(**DAMAGED))
     assert [section.title for section in content.sections] == ["Heads"]
     assert [curve.name for curve in content.sections[0].curves] == ["blur", "jpeg"]
@@ -60,7 +60,7 @@ def test_every_face_belongs_to_one_level(section) -> None:
     assert sum(faces) == 60
 
 
-def test_silence_is_counted_at_its_level(section) -> None:
+def test_missing_predictions_are_counted_at_its_level(section) -> None:
     (curve,) = section(sweep={"yaw": ["0.0", "5.0"]}, without_prediction={"near": 2}).swept
     zero, five = curve.points["near"]  # even faces have yaw 0, and are not predicted
     assert (zero.scored, zero.no_answer, zero.mae_deg) == (0, 29, None)
@@ -115,7 +115,7 @@ def test_errors_of_a_later_panel_are_not_cut_off(section) -> None:
     assert shown[0].get_ylim()[1] >= max(line.get_ydata().max() for line in shown[1].lines) > 20
 
 
-def test_silence_is_drawn_as_a_curve_of_its_own(section) -> None:
+def test_missing_predictions_are_drawn_as_another_curve(section) -> None:
     found = section(**DAMAGED, without_prediction={"near": 2})
     near, frontal, far = (np.asarray(line.get_ydata()) for line in panels(found)[0].lines)
     assert (near < frontal).all()

@@ -128,7 +128,7 @@ def test_occluder_moves_from_face_to_face(original):
     ).any()
 
 
-def test_box_reaching_outside_the_picture_can_be_occluded(original):
+def test_box_reaching_outside_the_image_can_be_occluded(original):
     box = [-30.0, -20.0, 50.0, 40.0]
     covered = corrupt_image(original, box, "a", Corruption("occlude", 100))
     assert (covered[:40, :50] == 128).all()
@@ -209,12 +209,12 @@ def test_levels_are_parsed_and_clean_ones_left_to_the_clean_run():
         ("blur=2,2.0", "specified twice"),
     ],
 )
-def test_wrong_corruption_is_refused_with_the_mend(text, message):
+def test_wrong_corruption_is_refused_with_the_fix(text, message):
     with pytest.raises(UsageError, match=message):
         parse_corruptions([text])
 
 
-def test_protocol_hash_tells_damage_level_and_seed_apart():
+def test_protocol_hash_tells_corruption_level_and_seed_apart():
     clean = Protocol(dataset="sample")
     corruptions = [
         Corruption("blur", 1), Corruption("blur", 2), Corruption("noise", 1),
@@ -295,7 +295,7 @@ def run_table(tmp_path):
     return run_it
 
 
-def test_methods_of_a_run_see_the_damaged_picture_and_box(run_table):
+def test_methods_of_a_run_see_the_corrupted_image_and_box(run_table):
     out = run_table("dark=1", "box-scale=0.5,1,2")
     results = json.loads((out / "results.json").read_text())["results"]
     seen = {row["dataset"]: row["bias_deg"] for row in results}

@@ -115,12 +115,12 @@ def test_every_option_is_changed_alone_and_the_detector_is_tried(spec) -> None:
     assert [one.boxes for one in planned.values()].count("dlib") == 1
 
 
-def test_run_on_found_boxes_is_answered_again_on_annotated_ones(spec) -> None:
+def test_run_on_found_boxes_is_rerun_on_annotated_ones(spec) -> None:
     found = plan_variants(spec.model_copy(update={"boxes": "dlib"}))
     assert found[-1].spec.boxes == "annotated"
 
 
-def test_damage_and_timing_are_not_repeated(spec) -> None:
+def test_corruption_and_timing_are_not_repeated(spec) -> None:
     corrupted = spec.model_copy(update={"corrupt": ("blur=2",), "timing": "full"})
     assert {(one.spec.corrupt, one.spec.timing) for one in plan_variants(corrupted)} == {
         ((), "off")
@@ -139,7 +139,7 @@ def test_exclusion_is_lifted(explained) -> None:
     assert row["mae_deg"]["yaw"] == pytest.approx((8 * 10.0 + 50.0) / 9)
 
 
-def test_faces_that_the_detector_misses_have_no_answer(explained) -> None:
+def test_faces_that_the_detector_misses_have_no_prediction(explained) -> None:
     (row,) = [one for rule, one in rows(explained).items() if rule.startswith("boxes found")]
     assert row["images"]["no_answer"] == 8
 

@@ -148,12 +148,12 @@ def test_confidence_is_stored_and_null_where_it_is_no_finite_number(tmp_path, pl
     assert table["confidence"].dropna().tolist() == [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 
 
-def test_face_without_answer_is_counted(tmp_path, plugin, labels):
+def test_face_without_prediction_is_counted(tmp_path, plugin, labels):
     images = run_here(tmp_path, plugin, labels, "half")["half"]["images"]
     assert images == {"total": 10, "excluded": 0, "scored": 5, "no_answer": 5}
 
 
-def test_truncated_picture_is_counted_and_the_run_goes_on(tmp_path, plugin, labels):
+def test_truncated_image_is_counted_and_the_run_goes_on(tmp_path, plugin, labels):
     image = labels.parent / "img04.png"
     image.write_bytes(image.read_bytes()[:60])
     images = run_here(tmp_path, plugin, labels, "constant")["constant"]["images"]
@@ -162,9 +162,7 @@ def test_truncated_picture_is_counted_and_the_run_goes_on(tmp_path, plugin, labe
     assert "img04.png" in faces["excluded"].dropna().iloc[0]
 
 
-def test_data_set_without_a_usable_picture_is_refused_with_the_first_reason(
-    tmp_path, plugin, labels
-):
+def test_data_set_without_a_usable_image_is_refused_with_the_first_reason(tmp_path, plugin, labels):
     for image in labels.parent.glob("*.png"):
         image.write_bytes(image.read_bytes()[:60])
     with pytest.raises(DataError, match=r"none of the 10 faces .* img00\.png: .* cannot be read"):
@@ -181,12 +179,12 @@ def test_method_that_fails_on_every_face_stops_the_run_with_its_error(tmp_path, 
         run_here(tmp_path, plugin, labels, "broken")
 
 
-def test_answer_that_is_no_rotation_is_not_scored(tmp_path, plugin, labels):
+def test_prediction_that_is_no_rotation_is_not_scored(tmp_path, plugin, labels):
     rows = run_here(tmp_path, plugin, labels, "skewed")
     assert rows["skewed"]["images"]["no_answer"] == 10
 
 
-def test_answers_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):
+def test_predictions_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):
     one = run_here(tmp_path / "a", plugin, labels, "brightness", batch_size=1)
     all_at_once = run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=64)
     assert one["brightness"]["mae_deg"] == all_at_once["brightness"]["mae_deg"]

@@ -21,21 +21,21 @@ def random_rotations(count: int, seed: int = 0) -> np.ndarray:
     return Rotation.random(count, random_state=np.random.default_rng(seed)).as_matrix()
 
 
-def test_difference_is_predicted_minus_true() -> None:
+def test_difference_is_predicted_minus_ground_truth() -> None:
     predicted = rotation_from_angles([[12.0, -7.0, 3.0]])
     np.testing.assert_allclose(
         metrics.angle_differences_deg(predicted, [[10.0, -10.0, 4.0]]), [[2.0, 3.0, -1.0]]
     )
 
 
-def test_missing_axis_and_missing_answer_are_nan_not_zero() -> None:
+def test_missing_axis_and_missing_prediction_are_nan_not_zero() -> None:
     predicted = rotation_from_angles([[12.0, 5.0, 3.0], [0.0, 0.0, 0.0]])
     predicted[1] = NAN
     found = metrics.angle_differences_deg(predicted, [[10.0, NAN, 3.0], [1.0, 1.0, 1.0]])
     np.testing.assert_allclose(found, [[2.0, NAN, 0.0], [NAN] * 3], atol=1e-12)
 
 
-def test_perfect_answer_to_a_label_beyond_90_costs_nothing_when_read_nearest() -> None:
+def test_perfect_prediction_to_a_label_beyond_90_costs_nothing_when_read_nearest() -> None:
     label = [[97.0, 3.0, -8.0]]
     found = metrics.angle_differences_deg(rotation_from_angles(label), label)
     np.testing.assert_allclose(found, 0.0, atol=1e-9)
@@ -60,7 +60,7 @@ def test_rq_reading_gives_the_triple_of_the_published_thread() -> None:
     np.testing.assert_allclose(np.abs(found), [[62.064, 41.503, 12.802]], atol=0.02)
 
 
-def test_rq_reading_passes_over_faces_without_answer() -> None:
+def test_rq_reading_passes_over_faces_without_prediction() -> None:
     R = np.stack([np.eye(3), np.full((3, 3), NAN)])
     found = metrics.angle_differences_deg(R, np.zeros((2, 3)), euler="rq")
     np.testing.assert_array_equal(np.isnan(found), [[False] * 3, [True] * 3])
@@ -97,7 +97,7 @@ def test_mae_of_no_faces_is_nan() -> None:
     assert np.isnan(metrics.mae_deg(np.empty((0, 3)))).all()
 
 
-def test_ced_is_the_share_of_all_faces_answered_or_not() -> None:
+def test_ced_is_the_share_of_all_faces_predicted_or_not() -> None:
     errors = [1.0, 5.0, NAN, 20.0]
     np.testing.assert_allclose(metrics.ced(errors, [0.5, 1.0, 5.0, 90.0]), [0, 0.25, 0.5, 0.75])
 
@@ -109,11 +109,11 @@ def test_auc_equals_the_area_under_a_finely_stepped_curve() -> None:
     assert metrics.auc_gains(errors, 15.0).mean() == pytest.approx(area, abs=1e-5)
 
 
-def test_accuracy_counts_a_missing_answer_as_a_miss() -> None:
+def test_accuracy_counts_a_missing_prediction_as_a_miss() -> None:
     assert metrics.ced([4.9, 5.0, 5.1, NAN], [5.0]) == 0.5
 
 
-def test_failures_are_answers_beyond_90_degrees() -> None:
+def test_failures_are_predictions_beyond_90_degrees() -> None:
     assert np.nansum(metrics.failures([90.0, 90.1, 180.0, NAN, 3.0])) == 2
 
 
@@ -138,7 +138,7 @@ def test_balanced_mae_weighs_the_bins_alike() -> None:
     assert metrics.balanced_mae_deg(metrics.yaw_bins(errors, yaw)) == pytest.approx(5.0)
 
 
-def test_staying_silent_in_the_hard_bin_does_not_lower_the_balanced_mae() -> None:
+def test_predicting_nothing_in_the_hard_bin_does_not_lower_the_balanced_mae() -> None:
     bins = metrics.yaw_bins([1.0, 4.0, NAN], [0.0, 40.0, 80.0])
     assert np.isnan(metrics.balanced_mae_deg(bins))
 
@@ -165,7 +165,7 @@ def test_camera_side_alignment_per_group_removes_one_turn_for_each() -> None:
     np.testing.assert_allclose(aligned, R_gt, atol=1e-12)
 
 
-def test_alignment_ignores_failures_and_missing_answers() -> None:
+def test_alignment_ignores_failures_and_missing_predictions() -> None:
     R_gt = random_rotations(30)
     R_pred = rotation_from_angles([4.0, 0.0, 0.0]) @ R_gt
     R_pred[0] = R_gt[0] @ rotation_from_angles([0.0, 180.0, 0.0])
@@ -184,7 +184,7 @@ def test_aligning_noise_without_offset_hardly_changes_the_error() -> None:
     )
 
 
-def test_missing_answers_become_frontal_heads() -> None:
+def test_missing_predictions_become_frontal_heads() -> None:
     R_pred = np.stack([rotation_from_angles([20.0, 1.0, 2.0]), np.full((3, 3), NAN)])
     filled = metrics.fill_missing_with_frontal(R_pred)
     np.testing.assert_allclose(angles_from_rotation(filled), [[20.0, 1.0, 2.0], [0, 0, 0]])

@@ -149,13 +149,13 @@ def test_errors_by_yaw(two_methods) -> None:
     assert b["by_abs_yaw"][0]["no_answer"] == 1
 
 
-def test_methods_are_compared_on_the_faces_that_all_answered(two_methods) -> None:
+def test_methods_are_compared_on_the_faces_that_all_predicted(two_methods) -> None:
     a, _ = summary(*two_methods)["results"]
     assert a["common_images"]["images"] == 3
     assert a["common_images"]["mae_deg"]["mean"] == pytest.approx(2.0)
 
 
-def test_missing_answers_count_as_frontal_heads_beside_the_coverage(two_methods) -> None:
+def test_missing_predictions_count_as_frontal_heads_beside_the_coverage(two_methods) -> None:
     faces, predictions, run = two_methods
     faces[4] = face("5", [30, 0, 0])
     _, b = summary(faces, predictions, run)["results"]
@@ -190,7 +190,7 @@ def test_a_face_without_any_label_is_excluded_with_a_reason() -> None:
     assert found["excluded_reasons"] == {"no labelled angle": 1}
 
 
-def test_summary_of_a_silent_method_is_valid_json_with_nulls() -> None:
+def test_summary_of_a_method_without_predictions_is_valid_json_with_nulls() -> None:
     predictions = [prediction("a", "1", None, "blind")]
     found = summary([face("1", [1, 2, 3])], predictions, run_json(["a"]))
     assert json.loads(json.dumps(found, allow_nan=False))["results"][0]["mae_deg"]["mean"] is None
@@ -257,7 +257,7 @@ def test_face_without_a_row_means_that_the_run_is_not_finished(two_methods) -> N
         score_datasets(run_tables(faces, predictions[:-1], run))
 
 
-def test_method_that_declined_a_data_set_is_listed_with_its_reason(two_methods) -> None:
+def test_method_that_does_not_support_a_data_set_is_listed_with_its_reason(two_methods) -> None:
     faces, predictions, run = two_methods
     run["datasets"]["heads"]["not_run"] = {"b": "needs a camera"}
     found = summary(faces, predictions[:4], run)
@@ -359,7 +359,7 @@ def test_turns_are_not_learnt_on_a_handful_of_faces() -> None:
     assert found["aligned"]["camera_side"]["mae_deg"]["yaw"] == pytest.approx(10 / 3, abs=1e-5)
 
 
-def test_few_answered_faces_have_no_interval() -> None:
+def test_few_predicted_faces_have_no_interval() -> None:
     yaws = [0] * 10 + [70] * 10
     faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
     predictions = [
@@ -374,7 +374,7 @@ def test_few_answered_faces_have_no_interval() -> None:
     assert found["intervals_95"]["mae_deg"]["mean"] is not None
 
 
-def test_turned_away_answers_are_unknown_and_not_none_without_complete_labels() -> None:
+def test_turned_away_predictions_are_unknown_and_not_none_without_complete_labels() -> None:
     faces = [face(str(k), [5 * k, 0, np.nan]) for k in range(8)]
     predictions = [prediction("a", str(k), [5 * k + 100, 0, 0]) for k in range(8)]
     (found,) = summary(faces, predictions, run_json(["a"]))["results"]

@@ -117,7 +117,7 @@ def test_fresh_computes_again(here):
     assert len(log(here)) == 2 * before
 
 
-def test_fresh_does_not_mix_with_answers_that_a_folder_holds(here):
+def test_fresh_does_not_mix_with_predictions_that_a_folder_holds(here):
     run_in(here, "first")
     with pytest.raises(UsageError, match="use a new --out or drop --fresh"):
         run_in(here, "first", fresh=True)
@@ -142,7 +142,7 @@ def test_changed_code_of_the_method_computes_again(here):
     assert (again / "log.txt").exists()
 
 
-def test_changed_picture_computes_again(here):
+def test_changed_image_computes_again(here):
     run_in(here, "first")
     before = len(log(here))
     Image.new("RGB", (80, 80), (9, 9, 9)).save(here / "3.png")
@@ -191,7 +191,7 @@ def test_stopped_run_that_had_reused_one_method_goes_on_without_the_store(here, 
     assert sorted(rows["method"]) == ["constant"] * 5 + ["counting"] * 5
 
 
-def test_damaged_entry_is_computed_again(here):
+def test_corrupted_entry_is_computed_again(here):
     run_in(here, "first")
     before = len(log(here))
     for file in (here / "cache" / "predictions").iterdir():

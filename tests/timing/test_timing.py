@@ -163,7 +163,7 @@ def test_batches_are_doubled_until_the_throughput_stops_growing():
     assert (found.best.size, found.best.faces_per_s) == (8, 310.0)
 
 
-def test_method_that_answers_no_face_has_no_throughput():
+def test_method_that_predicts_no_face_has_no_throughput():
     class Unable(Sleeping):
         def prepare(self, face):
             return NoPrediction("never")
@@ -171,7 +171,7 @@ def test_method_that_answers_no_face_has_no_throughput():
     assert measure_throughput({"unable": Unable()}, faces(2)) == {}
 
 
-def test_fresh_process_answers_on_one_core():
+def test_fresh_process_predicts_on_one_core():
     found = measure_fresh("constant", "cpu", (), faces(3), one_core=True)
     assert found.cores == 1
     assert len(found.total_ms) == 3

@@ -65,7 +65,7 @@ def test_mirror_negates_yaw_and_roll_and_swaps_the_sides():
     assert mirrored_y == pytest.approx(y, abs=0.1)
 
 
-def test_turning_the_picture_turns_the_label_by_the_same_angle():
+def test_turning_the_image_turns_the_label_by_the_same_angle():
     """The angle is measured in the image, from where two dots land."""
     settings = STILL.model_copy(update={"rotate": 1.0})
     turns = []

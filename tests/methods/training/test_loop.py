@@ -179,7 +179,7 @@ def test_a_disk_too_small_for_the_face_cache_is_one_line(table, tmp_path, full_d
     assert not (tmp_path / "c.npy").exists()
 
 
-def test_a_damaged_checkpoint_is_named(table, tmp_path):
+def test_a_corrupted_checkpoint_is_named(table, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / CHECKPOINT).write_bytes(b"half a file")
     with pytest.raises(WeightsError, match=CHECKPOINT):

@@ -53,7 +53,7 @@ def test_a_box_without_area_is_counted_with_its_reason(table):
     assert "face box without area" in faces.summary
 
 
-def test_a_picture_that_cannot_be_read_is_noted_and_the_others_are_used(table, tmp_path):
+def test_an_image_that_cannot_be_read_is_noted_and_the_others_are_used(table, tmp_path):
     (table.parent / "05.png").write_bytes(b"not an image")
     faces = source(table)
     notes: list[str] = []
@@ -62,7 +62,7 @@ def test_a_picture_that_cannot_be_read_is_noted_and_the_others_are_used(table, t
     assert notes == ["table: 1 left out: image cannot be read"]
 
 
-def test_changed_picture_is_cut_out_anew(table, tmp_path):
+def test_changed_image_is_cut_out_anew(table, tmp_path):
     faces = source(table)
     before = build_cache(faces.dataset, faces.samples, 32, tmp_path / "c.npy", print).pixels.copy()
     path = faces.samples[0].record.image_path
@@ -72,7 +72,7 @@ def test_changed_picture_is_cut_out_anew(table, tmp_path):
     np.testing.assert_array_equal(after[1:], before[1:])
 
 
-def test_a_source_of_unreadable_pictures_is_an_error(table, tmp_path):
+def test_a_source_of_unreadable_images_is_an_error(table, tmp_path):
     for image in table.parent.glob("*.png"):
         image.write_bytes(b"")
     faces = source(table)
