@@ -35,6 +35,7 @@ from hpbench.spec import parse_specs
 from hpbench.storage.atomic import PARTIAL
 from hpbench.storage.environment import git_revision, hardware, versions
 from hpbench.storage.fingerprints import hash_of
+from hpbench.storage.folder_lock import LOCK, folder_lock
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import timing_schema
@@ -91,12 +92,29 @@ def predict_run(
 def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]) -> Path:
     config = config.model_copy(update={"data": data_folders(config.data, config.datasets)})
     prepared = _prepare(config)
-    evaluations, cached, folder = prepared.evaluations, prepared.cached, RunFolder(out)
-    cards = _cards_of_stopped_run(out, prepared.fingerprint) | cached.cards()
+    folder = RunFolder(out)
+    _cards_of_stopped_run(out, prepared.fingerprint)
     if config.fresh and (folder.is_finished() or folder.uses_cache()):
         raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
-    if folder.is_finished():
-        return out
+    if not folder.is_finished():
+        with folder_lock(out):
+            _fill(folder, config, prepared, progress, command)
+    return out
+
+
+def _fill(
+    folder: RunFolder,
+    config: RunConfig,
+    prepared: _PreparedRun,
+    progress: Progress,
+    command: Sequence[str],
+) -> None:
+    """Predict and time what the folder and the cache lack, and finish the folder."""
+    out, evaluations, cached = folder.path, prepared.evaluations, prepared.cached
+    cards = _cards_of_stopped_run(out, prepared.fingerprint) | cached.cards()
+    if folder.is_finished():  # meanwhile, by another process
+        return
+    folder.drop_corrupted_parts()
     to_run = {one.key: methods_to_run(one, folder, cached) for one in evaluations}
     must_time = prepared.settings.mode != "off" and cached.timing is None
     with _open_engine(config, needed=any(to_run.values())) as evaluate:
@@ -114,13 +132,13 @@ def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequ
             if to_run[one.key]:
                 needed = replace(one, methods=to_run[one.key])
                 evaluate(needed, folder, progress, config.batch_size)
+    folder.drop_corrupted_parts()
     if any(methods_to_run(one, folder, cached) for one in evaluations):
-        raise DataError(f"{out}: another hpbench writes to this folder; repeat the command alone")
+        raise DataError(f"{out}: files of the run are gone or corrupted; repeat the command")
     cache = PredictionCache()
     times = _measure_or_reuse_times(prepared, cache, progress, out)
     cache_run(cache, evaluations, folder, cached, record, to_run)
     folder.finish([(one.indexed, list(one.methods)) for one in evaluations], times)
-    return out
 
 
 @dataclass(frozen=True)
@@ -196,9 +214,14 @@ def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
                 f"{out}: contains a run of other methods, data or options; use a new --out"
             )
         return {name: method.card for name, method in record.methods.items()}
-    if out.exists() and (not out.is_dir() or any(PARTIAL not in p.name for p in out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(not _is_leftover(p) for p in out.iterdir())):
         raise UsageError(f"{out}: is not empty and not a run folder; use a new --out")
     return {}
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a run that was killed at once has left a file; the folder is as good as empty."""
+    return PARTIAL in path.name or path.name == LOCK
 
 
 def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluation]) -> None:

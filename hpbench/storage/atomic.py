@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "CHECKSUM",
     "PARTIAL",
     "atomic_path",
+    "is_intact",
     "publish",
     "write_bytes",
+    "write_checked_tables",
     "write_json",
     "write_table",
     "write_tables",
@@ -27,6 +31,9 @@ __all__ = [
 
 PARTIAL = ".partial"
 """Stands in the name of a file that is being written."""
+
+CHECKSUM = "." + 12 * "[0-9a-f]"
+"""Pattern of a file's checksum, which stands before its suffix."""
 
 ROW_GROUP_ROWS = 65_536
 
@@ -43,11 +50,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be written, or the disk is full.
     """
+    with _temporary(path) as temporary:
+        yield temporary
+        publish(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     # unique, since two processes may write one file of the cache at the same time
     temporary = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{PARTIAL}{path.suffix}")
     try:
         yield temporary
-        publish(temporary, path)
     finally:
         with contextlib.suppress(OSError):  # there is none, or the folder is none
             temporary.unlink()
@@ -81,13 +94,32 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_tables(path, table.schema, [table])
 
 
+def write_checked_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> Path:
+    """Write tables as :func:`write_tables`, with a checksum in the file's name; return its path."""
+    with _temporary(path) as temporary:
+        write_tables(temporary, schema, tables)
+        checked = path.with_name(f"{path.stem}.{_checksum(temporary)}{path.suffix}")
+        temporary.replace(checked)
+    return checked
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a file is still the one that its name has the checksum of."""
+    return path.stem.rpartition(".")[2] == _checksum(path)
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
 def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """Write tables one after the other as one Parquet file."""
     import pyarrow.parquet as pq
 
     with (
         atomic_path(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
     ):
         for table in tables:
             writer.write_table(table, row_group_size=ROW_GROUP_ROWS)

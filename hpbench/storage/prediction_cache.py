@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpbench.storage.atomic import PARTIAL, write_tables
+from hpbench.storage.atomic import CHECKSUM, PARTIAL, is_intact, write_checked_tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +23,7 @@ LIMIT_BYTES = 2 * 2**30
 
 ROWS_AT_ONCE = 65_536
 _METADATA = b"hpbench"
+_log = logging.getLogger("hpbench")
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,14 @@ class PredictionCache:
         """Entry of a key; None where there is none, or it is corrupted."""
         import pyarrow.parquet as pq
 
-        path = self._path(key)
         try:
+            path = next(self._files(key), None)
+            if path is None:
+                return None
+            if not is_intact(path):
+                _log.warning("%s: corrupted; computed again and replaced", path)
+                path.unlink()
+                return None
             metadata = json.loads(pq.read_schema(path).metadata[_METADATA])
             os.utime(path)  # when it was last used
         except (OSError, ValueError, KeyError, TypeError):
@@ -86,11 +94,14 @@ class PredictionCache:
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             schema = table.schema.with_metadata({_METADATA: text})
-            write_tables(self._path(key), schema, [table])
+            written = write_checked_tables(self.folder / f"{key}.parquet", schema, [table])
+            for older in self._files(key):
+                if older != written:
+                    older.unlink(missing_ok=True)
             self._prune()
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.parquet"
+    def _files(self, key: str) -> Iterator[Path]:
+        return self.folder.glob(f"{key}{CHECKSUM}.parquet")
 
     def _prune(self) -> None:
         files = ((path.stat(), path) for path in self.folder.iterdir() if PARTIAL not in path.name)

@@ -7,6 +7,7 @@ exactly what a killed run has finished. Everything is Parquet or JSON; there is 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.storage.atomic import write_table, write_tables
+from hpbench.storage.atomic import (
+    CHECKSUM,
+    is_intact,
+    write_checked_tables,
+    write_table,
+    write_tables,
+)
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.schemas import (
     BOX_XYXY,
@@ -73,12 +80,26 @@ class RunFolder:
             self.path / "faces.parquet", faces_schema(), (_index_table(one) for one in datasets)
         )
 
+    def drop_corrupted_parts(self) -> None:
+        """Delete parts that are not as they were written; what they held is to be found again."""
+        corrupted = [
+            path for path in self.parts.glob(f"*/*{CHECKSUM}.parquet") if not is_intact(path)
+        ]
+        for path in corrupted:
+            path.unlink()
+        if corrupted:
+            logging.getLogger("hpbench").warning(
+                "%s: %d corrupted files of the stopped run are replaced", self.path, len(corrupted)
+            )
+
     def append(self, dataset: IndexedDataset, rows: Sequence[dict[str, Any]]) -> None:
         """Store what was found: one dict per face and method, by column of a part."""
         import pyarrow as pa
 
         if dataset.key not in self._appended:
-            numbers = [int(part.stem.split("-")[1]) for part in self._parts(dataset, "part")]
+            numbers = [
+                int(part.name.split("-")[1].split(".")[0]) for part in self._parts(dataset, "part")
+            ]
             self._appended[dataset.key] = max(numbers, default=-1) + 1
         table = pa.Table.from_pylist(list(rows), schema=part_schema())
         self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [table])
@@ -204,11 +225,15 @@ class RunFolder:
                 yield table.select(predictions_schema().names)
 
     def _parts(self, dataset: IndexedDataset, name: str) -> list[Path]:
-        return sorted(self._folder(dataset).glob(f"{name}-*[0-9].parquet"))
+        return sorted(self._folder(dataset).glob(f"{name}-*[0-9]{CHECKSUM}.parquet"))
 
     def _write(self, dataset: IndexedDataset, name: str, tables: Iterable[pa.Table]) -> None:
         self._folder(dataset).mkdir(parents=True, exist_ok=True)
-        write_tables(self._folder(dataset) / f"{name}.parquet", part_schema(), tables)
+        path = self._folder(dataset) / f"{name}.parquet"
+        written = write_checked_tables(path, part_schema(), tables)
+        for older in self._folder(dataset).glob(f"{name}{CHECKSUM}.parquet"):
+            if older != written:
+                older.unlink(missing_ok=True)
 
     def _folder(self, dataset: IndexedDataset) -> Path:
         return self.parts / f"{dataset.first_row:09d}"

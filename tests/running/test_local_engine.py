@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
 import threading
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -17,6 +21,7 @@ from hpbench.results.run_config import RunConfig
 from hpbench.running.evaluation import ReadFace
 from hpbench.running.local_engine import ImagesAhead, PreparedFace
 from hpbench.running.runner import run
+from hpbench.scoring.scores import load_run
 
 METHODS = '''
 import numpy as np
@@ -222,7 +227,7 @@ class Thief(NoBars):
         self.parts = out / "parts"
 
     def advance(self, dataset, method, count):
-        for part in self.parts.glob("*/part-000000.parquet"):
+        for part in self.parts.glob("*/part-000000.*"):
             part.unlink()
 
 
@@ -232,11 +237,77 @@ def test_run_whose_parts_another_process_takes_is_not_published(
     import hpbench.running.local_engine
 
     monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
-    with pytest.raises(DataError, match="another hpbench writes to this folder"):
+    with pytest.raises(
+        DataError, match="files of the run are gone or corrupted; repeat the command"
+    ):
         run_here(tmp_path, plugin, labels, "constant", bars=Thief(tmp_path / "out"), batch_size=1)
     assert not (tmp_path / "out" / "predictions.parquet").exists()
     rows = run_here(tmp_path, plugin, labels, "constant")
     assert rows["constant"]["images"]["scored"] == 10
+
+
+class SecondRun(NoBars):
+    """Starts the same run in the same folder while the first is under way."""
+
+    def __init__(self, start):
+        self.start_run, self.error = start, None
+
+    def advance(self, dataset, method, count):
+        if self.error is None:
+            with pytest.raises(DataError) as caught:
+                self.start_run()
+            self.error = str(caught.value)
+
+
+def test_second_run_in_one_folder_stops_in_one_line_and_harms_nothing(tmp_path, plugin, labels):
+    def start(bars=None):
+        return run_here(tmp_path, plugin, labels, "constant", bars=bars, batch_size=1)
+
+    second = SecondRun(start)
+    assert start(second)["constant"]["images"]["scored"] == 10
+    holder = rf"process {os.getpid()} on {platform.node()} since 20\S+"
+    assert re.fullmatch(rf".*out: the run of {holder} writes to it; wait .* --out", second.error)
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
+def test_lock_of_a_killed_run_is_named_and_taken_over(tmp_path, plugin, labels, caplog):
+    (tmp_path / "out").mkdir()
+    lock = {"pid": 4711, "host": "node7", "started": "2026-01-01T00:00:00+00:00"}
+    (tmp_path / "out" / ".lock").write_text(json.dumps(lock))
+    assert run_here(tmp_path, plugin, labels, "constant")["constant"]["images"]["scored"] == 10
+    assert "process 4711 on node7 since 2026-01-01" in caplog.text
+    assert "taken over" in caplog.text
+
+
+def test_part_with_one_flipped_bit_is_computed_again(tmp_path, plugin, labels, monkeypatch, caplog):
+    import hpbench.running.local_engine
+
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(tmp_path, plugin, labels, "brightness", bars=StopAfter(8), batch_size=1)
+    part = sorted(tmp_path.glob("out/parts/*/part-000002.*"))[0]
+    content = bytearray(part.read_bytes())
+    content[len(content) // 3] ^= 1
+    part.write_bytes(content)
+    rows = run_here(tmp_path, plugin, labels, "brightness")
+    assert rows["brightness"]["mae_deg"]["mean"] == pytest.approx(0.0, abs=1e-9)
+    assert caplog.text.count("1 corrupted files of the stopped run are replaced") == 1
+
+
+def test_flipped_bit_in_a_rotation_of_a_finished_table_is_found(tmp_path, plugin, labels):
+    run_here(tmp_path, plugin, labels, "brightness")
+    table = tmp_path / "out" / "predictions.parquet"
+    content, group = table.read_bytes(), pq.read_metadata(table).row_group(0)
+    columns = map(group.column, range(group.num_columns))
+    rotation = [column for column in columns if re.fullmatch(r"r\d\d", column.path_in_schema)]
+    assert len(rotation) == 9
+    for column in rotation:
+        flipped = bytearray(content)
+        start = column.dictionary_page_offset or column.data_page_offset
+        flipped[start + column.total_compressed_size - 1] ^= 0x10
+        table.write_bytes(flipped)
+        with pytest.raises(DataError, match=r"predictions\.parquet: corrupted .*; repeat the run"):
+            load_run(tmp_path / "out")
 
 
 def test_folder_of_another_run_is_refused(tmp_path, plugin, labels):

@@ -200,12 +200,33 @@ def test_corrupted_entry_is_computed_again(here):
     assert len(log(here)) == 2 * before
 
 
+def test_entry_with_one_flipped_bit_is_replaced_and_named_once(tmp_path, caplog):
+    cache, table = PredictionCache(tmp_path), pa.table({"x": list(range(1000))})
+    cache.put("key", table, {"created": "then"})
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), 997):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        caplog.clear()
+        assert cache.get("key") is None
+        assert cache.get("key") is None
+        assert caplog.text.count("corrupted; computed again and replaced") == 1
+    cache.put("key", table, {"created": "now"})
+    cache.put("key", table, {"created": "later"})
+    assert cache.get("key").metadata == {"created": "later"}
+    assert cache.get("key").table().equals(table)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_oldest_entries_make_room(tmp_path):
     table = pa.table({"x": list(range(1000))})
     PredictionCache(tmp_path).put("old", table, {"created": "then"})
     assert PredictionCache(tmp_path).get("old").metadata == {"created": "then"}
-    size = (tmp_path / "old.parquet").stat().st_size
-    os.utime(tmp_path / "old.parquet", (1, 1))
+    (old,) = tmp_path.glob("old.*")
+    size = old.stat().st_size
+    os.utime(old, (1, 1))
     small = PredictionCache(tmp_path, limit_bytes=int(1.5 * size))
     small.put("new", table, {})
     assert small.get("old") is None
