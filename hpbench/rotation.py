@@ -359,6 +359,8 @@ def maev_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
 def is_rotation(R: npt.ArrayLike, tolerance: float = 1e-4) -> npt.NDArray[np.bool_]:
     """Whether matrices, shape (..., 3, 3), are orthonormal with determinant +1."""
     matrix = np.asarray(R, dtype=np.float64)
+    # 1e308 overflows here, and keeps LAPACK busy for ever
+    matrix = np.where((np.abs(matrix) <= 2.0).all(axis=(-1, -2), keepdims=True), matrix, 0.0)
     product = np.swapaxes(matrix, -1, -2) @ matrix
     orthonormal = np.abs(product - np.eye(3)).max(axis=(-1, -2)) <= tolerance
     return np.asarray(orthonormal & (np.linalg.det(matrix) > 0.0))
@@ -376,7 +378,10 @@ def nearest_rotation(M: npt.ArrayLike) -> Array:
     -------
     ndarray, shape (..., 3, 3)
     """
-    U, _, Vt = np.linalg.svd(np.asarray(M, dtype=np.float64))
+    matrix = np.asarray(M, dtype=np.float64)
+    largest = np.abs(matrix).max(axis=(-1, -2), keepdims=True)
+    # of 1e308 LAPACK finds no singular values and does not end; the rotation has no scale
+    U, _, Vt = np.linalg.svd(np.where(largest > 1e6, matrix / np.maximum(largest, 1.0), matrix))
     U[..., :, 2] *= np.linalg.det(U @ Vt)[..., None]
     return U @ Vt
 

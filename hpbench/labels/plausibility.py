@@ -17,7 +17,7 @@ from hpbench.dataset import Dataset, Label, Record
 from hpbench.labels.boxes import FindFaces, review_boxes
 from hpbench.labels.landmarks import angles_seen_in_landmarks
 from hpbench.labels.suspicion import Suspicion
-from hpbench.rotation import ANGLES, wrap_deg
+from hpbench.rotation import ANGLES, is_rotation, wrap_deg
 
 __all__ = [
     "LOOKED_AT",
@@ -58,6 +58,9 @@ def screened(records: Iterable[Record]) -> Iterator[Record]:
         label = record.label
         if record.excluded is not None or label is None:
             yield record
+            continue
+        if label.R_cam is not None and not is_rotation(label.R_cam, tolerance=1e-2):
+            yield replace(record, label=None, excluded="label is no rotation")
             continue
         beyond = [
             (name, value)

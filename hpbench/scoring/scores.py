@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hpbench.errors import DataError
 from hpbench.protocol import EulerReading, Protocol, WrapRule
 from hpbench.results.run_record import DatasetRecord, RunRecord
-from hpbench.rotation import geodesic_deg, maev_deg
+from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
 from hpbench.storage.schemas import ROTATION_COLUMNS
 
@@ -47,6 +47,10 @@ _COLUMNS = {
 _OPTIONAL = {"predictions": ["confidence"]}
 """Columns that a run folder may lack."""
 
+_TEXT = {
+    "dataset", "image_id", "group", "excluded", "box_status", "factors", "method", "status",
+    "reason", "image_path",
+}  # fmt: skip
 _BLOCK_FACES = 2048
 
 MIN_FACES_PER_ROTATION = 20
@@ -97,23 +101,56 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
         if not file.is_file():
             raise DataError(f"{file}: missing, the run is not finished; repeat its command")
         try:
+            present = _present(file, name)
             tables[name] = pd.read_parquet(
-                file, columns=None if all_columns else _present(file, name)
+                file, columns=None if all_columns else present, page_checksum_verification=True
             )
-        except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-            raise DataError(f"{file}: corrupted ({error}); repeat the run") from error
+        except Exception as error:  # a corrupted file makes pyarrow and pandas raise anything
+            line = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{file}: corrupted ({line}); repeat the run") from error
         lacking = [column for column in columns if column not in tables[name]]
         if lacking:
             raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
+        if name != "timing":
+            _check_rotations(file, tables[name])
     return RunTables(run=run, **tables)
 
 
 def _present(file: Path, name: str) -> list[str]:
-    """Columns to read of a table, without the optional ones that the file lacks."""
+    """Columns to read of a table, without the optional ones that the file lacks.
+
+    Raises
+    ------
+    ValueError
+        If a column holds what it cannot hold.
+    """
+    import pyarrow.types as types
     from pyarrow.parquet import read_schema
 
-    found = set(read_schema(file).names)
+    schema = read_schema(file)
+    found = set(schema.names)
+    for column in found & {*_COLUMNS[name], *_OPTIONAL.get(name, [])}:
+        value_type = schema.field(column).type
+        if types.is_dictionary(value_type):
+            value_type = value_type.value_type
+        is_text = types.is_string(value_type) or types.is_large_string(value_type)
+        is_number = types.is_floating(value_type) or types.is_integer(value_type)
+        if not types.is_null(value_type) and not (is_text if column in _TEXT else is_number):
+            raise ValueError(f"column '{column}' holds {value_type}")
     return _COLUMNS[name] + [column for column in _OPTIONAL.get(name, []) if column in found]
+
+
+def _check_rotations(file: Path, table: pd.DataFrame) -> None:
+    """Raise where a rotation is none: LAPACK does not come back from some matrices."""
+    R = table[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3)
+    present = np.flatnonzero(~np.isnan(R).all(axis=(1, 2)))
+    for block in np.array_split(present, max(1, len(present) // _BLOCK_FACES)):
+        wrong = block[~is_rotation(R[block], tolerance=1e-2)]
+        if len(wrong):
+            raise DataError(
+                f"{file}: the rotation of image '{table['image_id'].iloc[wrong[0]]}' is none; "
+                "repeat the run"
+            )
 
 
 @dataclass(frozen=True, eq=False)

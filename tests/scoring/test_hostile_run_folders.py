@@ -1,0 +1,85 @@
+"""Run folders from elsewhere: one typed line, and never a hang."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpbench.errors import DataError
+from hpbench.inference.progress import NoProgress
+from hpbench.results.run_config import RunConfig
+from hpbench.rotation import is_rotation, nearest_rotation
+from hpbench.running.runner import run
+from hpbench.scoring.scores import load_run
+from hpbench.scoring.summary import summarise
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "out"
+    return run(RunConfig(methods="constant", limit=12, timing="off"), out, NoProgress())
+
+
+@pytest.fixture
+def folder(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("table", ["faces", "predictions"])
+@pytest.mark.parametrize("value", [1e308, np.inf, 0.5, -1e160])
+def test_rotation_that_is_none_is_refused_in_one_line(folder, table, value):
+    content = pd.read_parquet(folder / f"{table}.parquet")
+    content.loc[3, "r11"] = value
+    content.to_parquet(folder / f"{table}.parquet")
+    with pytest.raises(DataError, match=rf"{table}\.parquet: the rotation of image '.*' is none"):
+        load_run(folder)
+
+
+def test_folder_whose_report_hung_is_refused(reliability_cases):
+    with pytest.raises(DataError):
+        load_run(reliability_cases / "run_folder_hang")
+
+
+@pytest.mark.parametrize("value", [1e308, 1e200, 0.0])
+def test_lapack_ends_on_any_matrix(value):
+    matrix = np.full((3, 3), value)
+    matrix[0, 1] = -value / 3
+    assert np.isfinite(nearest_rotation(matrix)).all()
+    assert not is_rotation(matrix)
+
+
+def test_mutated_folders_give_a_result_or_one_typed_line(finished, tmp_path):
+    chance = np.random.default_rng(0)
+    folder = Path(shutil.copytree(finished, tmp_path / "copy"))
+    refused = 0
+    for number in range(150):
+        name = ("faces.parquet", "predictions.parquet", "run.json")[number % 3]
+        content = (finished / name).read_bytes()
+        mutated = bytearray(content)
+        for at in chance.integers(0, len(mutated), 3):
+            mutated[at] = chance.integers(256)
+        (folder / name).write_bytes(mutated)
+        try:
+            summarise(load_run(folder))
+        except DataError as error:
+            assert len(str(error).splitlines()) == 1
+            refused += 1
+        (folder / name).write_bytes(content)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [("faces", "yaw_deg", "north"), ("faces", "image_id", 7), ("predictions", "status", 1.5),
+     ("predictions", "r00", "one")],
+)  # fmt: skip
+def test_column_of_another_type_is_named(folder, table, column, value):
+    content = pd.read_parquet(folder / f"{table}.parquet")
+    content[column] = value
+    content.to_parquet(folder / f"{table}.parquet")
+    with pytest.raises(DataError, match=rf"{table}\.parquet: corrupted \(column '{column}' holds"):
+        load_run(folder)
