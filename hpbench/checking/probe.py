@@ -16,7 +16,8 @@ from hpbench.detectors.base import detect_faces
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
-from hpbench.labels.boxes import compare_with_detector
+from hpbench.labels.boxes import SAMPLE
+from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_dataset
@@ -26,9 +27,6 @@ from hpbench.scoring.known_mistakes import MIN_FACES, Diagnosis, Mistake, diagno
 __all__ = ["Check", "Probe"]
 
 Array = npt.NDArray[np.float64]
-
-SAMPLE = "sample"
-"""Data set whose labels are right: renders of known pose."""
 
 MAX_REFERENCE_DEG = 30.0
 """A method that is worse on the sample tells nothing about labels."""
@@ -78,11 +76,9 @@ class Probe:
             If it has no face with a whole label, a box, and a moderate pose.
         """
         records = list(screened(dataset.iter_records()))
-        find_faces = partial(detect_faces, None)
+        find_faces = None if dataset.name == SAMPLE else partial(detect_faces, None)
         suspicions = review_labels(records, dataset, find_faces)
-        if dataset.name != SAMPLE and not any(one.stops for one in suspicions):
-            some = [record for record in records if record.excluded is None]
-            suspicions += compare_with_detector(some, dataset, find_faces)
+        suspicions += review_files(dataset, faces_of(records))
         doubts = [suspicion.line(dataset.name, dataset, trust="") for suspicion in suspicions]
         usable = [
             record

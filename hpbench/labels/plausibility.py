@@ -31,8 +31,8 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-MIN_LABELS = 6
-"""Fewer labels show no pattern."""
+MIN_LABELS, MIN_SAME = 6, 3
+"""Fewer labels show no pattern; a few that are all the same, or around 180 degrees, do."""
 
 MIN_LANDMARKS = 12
 
@@ -141,11 +141,13 @@ def review_columns(
 def review_angles(angles_deg: Array) -> list[Suspicion]:
     """What the angles of all labels, shape (n, 3), NaN where an axis is missing, look like."""
     angles = angles_deg[np.isfinite(angles_deg).any(axis=1)]
-    if len(angles) < MIN_LABELS:
+    if len(angles) < MIN_SAME:
         return []
     for check in (_all_the_same, _radians, _around_180):
         if found := check(angles):
             return [found]
+    if len(angles) < MIN_LABELS:
+        return []
     checks = (_repeated(angles), _exchanged(angles), _lost_decimal_point(angles))
     return [found for found in (*checks, *_zero_axes(angles)) if found is not None]
 
@@ -159,7 +161,10 @@ def _all_the_same(angles: Array) -> Suspicion | None:
             "zero",
             f"all {len(angles)} labels are 0, as placeholders are",
             "write the labels of these faces",
+            stops=len(angles) >= MIN_LABELS,
         )
+    if len(angles) < MIN_LABELS and (first == np.round(first)).all():
+        return None  # a pose of a grid
     return Suspicion(
         "repeated",
         f"all {len(angles)} labels are yaw {first[0]:g}, pitch {first[1]:g}, roll {first[2]:g}, "
@@ -172,7 +177,7 @@ def _radians(angles: Array) -> Suspicion | None:
     values = angles[np.isfinite(angles)]
     size = np.abs(values)
     whole = np.mean(values == np.round(values))
-    if size.max() > _TURN + 1e-3 or size.max() < 0.1 or whole > 0.5:
+    if len(angles) < MIN_LABELS or size.max() > _TURN + 1e-3 or size.max() < 0.1 or whole > 0.5:
         return None
     unsigned = values.min() >= 0.0 and bool((values > 4.0).any() and (values < 2.0).any())
     if np.mean(size <= np.pi + 1e-3) < 0.95 and not unsigned:
@@ -189,7 +194,7 @@ def _radians(angles: Array) -> Suspicion | None:
 def _around_180(angles: Array) -> Suspicion | None:
     for axis, name in enumerate(ANGLES):
         values = angles[np.isfinite(angles[:, axis]), axis]
-        if len(values) < MIN_LABELS:
+        if len(values) < MIN_SAME:
             continue
         far = int((np.abs(values) > 120.0).sum())
         if far <= 0.5 * len(values):

@@ -273,11 +273,13 @@ def _folder(text: str, folder: Path) -> ImageFiles:
 
 
 def _is_drawing(path: Path) -> bool:
-    """Whether an image was drawn by predict: its EXIF says so."""
+    """Whether an image was drawn by predict: its EXIF says so, or the end of a BMP file."""
     try:
+        if path.suffix.lower() == ".bmp":
+            return path.read_bytes().endswith(DRAWN_BY.encode())
         with open_image(path) as image:
             return bool(image.getexif().get(SOFTWARE_TAG) == DRAWN_BY)
-    except ImageError:
+    except (ImageError, OSError):
         return False
 
 

@@ -274,11 +274,15 @@ def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
     options: dict[str, Any] = {"quality": 92} if lossy else {}
     exif = Image.Exif()
     exif[SOFTWARE_TAG] = DRAWN_BY
-    if path.suffix.lower() != ".bmp":  # which has no room for it
+    is_bmp = path.suffix.lower() == ".bmp"  # which has no room for it but behind its pixels
+    if not is_bmp:
         options["exif"] = exif
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path, **options)
+        if is_bmp:
+            with path.open("ab") as file:
+                file.write(DRAWN_BY.encode())
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path}: cannot be written ({reason}); name another --out") from error

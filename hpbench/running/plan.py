@@ -14,6 +14,8 @@ import numpy.typing as npt
 from hpbench.dataset import Dataset
 from hpbench.detectors.base import Detector, detect_faces
 from hpbench.errors import UsageError
+from hpbench.labels.boxes import SAMPLE
+from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.method import Method
@@ -139,14 +141,17 @@ def _review(
         For the first thing under which results would be wrong, unless labels are trusted.
     """
     included = np.flatnonzero(index.included())
+    # --boxes picture asks for no box
+    looks = dataset.name != SAMPLE and (detector is None or detector.finds_faces)
     reasons = index.table["excluded"].drop_null().to_pylist()
     suspicions = review_columns(
         index.angles_deg(_evenly(included, MAX_REVIEWED)),
         sum(NO_ANGLE in reason for reason in reasons),
         list(index.take(_evenly(included, LOOKED_AT))),
         dataset,
-        partial(detect_faces, detector),
+        partial(detect_faces, detector) if looks else None,
     )
+    suspicions += review_files(dataset, index.faces(included))
     if not trust:
         stop_at(suspicions, key, dataset)
     return tuple(LabelWarning(code=s.code, text=s.line(key, dataset, "")) for s in suspicions)

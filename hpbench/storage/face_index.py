@@ -99,6 +99,14 @@ class FaceIndex(Sequence[Record]):
         chosen = self.table.select(ANGLES_DEG).take(rows)
         return np.stack([chosen[name].to_numpy() for name in ANGLES_DEG], axis=1)
 
+    def faces(
+        self, rows: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[str, str, tuple[float | None, ...]]]:
+        """Id, image path and box x0, y0, x1, y1 at some rows."""
+        chosen = self.table.select(["image_id", "image_path", *BOX_XYXY]).take(rows)
+        for image_id, path, *box in zip(*(c.to_pylist() for c in chosen.columns), strict=True):
+            yield image_id, str(self._folder / path), tuple(box)
+
     def has_some(self, column: str) -> bool:
         """Whether any included face has a value in a column, such as ``camera_matrix``."""
         import pyarrow as pa

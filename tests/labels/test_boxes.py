@@ -10,7 +10,6 @@ from PIL import Image
 
 from hpbench.datasets.table import Table
 from hpbench.datasets.table._labels import TableOptions
-from hpbench.labels.boxes import compare_with_detector
 from hpbench.labels.plausibility import review_labels
 
 SIZE_WH = np.array([480, 320])
@@ -122,22 +121,81 @@ def test_exif_tag_without_a_detector_is_a_warning(table):
     assert (suspicion.fix, suspicion.stops) == ("exif=boxes", False)
 
 
-def test_detector_shows_boxes_with_x_and_y_exchanged_in_square_images(tmp_path):
-    centres = RNG.uniform((60, 160), (110, 240), (12, 2))
-    boxes = np.concatenate([centres - 30, centres + 30], axis=1)
-    lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
-    for number, (angles, box) in enumerate(zip(ANGLES, boxes[:, [1, 0, 3, 2]], strict=True)):
-        Image.new("RGB", (300, 300)).save(tmp_path / f"{number}.png")
-        lines.append(",".join([f"{number}.png", *map(str, (*angles, *box))]))
-    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
-    table = Table(tmp_path / "labels.csv")
-    records = table.records()
-    assert review_labels(records, table) == []
-    faces = iter(boxes)
-    (suspicion,) = compare_with_detector(records, table, lambda image: np.array([next(faces)]))
-    assert (suspicion.fix, suspicion.stops) == ("box=yxyx", True)
-    faces = iter(boxes[:, [1, 0, 3, 2]])
-    assert compare_with_detector(records, table, lambda image: np.array([next(faces)])) == []
-    faces = iter(boxes * 0 + [0, 0, 20, 20])
-    (suspicion,) = compare_with_detector(records, table, lambda image: np.array([next(faces)]))
-    assert suspicion.code == "box"
+@pytest.fixture
+def square(tmp_path: Path):
+    """A table of 16 square images whose faces of 100 pixels lie off the diagonal."""
+
+    def write(boxes, side: int = 500, **options: str) -> Table:
+        lines = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
+        for number, box in enumerate(boxes):
+            Image.new("RGB", (side, side)).save(tmp_path / f"{number}.png")
+            lines.append(",".join([f"{number}.png", *map(str, (*ANGLES[number % 12], *box))]))
+        (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+        return Table(tmp_path / "labels.csv", TableOptions(**options))
+
+    return write
+
+
+OFF_DIAGONAL = RNG.uniform((80, 280), (150, 420), (16, 2))
+FACES = np.concatenate([OFF_DIAGONAL - 50, OFF_DIAGONAL + 50], axis=1)
+
+
+def seeing(faces):
+    """A detector that finds one face in each image, in the order of the table."""
+    found = iter(faces)
+    return lambda image: next(found)[None]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "code", "fix"),
+    [
+        (FACES[:, [1, 0, 3, 2]], "box_format", "box=yxyx"),
+        (FACES / 2.5, "box_size", "box_size=200x200"),
+        (FACES * 0 + [300, 0, 420, 120], "box", "write the box of the labelled face"),
+    ],
+    ids=["x and y exchanged", "of smaller images", "of other images"],
+)
+def test_detector_shows_boxes_that_lie_beside_the_faces(square, boxes, code, fix):
+    table = square(boxes)
+    assert not any(one.stops for one in review_labels(table.records(), table))
+    (suspicion,) = review_labels(table.records(), table, seeing(FACES))
+    assert (suspicion.code, suspicion.fix, suspicion.stops) == (code, fix, True)
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        FACES,
+        np.add(FACES, [-20, 10, -20, 10]),
+        FACES * 0 + [0, 0, 500, 500],
+        np.where(np.arange(16)[:, None] % 3 > 0, FACES[:, [1, 0, 3, 2]], FACES),
+    ],
+    ids=["tight", "shifted", "whole image", "some others found"],
+)
+def test_detector_that_finds_some_faces_elsewhere_raises_no_alarm(square, boxes):
+    table = square(boxes)
+    found = review_labels(table.records(), table, seeing(FACES))
+    assert [one for one in found if one.code != "box_size"] == []
+
+
+def test_faces_too_small_for_the_detector_are_a_warning(square):
+    small = FACES * 0 + [300, 20, 330, 50] + RNG.uniform(0, 80, (16, 1))
+    table = square(small)
+    (suspicion,) = review_labels(table.records(), table, seeing(FACES))
+    assert (suspicion.code, suspicion.stops) == ("box", False)
+
+
+def test_detector_is_asked_about_five_images_where_boxes_lie_on_faces(square):
+    table, asked = square(FACES), []
+    find_faces = seeing(FACES)
+    review_labels(table.records(), table, lambda image: asked.append(1) or find_faces(image))
+    assert len(asked) == 5
+
+
+def test_large_image_is_reduced_for_the_detector_and_its_boxes_are_not(square):
+    table = square(FACES * 4.4, side=2200)
+    shapes, find_faces = [], seeing(FACES * 2.2)
+    found = review_labels(
+        table.records(), table, lambda image: shapes.append(image.shape) or find_faces(image)
+    )
+    assert (shapes[0], found) == ((1100, 1100, 3), [])

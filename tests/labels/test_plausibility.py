@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from hpbench.dataset import Dataset, Label, Record
 from hpbench.datasets.sample import Sample
 from hpbench.datasets.table import Table
+from hpbench.detectors.base import detect_faces
 from hpbench.errors import DataError
+from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_angles, review_labels, screened
 from hpbench.labels.suspicion import Suspicion, stop_at
 from hpbench.registry import make_dataset
@@ -103,6 +106,21 @@ def test_labels_of_missing_axes_are_looked_at_as_far_as_they_go():
 
 
 @pytest.mark.parametrize(
+    ("angles", "codes"),
+    [
+        (np.add(HONEST[:3], [0, 180, 0]), ["around_180"]),
+        ([[1.25, 2.5, 3.5]] * 3, ["repeated"]),
+        ([[0.0, 0.0, 0.0]] * 3, ["zero"]),
+        ([[15.0, 0.0, 0.0]] * 3, []),
+        (np.radians(HONEST[:5]), []),
+    ],
+    ids=["around 180", "repeated", "zero", "one pose of a grid", "radians, which need six"],
+)
+def test_of_three_to_five_labels_what_they_show_is_said(angles, codes):
+    assert [suspicion.code for suspicion in found_in(np.array(angles))] == codes
+
+
+@pytest.mark.parametrize(
     ("change", "code", "fix"),
     [
         (lambda angles: angles * [-1, 1, 1], "sign", "signs=-yaw"),
@@ -162,8 +180,12 @@ def test_real_data_set_raises_no_alarm(shared_path, name, folder):
     before = list(dataset.iter_records())
     records = list(screened(before))
     assert [r.excluded for r in records] == [r.excluded for r in before]
-    assert review_labels(records, dataset) == []
+    find_faces = partial(detect_faces, None)
+    assert review_labels(records, dataset, find_faces) == []
+    assert review_files(dataset, faces_of(records)) == []
 
 
 def test_embedded_sample_raises_no_alarm():
-    assert review_labels(list(screened(Sample().records())), Sample()) == []
+    records = list(screened(Sample().records()))
+    assert review_labels(records, Sample(), partial(detect_faces, None)) == []
+    assert review_files(Sample(), faces_of(records)) == []

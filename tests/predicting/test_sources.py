@@ -76,7 +76,7 @@ def test_folder_of_other_files_only_says_what_they_are(tmp_path):
         open_source(str(tmp_path))
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp"])
 def test_drawings_of_predict_are_never_read_again(tmp_path, suffix):
     style: DrawStyle = "axes"
     Image.fromarray(GREY).save(tmp_path / f"face{suffix}")
