@@ -188,7 +188,10 @@ def spread(
 
     @wraps(function)
     def call(*args: object, **kwargs: object) -> R:
-        given = signature.bind(*args, **kwargs).arguments
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}() {error}") from None
         for name, model in models.items():
             values = {key: given.pop(key) for key in arguments(model) if key in given}
             given[name] = make(model, values)
@@ -226,13 +229,16 @@ def _add_parameters(doc: str, fields: Mapping[str, FieldInfo]) -> str:
     lines = []
     for name, field in fields.items():
         shown = inspect.formatannotation(field.annotation).replace("pathlib.", "")
+        if BeforeValidator(_joined) in field.metadata:
+            shown = "str, list or mapping"
         if not field.is_required():
             shown += (
                 ", optional"
                 if field.default in (None, (), {}, "")
                 else f", default {field.default!r}"
             )
-        lines.append(f"{name} : {shown}\n    {field.description}\n")
+        description = (field.description or "").replace("; repeatable", "")
+        lines.append(f"{name} : {shown}\n    {description}\n")
     head = "Parameters\n----------\n"
     if head not in doc:
         doc = doc.replace("Returns\n-------\n", f"{head}\nReturns\n-------\n", 1)

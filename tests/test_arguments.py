@@ -47,6 +47,7 @@ def test_fields_are_arguments_with_their_defaults():
 
 def test_docstring_describes_the_fields():
     assert "engine : Literal['local', 'ray'], default 'local'\n    Where it runs." in job.__doc__
+    assert "methods : str, list or mapping\n" in job.__doc__
     assert job.__doc__.index("Parameters") < job.__doc__.index("engine") < job.__doc__.index("Ret")
 
 
@@ -56,7 +57,7 @@ def test_lists_and_single_values_are_taken_where_a_user_writes_either():
 
 
 def test_argument_that_does_not_exist_is_pythons_own_error():
-    with pytest.raises(TypeError, match="bacth_size"):
+    with pytest.raises(TypeError, match=r"^job\(\) .*bacth_size"):
         job("a", bacth_size=3)
 
 
