@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the pictures of README and docs/predict.md from the embedded sample. Run it in the
-# checkout, on an idle machine: the report's picture shows times. Needs Debian's chromium.
+# Makes the images of README and docs/predict.md from the embedded sample. Run it in the
+# checkout, on an idle machine: the image of the report shows times. Needs Debian's chromium.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -45,7 +45,7 @@ from hpbench.checking.checks.predictions import (
 )
 from hpbench.checking.checks.unusual_faces import (
     check_box_partly_outside,
-    check_grey_and_16_bit_pictures,
+    check_grey_and_16_bit_images,
     check_tiny_and_huge_faces,
     check_unsolvable_faces,
 )
@@ -79,7 +79,7 @@ CHECKS: tuple[Check, ...] = (
     check_pickle,
     check_tiny_and_huge_faces,
     check_box_partly_outside,
-    check_grey_and_16_bit_pictures,
+    check_grey_and_16_bit_images,
     check_unsolvable_faces,
     check_mirror,
     check_in_plane_rotation,

@@ -1,7 +1,7 @@
 """The command line: thin commands over the library.
 
 Modules of this package import only what ``--help`` needs; a command imports the rest when it
-runs, so that ``hpbench --help`` answers at once.
+runs, so that ``hpbench --help`` responds at once.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def make_runtime(
     network = _from_pixels(network)
     if name == "torch":
         return Runtime(name, network if device != "cpu" else _shared(network, network))
-    proofs = [_pictures(count, image_size, device) for count in _PROOF_BATCHES]
+    proofs = [_random_images(count, image_size, device) for count in _PROOF_BATCHES]
     run = (
         _compiled(network, proofs) if name == "compile" else _exported(network, proofs[-1], device)
     )
@@ -120,7 +120,7 @@ def count_flops(network: nn.Module, image_size: int, device: str) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        _from_pixels(network)(_pictures(1, image_size, device))
+        _from_pixels(network)(_random_images(1, image_size, device))
     return int(counter.get_total_flops())
 
 
@@ -165,7 +165,7 @@ def _shared(alone: Run, share: Run) -> Run:
     return run
 
 
-def _pictures(count: int, size: int, device: str) -> Tensor:
+def _random_images(count: int, size: int, device: str) -> Tensor:
     """Smooth random images, shape (n, size, size, 3), uint8: closer to a face than noise is."""
     import torch
 

@@ -79,7 +79,7 @@ def embedded_faces(
         image_id = str(dataset.image_ids[index])
         box = faces.iloc[dataset.rows[index]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
         try:
-            image = _picture(source.read_image(records[image_id]), box)
+            image = _cropped_jpeg(source.read_image(records[image_id]), box)
         except (ImageError, KeyError):  # the folder has changed since the run
             continue
         predicted = [method for method in dataset.methods if method.predicted[index]]
@@ -113,7 +113,7 @@ def _choose(dataset: DatasetScores) -> list[int]:
     return [*first, *even][:MAX_FACES]
 
 
-def _picture(image: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float64]) -> str:
+def _cropped_jpeg(image: npt.NDArray[np.uint8], box_xyxy: npt.NDArray[np.float64]) -> str:
     """Square around a face as a JPEG in a data address; the whole image without a box."""
     from PIL import Image
 

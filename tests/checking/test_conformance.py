@@ -453,7 +453,7 @@ class SecretLook(Reader):
         (HoldsLambda, "pickle", "pickle|lambda"),
         (FailsOnTiny, "tiny_and_huge_faces", "a face of 12 pixels raises ZeroDivisionError"),
         (FailsOutside, "box_partly_outside", "box cut by the left side.*IndexError"),
-        (FailsOnGrey, "grey_and_16_bit_pictures", "a grey image of 8 bits raises ValueError"),
+        (FailsOnGrey, "grey_and_16_bit_images", "a grey image of 8 bits raises ValueError"),
         (NoLicence, "card", "states no licence"),
         (SecretLook, "colour_order", "predictions change with the colours"),
     ],

@@ -15,7 +15,7 @@ from hpbench.images import read_rgb
 
 __all__ = [
     "check_box_partly_outside",
-    "check_grey_and_16_bit_pictures",
+    "check_grey_and_16_bit_images",
     "check_tiny_and_huge_faces",
     "check_unsolvable_faces",
 ]
@@ -63,7 +63,7 @@ def check_box_partly_outside(probe: Probe) -> None:
         require_graceful(probe.method, part, f"a box cut by the {side} side of the image")
 
 
-def check_grey_and_16_bit_pictures(probe: Probe) -> None:
+def check_grey_and_16_bit_images(probe: Probe) -> None:
     """Grey images of 8 and of 16 bits get the same prediction."""
     from PIL import Image
 
