@@ -118,7 +118,9 @@ class Results(_Tabular):
         """Figures: ``results.plot.accuracy()``, ``.errors()``, ``.ced()``, ``.by_yaw()``, ..."""
         return Plots(self.folder)
 
-    def report(self, format: Texts = ("md", "html"), embed_images: bool = False) -> list[Path]:
+    def report(
+        self, format: Texts = ("md", "html"), embed_images: bool = False, by: str | None = None
+    ) -> list[Path]:
         """Write the report into the run folder, as ``hpbench report`` does.
 
         Parameters
@@ -127,11 +129,14 @@ class Results(_Tabular):
             Any of ``md``, ``html``, ``csv``, ``latex``.
         embed_images : bool
             Put small images of the faces into ``report.html``; mind the data set's terms.
+        by : str, optional
+            Factors to slice the results by, such as ``light,camera*light``; those of the run if
+            not given.
         """
         from hpbench.reports import write_report
 
         names = format.split(",") if isinstance(format, str) else list(format)
-        return write_report(self.folder, names, embed_images)
+        return write_report(self.folder, names, embed_images, by)
 
 
 @documented

@@ -19,6 +19,7 @@ from hpbench.reports.tables.literature import literature_table
 from hpbench.reports.tables.pairs import pairs_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.tables.runtime import cost_table, runtime_table
+from hpbench.reports.tables.slices import slice_tables
 from hpbench.reports.tables.table import Table, flagged_labels, is_reference
 from hpbench.reports.tables.unscored import unscored_table
 from hpbench.reports.tables.worst import worst_table
@@ -26,6 +27,7 @@ from hpbench.results.results_file import ImageCounts, MethodResult, ResultsFile
 from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.results.timing_record import MethodTiming, TimingRecord
 from hpbench.scoring.scores import DatasetScores, load_run, score_datasets
+from hpbench.scoring.slices import require_factors
 from hpbench.scoring.summary import summarise
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class Report:
         return shlex.join(self.run.command)
 
 
-def load_report(folder: Path, embed_images: bool = False) -> Report:
+def load_report(folder: Path, embed_images: bool = False, by: str | None = None) -> Report:
     """Read a finished run folder and work out everything a report shows.
 
     Parameters
@@ -135,16 +137,21 @@ def load_report(folder: Path, embed_images: bool = False) -> Report:
     folder : Path
     embed_images : bool
         Whether images of every data set may go into the report.
+    by : str, optional
+        Factors to slice by; those that the run was asked for if not given.
 
     Raises
     ------
+    UsageError
+        If `by` has another form, or names a factor that no data set of the run has.
     DataError
         If the folder is missing, half-written, or of another schema.
     """
     tables = load_run(folder)
     run = tables.run
     scores = score_datasets(tables)
-    summary = summarise(tables, scores)
+    require_factors(by or "", scores)
+    summary = summarise(tables, scores, by)
     labels = words.short_labels(list(run.methods))
     labels |= {
         spec: f"{labels[spec]} (frontal baseline)"
@@ -204,6 +211,7 @@ def _section(
         literature_table(record.name, scores.protocol, len(scores.image_ids), results, flagged),
         level_table("robustness", "Mean error by severity", curves, flagged),
         level_table("sweep", "Mean error by value of the factor", swept, flagged),
+        *slice_tables(results, labels),
     )
     return Section(
         key=_unique(words.slug(scores.name), {section.key for section in report.sections}),

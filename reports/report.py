@@ -23,7 +23,10 @@ FORMATS = {
 
 
 def write_report(
-    run_folder: Path, formats: Sequence[str] = ("md", "html"), embed_images: bool = False
+    run_folder: Path,
+    formats: Sequence[str] = ("md", "html"),
+    embed_images: bool = False,
+    by: str | None = None,
 ) -> list[Path]:
     """Write the report of a finished run into its folder, from stored predictions only.
 
@@ -39,6 +42,9 @@ def write_report(
         Put small images of the faces into ``report.html``, whatever data set they come from.
         The embedded sample's are always in. Mind the terms of the data set before passing such
         a report on.
+    by : str, optional
+        Factors to slice the results by, such as ``light,camera*light``; those that the run was
+        asked for if not given.
 
     Returns
     -------
@@ -48,7 +54,8 @@ def write_report(
     Raises
     ------
     UsageError
-        For an unknown format, or none.
+        For an unknown format, or none; for a `by` that cannot be read, or a factor that no data
+        set of the run has.
     DataError
         If the folder is missing, half-written, of another schema, or cannot be written.
     """
@@ -57,7 +64,7 @@ def write_report(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")
-    return write_documents(load_report(Path(run_folder), embed_images), formats)
+    return write_documents(load_report(Path(run_folder), embed_images, by), formats)
 
 
 def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:

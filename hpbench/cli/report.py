@@ -30,6 +30,14 @@ def report(
         ),
     ] = "md,html",
     embed_images: EmbedImages = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Factors to slice the results by, such as light,camera*light or "
+            "face_px=0:64:128:inf (docs/slices.md); those of the run if not given.",
+            metavar="A,B*C",
+        ),
+    ] = None,
 ) -> None:
     """Write the report of a finished run again, from its stored results.
 
@@ -37,9 +45,10 @@ def report(
     --------
     hpbench report runs/aflw2000
     hpbench report runs/aflw2000 --format csv,latex
+    hpbench report runs/aflw2000 --by "face_px=0:128:256:inf"
     """
     from hpbench.reports import write_report
 
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
-    for path in write_report(rundir, chosen, embed_images):
+    for path in write_report(rundir, chosen, embed_images, by):
         typer.echo(str(path))

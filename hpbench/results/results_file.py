@@ -15,7 +15,8 @@ __all__ = [
     "DatasetWarning",
     "GeodesicErrors",
     "ImageCounts", "Intervals", "MethodErrors", "MethodResult", "NotRun", "ProtocolRef",
-    "ResultsFile", "SubsetErrors", "YawBinErrors", "value_at",
+    "ResultsFile", "SliceErrors", "SliceGap", "SubsetErrors", "WorstSlice", "YawBinErrors",
+    "value_at",
 ]  # fmt: skip
 
 
@@ -111,6 +112,40 @@ class ConfidenceErrors(FrozenModel):
     )
 
 
+class SliceErrors(FrozenModel):
+    """Errors of one method on the faces of one slice, and against all other faces."""
+
+    factor: str = Field(description="Factor, or crossed factors as in 'camera * light'.")
+    slice: str = Field(description="Value or range; 'unknown' where the factor is missing.")
+    faces: int
+    scored: int
+    coverage: Rounded
+    mae_deg: Rounded
+    interval_95: Interval
+    difference_deg: Rounded = Field(description="Mean error minus that of all other faces.")
+    difference_interval_95: Interval
+    p_value: Rounded
+    p_holm: Rounded = Field(description="p_value corrected over all slices and methods shown.")
+
+
+class WorstSlice(FrozenModel):
+    """Slice with the highest mean error among those with at least 20 scored faces."""
+
+    factor: str
+    slice: str
+    scored: int
+    mae_deg: Rounded
+
+
+class SliceGap(FrozenModel):
+    """Factor whose worst and best slice differ most, each with at least 20 scored faces."""
+
+    factor: str
+    worst: str
+    best: str
+    gap_deg: Rounded
+
+
 IntervalTree = Interval | dict[str, Interval | dict[str, Interval]]
 
 
@@ -178,6 +213,12 @@ class MethodResult(MethodErrors, extra="allow"):
     runtime_ms: dict[str, TimeSummary]
     confidence: ConfidenceErrors | None = Field(
         None, description="null where the method gives no confidence."
+    )
+    slices: list[SliceErrors] = Field(default_factory=list)
+    worst_slice: WorstSlice | None = None
+    slice_gap: SliceGap | None = None
+    not_sliced: dict[str, str] = Field(
+        default_factory=dict, description="Factors that give no slices, with the reason."
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from hpbench.arguments import (
     Config,
@@ -18,6 +19,7 @@ from hpbench.arguments import (
     Plugins,
 )
 from hpbench.images import MAX_PIXELS
+from hpbench.results.slicing import parse_by
 
 __all__ = ["ANNOTATED", "RunConfig", "Several", "TimingMode"]
 
@@ -31,6 +33,14 @@ Several = Literal["surest", "largest", "central", "refuse"]
 """Which of several detected faces is the labelled one."""
 
 
+def _checked_by(by: object) -> object:
+    """What to slice by, as one text; its form is checked now, its names when the data is read."""
+    text = by if isinstance(by, str) else ",".join(by) if isinstance(by, Sequence) else by
+    if isinstance(text, str):
+        parse_by(text)
+    return text
+
+
 class RunConfig(Config):
     """What to run; stored in ``run.json`` under ``spec``.
 
@@ -39,7 +49,7 @@ class RunConfig(Config):
     """
 
     panels: ClassVar = {
-        "Evaluation": "protocol boxes several limit corrupt seed",
+        "Evaluation": "protocol boxes several limit corrupt by seed",
         "Speed": "device batch_size workers engine address fresh max_pixels",
         "Timing": "timing timing_images",
     }
@@ -96,6 +106,12 @@ class RunConfig(Config):
         (),
         description="Also evaluate under corruption: downsample=5,10,15, blur=1,2,4, noise, jpeg, "
         "dark, occlude, box-jitter, box-scale; repeatable. Units: docs/robustness.md.",
+    )
+
+    by: Annotated[str, BeforeValidator(_checked_by), Metavar("A,B*C")] = Field(
+        "",
+        description="Factors to slice the results by, such as light,camera*light or "
+        "face_px=0:64:128:inf (docs/slices.md); all that fit if not given.",
     )
 
     @model_validator(mode="after")

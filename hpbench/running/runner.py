@@ -96,9 +96,11 @@ def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequ
     _cards_of_stopped_run(out, prepared.fingerprint)
     if config.fresh and (folder.is_finished() or folder.uses_cache()):
         raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
-    if not folder.is_finished():
-        with folder_lock(out):
-            _fill(folder, config, prepared, progress, command)
+    if folder.is_finished():
+        _remember_by(out, config.by)
+        return out
+    with folder_lock(out):
+        _fill(folder, config, prepared, progress, command)
     return out
 
 
@@ -222,6 +224,14 @@ def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
 def _is_leftover(path: Path) -> bool:
     """Whether a run that was killed at once has left a file; the folder is as good as empty."""
     return PARTIAL in path.name or path.name == LOCK
+
+
+def _remember_by(out: Path, by: str) -> None:
+    """A finished run may be asked for other slices: they need no new predictions."""
+    record = RunRecord.read(out)
+    if record.spec.by != by:
+        spec = record.spec.model_copy(update={"by": by})
+        record.model_copy(update={"spec": spec}).write(out)
 
 
 def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluation]) -> None:

@@ -20,7 +20,8 @@ from hpbench.protocol import EulerReading, Protocol, WrapRule
 from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
-from hpbench.storage.schemas import ROTATION_COLUMNS
+from hpbench.scoring.factors import Factor, face_factors
+from hpbench.storage.schemas import BOX_XYXY, ROTATION_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ _COLUMNS = {
     "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
     "timing": ["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"],
 }
-_OPTIONAL = {"predictions": ["confidence"]}
+_OPTIONAL = {"faces": [*BOX_XYXY, "factors"], "predictions": ["confidence"]}
 """Columns that a run folder may lack."""
 
 _TEXT = {
@@ -254,6 +255,8 @@ class DatasetScores:
     excluded : dict of str to int
         Reasons for excluded faces, counted.
     methods : list of MethodScores
+    factors : dict of str to ndarray, each of shape (n,)
+        What is known of every face, by name (:mod:`hpbench.scoring.factors`).
     """
 
     name: str
@@ -266,6 +269,7 @@ class DatasetScores:
     R_gt: Array
     excluded: dict[str, int]
     methods: list[MethodScores]
+    factors: dict[str, Factor]
 
     @property
     def unit_groups(self) -> npt.NDArray[np.object_] | None:
@@ -384,6 +388,7 @@ def _index_faces(name: str, record: DatasetRecord, faces: pd.DataFrame) -> Datas
         R_gt=kept[_ROTATION].to_numpy(dtype=np.float64).reshape(-1, 3, 3),
         excluded=_count(reasons[~included]),
         methods=[],
+        factors=face_factors(kept),
     )
 
 

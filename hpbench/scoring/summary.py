@@ -24,6 +24,7 @@ from hpbench.results.results_file import (
     YawBinErrors,
 )
 from hpbench.results.run_record import SEVERAL_FACES, DatasetRecord, MethodRecord
+from hpbench.results.slicing import parse_by
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
 from hpbench.scoring.known_mistakes import diagnose
@@ -37,6 +38,7 @@ from hpbench.scoring.scores import (
     RunTables,
     each_dataset,
 )
+from hpbench.scoring.slices import Slices, cut_slices, score_slices
 
 __all__ = ["mean_errors", "summarise", "training_flags"]
 
@@ -49,7 +51,9 @@ MAX_EXPLAINED = 0.6
 """It has to bring the error below this share; what explains less is left to `hpbench check`."""
 
 
-def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) -> ResultsFile:
+def summarise(
+    tables: RunTables, scores: Iterable[DatasetScores] | None = None, by: str | None = None
+) -> ResultsFile:
     """Everything that ``results.json`` holds (docs/results-format.md).
 
     Parameters
@@ -57,6 +61,9 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
     tables : RunTables
     scores : iterable of DatasetScores, optional
         What :func:`hpbench.scoring.scores.score_datasets` returned, where it is at hand.
+    by : str, optional
+        Factors to slice by, as :func:`hpbench.results.slicing.parse_by` reads them; those that the
+        run was asked for if not given.
 
     Raises
     ------
@@ -65,6 +72,7 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
     """
     run, timing = tables.run, tables.timing
     times = dict(list(timing.groupby(["dataset", "method"], sort=False, observed=True)))
+    asked = parse_by(run.spec.by if by is None else by)
     results: list[MethodResult] = []
     comparisons: list[Comparison] = []
     warnings = [
@@ -80,13 +88,17 @@ def summarise(tables: RunTables, scores: Iterable[DatasetScores] | None = None) 
         if record.corruption is None:
             warnings += _convention_warnings(dataset)
             warnings += _several_faces_warnings(dataset, tables)
-        for method, rank in zip(dataset.methods, ranks, strict=True):
+        cut = cut_slices(dataset, asked) if record.corruption is None else Slices([], {})
+        sliced = score_slices(dataset, cut.shown, resampling)
+        for method, rank, found in zip(dataset.methods, ranks, sliced, strict=True):
             result = MethodResult(
                 **_described(dataset, method, run.methods[method.spec], record),
                 **_accuracy(dataset, method, resampling),
                 rank=rank,
                 runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
                 confidence=confidence_errors(method),
+                **vars(found),
+                not_sliced=cut.refused,
             )
             results.append(result)
     not_run = [

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.results.results_file import MethodResult
+from hpbench.results.results_file import MethodResult, SliceErrors
 from hpbench.scoring import statistics
 from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = [
     "ErrorMap",
+    "ForestRow",
     "ParetoPoint",
     "YawCurve",
     "YawLine",
     "error_map",
+    "forest_rows",
     "has_error_map",
     "has_yaw_line",
     "highest_shown",
@@ -31,6 +33,9 @@ _MIN_FACES = 5
 
 _MIN_CELL_FACES = 3
 _CELL_DEG = 15.0
+
+_MAX_FOREST_ROWS = 60
+_MAX_NAME = 40
 
 
 def histogram_limit(dataset: DatasetScores) -> float:
@@ -196,3 +201,47 @@ def pareto_points(results: Sequence[MethodResult]) -> list[ParetoPoint]:
         lowest = min(lowest, error_deg)
         points.append(ParetoPoint(one.method_spec, total_ms, error_deg, one.coverage or 0.0, best))
     return points
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One slice of a forest plot.
+
+    Attributes
+    ----------
+    title : str
+    errors : dict of str to SliceErrors
+        By method.
+    """
+
+    title: str
+    errors: dict[str, SliceErrors]
+
+    def offset(self, spec: str) -> float:
+        """How far below the middle of the row a method is drawn, in rows."""
+        index = list(self.errors).index(spec)
+        return 0.7 * ((index + 0.5) / len(self.errors) - 0.5)
+
+
+def forest_rows(results: Sequence[MethodResult]) -> dict[str, list[ForestRow]]:
+    """Slices of all methods by factor, in the order of the results.
+
+    Factors with which there would be more than 60 slices are left out; a long name is cut.
+    """
+    found: dict[str, list[ForestRow]] = {}
+    for same in zip(*(result.slices for result in results), strict=True):
+        row = ForestRow(
+            f"{_cut_name(same[0].slice)} ({same[0].faces})",
+            {result.method_spec: one for result, one in zip(results, same, strict=True)},
+        )
+        found.setdefault(_cut_name(same[0].factor), []).append(row)
+    shown, slices = {}, 0
+    for factor, rows in found.items():
+        if not shown or slices + len(rows) <= _MAX_FOREST_ROWS:
+            shown[factor] = rows
+            slices += len(rows)
+    return shown
+
+
+def _cut_name(name: str) -> str:
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..."

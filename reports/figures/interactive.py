@@ -17,6 +17,7 @@ from plotly.subplots import make_subplots
 from hpbench.reports import words
 from hpbench.reports.figures.data import (
     error_map,
+    forest_rows,
     highest_shown,
     histogram_limit,
     pareto_points,
@@ -30,9 +31,11 @@ from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
 from hpbench.scoring.confidence import risk_coverage
 from hpbench.scoring.scores import DatasetScores
+from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
     "ced_plot",
+    "forest_plot",
     "histogram_plot",
     "level_plot",
     "map_plot",
@@ -133,6 +136,59 @@ def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     figure.update_xaxes(title_text=f"{_kind(dataset)}, degrees", range=[0, 30])
     figure.update_yaxes(title_text="faces within it, %", range=[0, 101])
     return _finish(figure, 420)
+
+
+def forest_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
+    """Mean error of every method in every slice, one panel per factor."""
+    panels = forest_rows(results)
+    heights = [len(rows) + 1.0 for rows in panels.values()]
+    figure = make_subplots(
+        len(panels), 1, shared_xaxes=True, row_heights=heights,
+        vertical_spacing=min(0.03, 1.5 / (sum(heights) + 10)),
+        subplot_titles=[_lines(factor) for factor in panels],
+    )  # fmt: skip
+    seen: set[str] = set()
+    for panel, rows in enumerate(panels.values(), start=1):
+        for spec in rows[0].errors:
+            shown = [(y, row.errors[spec], row) for y, row in enumerate(rows)]
+            shown = [entry for entry in shown if entry[1].mae_deg is not None]
+            if not shown:
+                continue
+            trace = _line(styles[spec], first=spec not in seen)
+            seen.add(spec)
+            means = [one.mae_deg for _, one, _ in shown]
+            limits = [one.interval_95 for _, one, _ in shown]
+            symbol = trace["marker"]["symbol"]
+            trace["marker"] = trace["marker"] | {
+                "color": styles[spec].colour,
+                "symbol": [
+                    symbol if one.scored >= MIN_FACES else f"{symbol}-open" for _, one, _ in shown
+                ],
+            }
+            trace.update(
+                x=means, y=[y + row.offset(spec) for y, _, row in shown], mode="markers",
+                error_x={
+                    "array": [_gap(m, x and x[1]) for m, x in zip(means, limits, strict=True)],
+                    "arrayminus": [_gap(x and x[0], m) for m, x in zip(means, limits, strict=True)],
+                },
+                text=[
+                    f"{html.escape(one.slice)}: {one.mae_deg:.2f} degrees over {one.scored} of "
+                    f"{one.faces} faces"
+                    for _, one, _ in shown
+                ],
+                hovertemplate="%{text}",
+            )  # fmt: skip
+            figure.add_trace(go.Scatter(**trace), row=panel, col=1)
+        figure.update_yaxes(
+            tickvals=list(range(len(rows))), ticktext=[_lines(row.title) for row in rows],
+            range=[len(rows) - 0.4, -0.6], row=panel, col=1,
+        )  # fmt: skip
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_xaxes(title_text="mean error, degrees", row=len(panels), col=1)
+    figure.update_layout(hovermode="closest")
+    _finish(figure, int(160 + 34 * sum(heights)))
+    return figure.update_layout(margin_l=150)
 
 
 def risk_coverage_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:

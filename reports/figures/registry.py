@@ -107,6 +107,15 @@ FIGURES: tuple[ReportFigure, ...] = (
         lambda section: section.scores, "error_by_yaw_figure", "yaw_plot",
     ),
     ReportFigure(
+        "slices", "slices",
+        "Mean error by slice, with 95 % intervals, one panel per factor. The number is that of the "
+        "faces; a slice in which a method scored fewer than 20 is hollow. "
+        "At most 60 slices are drawn; the table has all.",
+        "a factor with two values or more, such as a further column of a table",
+        lambda section: _predicted(section) and any(one.slices for one in section.results),
+        lambda section: section.results, "forest_figure", "forest_plot",
+    ),
+    ReportFigure(
         "map", "heat_map",
         "Mean error in cells of 15 degrees of ground-truth yaw and pitch; cells with fewer than 3 "
         "predicted faces are empty. All panels share one colour scale, which is clipped at the "

@@ -18,6 +18,7 @@ from hpbench.reports import words
 from hpbench.reports.figures.data import (
     ErrorMap,
     error_map,
+    forest_rows,
     highest_shown,
     histogram_limit,
     pareto_points,
@@ -30,6 +31,7 @@ from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
 from hpbench.scoring.confidence import risk_coverage
 from hpbench.scoring.scores import DatasetScores
+from hpbench.scoring.slices import MIN_FACES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +42,7 @@ __all__ = [
     "ced_figure",
     "drawn",
     "error_by_yaw_figure",
+    "forest_figure",
     "heat_map_figure",
     "histogram_figure",
     "level_figure",
@@ -226,6 +229,40 @@ def risk_coverage_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     axes.set_xlim(0.0, 101.0)
     axes.set_ylim(bottom=0.0)
     _legend_below(figure, axes, len(dataset.methods))
+    return figure
+
+
+def forest_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
+    """Mean error of every method in every slice, one panel per factor."""
+    panels_of = forest_rows(results)
+    heights = [len(rows) + 1.0 for rows in panels_of.values()]
+    figure = ShownFigure(figsize=(9.0, 1.0 + 0.34 * sum(heights)), layout="constrained")
+    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
+        :, 0
+    ]
+    named: set[str] = set()  # methods that the legend has, which reads the first panel
+    for panel, (factor, rows) in zip(panels, panels_of.items(), strict=True):
+        for y, row in enumerate(rows):
+            for spec, one in row.errors.items():
+                if one.mae_deg is None:
+                    continue
+                style = styles[spec]
+                low, high = one.interval_95 or (one.mae_deg, one.mae_deg)
+                place = y + row.offset(spec)
+                panel.plot([low, high], [place, place], color=style.colour, linewidth=1.4)
+                panel.plot(
+                    one.mae_deg, place, marker=style.marker, markersize=5, linestyle="none",
+                    markeredgecolor=style.colour, label=None if spec in named else style.label,
+                    color=style.colour if one.scored >= MIN_FACES else "white",
+                )  # fmt: skip
+                named.add(spec)
+        panel.set_yticks(range(len(rows)), [row.title for row in rows])
+        panel.set_ylim(len(rows) - 0.4, -0.6)
+        panel.grid(visible=False, axis="y")
+        panel.set_title(_lines(factor), fontsize=10, loc="left")
+    panels[-1].set_xlabel("mean error, degrees (line: 95 % interval)")
+    panels[-1].set_xlim(left=0.0)
+    _legend_below(figure, panels[0], len(results))
     return figure
 
 

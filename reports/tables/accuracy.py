@@ -40,6 +40,8 @@ def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> 
         "accuracy", "Mean absolute error in degrees", results, labels,
         [
             *_errors(),
+            (Column("Worst slice"), _at("worst_slice.mae_deg")),
+            (Column("Slice gap"), _at("slice_gap.gap_deg")),
             (Column("Faces scored"), lambda r: whole(r.images.scored)),
             (Column("Coverage"), lambda r: number(r.coverage, words.percent)),
             *([_RANK] if same_faces else [_MISSING_AS_FRONTAL]),

@@ -28,6 +28,8 @@ class RunMaker:
     `corrupted` gives data sets
     that are a corrupted form of another one: name, level, of what, and how much larger errors are.
     `sweep` gives factors and the values that the faces take in turn, `factors` what all share.
+    `factors_of` gives each face more factors, from its number; `worse` is how many times larger
+    the errors are on it.
     `confidence` gives methods a confidence, from the number of the face.
     """
 
@@ -45,6 +47,8 @@ class RunMaker:
     corrupted: dict[str, tuple[str, float, str, float]] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
     factors: dict[str, Any] | None = field(default_factory=dict)
+    factors_of: Callable[[int], dict[str, Any]] | None = None
+    worse: Callable[[int], float] = lambda number: 1.0
     confidence: dict[str, Callable[[int], float]] = field(default_factory=dict)
 
     def write(self) -> Path:
@@ -62,7 +66,11 @@ class RunMaker:
                 for method, error in self.errors.items():
                     predictions.append(
                         self._predict(
-                            dataset, method, name, number, angles + worse * np.array(error)
+                            dataset,
+                            method,
+                            name,
+                            number,
+                            angles + worse * self.worse(number) * np.array(error),
                         )
                     )
                     times.append(_times(dataset, method, name, clock))
@@ -99,6 +107,8 @@ class RunMaker:
         }  # fmt: skip
 
     def _factors(self, number: int) -> str | None:
+        if self.factors_of is not None:
+            return json.dumps(self.factors_of(number))
         if not self.sweep:
             return None if self.factors is None else json.dumps(self.factors)
         names = list(self.sweep)

@@ -63,7 +63,7 @@ def test_every_table_of_the_markdown_report_is_there(page) -> None:
     shown = set(re.findall(r'data-table="(\w+)"', text))
     assert shown == {
         "accuracy", "common", "metrics", "readings", "yaw", "worst", "unscored", "runtime",
-        "pairs", "explain", "intervals",
+        "pairs", "explain", "intervals", "slices",
     }  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def browsed(page, tmp_path_factory) -> dict:
 
 @in_browser
 def test_page_opens_without_a_complaint_and_draws_every_figure(browsed) -> None:
-    assert browsed["drawn"] == [True] * 14
+    assert browsed["drawn"] == [True] * 16
     assert "CONSOLE" not in browsed["log"]
 
 

@@ -66,7 +66,7 @@ def test_excluded_faces_are_counted_with_their_reason(plain) -> None:
 
 def test_every_figure_of_the_report_exists_as_png_and_svg(plain, plain_run) -> None:
     shown = re.findall(r"\]\((figures/[^)]+)\)", plain)
-    assert len(shown) == 6
+    assert len(shown) == 7
     for name in shown:
         with Image.open(plain_run / name) as image:
             assert min(image.size) > 300

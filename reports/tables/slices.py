@@ -1,0 +1,92 @@
+"""Errors by what is known of the faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hpbench.reports import words
+from hpbench.reports.tables.table import (
+    Cell,
+    Column,
+    Table,
+    flagged_label,
+    interval,
+    is_reference,
+    method_table,
+    number,
+    text,
+    whole,
+)
+from hpbench.results.results_file import MethodResult, SliceErrors, value_at
+
+__all__ = ["slice_tables"]
+
+
+def slice_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> list[Table]:
+    """Table of the worst slices, where there are any, and table of all slices."""
+    tables = []
+    if any(result.worst_slice for result in results):
+        tables.append(_worst_slices(results, labels))
+    if any(result.slices or result.not_sliced for result in results):
+        tables.append(_all_slices(results, labels))
+    return tables
+
+
+def _worst_slices(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
+    return method_table(
+        "worst_slices", "Worst slice and widest gap of each method", results, labels,
+        [
+            (Column("Worst slice", text=True), lambda r: _words(r, "worst_slice", "slice")),
+            (Column("Mean error there"), lambda r: number(value_at(r, "worst_slice.mae_deg"))),
+            (Column("Faces there"), lambda r: whole(value_at(r, "worst_slice.scored"))),
+            (Column("Widest gap"), lambda r: number(value_at(r, "slice_gap.gap_deg"))),
+            (Column("From", text=True), lambda r: _words(r, "slice_gap", "best")),
+            (Column("To", text=True), lambda r: _words(r, "slice_gap", "worst")),
+        ],
+        mark=False,
+    )  # fmt: skip
+
+
+def _words(result: MethodResult, key: str, name: str) -> Cell:
+    """Factor and slice, as in ``light: night``."""
+    found = getattr(result, key)
+    return Cell(words.NOTHING) if found is None else text(f"{found.factor}: {getattr(found, name)}")
+
+
+def _all_slices(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
+    columns = [
+        Column("Factor", text=True), Column("Slice", text=True), Column("Method", text=True),
+        Column("Faces"), Column("Coverage"), Column("Mean error"),
+        Column("95 % interval", interval=True), Column("Difference to the rest"),
+        Column("95 % interval of the difference", interval=True), Column("p"),
+    ]  # fmt: skip
+    # Slices are the same for every method; all methods of one slice stand together.
+    entries = [
+        (result, one)
+        for same in zip(*(result.slices for result in results), strict=True)
+        for result, one in zip(results, same, strict=True)
+    ]
+    rows = [_row(flagged_label(result, labels), one) for result, one in entries]
+    refused = [
+        f"No slices by {factor}: {reason}." for factor, reason in results[0].not_sliced.items()
+    ]
+    return Table(
+        "slices", "Mean error in degrees by slice", columns, rows, " ".join(refused),
+        [result.method_spec for result, _ in entries],
+        frozenset(one.method_spec for one in results if is_reference(one)),
+    )  # fmt: skip
+
+
+def _row(label: str, one: SliceErrors) -> list[Cell]:
+    return [
+        text(one.factor),
+        text(one.slice),
+        text(label),
+        whole(one.faces),
+        number(one.coverage, words.percent),
+        number(one.mae_deg),
+        interval(one.interval_95),
+        number(one.difference_deg, lambda v: words.NOTHING if v is None else f"{v:+.2f}"),
+        interval(one.difference_interval_95),
+        number(one.p_holm, words.p_value),
+    ]

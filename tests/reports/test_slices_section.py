@@ -1,0 +1,90 @@
+"""Slices in results.json, both report formats and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from hpbench.api import Results
+from hpbench.cli import app
+from hpbench.errors import UsageError
+from hpbench.reports import write_report
+from hpbench.reports.content import load_report
+from hpbench.reports.figures.data import forest_rows
+from hpbench.reports.formats.markdown import render_markdown
+
+
+def light(number: int) -> dict[str, str]:
+    return {"light": "night" if number % 2 else "day"}
+
+
+@pytest.fixture
+def dark_run(make_run):
+    """Run whose errors are three times as large at night; two methods, 59 faces."""
+    return make_run(factors_of=light, worse=lambda number: 3.0 if number % 2 else 1.0)
+
+
+def test_planted_slice_is_the_worst_one_in_results_and_report(dark_run):
+    text = write_report(dark_run)[0].read_text()
+    results = json.loads((dark_run / "results.json").read_text())["results"]
+    for one, mean in zip(results, (2.0, 4.0), strict=True):
+        assert (one["worst_slice"]["factor"], one["worst_slice"]["slice"]) == ("light", "night")
+        assert one["worst_slice"]["mae_deg"] == pytest.approx(3 * mean)
+        assert one["slice_gap"]["gap_deg"] == pytest.approx(2 * mean)
+    assert "| near | light: night | 6.00 | 30 | 4.00 | light: day | light: night |" in text
+    assert (dark_run / "figures" / "heads_slices.png").is_file()
+
+
+def test_by_chooses_the_factors_and_ranges(dark_run):
+    result = CliRunner().invoke(
+        app, ["report", str(dark_run), "--format", "md", "--by", "light,abs_yaw=0:45:90"]
+    )
+    assert result.exit_code == 0, result.output
+    (near, _) = Results(dark_run).rows
+    assert [(one.factor, one.slice) for one in near.slices] == [
+        ("light", "day"), ("light", "night"), ("abs_yaw", "0 to 45"), ("abs_yaw", "45 to 90"),
+    ]  # fmt: skip
+
+
+def test_misspelt_factor_is_refused_by_report(dark_run):
+    with pytest.raises(UsageError, match="did you mean 'light'"):
+        write_report(dark_run, ["md"], by="ligth")
+
+
+def test_hostile_names_are_text_in_both_formats(make_run):
+    name, value = "<script>a,b*c|</script>", "<b>|x,*"
+    folder = make_run(factors_of=lambda number: {name: value if number % 2 else "plain"})
+    markdown, page = (path.read_text() for path in write_report(folder))
+    assert "<script>a" not in markdown
+    assert "<script>a" not in page
+    assert "&lt;script&gt;a,b" in page
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert "<script>" not in json.dumps(data["plots"]["heads-slices"]["layout"])
+
+
+def test_factor_with_many_values_is_said_in_words(make_run):
+    folder = make_run(factors_of=lambda number: {"file": f"name {number}"})
+    text = render_markdown(load_report(folder))
+    assert "No slices by file: 59 values; at most 30 can be shown." in text
+
+
+def test_every_point_of_the_interactive_figure_belongs_to_a_method(dark_run):
+    page = write_report(dark_run, ["html"])[0].read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    traces = data["plots"]["heads-slices"]["data"]
+    assert {trace["meta"] for trace in traces} == {"near", "far[k=2]"}
+    assert sum(trace["showlegend"] for trace in traces) == 2
+
+
+def test_figure_of_many_slices_and_long_names_stays_readable(make_run):
+    names = {f"factor {i} {'x' * 300}": i for i in range(8)}
+    folder = make_run(
+        factors_of=lambda number: {name: f"{number % 25}{'y' * 300}" for name in names}
+    )
+    (section,) = load_report(folder).sections
+    rows = forest_rows(section.results)
+    assert sum(map(len, rows.values())) <= 60
+    assert max(len(row.title) for same in rows.values() for row in same) < 60
