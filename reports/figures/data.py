@@ -18,6 +18,7 @@ __all__ = [
     "ParetoPoint",
     "YawCurve",
     "YawLine",
+    "cut_name",
     "error_map",
     "forest_rows",
     "has_error_map",
@@ -226,15 +227,15 @@ class ForestRow:
 def forest_rows(results: Sequence[MethodResult]) -> dict[str, list[ForestRow]]:
     """Slices of all methods by factor, in the order of the results.
 
-    Factors with which there would be more than 60 slices are left out; a long name is cut.
+    Factors with which there would be more than 60 slices are left out.
     """
     found: dict[str, list[ForestRow]] = {}
     for same in zip(*(result.slices for result in results), strict=True):
         row = ForestRow(
-            f"{_cut_name(same[0].slice)} ({same[0].faces})",
+            f"{cut_name(same[0].slice)} ({same[0].faces})",
             {result.method_spec: one for result, one in zip(results, same, strict=True)},
         )
-        found.setdefault(_cut_name(same[0].factor), []).append(row)
+        found.setdefault(same[0].factor, []).append(row)
     shown, slices = {}, 0
     for factor, rows in found.items():
         if not shown or slices + len(rows) <= _MAX_FOREST_ROWS:
@@ -243,5 +244,6 @@ def forest_rows(results: Sequence[MethodResult]) -> dict[str, list[ForestRow]]:
     return shown
 
 
-def _cut_name(name: str) -> str:
+def cut_name(name: str) -> str:
+    """A name as a figure has room for it."""
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..."

@@ -16,6 +16,7 @@ from plotly.subplots import make_subplots
 
 from hpbench.reports import words
 from hpbench.reports.figures.data import (
+    cut_name,
     error_map,
     forest_rows,
     highest_shown,
@@ -145,7 +146,7 @@ def forest_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
     figure = make_subplots(
         len(panels), 1, shared_xaxes=True, row_heights=heights,
         vertical_spacing=min(0.03, 1.5 / (sum(heights) + 10)),
-        subplot_titles=[_lines(factor) for factor in panels],
+        subplot_titles=[_lines(cut_name(factor)) for factor in panels],
     )  # fmt: skip
     seen: set[str] = set()
     for panel, rows in enumerate(panels.values(), start=1):

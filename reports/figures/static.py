@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from hpbench.reports import words
 from hpbench.reports.figures.data import (
     ErrorMap,
+    cut_name,
     error_map,
     forest_rows,
     highest_shown,
@@ -259,7 +260,7 @@ def forest_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
         panel.set_yticks(range(len(rows)), [row.title for row in rows])
         panel.set_ylim(len(rows) - 0.4, -0.6)
         panel.grid(visible=False, axis="y")
-        panel.set_title(_lines(factor), fontsize=10, loc="left")
+        panel.set_title(cut_name(factor), fontsize=10, loc="left")
     panels[-1].set_xlabel("mean error, degrees (line: 95 % interval)")
     panels[-1].set_xlim(left=0.0)
     _legend_below(figure, panels[0], len(results))
