@@ -264,8 +264,8 @@ def _compare_with_detector(
     best = max(candidates, key=lambda item: _overlap(item[3], faces))
     if _overlap(best[3], faces) > 0.4:
         if best[2].startswith("box_size"):
-            seen += ", but fit as boxes of smaller images"
-            return Suspicion("box_size", seen, best[2], is_option=True)
+            seen += f", but fit as boxes of {best[2].removeprefix('box_size=')}"
+            return Suspicion("box_size", seen, "box_size=WIDTHxHEIGHT", is_option=True)
         meaning = " and ".join(_MEANINGS[part] for part in best[2].split(","))
         return Suspicion("box_format", f"{seen}, but fit as {meaning}", best[2], is_option=True)
     # those of a crowd may be too small to be found
@@ -301,7 +301,7 @@ def _of_smaller_images(
     factor = float(np.median((surest.sum(axis=1)) / np.maximum(boxes.sum(axis=1), 1.0)))
     width, height = upright[0] / factor
     alike = bool((upright == upright[0]).all())
-    made_on = f"{width:.0f}x{height:.0f}" if alike else "WIDTHxHEIGHT"
+    made_on = f"images of about {width:.0f}x{height:.0f}" if alike else "smaller images"
     return 0.0, 0.0, f"box_size={made_on}", boxes * factor
 
 

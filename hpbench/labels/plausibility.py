@@ -177,7 +177,10 @@ def _radians(angles: Array) -> Suspicion | None:
     values = angles[np.isfinite(angles)]
     size = np.abs(values)
     whole = np.mean(values == np.round(values))
-    if len(angles) < MIN_LABELS or size.max() > _TURN + 1e-3 or size.max() < 0.1 or whole > 0.5:
+    few = len(angles) < MIN_LABELS
+    if few and (size.max() > np.pi / 2.0 or whole > 0.0):
+        return None
+    if size.max() > _TURN + 1e-3 or size.max() < 0.1 or whole > 0.5:
         return None
     unsigned = values.min() >= 0.0 and bool((values > 4.0).any() and (values < 2.0).any())
     if np.mean(size <= np.pi + 1e-3) < 0.95 and not unsigned:
@@ -188,6 +191,7 @@ def _radians(angles: Array) -> Suspicion | None:
         "as radians do",
         "unit=rad",
         is_option=True,
+        stops=not few,
     )
 
 

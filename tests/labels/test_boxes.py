@@ -150,7 +150,7 @@ def seeing(faces):
     ("boxes", "code", "fix"),
     [
         (FACES[:, [1, 0, 3, 2]], "box_format", "box=yxyx"),
-        (FACES / 2.5, "box_size", "box_size=200x200"),
+        (FACES / 2.5, "box_size", "box_size=WIDTHxHEIGHT"),
         (FACES * 0 + [300, 0, 420, 120], "box", "write the box of the labelled face"),
     ],
     ids=["x and y exchanged", "of smaller images", "of other images"],
@@ -160,6 +160,7 @@ def test_detector_shows_boxes_that_lie_beside_the_faces(square, boxes, code, fix
     assert not any(one.stops for one in review_labels(table.records(), table))
     (suspicion,) = review_labels(table.records(), table, seeing(FACES))
     assert (suspicion.code, suspicion.fix, suspicion.stops) == (code, fix, True)
+    assert ("images of about 200x200" in suspicion.seen) == (code == "box_size")
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,15 @@ def test_labels_of_missing_axes_are_looked_at_as_far_as_they_go():
         ([[1.25, 2.5, 3.5]] * 3, ["repeated"]),
         ([[0.0, 0.0, 0.0]] * 3, ["zero"]),
         ([[15.0, 0.0, 0.0]] * 3, []),
-        (np.radians(HONEST[:5]), []),
+        (np.radians(HONEST[:5]), ["radians"]),
+        (HONEST[:5], []),
     ],
-    ids=["around 180", "repeated", "zero", "one pose of a grid", "radians, which need six"],
+    ids=["around 180", "repeated", "zero", "one pose of a grid", "radians", "degrees"],
 )
 def test_of_three_to_five_labels_what_they_show_is_said(angles, codes):
-    assert [suspicion.code for suspicion in found_in(np.array(angles))] == codes
+    found = found_in(np.array(angles))
+    assert [suspicion.code for suspicion in found] == codes
+    assert all(one.stops == (one.code in ("around_180", "repeated")) for one in found)
 
 
 @pytest.mark.parametrize(
