@@ -221,7 +221,7 @@ def predict_faces(
             solvers = {name: partial(pool.submit, name) for name in in_processes}
         threads = stack.enter_context(ThreadPoolExecutor(workers, "hpbench-read"))
         ahead = ImagesAhead(partial(_read_and_prepare, evaluation, solvers))
-        prepared = prefetch(partial(threads.submit, ahead.read), faces, 2 * batch_size)
+        prepared = prefetch(lambda face: threads.submit(ahead.read, face), faces, 2 * batch_size)
         for batch in ahead.batches(prepared, batch_size):
             yield [
                 row
