@@ -30,7 +30,7 @@ def compare(
         typer.Option(
             help="Exit with 3 if it holds for any method or cannot be judged: mae>+0.2 (a "
             "change), time>+10% (in percent), mae>6.16 (the candidate's own value). Of "
-            "no_answer, time, and the metrics in docs/metrics.md. Repeatable.",
+            "no_answer, time, worst_slice_mae, and the metrics in docs/metrics.md. Repeatable.",
             metavar="CONDITION",
         ),
     ] = None,

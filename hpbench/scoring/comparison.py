@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.results.run_record import RunRecord
+from hpbench.results.slicing import parse_by
 from hpbench.scoring import statistics
 from hpbench.scoring.registry import all_metrics
 from hpbench.scoring.scores import (
@@ -23,6 +24,7 @@ from hpbench.scoring.scores import (
     load_run,
     score_datasets,
 )
+from hpbench.scoring.slices import cut_slices, worst_slice_mae_deg
 from hpbench.scoring.summary import training_flags
 
 __all__ = [
@@ -58,6 +60,7 @@ def quantities() -> dict[str, Quantity]:
     }
     found["no_answer"] = Quantity("no_answer", 0, True)
     found["time"] = Quantity("time, ms", 2, True)
+    found["worst_slice_mae"] = Quantity("worst slice", 2, False)
     return found
 
 
@@ -227,6 +230,12 @@ def _compare(
     rows_a, rows_b = index_a[both], index_b[both]
     difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
     groups = None if a.unit_groups is None else a.unit_groups[rows_a]
+    # the candidate's slices for both, so that the same factors are compared
+    by = parse_by(tables[1].run.spec.by)
+    worst_a, worst_b = (
+        {"worst_slice_mae": worst_slice_mae_deg(method, cut_slices(scores, by).shown, rows)}
+        for scores, method, rows in ((a, method_a, rows_a), (b, method_b, rows_b))
+    )
     interval, p_value = _statistics(difference, groups)
     return Change(
         dataset=a.name,
@@ -235,8 +244,8 @@ def _compare(
         faces=len(rows_a),
         only_a=len(a.image_ids) - len(ids),
         only_b=len(b.image_ids) - len(ids),
-        values_a=_values(method_a, rows_a, index_a, tables[0], a.name),
-        values_b=_values(method_b, rows_b, index_b, tables[1], b.name),
+        values_a=_values(method_a, rows_a, index_a, tables[0], a.name) | worst_a,
+        values_b=_values(method_b, rows_b, index_b, tables[1], b.name) | worst_b,
         interval_95_deg=interval,
         p_value=p_value,
         advantages=_advantages(

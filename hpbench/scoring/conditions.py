@@ -11,6 +11,7 @@ import numpy as np
 
 from hpbench.errors import UsageError
 from hpbench.scoring.comparison import Change, RunComparison, quantities
+from hpbench.scoring.slices import MIN_FACES
 from hpbench.spec import suggest
 
 __all__ = ["Condition", "Failure", "failures", "parse_condition"]
@@ -110,6 +111,8 @@ def failures(found: RunComparison, conditions: Sequence[Condition]) -> list[Fail
 def _lacking(condition: Condition, change: Change) -> str:
     if condition.metric == "time":
         return "no time was measured in one of the runs"
+    if condition.metric == "worst_slice_mae":
+        return f"no slice has {MIN_FACES} faces that both runs predicted"
     if not change.faces:
         return "no face was predicted in both runs"
     return "the baseline is zero or missing"

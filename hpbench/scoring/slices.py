@@ -30,6 +30,7 @@ __all__ = [
     "cut_slices",
     "require_factors",
     "score_slices",
+    "worst_slice_mae_deg",
 ]
 
 Mask = npt.NDArray[np.bool_]
@@ -330,6 +331,16 @@ def _summed_up(slices: list[SliceErrors]) -> MethodSlices:
         ),
         gap,
     )
+
+
+def worst_slice_mae_deg(
+    method: MethodScores, slices: Sequence[Slice], faces: npt.NDArray[np.intp]
+) -> float:
+    """Highest mean error of a slice over some faces, by their indices; NaN if none has enough."""
+    errors = np.full(len(method.face_mae_deg), np.nan)
+    errors[faces] = method.face_mae_deg[faces]
+    large = [one for one in slices if np.isfinite(errors[one.faces]).sum() >= MIN_FACES]
+    return max((_mean(errors[one.faces]) for one in large), default=float("nan"))
 
 
 def _error(one: SliceErrors) -> float:

@@ -184,3 +184,27 @@ def test_run_that_was_trained_on_its_data_is_named(make_run) -> None:
     said = CliRunner().invoke(app, ["compare", str(a), str(b)]).output
     assert "candidate: trained on rendered heads and scored on rendered heads" in said
     assert "baseline" not in said.partition("candidate: trained")[2]
+
+
+def test_worst_slice_can_be_a_condition(make_run) -> None:
+    def light(number: int) -> dict[str, str]:
+        return {"light": "night" if number % 2 else "day"}
+
+    a = make_run("a", errors=NEAR, factors_of=light)
+    b = make_run("b", errors=NEAR, factors_of=light, worse=lambda n: 5.0 if n % 2 else 0.1)
+    (change,) = compare_runs(a, b).changes
+    assert change.values_a["worst_slice_mae"] == pytest.approx(2.0)
+    assert change.values_b["worst_slice_mae"] == pytest.approx(10.0)
+    result = CliRunner().invoke(
+        app, ["compare", str(a), str(b), "--fail-if", "worst_slice_mae > 8"]
+    )
+    assert result.exit_code == 3
+    better = CliRunner().invoke(app, ["compare", str(b), str(a), "--fail-if", "worst_slice_mae>8"])
+    assert better.exit_code == 0
+
+
+def test_worst_slice_without_large_slices_cannot_be_judged(make_run) -> None:
+    folder = make_run("a", errors=NEAR, faces=15)
+    found = compare_runs(folder, folder)
+    (failure,) = failures(found, [parse_condition("worst_slice_mae>8")])
+    assert failure.problem == "no slice has 20 faces that both runs predicted"
