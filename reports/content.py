@@ -12,11 +12,10 @@ import numpy as np
 from hpbench.reports import words
 from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.sentences import protocol_sentences, summary_sentences
-from hpbench.reports.tables.accuracy import accuracy_tables
+from hpbench.reports.tables.accuracy import accuracy_tables, pairs_table
 from hpbench.reports.tables.confidence import confidence_table
-from hpbench.reports.tables.explain import RerunResults, explain_table, load_rerun
+from hpbench.reports.tables.explain import Rerun, explain_table, load_rerun
 from hpbench.reports.tables.literature import literature_table
-from hpbench.reports.tables.pairs import pairs_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.tables.runtime import cost_table, runtime_table
 from hpbench.reports.tables.slices import slice_tables
@@ -186,7 +185,7 @@ def _section(
     report: Report,
     siblings: list[tuple[str, DatasetScores]],
     timing: dict[str, MethodTiming],
-    rerun: RerunResults | None,
+    rerun: Rerun | None,
 ) -> Section:
     run, summary, labels = report.run, report.summary, report.labels
     record = run.datasets[scores.name]

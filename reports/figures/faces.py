@@ -105,7 +105,7 @@ def _open(key: str, run: RunRecord) -> tuple[Dataset, dict[str, Record]]:
 
 
 def _choose(dataset: DatasetScores) -> list[int]:
-    worst = [face.index for method in dataset.methods for face in worst_faces(dataset, method)]
+    worst = [index for method in dataset.methods for index in worst_faces(method)]
     first = list(dict.fromkeys(worst))[:MAX_FACES]
     count = len(dataset.image_ids)
     step = max(1, -(-count // (MAX_FACES - len(first) or 1)))

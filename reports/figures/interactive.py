@@ -25,7 +25,7 @@ from hpbench.reports.figures.data import (
     yaw_curve,
 )
 from hpbench.reports.figures.style import STAGE_COLOURS, MethodStyle
-from hpbench.reports.tables.robustness import Curve, FactorPoint, leaves_faces_out
+from hpbench.reports.tables.robustness import Curve, FactorPoint
 from hpbench.reports.tables.worst import predicted_angles
 from hpbench.results.results_file import MethodResult
 from hpbench.rotation import ANGLES
@@ -409,7 +409,7 @@ def level_plot(curves: Sequence[Curve], styles: Styles) -> go.Figure:
             )  # fmt: skip
             row, column = 1 + index // columns, 1 + index % columns
             figure.add_trace(go.Scatter(**trace), row=row, col=column)
-            if leaves_faces_out(points):
+            if any(point.no_answer for point in points):
                 figure.add_trace(_with_frontal(trace, points), row=row, col=column)
             figure.update_xaxes(
                 type="linear" if curve.positions else "category", row=row, col=column

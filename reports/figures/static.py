@@ -26,7 +26,7 @@ from hpbench.reports.figures.data import (
     yaw_curve,
 )
 from hpbench.reports.figures.style import STAGE_COLOURS, MethodStyle
-from hpbench.reports.tables.robustness import Curve, leaves_faces_out
+from hpbench.reports.tables.robustness import Curve
 from hpbench.results.results_file import MethodResult, value_at
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics
@@ -407,7 +407,7 @@ def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
             limits = np.array([points[index].interval_95_deg or (np.nan,) * 2 for index in shown])
             if limits.size:
                 panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
-            if leaves_faces_out(points):
+            if any(point.no_answer for point in points):
                 filled = [point.mae_missing_as_frontal_deg for point in points]
                 panel.plot(
                     positions, np.array(filled, dtype=np.float64), color=style.colour, lw=1.0,

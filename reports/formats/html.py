@@ -52,7 +52,7 @@ def write_page(report: Report) -> Path:
                     for method in section.scores.methods
                 },
                 "worst": {
-                    method.spec: [face.image_id for face in worst_faces(section.scores, method)]
+                    method.spec: section.scores.image_ids[worst_faces(method)].tolist()
                     for method in section.scores.methods
                 },
                 "faces": faces.get(section.key, {}),

@@ -1,4 +1,4 @@
-"""Errors of all methods on one data set."""
+"""Errors of all methods on one data set, and the differences between them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,22 @@ from hpbench.reports.tables.table import (
     Table,
     flagged_label,
     interval,
+    item_table,
     method_table,
     number,
-    text,
+    text_column,
     whole,
 )
-from hpbench.results.results_file import MethodResult, value_at
+from hpbench.results.results_file import Comparison, MethodResult, value_at
 from hpbench.scoring.registry import Metric, all_metrics
 
-__all__ = ["accuracy_tables"]
+__all__ = ["accuracy_tables", "pairs_table"]
 
 Columns = list[tuple[Column, Reader]]
 
 
 def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, Table]:
-    """The tables of errors of one data set, by key.
-
-    Parameters
-    ----------
-    results : sequence of MethodResult
-        All of one data set, not empty.
-    labels : dict of str to str
-        Shown name of each method.
-    """
+    """The tables of errors of one data set, by key."""
     same_faces = all(result.images.no_answer == 0 for result in results)
     accuracy = method_table(
         "accuracy", "Mean absolute error in degrees", results, labels,
@@ -91,13 +84,10 @@ def _errors(subset: str = "") -> Columns:
         if metric.table == "accuracy" and (not subset or "." in metric.name):
             columns.append(_column(metric, subset))
         if metric.name == "mae_deg.mean":
-            columns.append(_interval_column(subset + metric.name))
+            path = f"intervals_95.{subset}{metric.name}"
+            column = Column("95 % interval of the mean", interval=True)
+            columns.append((column, lambda r, path=path: interval(value_at(r, path))))
     return columns
-
-
-def _interval_column(path: str) -> tuple[Column, Reader]:
-    column = Column("95 % interval of the mean", interval=True)
-    return column, lambda result: interval(value_at(result.intervals_95, path))
 
 
 _RANK: tuple[Column, Reader] = (Column("Rank"), lambda r: whole(r.rank))
@@ -109,29 +99,28 @@ _MISSING_AS_FRONTAL: tuple[Column, Reader] = (
 
 def _intervals(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     """Every value of every method with its interval, one row each."""
-    columns = [
-        Column("Method", text=True),
-        Column("Metric", text=True),
-        Column("Value"),
-        Column("From"),
-        Column("To"),
-    ]
     printed = [(_long_title(metric), metric.name, metric.show) for metric in all_metrics()]
     printed += [
         ("MAE on common faces", "common_images.mae_deg.mean", words.degrees),
         ("MAE, missing imputed as frontal", "missing_as_frontal.mae_deg.mean", words.degrees),
     ]
-    rows: list[list[Cell]] = []
-    methods: list[str] = []
-    for result in results:
-        for name, path, form in printed:
-            value, limits = value_at(result, path), value_at(result.intervals_95, path)
-            if value is None or limits is None:
-                continue
-            cells = [number(one, form) for one in (value, *limits)]
-            rows.append([text(flagged_label(result, labels)), text(name), *cells])
-            methods.append(result.method_spec)
-    return Table("intervals", "All metrics with their 95 % intervals", columns, rows, "", methods)
+    found = [
+        (result, name, value_at(result, path), value_at(result.intervals_95, path), form)
+        for result in results
+        for name, path, form in printed
+    ]
+    found = [one for one in found if one[2] is not None and one[3] is not None]
+    return item_table(
+        "intervals", "All metrics with their 95 % intervals", found,
+        [
+            text_column("Method", lambda one: flagged_label(one[0], labels)),
+            text_column("Metric", lambda one: one[1]),
+            (Column("Value"), lambda one: number(one[2], one[4])),
+            (Column("From"), lambda one: number(one[3][0], one[4])),
+            (Column("To"), lambda one: number(one[3][1], one[4])),
+        ],
+        methods=[result.method_spec for result, *_ in found],
+    )  # fmt: skip
 
 
 def _long_title(metric: Metric) -> str:
@@ -161,4 +150,32 @@ def _by_yaw(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
             for index, one in enumerate(results[0].by_abs_yaw)
         ],
         mark=not incomplete,
+    )  # fmt: skip
+
+
+def pairs_table(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Table:
+    """Paired differences between methods on the faces that both predicted."""
+
+    def finding(one: Comparison) -> str:
+        if one.p_holm >= 0.05:
+            return "cannot be told apart"
+        better = one.method_spec_a if one.difference_deg < 0 else one.method_spec_b
+        return f"{labels[better]} is better"
+
+    exact = any(one.test.endswith("exact") for one in comparisons)
+    drawn = "all ways to flip the signs" if exact else "9,999 random flips of the signs"
+    return item_table(
+        "pairs", "Paired differences of the mean error", comparisons,
+        [
+            text_column("Method A", lambda one: labels[one.method_spec_a]),
+            text_column("Method B", lambda one: labels[one.method_spec_b]),
+            (Column("A minus B, degrees"),
+             lambda one: Cell(f"{one.difference_deg:+.2f}", one.difference_deg)),
+            (Column("95 % interval", interval=True), lambda one: interval(one.interval_95)),
+            (Column("Faces"), lambda one: whole(one.images)),
+            (Column("p"), lambda one: number(one.p_value, words.p_value)),
+            (Column("p, corrected"), lambda one: number(one.p_holm, words.p_value)),
+            text_column("Finding", finding),
+        ],
+        f"p is taken over {drawn}." if comparisons else "",
     )  # fmt: skip

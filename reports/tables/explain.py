@@ -7,84 +7,51 @@ Rows that need new predictions (other boxes, other faces) come from ``explain.js
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hpbench.reports.tables.table import Cell, Column, Table, number, text, whole
-from hpbench.results.explain_file import ExplainFile, ExplainRow
+from hpbench.results.explain_file import ExplainFile
 from hpbench.rotation import ANGLES
 from hpbench.scoring.scores import DatasetScores
 from hpbench.scoring.variants import RuleResult, rule_result, rule_results
 
-__all__ = ["RerunResults", "explain_table", "load_rerun"]
+__all__ = ["Rerun", "explain_table", "load_rerun"]
+
+Rerun = tuple[list[RuleResult], list[str]]
+"""What ``hpbench explain`` found on one data set, and in words what could not be run."""
 
 
-@dataclass(frozen=True)
-class RerunResults:
-    """What ``hpbench explain`` found on one data set.
-
-    Attributes
-    ----------
-    rows : list of RuleResult
-    failed : list of str
-        In words, what could not be run.
-    """
-
-    rows: list[RuleResult]
-    failed: list[str]
-
-
-def load_rerun(folder: Path) -> dict[str, RerunResults]:
-    """What ``explain.json`` of a run folder holds, by data set; empty where there is none.
-
-    Raises
-    ------
-    DataError
-        If it is corrupted or of another schema.
-    """
+def load_rerun(folder: Path) -> dict[str, Rerun]:
+    """What ``explain.json`` of a run folder holds, by data set; empty where there is none."""
     if not (folder / ExplainFile.file_name).is_file():
         return {}
     stored = ExplainFile.read(folder)
-    found: dict[str, RerunResults] = {}
+    found: dict[str, Rerun] = {}
     for row in stored.rows:
-        found.setdefault(row.dataset, RerunResults([], [])).rows.append(_rule_result(row))
-    for failed in stored.failed:
-        found.setdefault(failed.dataset, RerunResults([], [])).failed.append(
-            f"{failed.rule}: {failed.reason}"
+        mae = [getattr(row.mae_deg, angle) for angle in (*ANGLES, "mean")]
+        result = RuleResult(
+            row.method_spec, f"rerun with {row.rule}", np.array(mae, float), row.images.scored
         )
+        found.setdefault(row.dataset, ([], []))[0].append(result)
+    for failed in stored.failed:
+        found.setdefault(failed.dataset, ([], []))[1].append(f"{failed.rule}: {failed.reason}")
     return found
-
-
-def _rule_result(row: ExplainRow) -> RuleResult:
-    mae = [getattr(row.mae_deg, angle) for angle in (*ANGLES, "mean")]
-    return RuleResult(
-        row.method_spec,
-        f"rerun with {row.rule}",
-        np.array(mae, dtype=np.float64),
-        row.images.scored,
-    )
 
 
 def explain_table(
     dataset: DatasetScores,
     labels: Mapping[str, str],
-    siblings: Sequence[tuple[str, DatasetScores]] = (),
-    rerun: RerunResults | None = None,
+    siblings: Sequence[tuple[str, DatasetScores]],
+    rerun: Rerun | None,
 ) -> Table:
     """Table of all methods under all settings.
 
     Parameters
     ----------
-    dataset : DatasetScores
-    labels : mapping of str to str
-        Shown name of each method.
     siblings : sequence of (str, DatasetScores)
-        The same data set under other settings in the same run, with the settings in words:
-        other boxes, with the excluded faces, ...
-    rerun : RerunResults or None
-        What ``hpbench explain`` added.
+        The same data set under other settings in the same run, with the settings in words.
     """
     columns = [
         Column("Method", text=True),
@@ -98,7 +65,7 @@ def explain_table(
         for rule, other in siblings
         for twin in other.methods
     ]
-    further += rerun.rows if rerun else []
+    further += rerun[0] if rerun else []
     rows: list[list[Cell]] = []
     methods: list[str] = []
     for method in dataset.methods:
@@ -112,7 +79,7 @@ def explain_table(
     return Table("explain", title, columns, rows, _note(rerun), methods)
 
 
-def _note(rerun: RerunResults | None) -> str:
+def _note(rerun: Rerun | None) -> str:
     note = (
         "One setting changed per row. Change: against the first row of the method, in degrees of "
         "the mean."
@@ -122,7 +89,7 @@ def _note(rerun: RerunResults | None) -> str:
             " 'hpbench explain' with this run folder adds rows with new predictions: other boxes, "
             "other exclusions."
         )
-    failed = [f"Not run: {failed}." for failed in rerun.failed]
+    failed = [f"Not run: {failed}." for failed in rerun[1]]
     return " ".join([note, "Rows that begin with 'rerun' are new predictions.", *failed])
 
 

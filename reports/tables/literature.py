@@ -19,39 +19,18 @@ Published = dict[str, str]
 SAME = "nothing that is stated"
 _UNSTATED = "boxes are not stated"
 _FIRST = 8
-_ANGLES = ("yaw_deg", "pitch_deg", "roll_deg", "mae_deg")
+_WRAPPING = {"none": "angle differences not wrapped", "360": "angle differences wrapped"}
 
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All published results, facts with their sources.
-
-    Returns
-    -------
-    tuple of dict of str to str
-        Columns of ``assets/published_results.csv``; an empty text is a fact that is not stated.
-    """
+    """Rows of ``assets/published_results.csv``; an empty text is a fact that is not stated."""
     source = files("hpbench.reports").joinpath("assets/published_results.csv")
     return tuple(csv.DictReader(source.read_text(encoding="utf-8").splitlines()))
 
 
 def differences(row: Published, protocol: Protocol, faces: int) -> list[str]:
-    """Say in what a published protocol differs from that of a run.
-
-    Parameters
-    ----------
-    row : dict of str to str
-        Of :func:`published`.
-    protocol : Protocol
-        Of the run.
-    faces : int
-        How many faces count in the run.
-
-    Returns
-    -------
-    list of str
-        Empty where nothing that is stated differs.
-    """
+    """In what the protocol of a published result differs from that of a run with so many faces."""
     found = []
     if row["faces"] and int(row["faces"]) != faces:
         found.append(f"{int(row['faces']):,} faces, here {faces:,}")
@@ -59,37 +38,22 @@ def differences(row: Published, protocol: Protocol, faces: int) -> list[str]:
         found.append("a random 30 % of the videos, whose list was never published")
     elif not row["faces"]:
         found.append("number of faces is not stated")
-    here = _boxes_here(protocol)
+    here = protocol.boxes
+    if here == "annotated":
+        here = str(protocol.settings.get("box", here))
     if not row["boxes"]:
         found.append(_UNSTATED)
     elif row["boxes"] != here:
         found.append(f"boxes {row['boxes']}, here {here}")
-    if row["euler"]:
-        found.append(_reading(row["euler"]))
+    if row["euler"] == "rq, probably":
+        found.append("angles read in the RQ order, to judge by the results (not stated)")
+    elif row["euler"]:
+        found.append("angles in " * row["euler"].startswith("pyr") + row["euler"])
     if row["wrap"] and row["wrap"] != protocol.wrap:
-        found.append(_wrapping(row["wrap"]))
+        found.append(_WRAPPING.get(row["wrap"], row["wrap"]))
     if row["aligned"]:
         found.append("errors after alignment")
     return found
-
-
-def _boxes_here(protocol: Protocol) -> str:
-    if protocol.boxes != "annotated":
-        return protocol.boxes
-    return str(protocol.settings.get("box", "annotated"))
-
-
-def _reading(euler: str) -> str:
-    if euler == "rq, probably":
-        return "angles read in the RQ order, to judge by the results (not stated)"
-    return f"angles in {euler}" if euler.startswith("pyr") else euler
-
-
-def _wrapping(wrap: str) -> str:
-    return {
-        "none": "angle differences not wrapped",
-        "360": "angle differences wrapped",
-    }.get(wrap, wrap)
 
 
 def literature_table(
@@ -101,22 +65,7 @@ def literature_table(
 ) -> Table | None:
     """Measured rows first, then the best published of the same methods and of others, then all.
 
-    Parameters
-    ----------
-    dataset : str
-        Name of the data set.
-    protocol : Protocol
-    faces : int
-        How many faces count in the run.
-    results : sequence of MethodResult
-        Entries of ``results.json``, all of this data set.
-    labels : mapping of str to str
-        Shown name of each method.
-
-    Returns
-    -------
-    Table or None
-        None where nothing is published on the data set.
+    None where nothing is published on the data set.
     """
     rows = [row for row in published() if row["dataset"] == dataset and row["mae_deg"]]
     if not rows:
@@ -169,7 +118,10 @@ def _published_row(row: Published, protocol: Protocol, faces: int) -> list[Cell]
         text(row["method"]),
         text(row["year"]),
         text(row["trained_on"]),
-        *(number(float(row[key]) if row[key] else None) for key in _ANGLES),
+        *(
+            number(float(row[key]) if row[key] else None)
+            for key in ("yaw_deg", "pitch_deg", "roll_deg", "mae_deg")
+        ),
         text(same),
         text("; ".join(differ) or SAME),
         text(row["source"]),

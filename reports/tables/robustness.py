@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.reports.tables.table import Cell, Column, Table, interval, number, text
+from hpbench.reports.tables.table import (
+    Column,
+    Table,
+    interval,
+    item_table,
+    number,
+    text,
+    text_column,
+    whole,
+)
 from hpbench.results.results_file import MethodResult, value_at
 from hpbench.results.run_record import DatasetRecord
 from hpbench.running.corruptions import CORRUPTIONS
@@ -25,7 +34,6 @@ __all__ = [
     "Curve",
     "FactorPoint",
     "corruption_curves",
-    "leaves_faces_out",
     "level_table",
     "sweep_curves",
 ]
@@ -43,9 +51,6 @@ class FactorPoint:
 
     Attributes
     ----------
-    severity : float or None
-        Value of the factor; None for words, and for clean images where the corruption has no
-        value that changes nothing.
     mae_deg : float or None
         Mean over the predicted faces; None without any.
     interval_95_deg : tuple of float, or None
@@ -56,7 +61,6 @@ class FactorPoint:
         fewer faces when the image gets worse does not look better by it.
     """
 
-    severity: float | None
     mae_deg: float | None
     interval_95_deg: tuple[float, float] | None
     scored: int
@@ -90,25 +94,10 @@ class Curve:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
-def leaves_faces_out(points: Sequence[FactorPoint]) -> bool:
-    """Whether a method left faces without a prediction at any level."""
-    return any(point.no_answer for point in points)
-
-
 def corruption_curves(
     dataset: str, results: Sequence[MethodResult], datasets: Mapping[str, DatasetRecord]
 ) -> list[Curve]:
-    """All corruptions of one data set in a run, clean images first, from mild to strong.
-
-    Parameters
-    ----------
-    dataset : str
-        Name of the clean data set in the run's tables.
-    results : sequence of MethodResult
-        Of the whole run.
-    datasets : mapping of str to DatasetRecord
-        Of the whole run.
-    """
+    """All corruptions of one clean data set of a run, from mild to strong."""
     by_name = {(result.dataset, result.method_spec): result for result in results}
     levels: dict[str, list[tuple[float | None, str]]] = {}
     for key, record in datasets.items():
@@ -121,7 +110,7 @@ def corruption_curves(
         sign = -1 if name == "jpeg" else 1  # quality falls
         found.sort(key=lambda item: -math.inf if item[0] is None else sign * item[0])
         points = {
-            spec: [_corrupted_point(level, by_name[key, spec]) for level, key in found]
+            spec: [_corrupted_point(by_name[key, spec]) for _, key in found]
             for spec in dict.fromkeys(result.method_spec for result in results)
             if all((key, spec) in by_name for _, key in found)
         }
@@ -131,9 +120,8 @@ def corruption_curves(
     return curves
 
 
-def _corrupted_point(level: float | None, result: MethodResult) -> FactorPoint:
+def _corrupted_point(result: MethodResult) -> FactorPoint:
     return FactorPoint(
-        severity=level,
         mae_deg=result.mae_deg.mean,
         interval_95_deg=value_at(result.intervals_95, "mae_deg.mean"),
         scored=result.images.scored,
@@ -145,12 +133,7 @@ def _corrupted_point(level: float | None, result: MethodResult) -> FactorPoint:
 def sweep_curves(dataset: DatasetScores, faces: pd.DataFrame) -> list[Curve]:
     """Error against each factor that renders were swept over while all else stood still.
 
-    Parameters
-    ----------
-    dataset : DatasetScores
-    faces : DataFrame
-        The data set's rows of ``faces.parquet``; their ``factors`` name the factor as ``sweep``
-        and its value as ``sweep_value``.
+    The ``factors`` of a face name the factor as ``sweep`` and its value as ``sweep_value``.
     """
     # without factors the text is null, which pandas reads as NaN beside a data set that has some
     texts = faces["factors"].iloc[dataset.rows].fillna("")
@@ -180,14 +163,13 @@ def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Cu
         units = np.count_nonzero(resampling.unit_sums(np.isfinite(columns)), axis=0)
         points[method.spec] = [
             FactorPoint(
-                severity=_as_number(level),
                 mae_deg=_mean(columns[:, index]),
                 interval_95_deg=_interval(draws[:, index], int(units[index])),
                 scored=int(np.isfinite(columns[:, index]).sum()),
                 no_answer=int((masks[:, index] & ~method.predicted).sum()),
                 mae_missing_as_frontal_deg=_mean(filled[masks[:, index]]),
             )
-            for index, level in enumerate(levels)
+            for index in range(len(levels))
         ]
     numbers = [_as_number(level) for level in levels]
     positions = [number for number in numbers if number is not None]
@@ -222,44 +204,31 @@ def level_table(
     key: str, title: str, curves: Sequence[Curve], labels: Mapping[str, str]
 ) -> Table | None:
     """Mean error at every level, and how many faces were not predicted; None without curves."""
-    if not curves:
-        return None
-    columns = [
-        Column("What is changed", text=True),
-        Column("Level"),
-        Column("Method", text=True),
-        Column("Mean"),
-        Column("95 % interval", interval=True),
-        Column("No prediction"),
-        Column("Missing as frontal"),
-    ]
-    rows: list[list[Cell]] = []
-    methods: list[str] = []
-    for curve in curves:
-        for index, level in enumerate(curve.levels):
-            for spec, points in curve.points.items():
-                point = points[index]
-                rows.append(
-                    [
-                        text(curve.title),
-                        text(level),
-                        text(labels[spec]),
-                        number(point.mae_deg),
-                        interval(point.interval_95_deg),
-                        Cell(str(point.no_answer), point.no_answer),
-                        number(point.mae_missing_as_frontal_deg),
-                    ]
-                )
-                methods.append(spec)
-    note = ""
-    if all(
-        point.interval_95_deg is None
+    rows = [
+        (curve.title, level, spec, points[index])
         for curve in curves
-        for row in curve.points.values()
-        for point in row
-    ):
+        for index, level in enumerate(curve.levels)
+        for spec, points in curve.points.items()
+    ]
+    if not rows:
+        return None
+    note = ""
+    if all(point.interval_95_deg is None for *_, point in rows):
         note = (
             f"No intervals: a level needs predictions on at least {statistics.MIN_UNITS} "
             "independent faces, subjects or sequences."
         )
-    return Table(key, title, columns, rows, note, methods)
+    return item_table(
+        key, title, rows,
+        [
+            text_column("What is changed", lambda row: row[0]),
+            (Column("Level"), lambda row: text(row[1])),
+            text_column("Method", lambda row: labels[row[2]]),
+            (Column("Mean"), lambda row: number(row[3].mae_deg)),
+            (Column("95 % interval", interval=True), lambda row: interval(row[3].interval_95_deg)),
+            (Column("No prediction"), lambda row: whole(row[3].no_answer)),
+            (Column("Missing as frontal"),
+             lambda row: number(row[3].mae_missing_as_frontal_deg)),
+        ],
+        note, [spec for _, _, spec, _ in rows],
+    )  # fmt: skip

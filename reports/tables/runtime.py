@@ -63,13 +63,7 @@ def _wide(result: MethodResult) -> bool:
 def cost_table(
     timing: Mapping[str, MethodTiming], results: Sequence[MethodResult], labels: dict[str, str]
 ) -> Table | None:
-    """Size, throughput, cold start and memory; None where the run measured nothing of them.
-
-    Parameters
-    ----------
-    timing : mapping of str to MethodTiming
-        Of one data set, by method.
-    """
+    """Size, throughput, cold start and memory; None where the run measured nothing of them."""
 
     def read(path: str, *, scale: float = 1.0, form: Callable[[float | None], str]) -> Reader:
         def cell(result: MethodResult) -> Cell:

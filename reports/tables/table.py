@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hpbench.reports import words
 from hpbench.results.results_file import MethodResult
 
 __all__ = [
     "Cell", "Column", "Reader", "Table", "flagged_label", "flagged_labels", "interval",
-    "is_reference", "method_table", "number", "text", "whole",
+    "is_reference", "item_table", "method_table", "number", "text", "text_column", "whole",
 ]  # fmt: skip
 
 
@@ -82,6 +82,7 @@ class Table:
         return {column.title: column.help for column in self.columns if column.help}
 
 
+Item = TypeVar("Item")
 Reader = Callable[[MethodResult], Cell]
 
 
@@ -103,6 +104,24 @@ def text(value: str) -> Cell:
     return Cell(value, value)
 
 
+def text_column(title: str, read: Callable[[Item], str]) -> tuple[Column, Callable[[Item], Cell]]:
+    """Column of words, for :func:`item_table`."""
+    return Column(title, text=True), lambda item: text(read(item))
+
+
+def item_table(
+    key: str,
+    title: str,
+    items: Sequence[Item],
+    columns: Sequence[tuple[Column, Callable[[Item], Cell]]],
+    note: str = "",
+    methods: Sequence[str] = (),
+) -> Table:
+    """Table with one row per item, whatever it is, and all of its columns."""
+    rows = [[read(item) for _, read in columns] for item in items]
+    return Table(key, title, [column for column, _ in columns], rows, note, list(methods))
+
+
 def method_table(
     key: str,
     title: str,
@@ -112,18 +131,9 @@ def method_table(
     note: str = "",
     mark: bool = True,
 ) -> Table:
-    """Table with one row per method; a column without a single value is left out.
+    """Table with one row per method, the best two of each column marked.
 
-    Parameters
-    ----------
-    results : sequence of MethodResult
-        All of one data set.
-    labels : dict of str to str
-        Shown name of each method.
-    columns : sequence of (Column, function)
-        The function makes a cell of a result.
-    mark : bool
-        Whether the best two cells of a column are marked.
+    A column without a single value is left out.
     """
     heads = [Column("Method", text=True)]
     read_columns = [[text(flagged_label(result, labels)) for result in results]]

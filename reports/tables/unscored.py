@@ -11,9 +11,10 @@ from hpbench.results.results_file import MethodResult
 __all__ = ["unscored_table"]
 
 
-def unscored_table(
-    results: Sequence[MethodResult], labels: dict[str, str], most: int = 15
-) -> Table:
+_MOST = 15
+
+
+def unscored_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     """Why faces have no error: excluded by the protocol, or not predicted by a method.
 
     Reasons that differ only in their numbers are counted together, under one example.
@@ -33,17 +34,12 @@ def unscored_table(
             for reason, count in reasons
         ]
     note = ""
-    if len(entries) > most:
+    if len(entries) > _MOST:
         entries.sort(key=lambda entry: -entry[-1])
-        note = f"The {most} commonest of {len(entries)} reasons; predictions.parquet holds all."
-    columns = [
-        Column("Method", text=True),
-        Column("What happened", text=True),
-        Column("Reason", text=True),
-        Column("Faces"),
-    ]
-    rows = [[*map(text, entry), whole(count)] for *entry, count in entries[:most]]
-    return Table("unscored", "Faces that were not scored", columns, rows, note)
+        note = f"The {_MOST} commonest of {len(entries)} reasons; predictions.parquet holds all."
+    columns = [*(Column(name, text=True) for name in ("Method", "What happened", "Reason"))]
+    rows = [[*map(text, entry), whole(count)] for *entry, count in entries[:_MOST]]
+    return Table("unscored", "Faces that were not scored", [*columns, Column("Faces")], rows, note)
 
 
 def _alike(reasons: dict[str, int]) -> list[tuple[str, int]]:

@@ -3,62 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.reports import words
-from hpbench.reports.tables.table import Cell, Column, Table, number, text
+from hpbench.reports.tables.table import Column, Table, item_table, number, text_column
 from hpbench.rotation import angles_from_rotation, nearest_angles, rq_angles_from_rotation
 from hpbench.scoring.scores import DatasetScores, MethodScores
 
-__all__ = ["WorstFace", "predicted_angles", "worst_faces", "worst_table"]
+__all__ = ["predicted_angles", "worst_faces", "worst_table"]
 
 MOST = 12
 
 
-@dataclass(frozen=True)
-class WorstFace:
-    """One face with a large error.
-
-    Attributes
-    ----------
-    index : int
-        Row among the data set's evaluated faces.
-    error_deg : float
-        Geodesic where the labels are complete, else the mean of the labelled angles.
-    gt_deg, predicted_deg : ndarray, shape (3,)
-        Yaw, pitch, roll.
-    """
-
-    method: str
-    index: int
-    image_id: str
-    error_deg: float
-    gt_deg: npt.NDArray[np.float64]
-    predicted_deg: npt.NDArray[np.float64]
-
-
-def worst_faces(dataset: DatasetScores, method: MethodScores, most: int = MOST) -> list[WorstFace]:
-    """Faces with the largest errors of one method, the worst first."""
+def worst_faces(method: MethodScores) -> list[int]:
+    """Indices of the faces with the largest errors of one method, the worst first."""
     errors = method.curve_errors_deg
-    order = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")[:most]
-    indices = [int(index) for index in order if np.isfinite(errors[index])]
-    if not indices:
-        return []
-    predictions = predicted_angles(dataset, method, indices)
-    return [
-        WorstFace(
-            method.spec,
-            index,
-            str(dataset.image_ids[index]),
-            float(errors[index]),
-            dataset.angles_deg[index],
-            prediction,
-        )
-        for index, prediction in zip(indices, predictions, strict=True)
-    ]
+    order = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")[:MOST]
+    return [int(index) for index in order if np.isfinite(errors[index])]
 
 
 def predicted_angles(
@@ -81,32 +44,27 @@ def worst_table(
     dataset: DatasetScores, labels: Mapping[str, str], references: Collection[str] = ()
 ) -> Table:
     """Worst faces of every method but references, with ground-truth and predicted angles."""
-    columns = [
-        Column("Method", text=True),
-        Column("Image", text=True),
-        Column("Error"),
-        Column("Ground-truth yaw, pitch, roll", text=True),
-        Column("Predicted", text=True),
+    worst = [
+        (method, index, predicted_angles(dataset, method, [index])[0])
+        for method in dataset.methods
+        if method.spec not in references
+        for index in worst_faces(method)
     ]
-    rows: list[list[Cell]] = []
-    methods: list[str] = []
-    for method in dataset.methods:
-        if method.spec in references:
-            continue
-        for face in worst_faces(dataset, method):
-            rows.append(
-                [
-                    text(labels[method.spec]),
-                    text(face.image_id),
-                    number(face.error_deg),
-                    text(_triple(face.gt_deg)),
-                    text(_triple(face.predicted_deg)),
-                ]
-            )
-            methods.append(method.spec)
     kind = "geodesic" if dataset.has_rotations else "mean of the labelled angles"
-    note = f"The {MOST} largest errors of each method ({kind}), in degrees."
-    return Table("worst", "Worst faces", columns, rows, note, methods)
+    return item_table(
+        "worst", "Worst faces", worst,
+        [
+            text_column("Method", lambda face: labels[face[0].spec]),
+            text_column("Image", lambda face: str(dataset.image_ids[face[1]])),
+            (Column("Error"), lambda face: number(float(face[0].curve_errors_deg[face[1]]))),
+            text_column(
+                "Ground-truth yaw, pitch, roll", lambda face: _triple(dataset.angles_deg[face[1]])
+            ),
+            text_column("Predicted", lambda face: _triple(face[2])),
+        ],
+        f"The {MOST} largest errors of each method ({kind}), in degrees.",
+        [method.spec for method, *_ in worst],
+    )  # fmt: skip
 
 
 def _triple(angles_deg: npt.NDArray[np.float64]) -> str:

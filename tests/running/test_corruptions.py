@@ -317,7 +317,7 @@ def test_curve_of_a_run_has_the_clean_faces_at_the_level_that_changes_nothing(ru
     )
     points = curve.points["sees"]
     # Only pitch is wrong: a third of 16 and of 32 degrees.
-    assert [point.severity for point in points] == [0.5, 1, 2]
+    assert curve.levels == ["0.5", "1", "2"]
     assert [point.mae_deg for point in points] == pytest.approx([16 / 3, 0, 32 / 3], abs=1e-5)
 
 
