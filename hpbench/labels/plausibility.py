@@ -148,7 +148,12 @@ def review_angles(angles_deg: Array) -> list[Suspicion]:
             return [found]
     if len(angles) < MIN_LABELS:
         return []
-    checks = (_repeated(angles), _exchanged(angles), _lost_decimal_point(angles))
+    checks = (
+        _repeated(angles),
+        _exchanged(angles),
+        _yaw_radians(angles),
+        _lost_decimal_point(angles),
+    )
     return [found for found in (*checks, *_zero_axes(angles)) if found is not None]
 
 
@@ -192,6 +197,26 @@ def _radians(angles: Array) -> Suspicion | None:
         "unit=rad",
         is_option=True,
         stops=not few,
+    )
+
+
+def _yaw_radians(angles: Array) -> Suspicion | None:
+    """Yaw in radians beside others in degrees: heads turn further than they nod or tilt.
+
+    Pitch or roll alone cannot be told so; many people hardly nod or tilt their heads.
+    """
+    yaw, others = angles[:, 0], angles[:, 1:][np.isfinite(angles[:, 1:])]
+    yaw = yaw[np.isfinite(yaw)]
+    if min(len(yaw), len(others)) < 2 * MIN_LABELS or np.mean(yaw == np.round(yaw)) > 0.5:
+        return None
+    if np.abs(yaw).max() > np.pi / 2.0 or np.percentile(np.abs(others), 95) < 10.0:
+        return None
+    return Suspicion(
+        "radians",
+        f"yaw lies between {yaw.min():.4g} and {yaw.max():.4g}, as radians do, and the other "
+        "angles do not",
+        "write yaw in degrees",
+        stops=False,
     )
 
 

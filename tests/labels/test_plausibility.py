@@ -105,6 +105,11 @@ def test_labels_of_missing_axes_are_looked_at_as_far_as_they_go():
     assert [suspicion.code for suspicion in found_in(angles)] == ["radians"]
 
 
+def test_yaw_alone_in_radians_is_a_warning():
+    (suspicion,) = found_in(HONEST * [np.pi / 180.0, 1.0, 1.0])
+    assert (suspicion.code, suspicion.stops) == ("radians", False)
+
+
 @pytest.mark.parametrize(
     ("angles", "codes"),
     [
