@@ -54,15 +54,7 @@ class ColourChange:
 
 
 def compare_colours(method: Method, faces: Sequence[Face], ground_truth: Array) -> ColourChange:
-    """Predict faces as they are and with red and blue exchanged.
-
-    Parameters
-    ----------
-    method : Method
-        Loaded.
-    faces : sequence of Face
-    ground_truth : ndarray, shape (n, 3, 3)
-    """
+    """Predict faces, with a loaded method, as they are and with red and blue exchanged."""
     outcomes = [_outcomes(method, faces, exchange) for exchange in (False, True)]
     predicted, predicted_swapped = (
         np.array([[isinstance(one, Prediction) for one in row] for row in rows]).all(axis=0)

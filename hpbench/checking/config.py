@@ -28,13 +28,7 @@ class CheckConfig(Config):
 
 
 def run_checks(config: CheckConfig) -> list[CheckResult]:
-    """Run every check on a method.
-
-    Raises
-    ------
-    HpbenchError
-        If the method cannot be made or loaded at all.
-    """
+    """Run every check on a method; it must be possible to make and load it at all."""
     from hpbench.checking.conformance import check_method
     from hpbench.inference.devices import resolve_device
     from hpbench.registry import make_dataset, make_method

@@ -61,14 +61,7 @@ class Probe:
 
     @classmethod
     def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = 48) -> Probe:
-        """Take faces from all over a data set.
-
-        Parameters
-        ----------
-        make : callable
-        dataset : Dataset
-        limit : int
-            Largest number of faces.
+        """Take up to `limit` faces from all over a data set.
 
         Raises
         ------

@@ -11,17 +11,9 @@ Array = npt.NDArray[np.float64]
 
 
 def expected_angles(logits: Array, values_deg: npt.ArrayLike) -> tuple[Array, Array]:
-    """Expectation and standard deviation of an angle under the softmax over its bins.
+    """Mean and standard deviation, shape (n,), of an angle under the softmax over its bins.
 
-    Parameters
-    ----------
-    logits : ndarray, shape (n, bins)
-    values_deg : array_like, shape (bins,)
-        Angle that each bin stands for.
-
-    Returns
-    -------
-    mean_deg, spread_deg : ndarray, shape (n,)
+    `logits` has shape (n, bins); `values_deg`, shape (bins,), are the angles of the bins.
 
     Examples
     --------

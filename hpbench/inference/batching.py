@@ -22,22 +22,11 @@ SHARE_FACES = 8
 
 
 def map_batch_on_threads(work: Callable[[Any], Out], batch: Any, cores: int) -> list[Out]:
-    """Have a batch worked on by several threads, and wait for all of them.
+    """Have a batch, shape (n, ...), worked on by several threads, and wait for all of them.
 
-    Parameters
-    ----------
-    work : callable
-        Takes a share of the batch. It must release Python's lock for most of its time, use one
-        thread, and not mind that it runs several times at once.
-    batch : ndarray or Tensor, shape (n, ...)
-    cores : int
-        Number of threads.
-
-    Returns
-    -------
-    list
-        What `work` returned for the shares, in order. Their number is a multiple of `cores`
-        where n allows it, and their sizes are as equal as can be.
+    `work` takes a share of the batch. It must release Python's lock for most of its time, use one
+    thread, and not mind that it runs several times at once. The results are in order; the number of
+    shares is a multiple of `cores` where n allows it, and their sizes are as equal as can be.
 
     Examples
     --------

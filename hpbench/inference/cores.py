@@ -14,10 +14,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 def usable_cores(cgroup: Path = _CGROUP) -> int:
     """Cores that this process is pinned to, and no more than its container's share of time.
 
-    Parameters
-    ----------
-    cgroup : Path
-        Where Linux mounts the control group: its CPU quota is what ``docker run --cpus`` sets.
+    `cgroup` is where Linux mounts the control group, whose CPU quota ``docker run --cpus`` sets.
     """
     pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, math.ceil(min(pinned or 1, _quota(cgroup))))

@@ -11,13 +11,7 @@ __all__ = ["resolve_device"]
 
 
 def resolve_device(device: str) -> str:
-    """Device that ``auto`` stands for, or the named one where it is available.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device, or not here.
-    """
+    """Device that ``auto`` stands for, or the named one; a UsageError where there is none such."""
     if device == "cpu" or (device == "auto" and not _has_gpu_driver()):
         return "cpu"
     import torch

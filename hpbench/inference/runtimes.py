@@ -50,7 +50,6 @@ class Runtime:
 
     Attributes
     ----------
-    name : str
     run : callable
         Pixels, shape (n, height, width, 3), uint8, RGB, to the network's outputs, one row each.
     difference_deg : float
@@ -82,18 +81,11 @@ def make_runtime(
     angles_deg : callable
         From the network's outputs to angles in degrees, shape (n, 3).
 
-    Returns
-    -------
-    Runtime
-
     Raises
     ------
     HpbenchError
-        If the angles differ by more than :data:`MAX_DIFFERENCE_DEG`.
-    MissingDependencyError
-        If onnxruntime is not installed.
-    UsageError
-        If the network cannot be compiled or exported here.
+        If the angles differ by more than :data:`MAX_DIFFERENCE_DEG`, onnxruntime is missing, or the
+        network cannot be compiled or exported here.
     """
     network = _from_pixels(network)
     if name == "torch":
@@ -176,10 +168,7 @@ def _random_images(count: int, size: int, device: str) -> Tensor:
 
 
 def _difference_deg(
-    network: nn.Module,
-    run: Run,
-    pixels: Tensor,
-    angles_deg: Callable[[Tensor], Tensor],
+    network: nn.Module, run: Run, pixels: Tensor, angles_deg: Callable[[Tensor], Tensor]
 ) -> float:
     import torch
 
@@ -209,20 +198,18 @@ def _exported(network: nn.Module, example: Tensor, device: str) -> Run:
     import torch
 
     graph = _to_onnx(network, example)
-    alone = _session_run(graph, device, torch.get_num_threads())
-    return alone if device != "cpu" else _shared(alone, _session_run(graph, device, threads=1))
 
+    def on_threads(threads: int) -> Run:
+        session = _open_session(graph, device, threads)
 
-def _session_run(graph: bytes, device: str, threads: int) -> Run:
-    import torch
+        def run(pixels: Tensor) -> Tensor:
+            outputs = session.run(None, {"pixels": pixels.cpu().numpy()})
+            return torch.from_numpy(outputs[0]).to(pixels.device)
 
-    session = _open_session(graph, device, threads)
+        return run
 
-    def run(pixels: Tensor) -> Tensor:
-        outputs = session.run(None, {"pixels": pixels.cpu().numpy()})
-        return torch.from_numpy(outputs[0]).to(pixels.device)
-
-    return run
+    alone = on_threads(torch.get_num_threads())
+    return alone if device != "cpu" else _shared(alone, on_threads(1))
 
 
 def _to_onnx(network: nn.Module, example: Tensor) -> bytes:
@@ -269,20 +256,10 @@ def _open_session(graph: bytes, device: str, threads: int) -> Any:
 
 
 def onnx_session(model: bytes | str, device: str, threads: int) -> Any:
-    """Open an ONNX network.
+    """Open an ONNX network, by its content or its path, as an ``onnxruntime.InferenceSession``.
 
-    Parameters
-    ----------
-    model : bytes or str
-        The file's content, or its path.
-    device : str
-        ``cpu``; ``cuda`` or ``cuda:1`` where this onnxruntime has CUDA.
-    threads : int
-        Of the CPU, for the layers of one run.
-
-    Returns
-    -------
-    onnxruntime.InferenceSession
+    `threads` are those of the CPU for the layers of one run; `device` may be ``cuda:1`` where this
+    onnxruntime has CUDA.
     """
     import onnxruntime
 

@@ -73,24 +73,11 @@ def infer_inputs(
     inputs: Sequence[Any],
     device_clock: AbstractContextManager[None] | None = None,
 ) -> list[Solved]:
-    """Infer and decode prepared inputs in one batch; the times are per face.
+    """Infer and decode prepared inputs, at least one, in one batch; the times are per face.
 
-    Parameters
-    ----------
-    method : Method
-    inputs : sequence
-        Not empty.
-    device_clock : context manager, optional
-        Entered around :meth:`Method.infer` alone.
-
-    Raises
-    ------
-    HpbenchError
-        If decode returns bare arrays, as under plugin contract 1.
-    ValueError
-        If it returns more or fewer predictions than there are inputs.
-    Exception
-        Whatever else the method raises.
+    `device_clock` is entered around :meth:`Method.infer` alone. Raises whatever the method raises,
+    a ValueError if decode gives another number of predictions, and an HpbenchError if it returns
+    bare arrays, as under plugin contract 1.
     """
     method.synchronize()
     start = perf_counter()
@@ -157,7 +144,7 @@ def solve_prepared(method: Method, prepared: Sequence[tuple[Any, float | None]])
 
 def _infer_one(method: Method, value: Any) -> Solved:
     try:
-        return replace(infer_inputs(method, [value])[0], infer_ms=None, decode_ms=None)
+        return Solved(infer_inputs(method, [value])[0].prediction)
     except HpbenchError:
         raise
     except Exception as error:

@@ -48,7 +48,6 @@ class WorkerPool:
     ----------
     name : str
         What the workers are for, in messages.
-    processes : int
     start : callable
         Function of a module of hpbench that a worker calls once; it returns the function that is
         called with the arguments of every :meth:`submit`.

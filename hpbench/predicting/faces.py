@@ -26,8 +26,6 @@ class FoundFace:
 
     Attributes
     ----------
-    box_xyxy : ndarray, shape (4,)
-        Pixels.
     score : float
         The detector's own; higher is surer.
     predictions : mapping of str to Prediction or NoPrediction
@@ -66,15 +64,14 @@ def predict_faces(
     detector: Detector,
     image_id: str = "image",
 ) -> list[FoundFace]:
-    """Find the faces in an image and predict their poses.
+    """Find the faces in an image and predict their poses, with loaded methods and detector.
 
     Parameters
     ----------
     image_rgb : ndarray, shape (height, width, 3), uint8
     methods : mapping of str to Method
-        Loaded, by the name to give the predictions.
+        By the name to give the predictions.
     detector : Detector
-        Loaded.
     image_id : str
         Handed to the methods.
 
@@ -88,18 +85,6 @@ def predict_faces(
     HpbenchError
         As a method raises it. Any other exception of a method is a :class:`NoPrediction` for the
         faces that cause it.
-
-    Examples
-    --------
-    ::
-
-        methods = {"hopenet": make_method("hopenet"), "pnp": make_method("pnp")}
-        detector = make_detector("dlib")
-        for method in methods.values():
-            method.load()
-        detector.load()
-        for face in predict_faces(read_rgb(Path("face.jpg")), methods, detector):
-            print(face.box_xyxy, face.predictions["pnp"])
     """
     boxes, scores = detector.detect(image_rgb)
     faces = [Face(image_id, image_rgb, box) for box in boxes]
@@ -118,22 +103,9 @@ def predict_frames(
 ) -> Iterator[FrameResult]:
     """Predict on frames one after the other; faces of a video keep their numbers.
 
-    Parameters
-    ----------
-    frames : iterable of Frame
-        For example ``open_source("clip.mp4").frames()``.
-    methods : mapping of str to Method
-        Loaded.
-    detector : Detector
-        Loaded.
-    smoothing_s : float or None
-        Time constant of :class:`hpbench.predicting.tracking.RotationSmoother`; None: no smoothing.
-        Images that do not follow each other are never smoothed.
-
-    Yields
-    ------
-    FrameResult
-        One per frame; without faces where the image cannot be read.
+    `smoothing_s` is the time constant of :class:`~hpbench.predicting.tracking.RotationSmoother`;
+    images that do not follow each other are never smoothed. An unreadable frame has no faces.
+    Methods and detector are loaded.
     """
     tracker = Tracker()
     smoother = None if smoothing_s is None else RotationSmoother(smoothing_s)

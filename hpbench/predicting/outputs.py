@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,54 +12,18 @@ from hpbench.images import IMAGE_SUFFIXES
 from hpbench.predicting.sources import Source
 from hpbench.predicting.writers import DrawnImages, PoseTable, PredictionWriter, VideoFile
 
-__all__ = ["OutputPlan", "TableFormat", "plan_output"]
-
-TableFormat = Literal["csv", "json"]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPlan:
-    """Which files are to be written.
-
-    Attributes
-    ----------
-    table : Path or None
-    images : Path or None
-        Folder of drawn images, or the one drawn image.
-    one_image : bool
-    video : Path or None
-    """
-
-    table: Path | None = None
-    images: Path | None = None
-    one_image: bool = False
-    video: Path | None = None
-
-    def open(
-        self, source: Source, methods: Sequence[str], style: DrawStyle, metadata: Mapping[str, Any]
-    ) -> list[PredictionWriter]:
-        """Open the files.
-
-        Raises
-        ------
-        DataError
-            If one cannot be written.
-        """
-        writers: list[PredictionWriter] = []
-        if self.table is not None:
-            writers.append(PoseTable(self.table, methods, metadata))
-        if self.images is not None:
-            writers.append(DrawnImages(self.images, self.one_image, methods, style))
-        if self.video is not None:
-            assert source.fps is not None
-            writers.append(VideoFile(self.video, source.fps, source.live, methods, style))
-        return writers
+__all__ = ["plan_output"]
 
 
 def plan_output(
-    out: Path, source: Source, draws: bool, table_format: TableFormat | None
-) -> OutputPlan:
-    """Decide from ``--out``, ``--draw`` and ``--format`` what is written.
+    out: Path,
+    source: Source,
+    style: DrawStyle | None,
+    table_format: Literal["csv", "json"] | None,
+    methods: Sequence[str],
+    metadata: Mapping[str, Any],
+) -> list[PredictionWriter]:
+    """Writers of the files that ``--out``, ``--draw`` and ``--format`` ask for.
 
     Parameters
     ----------
@@ -68,30 +31,41 @@ def plan_output(
         A folder (no suffix, or one that exists) for table and drawings; or one file: ``.csv``,
         ``.json``, an image for one image, ``.mp4`` for a video or camera.
     source : Source
-    draws : bool
-        Whether anything is drawn.
+    style : {'axes', 'cube'} or None
+        None draws nothing.
     table_format : {'csv', 'json'} or None
         None: csv in a folder, by the suffix for a file.
-
-    Returns
-    -------
-    OutputPlan
+    methods : sequence of str
+    metadata : mapping
+        Further entries of a JSON table.
 
     Raises
     ------
     UsageError
         If `out` is a file that does not go with the source or the other options.
     """
+
+    def video(path: Path, fps: float, style: DrawStyle) -> VideoFile:
+        return VideoFile(path, fps, source.live, methods, style)
+
     suffix = out.suffix.lower()
     if out.is_dir() or not suffix:
-        return _plan_folder(out, source, draws, table_format or "csv")
+        writers: list[PredictionWriter] = [
+            PoseTable(out / f"poses.{table_format or 'csv'}", methods, metadata)
+        ]
+        if style is not None and source.fps is None:
+            writers.append(DrawnImages(out, False, methods, style))
+        elif style is not None and source.fps is not None:
+            stem = "camera" if source.live else Path(source.name).stem
+            writers.append(video(out / f"{stem}_pose.mp4", source.fps, style))
+        return writers
     if suffix in {".csv", ".json"}:
         if table_format not in {None, suffix[1:]}:
             raise UsageError(
                 f"--out {out} is not a {table_format} file; drop --format {table_format}"
             )
-        return OutputPlan(table=out)
-    if not draws:
+        return [PoseTable(out, methods, metadata)]
+    if style is None:
         raise UsageError(f"--out {out}: --draw none draws nothing; name a folder, .csv or .json")
     if table_format is not None:
         raise UsageError(
@@ -102,24 +76,14 @@ def plan_output(
             raise UsageError(
                 f"--out {out}: {source.name} is not a video; name an image or a folder"
             )
-        return OutputPlan(video=out)
+        return [video(out, source.fps, style)]
     if suffix in IMAGE_SUFFIXES:
         if source.fps is not None or source.total != 1:
             raise UsageError(f"--out {out}: {source.name} is not a single image; name a folder")
         if out.exists() and Path(source.name).expanduser().samefile(out):
             raise UsageError(f"--out {out}: would overwrite the source image; name another file")
-        return OutputPlan(images=out, one_image=True)
+        return [DrawnImages(out, True, methods, style)]
     raise UsageError(
         f"--out {out}: unknown type of file '{out.suffix}'; name a folder, or a file that ends in "
         f".csv .json .mp4 {' '.join(sorted(IMAGE_SUFFIXES))}"
     )
-
-
-def _plan_folder(out: Path, source: Source, draws: bool, table_format: TableFormat) -> OutputPlan:
-    table = out / f"poses.{table_format}"
-    if not draws:
-        return OutputPlan(table=table)
-    if source.fps is None:
-        return OutputPlan(table=table, images=out)
-    stem = "camera" if source.live else Path(source.name).stem
-    return OutputPlan(table=table, video=out / f"{stem}_pose.mp4")

@@ -24,22 +24,10 @@ def draw_result(
     style: DrawStyle = "axes",
     max_width_px: int | None = None,
 ) -> Pixels:
-    """Draw the poses of all faces, with one panel per method side by side.
+    """Draw the poses of all faces, with one panel per method side by side, in the order given.
 
-    Parameters
-    ----------
-    result : FrameResult
-        Of an image that could be read.
-    methods : sequence of str
-        Their order is that of the panels.
-    style : {'axes', 'cube'}
-    max_width_px : int or None
-        Reduce the panels to fit into it. Small images are enlarged by a whole factor, so
-        that the angles can be read.
-
-    Returns
-    -------
-    ndarray, shape (height, n * width, 3), uint8
+    The frame must have an image. Small images are enlarged by a whole factor, so that the angles
+    can be read; the panels are reduced to fit into `max_width_px`.
     """
     image = result.frame.image
     if image is None:

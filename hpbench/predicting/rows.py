@@ -30,16 +30,8 @@ ROW_COLUMNS = (
 def result_rows(result: FrameResult, methods: Sequence[str]) -> list[Row]:
     """Rows of the table that predict writes: one per face and method.
 
-    Parameters
-    ----------
-    result : FrameResult
-    methods : sequence of str
-
-    Returns
-    -------
-    list of dict
-        ``status`` is ``ok``, ``no_answer``, ``no_face`` or ``unreadable``; the last two are one
-        row for the whole image. Numbers that do not exist are None.
+    ``status`` is ``ok``, ``no_answer``, ``no_face`` or ``unreadable``; the last two are one row for
+    the whole image. Numbers that do not exist are None.
     """
     frame = result.frame
     empty: Row = dict.fromkeys(ROW_COLUMNS)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import UsageError
@@ -26,18 +25,9 @@ __all__ = ["Session", "open_session"]
 
 @dataclass(frozen=True)
 class Session:
-    """A source, loaded methods and detector, and the files that take in the predictions.
+    """A source, loaded methods (by canonical spec) and detector, and writers of predictions.
 
-    Attributes
-    ----------
-    source : Source
-    methods : dict of str to Method
-        Loaded, by canonical spec.
-    detector : Detector
-        Loaded.
-    writers : list of PredictionWriter
-    smoothing_s : float or None
-        Time constant of the smoothing of a video; None for none.
+    `smoothing_s` is the time constant of the smoothing of a video; None for none.
     """
 
     source: Source
@@ -71,18 +61,9 @@ class Session:
 
 
 def open_session(config: PredictConfig, out: Path | None) -> Session:
-    """Open a source, load methods and detector, and begin the files.
+    """Open a source, load methods and detector, and plan the files; `out` None writes nothing.
 
-    Parameters
-    ----------
-    config : PredictConfig
-    out : Path or None
-        Folder or file; None writes nothing.
-
-    Raises
-    ------
-    HpbenchError
-        What can be rejected without loading a network is rejected first.
+    What can be rejected without loading a network is rejected first.
     """
     opened = open_source(config.source)
     smoothing_s = config.smooth_seconds if config.smooth else None
@@ -91,17 +72,15 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
             f"--smooth: {opened.name} holds single images, which do not follow each other in "
             "time; only videos and cameras are smoothed"
         )
-    draws = config.draw != "none"
-    plan = plan_output(out, opened, draws, config.format) if out is not None else None
+    style = None if config.draw == "none" else config.draw
+    metadata = {"source": opened.name, "boxes": config.boxes, "smoothing_s": smoothing_s}
+    specs = parse_specs(config.methods)
+    names = [str(spec) for spec in specs]
+    writers = plan_output(out, opened, style, config.format, names, metadata) if out else []
     device = resolve_device(config.device)
-    methods = {
-        str(spec): make_method(spec, device, config.plugins) for spec in parse_specs(config.methods)
-    }
+    methods = {str(spec): make_method(spec, device, config.plugins) for spec in specs}
     detector = make_detector(config.boxes, config.plugins)
     for method in methods.values():
         load_method(method)
     detector.load()
-    metadata = {"source": opened.name, "boxes": config.boxes, "smoothing_s": smoothing_s}
-    style: Literal["axes", "cube"] = "cube" if config.draw == "cube" else "axes"
-    writers = plan.open(opened, list(methods), style, metadata) if plan is not None else []
     return Session(opened, methods, detector, writers, smoothing_s)

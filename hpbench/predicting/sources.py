@@ -52,9 +52,7 @@ class Frame:
     name : str
         File name, below the folder where a folder was named; ``camera:0``.
     image : ndarray, shape (height, width, 3), uint8, or None
-        RGB; None if the file cannot be read.
-    problem : str or None
-        Why it cannot be read.
+        RGB; None if the file cannot be read, for the reason in `problem`.
     number : int or None
         From 0, of a video or camera.
     time_s : float or None
@@ -78,7 +76,7 @@ class Source(ABC):
     total : int or None
         Number of frames, where it is known; that of a video is what its header says.
     fps : float or None
-        Frames per second; None for images that do not follow each other.
+        None for images that do not follow each other.
     live : bool
         Whether frames come in real time and without end.
     notes : list of str
@@ -99,15 +97,7 @@ class Source(ABC):
 
 
 class ImageFiles(Source):
-    """One image, or all images of a folder and its subfolders.
-
-    Parameters
-    ----------
-    name : str
-    paths : sequence of Path
-    folder : Path
-        Names of frames are relative to it.
-    """
+    """One image, or all images of a folder and its subfolders; frames are named below `folder`."""
 
     def __init__(self, name: str, paths: Sequence[Path], folder: Path) -> None:
         super().__init__(name, len(paths))
@@ -125,20 +115,18 @@ class ImageFiles(Source):
 
 
 class Video(Source):
-    """A video file.
-
-    Raises
-    ------
-    DataError
-        If it cannot be opened or holds no frame.
-    """
+    """A video file; one that cannot be opened or holds no frame is a DataError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        import cv2
+
         with _opened(str(path)) as capture:
             if not capture.isOpened() or not capture.read()[0]:
                 raise DataError(f"{path}: cannot be read as a video; is it corrupted or empty?")
-            super().__init__(str(path), _count(capture))
+            count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            known = math.isfinite(count) and count > 0
+            super().__init__(str(path), int(count) if known else None)
             self.fps = _rate(capture)
 
     def frames(self) -> Iterator[Frame]:
@@ -146,10 +134,12 @@ class Video(Source):
 
         Where it has none, or they do not grow, they follow from number and nominal rate.
         """
+        import cv2
+
         with _opened(str(self.path)) as capture:
             number, first_s, last_s = 0, 0.0, -math.inf
             for image in _images(capture):
-                time_s = _presentation_time_s(capture)
+                time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0  # NaN: it has none
                 if number == 0:
                     first_s = time_s
                 if not time_s > last_s:
@@ -165,18 +155,7 @@ class Video(Source):
 
 
 class LiveCamera(Source):
-    """A camera of this machine.
-
-    Parameters
-    ----------
-    device : int or str
-        As the system counts cameras, from 0; or a device such as ``/dev/video2``.
-
-    Raises
-    ------
-    DataError
-        If there is no such camera, or it gives no image.
-    """
+    """A camera of this machine: its number, from 0, or a device such as ``/dev/video2``."""
 
     live = True
 
@@ -214,10 +193,6 @@ def open_source(text: str) -> Source:
     text : str
         An image, a folder, a video, or a camera as ``0``, ``camera:0`` or ``/dev/video0``.
         What exists as a file is a file.
-
-    Returns
-    -------
-    Source
 
     Raises
     ------
@@ -310,20 +285,6 @@ def _images(capture: Any) -> Iterator[npt.NDArray[np.uint8]]:
         if not read:
             return
         yield cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
-
-
-def _presentation_time_s(capture: Any) -> float:
-    """Time of the image that was read last; NaN where the container has none."""
-    import cv2
-
-    return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
-
-
-def _count(capture: Any) -> int | None:
-    import cv2
-
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return int(count) if math.isfinite(count) and count > 0 else None
 
 
 def _rate(capture: Any) -> float:

@@ -20,8 +20,8 @@ class Summary:
 
     Attributes
     ----------
-    frames, faces, without_face, unreadable : int
-        `without_face` and `unreadable` count frames.
+    without_face, unreadable : int
+        Frames.
     predicted : Counter of str
         Faces that each method predicted.
     reasons : Counter of tuple (method, reason)
@@ -30,7 +30,6 @@ class Summary:
         Why the first unreadable image could not be read.
     stopped : bool
         Whether the user stopped it.
-    last : FrameResult or None
     """
 
     frames: int = 0
@@ -61,15 +60,7 @@ class Summary:
                     self.predicted[name] += 1
 
     def require_faces(self, source: str, boxes: str) -> None:
-        """Refuse a source in which there was no face at all.
-
-        Raises
-        ------
-        ImageError
-            If nothing in it can be read.
-        DataError
-            If the detector found nothing.
-        """
+        """Refuse a source in which nothing can be read, or no face was found."""
         if self.faces or self.stopped:
             return
         if self.frames and self.unreadable == self.frames:
@@ -80,14 +71,7 @@ class Summary:
         )
 
     def lines(self, methods: Sequence[str], word: str) -> list[str]:
-        """The counts in words.
-
-        Parameters
-        ----------
-        methods : sequence of str
-        word : str
-            ``image`` or ``frame``.
-        """
+        """The counts in words; `word` is ``image`` or ``frame``."""
         first = f"{_counted(self.frames, word)}, {_counted(self.faces, 'face')}"
         if self.without_face:
             first += f"; {_counted(self.without_face, word)} without a face"

@@ -42,19 +42,7 @@ class Tracker:
         self._last_seen: dict[int, tuple[Array, float]] = {}
 
     def update(self, boxes_xyxy: npt.ArrayLike, time_s: float) -> list[int]:
-        """Numbers, from 1, of the faces in one frame.
-
-        Parameters
-        ----------
-        boxes_xyxy : array_like, shape (n, 4)
-        time_s : float
-            Not less than that of the frame before.
-
-        Returns
-        -------
-        list of int
-            One per box, in order.
-        """
+        """Numbers, from 1, of the faces in the next frame; `boxes_xyxy` has shape (n, 4)."""
         boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
         self._last_seen = {
             number: seen
@@ -84,11 +72,6 @@ class RotationSmoother:
     ``1 - exp(-dt / time_constant)`` of that turn. So the result does not depend on the frame
     rate, predictions after a gap weigh more, and a head that turns steadily is followed
     `time_constant` late.
-
-    Parameters
-    ----------
-    time_constant_s : float
-        Above 0.
     """
 
     def __init__(self, time_constant_s: float = 0.15) -> None:
@@ -98,19 +81,10 @@ class RotationSmoother:
         self._state: dict[Hashable, tuple[Array, float]] = {}
 
     def update(self, key: Hashable, R_cam: npt.ArrayLike, time_s: float) -> Array:
-        """Take in one prediction and return the smoothed rotation.
+        """Take in one prediction and return the smoothed rotation, shape (3, 3).
 
-        Parameters
-        ----------
-        key : hashable
-            What is smoothed on its own: a track and a method.
-        R_cam : array_like, shape (3, 3)
-        time_s : float
-
-        Returns
-        -------
-        ndarray, shape (3, 3)
-            The prediction itself where the key is new.
+        `key` tells apart what is smoothed on its own: a track and a method. The first prediction of
+        a key is returned as it is.
         """
         prediction = np.asarray(R_cam, dtype=np.float64)
         smoothed = prediction
@@ -123,18 +97,7 @@ class RotationSmoother:
 
 
 def slerp(R_from: npt.ArrayLike, R_to: npt.ArrayLike, share: float) -> Array:
-    """Rotation that lies a share of the way along the shortest turn between two.
-
-    Parameters
-    ----------
-    R_from, R_to : array_like, shape (3, 3)
-    share : float
-        0 for `R_from`, 1 for `R_to`.
-
-    Returns
-    -------
-    ndarray, shape (3, 3)
-    """
+    """Rotation that lies a `share` (0..1) of the way along the shortest turn between two."""
     start = Rotation.from_matrix(np.asarray(R_from, dtype=np.float64))
     turn = (start.inv() * Rotation.from_matrix(np.asarray(R_to, dtype=np.float64))).as_rotvec()
     return np.asarray((start * Rotation.from_rotvec(share * turn)).as_matrix())

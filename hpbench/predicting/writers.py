@@ -11,7 +11,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -36,16 +35,13 @@ MAX_VIDEO_WIDTH_PX = 3840
 
 
 class PredictionWriter(ABC):
-    """Takes the results of frames one after the other and writes files.
-
-    Attributes
-    ----------
-    written : list of Path
-        Files that are complete.
-    """
+    """Takes the results of frames one by one; `written` are the files that are complete."""
 
     def __init__(self) -> None:
         self.written: list[Path] = []
+
+    def open(self) -> None:
+        """Begin the files."""
 
     @abstractmethod
     def write(self, result: FrameResult) -> None:
@@ -55,47 +51,34 @@ class PredictionWriter(ABC):
         """Finish the files, or remove them where they are not `complete`."""
 
     def __enter__(self) -> PredictionWriter:
+        self.open()
         return self
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         self.close(complete=error_type is None)
 
 
 class PoseTable(PredictionWriter):
-    """All poses as CSV or JSON, one row per face and method.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.csv`` or ``.json``.
-    methods : sequence of str
-    metadata : mapping
-        Further entries of the JSON file.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be written.
-    """
+    """All poses as CSV or JSON, one row per face and method; `metadata` goes into the JSON file."""
 
     def __init__(self, path: Path, methods: Sequence[str], metadata: Mapping[str, Any]) -> None:
         super().__init__()
         self.path = path
         self.methods = methods
+        self.metadata = metadata
         self._partial = path.with_name(path.name + PARTIAL)
-        self._stream = _open_for_writing(self._partial, path)
         self._csv: csv.DictWriter[str] | None = None
         self._rows = 0
-        if path.suffix.lower() == ".csv":
+
+    def open(self) -> None:
+        """Begin the table."""
+        self._stream = _open_for_writing(self._partial, self.path)
+        if self.path.suffix.lower() == ".csv":
             self._csv = csv.DictWriter(self._stream, ROW_COLUMNS, lineterminator="\n")
             self._csv.writeheader()
         else:
-            head = {"schema": SCHEMA, "hpbench": __version__, **metadata, "methods": list(methods)}
+            head = {"schema": SCHEMA, "hpbench": __version__, **self.metadata}
+            head["methods"] = list(self.methods)
             self._stream.write(json.dumps(head, indent=1)[:-2] + ',\n "rows": [')
 
     def write(self, result: FrameResult) -> None:
@@ -121,12 +104,7 @@ class PoseTable(PredictionWriter):
 
 
 class RowList(PredictionWriter):
-    """All poses in memory: the rows of the table, for the Python API.
-
-    Parameters
-    ----------
-    methods : sequence of str
-    """
+    """All poses in memory: the rows of the table, for the Python API."""
 
     def __init__(self, methods: Sequence[str]) -> None:
         super().__init__()
@@ -141,14 +119,7 @@ class RowList(PredictionWriter):
 class DrawnImages(PredictionWriter):
     """One drawn image per readable image.
 
-    Parameters
-    ----------
-    out : Path
-        Folder, below which names are kept as ``NAME_pose.SUFFIX``; or the one file to write.
-    one_file : bool
-        Whether `out` is the file.
-    methods : sequence of str
-    style : {'axes', 'cube'}
+    `out` is a folder, below which names are kept as ``NAME_pose.SUFFIX``, or the one file to write.
     """
 
     def __init__(self, out: Path, one_file: bool, methods: Sequence[str], style: DrawStyle) -> None:
@@ -173,20 +144,7 @@ class DrawnImages(PredictionWriter):
 class VideoFile(PredictionWriter):
     """A drawn MPEG-4 video, without sound.
 
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.mp4``.
-    fps : float
-    live : bool
-        Frames come in real time and slower than `fps`: each is repeated until the next.
-    methods : sequence of str
-    style : {'axes', 'cube'}
-
-    Raises
-    ------
-    DataError
-        If the file cannot be written.
+    Frames of a `live` source come slower than `fps`: each is repeated until the next.
     """
 
     def __init__(
@@ -199,25 +157,22 @@ class VideoFile(PredictionWriter):
         self.methods = methods
         self.style: DrawStyle = style
         self._partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
-        _open_for_writing(self._partial, path).close()
         self._video: Any = None
         self._size_wh = (0, 0)
         self._frames = 0
 
-    def write(self, result: FrameResult) -> None:
-        """Draw and append one frame.
+    def open(self) -> None:
+        """Find out whether the video can be written."""
+        _open_for_writing(self._partial, self.path).close()
 
-        Raises
-        ------
-        DataError
-            If the video cannot be written.
-        """
+    def write(self, result: FrameResult) -> None:
+        """Draw and append one frame."""
         import cv2
 
         drawn = draw_result(result, self.methods, self.style, MAX_VIDEO_WIDTH_PX)
         image_bgr = cv2.cvtColor(_even(drawn), cv2.COLOR_RGB2BGR)
         if self._video is None:
-            self._open((image_bgr.shape[1], image_bgr.shape[0]))
+            self._begin((image_bgr.shape[1], image_bgr.shape[0]))
         elif (image_bgr.shape[1], image_bgr.shape[0]) != self._size_wh:
             # OpenCV would drop a frame of another size without a word.
             image_bgr = cv2.resize(image_bgr, self._size_wh)
@@ -228,7 +183,7 @@ class VideoFile(PredictionWriter):
             self._video.write(image_bgr)
         self._frames = due
 
-    def _open(self, size_wh: tuple[int, int]) -> None:
+    def _begin(self, size_wh: tuple[int, int]) -> None:
         import cv2
 
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")

@@ -100,21 +100,9 @@ CORRUPTIONS: Mapping[str, CorruptionKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One corruption at one level.
+    """One corruption of :data:`CORRUPTIONS` at one level, in its unit; random ones have a seed.
 
-    Attributes
-    ----------
-    name : str
-        Key of :data:`CORRUPTIONS`.
-    level : float
-        In the unit of that corruption.
-    seed : int
-        Of the random ones.
-
-    Raises
-    ------
-    UsageError
-        For an unknown name or a level out of range.
+    An unknown name or a level out of range is a UsageError.
     """
 
     name: str
@@ -150,24 +138,10 @@ class Corruption:
 
 
 def parse_corruptions(texts: Iterable[str], seed: int = 0) -> list[Corruption]:
-    """Parse the values of ``--corrupt``.
+    """Parse the values of ``--corrupt``, such as ``blur=1,2,4``.
 
-    Parameters
-    ----------
-    texts : iterable of str
-        ``"blur=1,2,4"``.
-    seed : int
-
-    Returns
-    -------
-    list of Corruption
-        In the order given. Levels that change nothing, such as ``downsample=1``, are left out:
-        the clean data set is always run, and stands at that level in a report.
-
-    Raises
-    ------
-    UsageError
-        For another form, an unknown name, a level out of range, or the same level twice.
+    Levels that change nothing, such as ``downsample=1``, are left out: the clean data set is always
+    run, and stands at that level in a report.
 
     Examples
     --------
@@ -192,17 +166,7 @@ def parse_corruptions(texts: Iterable[str], seed: int = 0) -> list[Corruption]:
 
 
 def corrupted_protocol(protocol: Protocol, corruption: Corruption) -> Protocol:
-    """The protocol under which corrupted images are scored; its hash is another one.
-
-    Parameters
-    ----------
-    protocol : Protocol
-    corruption : Corruption
-
-    Returns
-    -------
-    Protocol
-    """
+    """The protocol under which corrupted images are scored; its hash is another one."""
     settings = {
         **protocol.settings,
         "corruption": corruption.name,
@@ -217,24 +181,10 @@ def corrupted_protocol(protocol: Protocol, corruption: Corruption) -> Protocol:
 def corrupt_image(
     image: Pixels, box_xyxy: npt.ArrayLike | None, image_id: str, corruption: Corruption
 ) -> Pixels:
-    """Corrupt an image; box corruptions leave it as it is.
+    """Corrupt an image, shape (height, width, 3); box corruptions leave it as it is.
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    box_xyxy : array_like, shape (4,), or None
-        Annotated face box.
-    image_id : str
-    corruption : Corruption
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-
-    Raises
-    ------
-    DataError
-        If the corruption is measured by the face box and there is none.
+    `box_xyxy` is the annotated one. Where the corruption is measured by it and there is none, a
+    DataError is raised.
     """
     if corruption.kind.on_box or corruption.changes_nothing:
         return image
@@ -256,18 +206,7 @@ def corrupt_image(
 
 
 def corrupt_box(box_xyxy: npt.ArrayLike, image_id: str, corruption: Corruption) -> Array:
-    """Corrupt a face box; image corruptions leave it as it is.
-
-    Parameters
-    ----------
-    box_xyxy : array_like, shape (4,)
-    image_id : str
-    corruption : Corruption
-
-    Returns
-    -------
-    ndarray, shape (4,)
-    """
+    """Corrupt a face box, shape (4,); image corruptions leave it as it is."""
     box = np.array(box_xyxy, dtype=np.float64)
     if corruption.name == "box-jitter":
         direction = _random(corruption, image_id).uniform(0.0, 2.0 * math.pi)

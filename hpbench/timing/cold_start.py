@@ -33,16 +33,12 @@ class FreshRun:
         From the start of the process to its first prediction.
     load_s : float
         The part of it that :meth:`hpbench.method.Method.load` took.
-    cores : int
-        That the process was allowed to use.
-    threads : int or None
-        Of torch, where the method uses it.
+    cores, threads : int
+        That the process was allowed to use; threads of torch, where the method uses it.
     total_ms : tuple of float
         Prepare, infer and decode of further faces, one by one.
-    peak_memory_mib : float
-        Largest resident memory of the whole process.
-    peak_device_memory_mib : float or None
-        Most that torch has allocated on the GPU.
+    peak_memory_mib, peak_device_memory_mib : float
+        Largest resident memory of the whole process; most that torch has allocated on the GPU.
     """
 
     first_answer_s: float
@@ -57,23 +53,9 @@ class FreshRun:
 def measure_fresh(
     spec: str, device: str, plugins: Sequence[Path], faces: Sequence[Face], one_core: bool
 ) -> FreshRun:
-    """Start a process that loads a method and predicts faces one by one.
+    """Start a process that loads a method and predicts faces one by one, the first one cold.
 
-    Parameters
-    ----------
-    spec : str
-        Canonical spec of the method.
-    device : str
-    plugins : sequence of Path
-    faces : sequence of Face
-        The first is the one of the cold start.
-    one_core : bool
-        The process is pinned to one core, so that every library in it uses one thread.
-
-    Raises
-    ------
-    HpbenchError
-        If the process fails, which it should not where the method runs.
+    With `one_core` it is pinned to one core, so that every library in it uses one thread.
     """
     environment = {"OMP_NUM_THREADS": "1"} if one_core else {}
     job = (spec, device, tuple(plugins), faces[:FACES], one_core)

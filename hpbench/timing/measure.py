@@ -59,15 +59,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class TimingSettings:
-    """What the timing pass measures.
+    """What the timing pass measures: on `faces` faces, spread evenly over each data set.
 
-    Attributes
-    ----------
-    mode : {'off', 'quick', 'full'}
-        ``quick``: the serial pass. ``full``: throughput, threads and cold start as well.
-    faces : int
-        Number of faces, spread evenly over each data set.
-    rounds : int
+    ``quick`` is the serial pass; ``full`` adds throughput, threads and cold start.
     """
 
     mode: TimingMode = "quick"
@@ -106,17 +100,10 @@ _SERIAL, _BATCHES, _FRESH = "timing", "timing of batches", "timing of new proces
 def time_datasets(
     datasets: Sequence[TimedDataset], settings: TimingSettings, device: str, progress: Progress
 ) -> tuple[list[Row], TimingRecord]:
-    """Time all methods on all data sets of a run.
+    """Time all methods on all data sets of a run; none if the mode is ``off``.
 
-    Parameters
-    ----------
-    datasets : sequence of TimedDataset
-        None if the mode is ``off``.
-    settings : TimingSettings
-    device : str
-        That the methods were made for.
-    progress : Progress
-        Told between the measurements, never inside one.
+    `device` is the one that the methods were made for; `progress` is told between the measurements,
+    never inside one.
 
     Returns
     -------
@@ -145,17 +132,7 @@ def time_datasets(
 def time_methods(dataset: TimedDataset, rounds: int, progress: Progress) -> list[Row]:
     """Time the steps of all methods, face by face; the methods take turns.
 
-    Parameters
-    ----------
-    dataset : TimedDataset
-    rounds : int
-    progress : Progress
-        Told after each round.
-
-    Returns
-    -------
-    list of dict
-        Rows of ``timing.parquet``, all times in milliseconds per face.
+    The rows are those of ``timing.parquet``, all times in milliseconds per face.
     """
     progress.start(dataset.key, _SERIAL, rounds, 0)
     for method in dataset.methods.values():
@@ -214,9 +191,14 @@ def _describe_methods(
     """What was measured of every method on a data set."""
     throughput = _show_throughput(dataset, progress) if full else {}
     fresh = _measure_fresh(dataset, progress) if full else {}
+
+    def stages_ms(name: str) -> dict[str, TimeSummary | None]:
+        chosen = [row for row in rows if row["method"] == name]
+        return {stage: summarise_times([row[f"{stage}_ms"] for row in chosen]) for stage in STAGES}
+
     return {
         name: MethodTiming(
-            stages_ms=_summarise_stages([row for row in rows if row["method"] == name]),
+            stages_ms=stages_ms(name),
             size=method.size() or ModelSize(),
             throughput=throughput.get(name),
             cold_start=describe_cold_start(fresh[name]["all"]) if name in fresh else None,
@@ -224,10 +206,6 @@ def _describe_methods(
         )
         for name, method in dataset.methods.items()
     }
-
-
-def _summarise_stages(rows: Sequence[Row]) -> dict[str, TimeSummary | None]:
-    return {stage: summarise_times([row[f"{stage}_ms"] for row in rows]) for stage in STAGES}
 
 
 def _show_throughput(dataset: TimedDataset, progress: Progress) -> dict[str, Throughput]:

@@ -48,24 +48,11 @@ def measure_throughput(
     after_size: Callable[[], None] = lambda: None,
     rate: Rate = faces_per_s,
 ) -> dict[str, Throughput]:
-    """Throughput over batch sizes 1, 2, 4, ...
+    """Throughput over batch sizes 1, 2, 4, ..., by method; one that solves no face is not in it.
 
     A method's batches are doubled until its throughput stops growing; the methods take turns at
-    each size.
-
-    Parameters
-    ----------
-    methods : mapping of str to Method
-    faces : sequence of Face
-    after_size : callable
-        Called when a batch size has been measured.
-    rate : callable
-        Measures one method at one batch size.
-
-    Returns
-    -------
-    dict of str to Throughput
-        By method; one that solves no face is not in it.
+    each size. `after_size` is called when a batch size has been measured; `rate` measures one
+    method at one batch size.
     """
     inputs: dict[str, list[Any]] = {}
     for name, method in methods.items():
@@ -82,17 +69,17 @@ def measure_throughput(
         for name in growing:
             low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
             batches[name].append(BatchThroughput(size=size, faces_per_s=median, low=low, high=high))
-        growing = [name for name in growing if _still_grows(batches[name])]
+        growing = [
+            name
+            for name in growing
+            if size == 1 or batches[name][-1].faces_per_s > GROWTH * batches[name][-2].faces_per_s
+        ]
         size *= 2
         after_size()
     return {
         name: Throughput(batches=found, best=max(found, key=lambda one: one.faces_per_s))
         for name, found in batches.items()
     }
-
-
-def _still_grows(batches: Sequence[BatchThroughput]) -> bool:
-    return len(batches) < 2 or batches[-1].faces_per_s > GROWTH * batches[-2].faces_per_s
 
 
 @contextmanager

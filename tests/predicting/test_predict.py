@@ -369,7 +369,7 @@ def test_broken_video_is_said_in_one_line(tmp_path):
         ("x.mp4", "image", {}, "is not a video"),
         ("x.png", "video", {}, "is not a single image"),
         ("x.csv", "image", {"table_format": "json"}, "is not a json file"),
-        ("x.png", "image", {"draws": False}, "--draw none draws nothing"),
+        ("x.png", "image", {"style": None}, "--draw none draws nothing"),
         ("x.png", "image", {"table_format": "csv"}, "holds no table"),
         ("in.png", "image", {}, "would overwrite the source"),
     ],
@@ -378,14 +378,14 @@ def test_output_that_does_not_go_with_the_source_is_refused(tmp_path, out, kind,
     Image.fromarray(squares()).save(tmp_path / "in.png")
     write_video(tmp_path / "in.mp4", [squares()])
     source = open_source(str(tmp_path / ("in.png" if kind == "image" else "in.mp4")))
-    arguments = {"draws": True, "table_format": None, **options}
+    arguments = {"style": "axes", "table_format": None, "methods": ["a"], "metadata": {}, **options}
     with pytest.raises(UsageError, match=message):
         plan_output(tmp_path / out, source, **arguments)
 
 
 def run_source(source, out, draws=True, kind=None, smoothing=None, methods=None):
     methods = methods or {"a": YawIsLeftSide()}
-    writers = plan_output(out, source, draws, kind).open(source, list(methods), "axes", {"x": 1})
+    writers = plan_output(out, source, "axes" if draws else None, kind, list(methods), {"x": 1})
     session = Session(source, methods, SquareDetector(), writers, smoothing)
     return session.run(source.frames()), session.written
 
