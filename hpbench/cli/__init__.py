@@ -26,6 +26,7 @@ from hpbench.cli.run import run
 from hpbench.cli.train import train
 from hpbench.cli.weights import weights
 from hpbench.errors import HpbenchError
+from hpbench.storage.text import visible
 
 __all__ = ["app", "main"]
 
@@ -85,7 +86,7 @@ def main() -> None:
     except HpbenchError as error:
         if _state["debug"]:
             raise
-        typer.echo(f"hpbench: {error}", err=True)
+        typer.echo(f"hpbench: {visible(str(error))}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("hpbench: stopped", err=True)

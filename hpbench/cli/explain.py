@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Metavar
+from hpbench.arguments import Config, DataFolders, Metavar, Plugins
 from hpbench.cli.report import EmbedImages
 
 __all__ = ["explain"]
@@ -23,6 +23,7 @@ class ExplainConfig(Config):
     data: DataFolders = Field(
         {}, description="Folder of a data set that has moved since the run; repeatable."
     )
+    plugins: Plugins = ()
 
 
 def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
@@ -43,7 +44,7 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
-        rerun(config.rundir, bars, config.data)
+        rerun(config.rundir, bars, config.data, config.plugins)
     report = load_report(config.rundir, embed_images)
     for section in report.sections:
         table = section.tables["explain"]

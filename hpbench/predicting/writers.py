@@ -24,6 +24,7 @@ from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import ROW_COLUMNS, result_rows
 from hpbench.predicting.sources import DRAWN_BY, SOFTWARE_TAG
 from hpbench.storage.atomic import PARTIAL, publish
+from hpbench.storage.text import spreadsheet_cell
 
 __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile"]
 
@@ -85,7 +86,7 @@ class PoseTable(PredictionWriter):
         """Append the rows of one frame."""
         for row in result_rows(result, self.methods):
             if self._csv is not None:
-                self._csv.writerow(row)
+                self._csv.writerow({name: spreadsheet_cell(cell) for name, cell in row.items()})
             else:
                 separator = ",\n  " if self._rows else "\n  "
                 self._stream.write(separator + json.dumps(row, allow_nan=False))

@@ -7,7 +7,7 @@ it sees at all, needs the method again; that is done here, and the report shows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args, get_origin
 
 from hpbench.dataset import Dataset
-from hpbench.errors import DataError, HpbenchError
+from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
@@ -121,7 +121,12 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
-def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = None) -> Path:
+def explain(
+    folder: Path,
+    progress: Progress,
+    data: Mapping[str, Path] | None = None,
+    plugins: Sequence[Path] = (),
+) -> Path:
     """Predict a finished run again under other settings and write ``explain.json`` into it.
 
     Methods run again only where no stored predictions of an earlier run fit.
@@ -133,6 +138,9 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
     progress : Progress
     data : mapping of str to Path, optional
         Folders of data sets that have moved since the run.
+    plugins : sequence of Path
+        Python files with the run's methods and data sets. Those that the run folder names are
+        never imported by themselves: it may be a stranger's.
 
     Returns
     -------
@@ -144,11 +152,19 @@ def explain(folder: Path, progress: Progress, data: Mapping[str, Path] | None = 
     DataError
         If the folder is no finished run, or nothing of it can be run again.
     UsageError
-        If `data` names a data set that is not in the run.
+        If `data` names a data set that is not in the run, or the run was made with plugin files
+        and none are given.
     """
     tables = load_run(folder)
     mean_errors(tables)  # refuses a half-written run
     spec = tables.run.spec
+    if spec.plugins and not plugins:
+        named = " ".join(f"--plugin {path}" for path in spec.plugins)
+        raise UsageError(
+            f"{folder}: was made with plugin files, whose code is run only if you name them; if "
+            f"you trust them, add {named}"
+        )
+    spec = spec.model_copy(update={"plugins": tuple(plugins)})
     folders = data_folders({**spec.data, **(data or {})}, dataset_items(spec).values())
     spec = spec.model_copy(update={"data": folders})
     rows: list[ExplainRow] = []

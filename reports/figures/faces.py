@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import ImageError
+from hpbench.errors import DataError, ImageError
 from hpbench.face import crop_with_black
 from hpbench.geometry.pose_drawing import axis_tips
 from hpbench.registry import DATASETS
@@ -96,10 +96,15 @@ def embedded_faces(
 
 def _open(key: str, run: RunRecord) -> tuple[Dataset, dict[str, Record]]:
     """The data set of a run, and its records by image id."""
-    spec = run.spec
-    item = dataset_items(spec)[key]
+    # plugin files that a run folder names are never imported: it may be a stranger's
+    spec = run.spec.model_copy(update={"plugins": ()})
+    item = dataset_items(spec).get(key)
+    if item is None or item.name != run.datasets[key].name:
+        raise DataError(f"data set '{key}': its images come from a plugin, which no report imports")
     root = Path(item.path) if item.path else spec.data.get(item.name)
-    cls = DATASETS.load(item.name, spec.plugins)
+    if item.name == "sample":  # it comes with hpbench; a stranger's folder may name any path
+        root = None
+    cls = DATASETS.load(item.name)
     dataset, _ = open_dataset(cls, item, root, spec.protocol)
     return dataset, {record.image_id: record for record in dataset.records()}
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from hpbench.reports.content import Report
 from hpbench.reports.tables.table import Cell, Column
 from hpbench.storage.atomic import write_text
+from hpbench.storage.text import spreadsheet_cell
 
 __all__ = ["write_csv"]
 
@@ -23,10 +24,11 @@ def write_csv(report: Report) -> Path:
         for key, table in section.tables.items():
             stream = io.StringIO(newline="")
             writer = csv.writer(stream)
-            writer.writerow(chain.from_iterable(map(_titles, table.columns)))
+            titles = chain.from_iterable(map(_titles, table.columns))
+            writer.writerow(map(spreadsheet_cell, titles))
             for row in table.rows:
                 cells = map(_values, table.columns, row)
-                writer.writerow(chain.from_iterable(cells))
+                writer.writerow(map(spreadsheet_cell, chain.from_iterable(cells)))
             write_text(folder / f"{section.key}_{key}.csv", stream.getvalue())
     return folder
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from hpbench.reports.content import Report
 from hpbench.reports.tables.table import Cell, Table
 from hpbench.storage.atomic import write_text
+from hpbench.storage.text import visible
 
 __all__ = ["document", "escape", "table", "write_latex"]
 
@@ -117,4 +118,4 @@ def escape(text: str) -> str:
     >>> print(escape("a_b & 50 %"))
     a\_b \& 50 \%
     """
-    return _PATTERN.sub(lambda found: _SPECIAL[found[0]], text)
+    return _PATTERN.sub(lambda found: _SPECIAL[found[0]], visible(text))

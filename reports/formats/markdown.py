@@ -14,6 +14,7 @@ from hpbench.reports.content import Report, Section
 from hpbench.reports.figures.registry import FIGURES, ReportFigure
 from hpbench.reports.tables.table import Cell, Table
 from hpbench.storage.atomic import write_text
+from hpbench.storage.text import visible
 
 __all__ = ["escape", "render_markdown", "write_markdown"]
 
@@ -34,7 +35,7 @@ def escape(value: object) -> str:
     """
     if isinstance(value, Raw):
         return value
-    shown = " ".join(str(value).split())
+    shown = visible(" ".join(str(value).split()))
     shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\1", shown)
 
@@ -113,7 +114,7 @@ def _code(text: str) -> Raw:
     """Fenced block; the fence is longer than any run of backticks in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Raw(f"\n{fence}text\n{text}\n{fence}\n")
+    return Raw(f"\n{fence}text\n{visible(text)}\n{fence}\n")
 
 
 def _table(content: Table, most: int | None = None) -> Raw:

@@ -98,7 +98,7 @@ def spec(tmp_path_factory) -> RunConfig:
 @pytest.fixture(scope="module")
 def explained(spec, tmp_path_factory) -> Path:
     folder = run(spec, tmp_path_factory.mktemp("run") / "run", NoBars())
-    explain(folder, NoBars())
+    explain(folder, NoBars(), plugins=spec.plugins)
     return folder
 
 
@@ -157,14 +157,14 @@ def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
     about["spec"]["data"]["heads"] = str(tmp_path / "gone")
     (moved / "run.json").write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(DataError, match="gone: no such folder"):
-        explain(moved, NoBars())
-    explain(moved, NoBars(), {"heads": spec.data["heads"]})
+        explain(moved, NoBars(), plugins=spec.plugins)
+    explain(moved, NoBars(), {"heads": spec.data["heads"]}, spec.plugins)
     assert len(rows(moved)) == 4
 
 
-def test_folder_of_an_unknown_data_set_is_refused(explained, tmp_path) -> None:
+def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
     with pytest.raises(UsageError, match="did you mean 'heads'"):
-        explain(explained, NoBars(), {"head": tmp_path})
+        explain(explained, NoBars(), {"head": tmp_path}, spec.plugins)
 
 
 def test_half_finished_run_is_refused(explained, tmp_path) -> None:
@@ -174,9 +174,14 @@ def test_half_finished_run_is_refused(explained, tmp_path) -> None:
         explain(tmp_path / "run", NoBars())
 
 
-def test_command_prints_the_rows_and_writes_them_into_the_report(explained) -> None:
-    done = CliRunner().invoke(app, ["explain", str(explained)])
+def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec) -> None:
+    done = CliRunner().invoke(app, ["explain", str(explained), "--plugin", str(spec.plugins[0])])
     assert done.exit_code == 0, done.output
     assert "rerun with box = broad" in " ".join(done.output.split())
     report = (explained / "report.md").read_text(encoding="utf-8")
     assert "rerun with box = broad (in this run narrow) | 25.00" in report
+
+
+def test_plugins_that_a_run_folder_names_are_asked_for(explained) -> None:
+    with pytest.raises(UsageError, match=r"run only if you name them; .* add --plugin /.*\.py"):
+        explain(explained, NoBars())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpbench.errors import DataError
+import hpbench
+from hpbench.errors import DataError, UsageError
 from hpbench.inference.progress import NoProgress
+from hpbench.reports import write_report
 from hpbench.results.run_config import RunConfig
 from hpbench.rotation import is_rotation, nearest_rotation
+from hpbench.running.explain import explain
 from hpbench.running.runner import run
+from hpbench.scoring.comparison import compare_runs
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import summarise
 
@@ -83,3 +88,19 @@ def test_column_of_another_type_is_named(folder, table, column, value):
     content.to_parquet(folder / f"{table}.parquet")
     with pytest.raises(DataError, match=rf"{table}\.parquet: corrupted \(column '{column}' holds"):
         load_run(folder)
+
+
+def test_no_code_of_a_run_folder_is_run(folder, monkeypatch, reliability_cases):
+    """As in hostile_run: run.json names a plugin file that lies in the folder."""
+    monkeypatch.chdir(folder.parent)
+    folder.rename("stranger")
+    shutil.copy(reliability_cases / "hostile_run" / "plugin.py", "stranger/plugin.py")
+    record = json.loads(Path("stranger/run.json").read_text())
+    record["spec"]["plugins"] = ["stranger/plugin.py"]
+    Path("stranger/run.json").write_text(json.dumps(record))
+    write_report(Path("stranger"), ["md", "html", "csv", "latex"], embed_images=True)
+    compare_runs(Path("stranger"), Path("stranger"))
+    hpbench.load("stranger").table()
+    with pytest.raises(UsageError, match=r"--plugin stranger/plugin\.py"):
+        explain(Path("stranger"), NoProgress())
+    assert not Path("PLUGIN_CODE_RAN").exists()
