@@ -236,7 +236,8 @@ def forest_rows(results: Sequence[MethodResult]) -> dict[str, list[ForestRow]]:
             {result.method_spec: one for result, one in zip(results, same, strict=True)},
         )
         found.setdefault(same[0].factor, []).append(row)
-    shown, slices = {}, 0
+    shown: dict[str, list[ForestRow]] = {}
+    slices = 0
     for factor, rows in found.items():
         if not shown or slices + len(rows) <= _MAX_FOREST_ROWS:
             shown[factor] = rows

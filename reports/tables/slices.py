@@ -73,7 +73,7 @@ def _all_slices(results: Sequence[MethodResult], labels: dict[str, str]) -> Tabl
     return Table(
         "slices", "Mean error in degrees by slice", columns, rows, " ".join(refused),
         [result.method_spec for result, _ in entries],
-        frozenset(one.method_spec for one in results if is_reference(one)),
+        frozenset(one.method_spec for one in results if is_reference(one.method)),
     )  # fmt: skip
 
 

@@ -54,6 +54,12 @@ def test_misspelt_factor_is_refused_by_report(dark_run):
         write_report(dark_run, ["md"], by="ligth")
 
 
+def test_frontal_baseline_is_a_reference_in_the_table_of_slices(make_run):
+    errors = {"constant": (1.0, 1.0, 1.0), "near": (2.0, 2.0, 2.0)}
+    (section,) = load_report(make_run(errors=errors, factors_of=light)).sections
+    assert section.tables["slices"].references == {"constant"}
+
+
 def test_hostile_names_are_text_in_both_formats(make_run):
     name, value = "<script>a,b*c|</script>", "<b>|x,*"
     folder = make_run(factors_of=lambda number: {name: value if number % 2 else "plain"})
