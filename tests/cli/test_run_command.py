@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hpbench.cli import app
+from hpbench.errors import UsageError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "images"
 PICTURE = re.compile(r"data:image/jpeg;base64")
@@ -31,6 +33,28 @@ def test_own_photos_go_into_the_report_only_when_asked():
     without, embedded = (Path(out, "report.html").read_text() for out in ("without", "with"))
     assert not PICTURE.search(without)
     assert len(PICTURE.findall(embedded)) >= 12
+
+
+@pytest.mark.usefixtures("own_photos")
+def test_finished_run_takes_other_slices_without_predicting_again():
+    words = ["run", "--methods", "constant", "--datasets", "table=mine.csv", "--timing", "off"]
+    shown, stored = [], []
+    for by in ("abs_yaw=0:6:12", "abs_yaw=0:4:12"):
+        done = CliRunner().invoke(app, [*words, "--out", "out", "--by", by])
+        assert done.exit_code == 0, done.output
+        (result,) = json.loads(Path("out/results.json").read_text())["results"]
+        shown.append([(one["slice"], one["faces"]) for one in result["slices"]])
+        stored.append(Path("out/predictions.parquet").stat().st_mtime_ns)
+    assert shown == [[("0 to 6", 6), ("6 to 12", 6)], [("0 to 4", 4), ("4 to 12", 8)]]
+    assert stored[0] == stored[1]
+
+
+def test_unreadable_slices_are_refused_before_anything_runs(tmp_path):
+    done = CliRunner().invoke(
+        app, ["run", "--methods", "constant", "--by", "a=2:1", "--out", str(tmp_path / "out")]
+    )
+    assert isinstance(done.exception, UsageError)
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_says_what_embedding_means():
