@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["predict_run", "run"]
 
+MAX_VANISHED_SHARE = 0.05
+"""Of a data set's images: with more the run stops."""
+
 Evaluate = Callable[[Evaluation, RunFolder, Progress, int], None]
 
 
@@ -133,7 +136,9 @@ def _fill(
         for one in evaluations:
             if to_run[one.key]:
                 needed = replace(one, methods=to_run[one.key])
+                absent = _absent_share(one)
                 evaluate(needed, folder, progress, config.batch_size)
+                _stop_if_images_vanished(one, folder, absent)
     folder.drop_corrupted_parts()
     if any(methods_to_run(one, folder, cached) for one in evaluations):
         raise DataError(f"{out}: files of the run are gone or corrupted; repeat the command")
@@ -219,6 +224,28 @@ def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
     if out.exists() and (not out.is_dir() or any(not _is_leftover(p) for p in out.iterdir())):
         raise UsageError(f"{out}: is not empty and not a run folder; use a new --out")
     return {}
+
+
+def _absent_share(evaluation: Evaluation) -> float:
+    """Share of a data set's images that are no files, estimated from some of them."""
+    index = evaluation.indexed.index
+    rows = np.unique(np.linspace(0, len(index) - 1, min(len(index), 1000)).astype(np.int64))
+    return float(np.mean([not record.image_path.is_file() for record in index.take(rows)]))
+
+
+def _stop_if_images_vanished(evaluation: Evaluation, folder: RunFolder, absent: float) -> None:
+    """Raise where more images could not be found than were absent before.
+
+    What is stored of them is deleted, so that they are read again when the run is resumed.
+    """
+    indexed, total = evaluation.indexed, len(evaluation.indexed.index)
+    vanished = folder.missing_images(indexed)
+    if len(vanished) > (absent + MAX_VANISHED_SHARE) * total:
+        folder.drop_faces(indexed, vanished)
+        raise DataError(
+            f"data set '{evaluation.key}': {len(vanished)} of {total} images vanished during the "
+            f"run; bring its folder back and repeat the command with --out {folder.path}"
+        )
 
 
 def _is_leftover(path: Path) -> bool:

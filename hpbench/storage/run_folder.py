@@ -92,6 +92,25 @@ class RunFolder:
                 "%s: %d corrupted files of the stopped run are replaced", self.path, len(corrupted)
             )
 
+    def missing_images(self, dataset: IndexedDataset) -> npt.NDArray[np.int64]:
+        """Rows of the faces whose image was not there when it was read."""
+        import pyarrow.compute as pc
+
+        found = self.found(dataset, columns=["row", "excluded"])
+        missing = pc.match_substring(found["excluded"], ": no such image")
+        return found["row"].filter(pc.fill_null(missing, False)).to_numpy()
+
+    def drop_faces(self, dataset: IndexedDataset, rows: npt.NDArray[np.int64]) -> None:
+        """Delete what was found of some faces."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        for path in self._parts(dataset, "*"):
+            table = pq.read_table(path)
+            remaining = table.filter(pc.invert(pc.is_in(table["row"], pa.array(rows))))
+            self._write(dataset, path.name.split(".")[0], [remaining])
+
     def append(self, dataset: IndexedDataset, rows: Sequence[dict[str, Any]]) -> None:
         """Store what was found: one dict per face and method, by column of a part."""
         import pyarrow as pa

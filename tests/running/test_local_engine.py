@@ -430,3 +430,36 @@ def test_limit_of_pixels_is_an_option_of_a_run(tmp_path, plugin, labels):
     Image.new("RGB", (65, 64)).save(labels.parent / "img04.png")
     images = run_here(tmp_path, plugin, labels, "constant", max_pixels=64 * 64)
     assert images["constant"]["images"]["excluded"] == 1
+
+
+class FolderGone(NoBars):
+    """Takes the data away after some faces."""
+
+    def __init__(self, folder, after):
+        self.folder, self.left = folder, after
+
+    def advance(self, dataset, method, count):
+        self.left -= count
+        if self.left == 0:
+            self.folder.rename(self.folder.with_name("away"))
+
+
+def test_images_that_vanish_during_the_run_stop_it_and_are_read_again_later(
+    tmp_path, plugin, labels, monkeypatch
+):
+    import hpbench.running.local_engine
+
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    gone = FolderGone(labels.parent, after=3)
+    with pytest.raises(DataError, match=r"'table': \d of 10 images vanished during the run; .*out"):
+        run_here(tmp_path, plugin, labels, "brightness", bars=gone, batch_size=1, workers=1)
+    (tmp_path / "away").rename(labels.parent)
+    rows = run_here(tmp_path, plugin, labels, "brightness")
+    assert rows["brightness"]["images"]["scored"] == 10
+    assert rows["brightness"]["mae_deg"]["mean"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_images_that_were_never_there_are_counted(tmp_path, plugin, labels):
+    (labels.parent / "img04.png").unlink()
+    images = run_here(tmp_path, plugin, labels, "constant")["constant"]["images"]
+    assert images == {"total": 10, "excluded": 1, "scored": 9, "no_answer": 0}
