@@ -137,7 +137,8 @@ def _points(content: dict[str, Any], name: str, count: int | None = None) -> Arr
     """Points as (n, 2) from a matrix with rows x, y and perhaps z."""
     if name not in content:
         return None
-    rows = np.asarray(content[name], dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        rows = np.asarray(content[name], dtype=np.float64)
     if rows.ndim != 2 or rows.shape[0] not in (2, 3) or (count or rows.shape[1]) != rows.shape[1]:
         shape = "x".join(str(length) for length in rows.shape)
         raise DataError(f"{name} is {shape} instead of one row of x and one of y")

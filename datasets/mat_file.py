@@ -137,5 +137,6 @@ def _variable(
     numbers = values()
     if len(shape) < 2 or min(shape) < 0 or math.prod(shape) != len(numbers):
         raise ValueError(f"{name} has {len(numbers)} values, its header says {shape}")
-    matrix = numbers.astype(_NUMERIC_CLASSES[array_class])
+    with np.errstate(invalid="ignore"):  # NaN, or a number that the class cannot hold
+        matrix = numbers.astype(_NUMERIC_CLASSES[array_class])
     return name, matrix.reshape(shape, order="F")
