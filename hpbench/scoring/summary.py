@@ -137,15 +137,17 @@ def _several_faces_warnings(dataset: DatasetScores, tables: RunTables) -> list[D
     chosen = int((faces["box_status"] == "chosen").sum())
     refused = dataset.excluded.get(SEVERAL_FACES, 0)
     subject, rest = f"data set '{dataset.name}'", "several faces and no annotated box"
+    single = int((faces["box_status"] == "detected").sum())
+    hint = f"; in {single} others the one face found may not be the labelled one" if single else ""
     texts = []
     if chosen:
         texts.append(
-            f"{subject}: {chosen} images show {rest}; the {tables.run.spec.several} was taken"
+            f"{subject}: {chosen} images show {rest}; the {tables.run.spec.several} was taken{hint}"
         )
     if refused:
         texts.append(
             f"{subject}: {refused} images show {rest} and were not scored; add boxes, or choose "
-            "with --several largest"
+            f"with --several largest{hint}"
         )
     return [DatasetWarning(dataset=dataset.name, code="several", text=text) for text in texts]
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from hpbench import api
 from hpbench.datasets.sample import Sample
+from hpbench.detectors.base import make_detector
 from hpbench.errors import DataError
 
 RECORDS = Sample().records()[::6]
@@ -196,6 +197,17 @@ def test_image_with_several_faces_and_no_box_is_not_scored_but_counted(pairs):
     (warning,) = [one for one in warnings if one.code == "several"]
     assert f"{refused} images show several faces" in warning.text
     assert "--several largest" in warning.text
+
+
+@pytest.mark.parametrize("several", ["refuse", "largest"])
+def test_images_whose_one_found_face_may_be_the_other_are_counted(pairs, several):
+    detector = make_detector("dlib")
+    images = [np.array(Image.open(path)) for path in sorted(pairs.parent.glob("*.png"))]
+    single = sum(len(detector.detect(image)[0]) == 1 for image in images)
+    assert single
+    _, warnings = result_of(pairs, boxes="dlib", several=several)
+    (warning,) = [one for one in warnings if one.code == "several"]
+    assert f"in {single} others the one face found may not be the labelled one" in warning.text
 
 
 def test_the_face_to_take_of_several_can_be_told(pairs):
