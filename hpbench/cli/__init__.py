@@ -7,7 +7,7 @@ runs, so that ``hpbench --help`` responds at once.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -41,6 +41,9 @@ app = typer.Typer(
 )
 
 _state = {"debug": False}
+
+# what typer raises for a command line that cannot be parsed; it does not export the class itself
+_ParseError: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "UsageError")
 
 
 def _show_version(value: bool) -> None:
@@ -82,21 +85,29 @@ app.add_typer(new, name="new")
 def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except HpbenchError as error:
         if _state["debug"]:
             raise
-        typer.echo(f"hpbench: {visible(str(error))}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("hpbench: stopped", err=True)
-        sys.exit(130)
+        _end(visible(str(error)), error.exit_code)
+    except _ParseError as error:
+        if error.format_message().startswith("Usage:"):  # no command at all: its help
+            error.show()
+            sys.exit(error.exit_code)
+        command = error.ctx.command_path if error.ctx is not None else "hpbench"
+        message = error.format_message().rstrip(".")
+        _end(f"{message[:1].lower()}{message[1:]} (see '{command} --help')", error.exit_code)
     except Exception as error:
         if _state["debug"]:
             raise
-        typer.echo(
-            f"hpbench: a bug, please report it: {type(error).__name__}: {error} "
+        _end(
+            f"a bug, please report it: {type(error).__name__}: {error} "
             "(hpbench --debug ... shows where)",
-            err=True,
+            70,
         )
-        sys.exit(70)
+    sys.exit(code)  # 130 after Ctrl-C
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo(f"hpbench: {message}", err=True)
+    sys.exit(code)

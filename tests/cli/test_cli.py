@@ -55,6 +55,22 @@ def assert_one_clear_line(done, code, *words):
         assert word in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["run"], "missing option '--methods' (see 'hpbench run --help')"),
+        (["run", "--methods", "constant", "--nope"], "no such option: --nope"),
+        (["rnu"], "Did you mean 'run'?"),
+    ],
+)
+def test_command_line_that_cannot_be_parsed_is_one_line(arguments, problem):
+    assert_one_clear_line(hpbench(*arguments), 2, problem)
+
+
+def test_no_command_at_all_shows_the_help():
+    assert hpbench().stderr.startswith("Usage: hpbench")
+
+
 def test_help_loads_no_heavy_library():
     heavy = ["torch", "cv2", "dlib", "pandas", "matplotlib", "scipy", "pyarrow", "rich"]
     code = (
