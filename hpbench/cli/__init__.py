@@ -85,7 +85,7 @@ app.add_typer(new, name="new")
 def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="hpbench", standalone_mode=False)
     except HpbenchError as error:
         if _state["debug"]:
             raise

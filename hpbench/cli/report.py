@@ -43,7 +43,6 @@ def report(
 
     Examples
     --------
-    hpbench report runs/aflw2000
     hpbench report runs/aflw2000 --format csv,latex
     hpbench report runs/aflw2000 --by "face_px=0:128:256:inf"
     """
