@@ -31,14 +31,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Metavar:
-    """How the help names the value of a field, in the ``Annotated`` of its type.
-
-    Attributes
-    ----------
-    name : str
-    positional : bool
-        On the command line an argument, not an option.
-    """
+    """How the help names a field's value; a `positional` one is an argument, not an option."""
 
     name: str | None = None
     positional: bool = False
@@ -75,9 +68,7 @@ DataFolders = Annotated[
     Field(description="Folder of a data set; repeatable. Without it: $HPBENCH_DATA/NAME."),
 ]
 Device = Annotated[
-    str,
-    Metavar("DEVICE"),
-    Field(description="cpu, cuda, cuda:1, or auto: cuda if available."),
+    str, Metavar("DEVICE"), Field(description="cpu, cuda, cuda:1, or auto: cuda if available.")
 ]
 Limit = Annotated[int | None, Field(ge=1, description="Only the first N faces of each data set.")]
 Plugins = Annotated[
@@ -95,10 +86,7 @@ Corruptions = Annotated[tuple[str, ...], BeforeValidator(_listed), Metavar("NAME
 class Config(BaseModel):
     """What a command takes, and the function of the same name in the API.
 
-    Attributes
-    ----------
-    panels : mapping of str to str
-        Headings in the command's help, with the names of the options below each.
+    `panels` holds headings in the command's help, with the names of the options below each.
     """
 
     panels: ClassVar[Mapping[str, str]] = {}
@@ -125,21 +113,14 @@ def _models(function: Callable[..., object]) -> dict[str, type[BaseModel]]:
     }
 
 
-def _call_argument(name: str, value: object) -> str:
-    return f"{name}={value!r}"
-
-
 def build(
     model: type[M],
     values: Mapping[str, Any],
-    subject: Callable[[str, object], str] = _call_argument,
+    subject: Callable[[str, object], str] = "{}={!r}".format,
 ) -> M:
     """Make a model; `subject` names a field with its value in a message.
 
-    Raises
-    ------
-    UsageError
-        In one line, with the first value that is not of its type or breaks a limit.
+    The UsageError has one line, on the first value that is not of its type or breaks a limit.
     """
     try:
         return model.model_validate(values)
@@ -165,14 +146,8 @@ def spread(
 ) -> Callable[..., R]:
     """Replace every parameter that is a model by one for each of its fields.
 
-    Parameters
-    ----------
-    function : callable
-        Its other parameters stay as they are.
-    parameter : callable
-        Makes a parameter from model, name and pydantic's ``FieldInfo``.
-    make : callable
-        Makes the model from its class and what was given for its fields.
+    `parameter` makes one from model, name and pydantic's ``FieldInfo``; `make` makes the model from
+    its class and what was given for its fields. Other parameters stay as they are.
     """
     models = _models(function)
     hints = get_type_hints(function, include_extras=True)

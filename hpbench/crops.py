@@ -141,18 +141,9 @@ def whole_pixels(box_xyxy: npt.ArrayLike, *, with_last: bool = False) -> Bounds:
 
 
 def cut_out(image: Pixels, bounds: Bounds, outside: Outside = "black") -> Pixels:
-    """Cut whole pixels out of an image.
+    """Cut whole pixels out of an image of shape (height, width, 3).
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    bounds : tuple of int
-        As :func:`whole_pixels` gives them; with ``clip`` and ``edge`` they overlap the image.
-    outside : {'black', 'clip', 'edge'}
-
-    Returns
-    -------
-    ndarray, shape (h, w, 3), uint8
+    `bounds` are as :func:`whole_pixels` gives them; ``clip`` and ``edge`` need an overlap.
     """
     if outside == "black":
         return crop_with_black(image, bounds)
@@ -161,11 +152,7 @@ def cut_out(image: Pixels, bounds: Bounds, outside: Outside = "black") -> Pixels
     inner = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
     if outside == "clip":
         return inner
-    around = (
-        (max(-y0, 0), max(y1 - height, 0)),
-        (max(-x0, 0), max(x1 - width, 0)),
-        (0, 0),
-    )
+    around = ((max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)), (0, 0))
     return np.pad(inner, around, mode="edge")
 
 
@@ -184,18 +171,7 @@ def short_side_wh(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 
 def centre_of(image: Pixels, size_wh: tuple[int, int]) -> Pixels:
-    """The middle of an image that is no smaller, as torchvision's ``CenterCrop`` rounds it.
-
-    Parameters
-    ----------
-    image : ndarray, shape (h, w, 3), uint8
-    size_wh : tuple of int
-        Width and height to keep.
-
-    Returns
-    -------
-    ndarray, shape (height, width, 3), uint8
-    """
+    """The middle of an image that is no smaller, as torchvision's ``CenterCrop`` rounds it."""
     width, height = size_wh
     left = round((image.shape[1] - width) / 2.0)
     top = round((image.shape[0] - height) / 2.0)
@@ -203,22 +179,8 @@ def centre_of(image: Pixels, size_wh: tuple[int, int]) -> Pixels:
 
 
 def resize_and_centre(image: Pixels, short_side: int, side: int) -> Pixels:
-    """Scale the short side of an image and keep the square in the middle.
+    """Scale the short side of an image and keep the square of `side` pixels in the middle.
 
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    short_side : int
-        Pixels.
-    side : int
-        Side of the square, at most `short_side`.
-
-    Returns
-    -------
-    ndarray, shape (side, side, 3), uint8
-
-    Notes
-    -----
     Pillow's bilinear filter with its support widened for reduction, and the roundings of
     torchvision's ``Resize`` and ``CenterCrop``, as the test transforms of Hopenet and 6DRepNet.
     """
@@ -232,18 +194,7 @@ def resize_and_centre(image: Pixels, short_side: int, side: int) -> Pixels:
 
 
 def resize_linear(image: Pixels, side: int) -> Pixels:
-    """Stretch an image to a square with OpenCV's bilinear filter, as most demos do.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, 3), uint8
-    side : int
-        Pixels.
-
-    Returns
-    -------
-    ndarray, shape (side, side, 3), uint8
-    """
+    """Stretch an image to a square with OpenCV's bilinear filter, as most demos do."""
     import cv2
 
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR))

@@ -203,11 +203,16 @@ class Dataset(Plugin):
 
 
 def require_scorable(records: Sequence[Record], root: Path, wanted: str) -> Sequence[Record]:
-    """Records of a data set as they are, unless none of them can be scored.
+    """List of :func:`iter_scorable`."""
+    return list(iter_scorable(records, root, wanted))
+
+
+def iter_scorable(records: Iterable[Record], root: Path, wanted: str) -> Iterator[Record]:
+    """Records of a data set as they are; after the last one, an error if none can be scored.
 
     Parameters
     ----------
-    records : sequence of Record
+    records : iterable of Record
     root : Path
         Folder or table that the user named.
     wanted : str
@@ -218,11 +223,6 @@ def require_scorable(records: Sequence[Record], root: Path, wanted: str) -> Sequ
     DataError
         If there is no record, or every one is excluded; then with the first one's reason.
     """
-    return list(iter_scorable(records, root, wanted))
-
-
-def iter_scorable(records: Iterable[Record], root: Path, wanted: str) -> Iterator[Record]:
-    """What :func:`require_scorable` does, one record at a time; it raises after the last one."""
     first: Record | None = None
     count = scored = 0
     for record in records:

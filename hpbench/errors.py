@@ -71,17 +71,9 @@ def invalid_value(error: ErrorDetails) -> str:
 
 @contextmanager
 def plugin_errors(what: str) -> Iterator[None]:
-    """Let whatever a plugin's own code raises become one line that says where.
+    """Let whatever a plugin's own code raises become one HpbenchError that says where.
 
-    Parameters
-    ----------
-    what : str
-        What cannot be done, such as ``method 'my_net' cannot be loaded``.
-
-    Raises
-    ------
-    HpbenchError
-        For any error that is not one already.
+    `what` cannot be done, such as ``method 'my_net' cannot be loaded``.
     """
     try:
         yield

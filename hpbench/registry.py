@@ -42,12 +42,7 @@ T = TypeVar("T", bound=Plugin)
 class Offer:
     """A name that an installed package or a file offers; nothing is imported yet.
 
-    Attributes
-    ----------
-    name : str
-    origin : str
-        The package (``hpbench 0.1.0``) or file it comes from.
-    source : EntryPoint or type
+    `origin` is the package (``hpbench 0.1.0``) or file.
     """
 
     name: str
@@ -116,13 +111,7 @@ class Registry(Generic[T]):
         return [self.resolve(spec, files) for spec in parse_specs(specs)]
 
     def resolve(self, spec: str | Spec, files: Sequence[Path] = ()) -> Spec:
-        """The spec itself, or the one that it stands for where a plugin claims its name.
-
-        Raises
-        ------
-        UsageError
-            If several plugins claim it.
-        """
+        """The spec itself, or the one that it stands for where one plugin claims its name."""
         spec = parse_spec(spec) if isinstance(spec, str) else spec
         offers = self.plugins(files)
         if spec.name in offers or spec.path is not None:
@@ -146,13 +135,7 @@ class Registry(Generic[T]):
     def configure(
         self, spec: str | Spec, files: Sequence[Path] = ()
     ) -> tuple[type[T], Options, Path | None]:
-        """Class behind a spec, its options, and the path that the spec names.
-
-        Raises
-        ------
-        UsageError
-            For an unknown plugin, option or value.
-        """
+        """Class behind a spec, its options, and the path that the spec names."""
         given = parse_spec(spec) if isinstance(spec, str) else spec
         if given.path is not None and not self.takes_path:
             raise UsageError(
@@ -289,13 +272,7 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
 
 
 def load_method(method: Method) -> None:
-    """Let a method read its weights.
-
-    Raises
-    ------
-    HpbenchError
-        Whatever its own code raises, with its name.
-    """
+    """Let a method read its weights; whatever its own code raises is named after it."""
     with plugin_errors(f"method '{method.name}' cannot be loaded"):
         method.load()
 

@@ -81,12 +81,17 @@ def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
            [ 0.,  1.,  0.],
            [ 0.,  0.,  1.]])
     """
+    return _from_euler("XYZ", angles_deg)
+
+
+def _from_euler(axes: str, angles_deg: npt.ArrayLike) -> Array:
+    """SciPy's rotations, shape (..., 3, 3), by -pitch, yaw and roll about these axes."""
     from scipy.spatial.transform import Rotation  # here, for it takes longer than all of hpbench
 
     angles = np.asarray(angles_deg, dtype=np.float64)
-    yaw, pitch, roll = np.moveaxis(angles.reshape(-1, 3), -1, 0)
-    rotation = Rotation.from_euler("XYZ", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
-    return np.asarray(rotation.as_matrix()).reshape(*angles.shape, 3)
+    turns = angles.reshape(-1, 3)[:, [1, 0, 2]] * (-1.0, 1.0, 1.0)
+    matrix = Rotation.from_euler(axes, turns, degrees=True).as_matrix()
+    return np.asarray(matrix).reshape(*angles.shape, 3)
 
 
 def angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
@@ -152,12 +157,7 @@ def rotation_from_rq_angles(angles_deg: npt.ArrayLike) -> Array:
 
     ``R_cam = Rz(roll) @ Ry(yaw) @ Rx(-pitch)``; `angles_deg` has shape (..., 3).
     """
-    from scipy.spatial.transform import Rotation
-
-    angles = np.asarray(angles_deg, dtype=np.float64)
-    yaw, pitch, roll = np.moveaxis(angles.reshape(-1, 3), -1, 0)
-    rotation = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
-    return np.asarray(rotation.as_matrix()).reshape(*angles.shape, 3)
+    return _from_euler("xyz", angles_deg)
 
 
 def rotation_in_camera_frame(R: npt.ArrayLike, frame: Frame) -> Array:
@@ -196,17 +196,9 @@ def rotation_from_6d(columns: npt.ArrayLike) -> Array:
 
 
 def equivalent_angles(angles_deg: npt.ArrayLike) -> Array:
-    """The second yaw, pitch, roll triple of the same rotation, wrapped to -180..180.
+    """The second triple, shape (..., 3), of the same rotation, wrapped to -180..180.
 
     Every rotation has two: (yaw, pitch, roll) and (180 - yaw, pitch + 180, roll + 180).
-
-    Parameters
-    ----------
-    angles_deg : array_like, shape (..., 3)
-
-    Returns
-    -------
-    ndarray, shape (..., 3)
     """
     angles = np.asarray(angles_deg, dtype=np.float64)
     yaw, pitch, roll = angles[..., 0], angles[..., 1], angles[..., 2]
@@ -246,31 +238,15 @@ def wrap_deg(angle_deg: npt.ArrayLike) -> Array:
 def mirror_rotation(R_cam: npt.ArrayLike) -> Array:
     """Rotation of the head in the mirrored image: (yaw, pitch, roll) -> (-yaw, pitch, -roll).
 
-    Parameters
-    ----------
-    R_cam : array_like, shape (..., 3, 3)
-
-    Returns
-    -------
-    ndarray, shape (..., 3, 3)
-        ``F @ R_cam @ F`` with ``F = diag(-1, 1, 1)``.
+    That is ``F @ R_cam @ F`` with ``F = diag(-1, 1, 1)``, for any shape (..., 3, 3).
     """
     return _MIRROR @ np.asarray(R_cam, dtype=np.float64) @ _MIRROR
 
 
 def rotate_in_plane(R_cam: npt.ArrayLike, angle_deg: npt.ArrayLike) -> Array:
-    """Rotation of the head in an image that is rotated about the principal point.
+    """Rotation ``Rz(angle) @ R_cam`` of the head in an image rotated about its principal point.
 
-    Parameters
-    ----------
-    R_cam : array_like, shape (..., 3, 3)
-    angle_deg : array_like, shape (...)
-        Clockwise, as seen.
-
-    Returns
-    -------
-    ndarray, shape (..., 3, 3)
-        ``Rz(angle) @ R_cam``.
+    `R_cam` has shape (..., 3, 3), `angle_deg` shape (...): clockwise, as seen.
     """
     angle = np.asarray(angle_deg, dtype=np.float64)
     zero = np.zeros_like(angle)
@@ -304,11 +280,7 @@ def geodesic_deg(R_a: npt.ArrayLike, R_b: npt.ArrayLike) -> Array:
     a, b = _matching(R_a, R_b)
     D = np.swapaxes(a, -1, -2) @ b
     axis = np.stack(
-        [
-            D[..., 2, 1] - D[..., 1, 2],
-            D[..., 0, 2] - D[..., 2, 0],
-            D[..., 1, 0] - D[..., 0, 1],
-        ],
+        [D[..., 2, 1] - D[..., 1, 2], D[..., 0, 2] - D[..., 2, 0], D[..., 1, 0] - D[..., 0, 1]],
         axis=-1,
     )
     sine = np.linalg.norm(axis, axis=-1) / 2.0

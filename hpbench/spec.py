@@ -27,12 +27,7 @@ _QUOTE_HINT = 'a path with commas, brackets or quotes goes in quotes: name[key="
 class Spec:
     """A name with options, as the user wrote them.
 
-    Attributes
-    ----------
-    name : str
-    options : dict of str to str
-    path : str or None
-        What follows ``=`` after a plain name: ``table=labels.csv``.
+    `path` is what follows ``=`` after a plain name: ``table=labels.csv``.
     """
 
     name: str
@@ -116,15 +111,8 @@ def parse_spec(text: str) -> Spec:
 def parse_specs(given: SpecsLike) -> list[Spec]:
     """Parse a comma-separated list of specs; commas inside brackets or quotes do not separate.
 
-    Parameters
-    ----------
-    given : str, mapping, or iterable of str, Spec and mappings
-        A mapping holds the options by name: ``{"hopenet": {"weights": path}, "pnp": {}}``.
-
-    Raises
-    ------
-    UsageError
-        If the list is empty, an item is malformed, or the same spec stands twice.
+    A mapping holds the options by name: ``{"hopenet": {"weights": path}, "pnp": {}}``. An empty
+    list, a malformed item and a spec that stands twice are UsageErrors.
     """
     items = [given] if isinstance(given, str | Mapping) else list(given)
     specs = [spec for item in items for spec in _specs_in(item)]
@@ -217,21 +205,10 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def build_options(cls: type[Options], given: Mapping[str, object], owner: str) -> Options:
-    """Validate the options of a spec.
+    """Validate the options of a spec, whose values are text or already of their type.
 
-    Parameters
-    ----------
-    cls : type of Options
-        The plugin's ``Options`` class.
-    given : mapping of str to object
-        Values as text or already of their type.
-    owner : str
-        For the message: ``"method 'pnp'"``.
-
-    Raises
-    ------
-    UsageError
-        For an unknown key (with the nearest match) or a value that does not fit.
+    `owner` begins the message of a UsageError: ``"method 'pnp'"``. An unknown key gets the nearest
+    match.
     """
     for key in given:
         if key not in cls.model_fields:

@@ -24,31 +24,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from hpbench.checking.checks.conventions import (
-    check_angle_unit,
-    check_colour_order,
-    check_euler_order,
-    check_signs,
-)
-from hpbench.checking.checks.description import check_card, check_light_import
-from hpbench.checking.checks.geometry import check_in_plane_rotation, check_mirror
-from hpbench.checking.checks.labels import check_labels
-from hpbench.checking.checks.predictions import (
-    check_batch_size,
-    check_deterministic,
-    check_empty_batch,
-    check_input_unchanged,
-    check_order,
-    check_pickle,
-    check_rotations,
-    check_threads,
-)
-from hpbench.checking.checks.unusual_faces import (
-    check_box_partly_outside,
-    check_grey_and_16_bit_images,
-    check_tiny_and_huge_faces,
-    check_unsolvable_faces,
-)
+from hpbench.checking.checks import conventions, description, geometry, predictions, unusual_faces
 from hpbench.checking.probe import Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
@@ -67,27 +43,27 @@ __all__ = [
 ]
 
 CHECKS: tuple[Check, ...] = (
-    check_card,
-    check_light_import,
-    check_rotations,
-    check_empty_batch,
-    check_batch_size,
-    check_order,
-    check_deterministic,
-    check_input_unchanged,
-    check_threads,
-    check_pickle,
-    check_tiny_and_huge_faces,
-    check_box_partly_outside,
-    check_grey_and_16_bit_images,
-    check_unsolvable_faces,
-    check_mirror,
-    check_in_plane_rotation,
-    check_labels,
-    check_signs,
-    check_euler_order,
-    check_angle_unit,
-    check_colour_order,
+    description.check_card,
+    description.check_light_import,
+    predictions.check_rotations,
+    predictions.check_empty_batch,
+    predictions.check_batch_size,
+    predictions.check_order,
+    predictions.check_deterministic,
+    predictions.check_input_unchanged,
+    predictions.check_threads,
+    predictions.check_pickle,
+    unusual_faces.check_tiny_and_huge_faces,
+    unusual_faces.check_box_partly_outside,
+    unusual_faces.check_grey_and_16_bit_images,
+    unusual_faces.check_unsolvable_faces,
+    geometry.check_mirror,
+    geometry.check_in_plane_rotation,
+    conventions.check_labels,
+    conventions.check_signs,
+    conventions.check_euler_order,
+    conventions.check_angle_unit,
+    conventions.check_colour_order,
 )
 """All checks, the cheap ones first."""
 

@@ -76,10 +76,7 @@ def require_valid(prediction: object, what: str) -> None:
 
 
 def require_same(
-    faces: Sequence[Face],
-    first: Sequence[Outcome],
-    second: Sequence[Outcome],
-    when: str,
+    faces: Sequence[Face], first: Sequence[Outcome], second: Sequence[Outcome], when: str
 ) -> None:
     """Raise unless both lists hold the same predictions; `when` says how they came about."""
     if len(first) != len(second):

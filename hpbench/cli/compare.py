@@ -22,8 +22,7 @@ def compare(
         Path, typer.Argument(help="Run folder to compare with.", metavar="BASELINE")
     ],
     candidate: Annotated[
-        Path,
-        typer.Argument(help="Run folder that may be better or worse.", metavar="CANDIDATE"),
+        Path, typer.Argument(help="Run folder that may be better or worse.", metavar="CANDIDATE")
     ],
     fail_if: Annotated[
         list[str] | None,
@@ -78,7 +77,13 @@ def _print_change(change: Change, asked: set[str]) -> None:
             typer.echo(f"  {quantity.title:<14}" + "".join(f"{one:>11}" for one in shown))
     for said in change.advantages:
         typer.echo(f"  {said}")
-    typer.echo(f"  over {change.faces} faces that both predicted{_left_out(change)}")
+    left_out = ""
+    if change.only_a or change.only_b:
+        left_out = (
+            f"; {change.only_a} faces are only in the baseline, "
+            f"{change.only_b} only in the candidate"
+        )
+    typer.echo(f"  over {change.faces} faces that both predicted{left_out}")
     if math.isfinite(change.p_value):
         low, high = change.interval_95_deg
         verdict = "significant" if change.p_value < 0.05 else "not significant"
@@ -88,11 +93,3 @@ def _print_change(change: Change, asked: set[str]) -> None:
         )
     else:
         typer.echo("  too few independent faces for an interval or a test")
-
-
-def _left_out(change: Change) -> str:
-    if not change.only_a and not change.only_b:
-        return ""
-    return (
-        f"; {change.only_a} faces are only in the baseline, {change.only_b} only in the candidate"
-    )

@@ -37,8 +37,7 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     hpbench explain runs/aflw2000
     hpbench explain runs/biwi --data biwi=/data/hpdb
     """
-    from hpbench.cli.progress import open_bars
-    from hpbench.cli.tables import print_table
+    from hpbench.cli.terminal import open_bars, print_table
     from hpbench.reports.content import load_report
     from hpbench.reports.report import write_documents
     from hpbench.running.explain import explain as rerun

@@ -51,8 +51,7 @@ def label(config: LabelConfig) -> None:
     hpbench label pointing04 --data pointing04=DIR --methods hopenet,fsanet --out labels.parquet
     hpbench label table=boxes.csv --methods hopenet --max-spread 12 --out labels.csv
     """
-    from hpbench.cli.progress import open_bar
-    from hpbench.cli.stopping import says_when_stopped
+    from hpbench.cli.terminal import open_bar, says_when_stopped
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.pseudolabels import label_dataset
     from hpbench.registry import load_method, make_dataset, make_method

@@ -25,15 +25,9 @@ _METAVARS: dict[object, str] = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 def add_command(app: typer.Typer, name: str, function: Callable[..., None]) -> None:
-    """Register a command.
+    """Register a command; a parameter that is a model becomes one option for each of its fields.
 
-    Parameters
-    ----------
-    app : Typer
-    name : str
-    function : callable
-        A parameter that is a model becomes one option for each of its fields. The examples of
-        the docstring end the help.
+    The examples of the docstring end the help.
     """
     text, _, examples = (inspect.getdoc(function) or "").partition("\nExamples\n--------\n")
     epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in examples.splitlines())])

@@ -47,7 +47,8 @@ def predict(
     session = open_session(config, out or fresh_run_folder("predict_"))
     opened = session.source
     summary = session.run(_with_bar(opened, config.limit))
-    for line in [*summary.lines(list(session.methods), _word(opened)), *opened.notes]:
+    word = "image" if opened.fps is None else "frame"
+    for line in [*summary.lines(list(session.methods), word), *opened.notes]:
         typer.echo(line)
     if opened.total == 1:
         _print_angles(summary)
@@ -60,15 +61,11 @@ def predict(
         raise KeyboardInterrupt
 
 
-def _word(source: Source) -> str:
-    return "image" if source.fps is None else "frame"
-
-
 def _with_bar(source: Source, limit: int | None) -> Iterator[Frame]:
     """The frames, with a bar that moves as they are taken."""
     from itertools import islice
 
-    from hpbench.cli.progress import open_bar
+    from hpbench.cli.terminal import open_bar
 
     frames = islice(source.frames(), limit)
     if source.total == 1:

@@ -60,8 +60,7 @@ def render(config: RenderConfig) -> None:
     hpbench render renders --count 2000 --assets makehuman/data
     hpbench render yaw --sweep yaw=-90:90:10 --count 228 --per-identity 1
     """
-    from hpbench.cli.progress import open_bar
-    from hpbench.cli.stopping import says_when_stopped
+    from hpbench.cli.terminal import open_bar, says_when_stopped
     from hpbench.rendering.assets import AssetLibrary, find_assets
     from hpbench.rendering.identity import available
     from hpbench.rendering.job import render_dataset

@@ -39,8 +39,7 @@ def run(
     hpbench run --methods "hopenet,pnp[model=mallick6]" --datasets aflw2000 --data aflw2000=DIR
     """
     from hpbench.api import fresh_run_folder
-    from hpbench.cli.progress import open_bars, print_results, print_reused
-    from hpbench.cli.stopping import says_when_stopped
+    from hpbench.cli.terminal import open_bars, print_results, print_reused, says_when_stopped
     from hpbench.reports import write_report
     from hpbench.running.runner import predict_run
     from hpbench.running.runner import run as run_and_score

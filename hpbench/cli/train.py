@@ -26,7 +26,7 @@ def train(
     """
     if method != "hopenet":
         raise UsageError(f"'{method}': cannot be trained; write: hpbench train hopenet")
-    from hpbench.cli.stopping import says_when_stopped
+    from hpbench.cli.terminal import says_when_stopped
     from hpbench.methods.hopenet.training.files import CHECKPOINT
     from hpbench.methods.hopenet.training.setup import train_on
 

@@ -174,10 +174,5 @@ def _known(config: WeightsConfig) -> dict[str, list[WeightsInfo]]:
     return known
 
 
-for _name, _command in (
-    ("list", list_weights),
-    ("fetch", fetch),
-    ("add", add),
-    ("verify", verify),
-):
+for _name, _command in (("list", list_weights), ("fetch", fetch), ("add", add), ("verify", verify)):
     add_command(weights, _name, _command)

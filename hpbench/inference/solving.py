@@ -69,9 +69,7 @@ def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]
 
 
 def infer_inputs(
-    method: Method,
-    inputs: Sequence[Any],
-    device_clock: AbstractContextManager[None] | None = None,
+    method: Method, inputs: Sequence[Any], device_clock: AbstractContextManager[None] | None = None
 ) -> list[Solved]:
     """Infer and decode prepared inputs, at least one, in one batch; the times are per face.
 

@@ -38,12 +38,7 @@ from hpbench.storage.schemas import STAGES
 from hpbench.timing.cold_start import FreshRun, describe_cold_start, describe_cores, measure_fresh
 from hpbench.timing.throughput import MAX_BATCH, measure_throughput, no_garbage_collection
 
-__all__ = [
-    "TimedDataset",
-    "TimingSettings",
-    "time_datasets",
-    "time_methods",
-]
+__all__ = ["TimedDataset", "TimingSettings", "time_datasets", "time_methods"]
 
 ROUNDS = 3
 """How often every method predicts every timed face."""

@@ -14,14 +14,7 @@ from pydantic import Field, model_validator
 from hpbench.errors import DataError, MissingDependencyError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
-from hpbench.geometry.pnp import (
-    NO_CAMERA,
-    Focal,
-    PnpSolution,
-    SolverName,
-    camera_of,
-    solve_pose,
-)
+from hpbench.geometry.pnp import NO_CAMERA, Focal, PnpSolution, SolverName, camera_of, solve_pose
 from hpbench.landmarks.base import make_landmark_detector
 from hpbench.landmarks.dlib import DlibLandmarks
 from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
@@ -132,15 +125,7 @@ class Pnp(Method):
         )
 
     def load(self) -> None:
-        """Read the landmark detector's model.
-
-        Raises
-        ------
-        MissingDependencyError
-            If OpenCV, or what the detector needs, is missing.
-        WeightsError
-            If a file of the detector is missing, corrupted or of another kind.
-        """
+        """Read the landmark detector's model."""
         if find_spec("cv2") is None:
             raise MissingDependencyError(
                 "method 'pnp': needs OpenCV; pip install opencv-python-headless"
@@ -157,7 +142,12 @@ class Pnp(Method):
 
     def prepare(self, face: Face) -> _Seen | NoPrediction:
         """Find the 68 landmarks and settle the camera."""
-        landmarks_xy = self._landmarks(face)
+        if self._detector.needs_box:
+            try:
+                check_box(face.box_xyxy, face.size_wh)
+            except DataError as error:
+                return NoPrediction(str(error))
+        landmarks_xy = self._detector.find(face)
         if isinstance(landmarks_xy, NoPrediction):
             return landmarks_xy
         camera = camera_of(face, self.options.focal)
@@ -200,11 +190,3 @@ class Pnp(Method):
             )
             for points_xy, solution in output
         ]
-
-    def _landmarks(self, face: Face) -> Array | NoPrediction:
-        if self._detector.needs_box:
-            try:
-                check_box(face.box_xyxy, face.size_wh)
-            except DataError as error:
-                return NoPrediction(str(error))
-        return self._detector.find(face)

@@ -67,16 +67,9 @@ def model_names() -> tuple[str, ...]:
 def face_model(name: str) -> FaceModel:
     """Face model of a name.
 
-    Parameters
-    ----------
-    name : {'ict51', 'ict68', 'mallick6'}
-        ``mallick6``: the six points that most PnP head-pose scripts copy
-        (spmallick/learnopencv, ``HeadPose``). ``ict68``: the mean face of the ICT Face Model
-        Light (ICT-VGL/ICT-FaceKit) at all 68 landmarks. ``ict51``: the same without the jaw.
-
-    Returns
-    -------
-    FaceModel
+    ``mallick6``: the six points that most PnP head-pose scripts copy (spmallick/learnopencv,
+    ``HeadPose``). ``ict68``: the mean face of the ICT Face Model Light (ICT-VGL/ICT-FaceKit) at all
+    68 landmarks. ``ict51``: the same without the jaw.
 
     Raises
     ------

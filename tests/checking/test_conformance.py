@@ -16,15 +16,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from hpbench.checking.conformance import (
-    CHECKS,
-    Check,
-    Probe,
-    check_light_import,
-    check_method,
-    check_tiny_and_huge_faces,
-    check_unsolvable_faces,
-)
+from hpbench.checking.checks.description import check_light_import
+from hpbench.checking.checks.unusual_faces import check_tiny_and_huge_faces, check_unsolvable_faces
+from hpbench.checking.conformance import CHECKS, Check, Probe, check_method
 from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError

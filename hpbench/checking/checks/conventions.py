@@ -1,22 +1,52 @@
-"""Conventions: what predictions look like when a sign, an order, a unit or a colour is wrong."""
+"""Conventions: what predictions look like when a sign, an order, a unit or a colour is wrong.
+
+A mistake that looks like the method's may be in the data set's labels.
+"""
 
 from __future__ import annotations
 
 from hpbench.checking.checks.geometry import comparable_faces
-from hpbench.checking.checks.labels import require_sound_labels
 from hpbench.checking.colours import ColourChange
 from hpbench.checking.probe import Array, Probe
-from hpbench.checking.requirements import SAME_DEG, ConformanceError
-from hpbench.rotation import geodesic_deg, mean_rotation
+from hpbench.checking.requirements import SAME_DEG, ConformanceError, NotApplicableError
+from hpbench.rotation import ANGLES, geodesic_deg, mean_rotation
 from hpbench.scoring.known_mistakes import Diagnosis
 
-__all__ = ["check_angle_unit", "check_colour_order", "check_euler_order", "check_signs"]
+__all__ = [
+    "check_angle_unit",
+    "check_colour_order",
+    "check_euler_order",
+    "check_labels",
+    "check_signs",
+]
 
 UNRELATED_DEG = 75.0
 """From this mean error on predictions have nothing to do with the faces."""
 
 COLLAPSED = 0.25
 """Predictions that spread by less than this share of what the labels do are all but one pose."""
+
+
+def check_labels(probe: Probe) -> None:
+    """Labels and boxes of the data set are what they are taken for."""
+    if probe.doubts:
+        raise ConformanceError("; ".join(probe.doubts))
+    mistake = probe.label_mistake
+    if mistake is not None:
+        turned = [name for name in ANGLES if mistake.category == "sign" and name in mistake.text]
+        fix = f'signs="{",".join(f"-{name}" for name in turned)}"' if turned else "other options"
+        raise ConformanceError(
+            f"in the labels it looks like {mistake.text}: undoing that lowers the mean error from "
+            f"{probe.diagnosis.error_deg:.1f} to {probe.diagnosis.fixed_deg:.1f} degrees, and the "
+            f"method makes no such mistake on the embedded sample; correct the labels, or read a "
+            f"table with {fix} (docs/your-data.md)"
+        )
+
+
+def require_sound_labels(probe: Probe) -> None:
+    """Skip a check that compares with labels which may be wrong themselves."""
+    if probe.doubts or probe.label_mistake is not None:
+        raise NotApplicableError("the labels themselves are in doubt, see 'labels'")
 
 
 def check_signs(probe: Probe) -> None:
@@ -51,7 +81,7 @@ def check_angle_unit(probe: Probe) -> None:
 
 
 def _spread_deg(R: Array) -> float:
-    """Mean angle between rotations, shape (n, 3, 3), and the their mean."""
+    """Mean angle between rotations, shape (n, 3, 3), and their mean."""
     return float(geodesic_deg(R, mean_rotation(R)).mean())
 
 

@@ -1,8 +1,9 @@
-"""Bars while a run is under way, and its result table at the end."""
+"""What commands show: bars, words when they are stopped, tables of results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,20 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
-from hpbench.cli.tables import print_table
 from hpbench.results.results_file import MethodResult, ResultsFile
 from hpbench.results.run_record import RunRecord
+from hpbench.storage.text import visible
 
-__all__ = ["open_bar", "open_bars", "print_results", "print_reused"]
+__all__ = [
+    "open_bar",
+    "open_bars",
+    "print_results",
+    "print_reused",
+    "print_table",
+    "says_when_stopped",
+]
 
 
 class Bars:
@@ -62,6 +71,39 @@ def open_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with open_bars() as bars:
         bars.start(what, "", total, 0)
         yield partial(bars.advance, what, "")
+
+
+@contextmanager
+def says_when_stopped(words: str, kept: Path | None = None) -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends the work inside.
+
+    `kept` has to be there to go on from; without it nothing is said.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if kept is None or kept.exists():
+            typer.echo(words, err=True)
+        raise
+
+
+def print_table(
+    title: str,
+    columns: Iterable[tuple[str, bool]],
+    rows: Iterable[Sequence[str]],
+    caption: str | None = None,
+) -> None:
+    """Print a table; a column of text is set left and folded, one of numbers right."""
+    table = Table(title=escape(visible(title)), title_justify="left", caption=caption)
+    for heading, is_text in columns:
+        if is_text:
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(visible(cell)) for cell in row))
+    # a log file is wider than the 80 columns that rich assumes of it
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def print_results(folder: Path) -> None:
