@@ -50,17 +50,29 @@ def histogram_limit(dataset: DatasetScores) -> float:
     return float(min(90.0, 5.0 * np.ceil(widest / 5.0)))
 
 
+def error_shares(
+    dataset: DatasetScores, angle: int, edges_deg: npt.NDArray[np.float64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Percentage of the predicted faces by signed error, by method; end bins hold all beyond."""
+    shares = {}
+    for method in dataset.methods:
+        errors = method.differences_deg[:, angle]
+        errors = np.clip(errors[np.isfinite(errors)], edges_deg[0], edges_deg[-1])
+        if errors.size:
+            shares[method.spec] = 100.0 * np.histogram(errors, edges_deg)[0] / errors.size
+    return shares
+
+
+def error_name(dataset: DatasetScores) -> str:
+    """Which error of a face is drawn."""
+    return "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
+
+
 @dataclass(frozen=True)
 class YawLine:
-    """Mean error of one method in steps of ground-truth yaw.
+    """Mean error of one method, in the steps of yaw that have enough predicted faces.
 
-    Attributes
-    ----------
-    yaw_deg : ndarray, shape (steps,)
-        Middles of the steps that have enough predicted faces.
-    mean_deg : ndarray, shape (steps,)
-    low_deg, high_deg : ndarray, shape (steps,), or None
-        95 % interval; NaN in a step, and None altogether, with too few independent faces.
+    The 95 % interval is NaN in a step, and None altogether, with too few independent faces.
     """
 
     yaw_deg: npt.NDArray[np.float64]
@@ -123,17 +135,7 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
 
 @dataclass(frozen=True)
 class ErrorMap:
-    """Mean error in cells of ground-truth yaw and pitch.
-
-    Attributes
-    ----------
-    yaw_edges, pitch_edges : ndarray
-        Degrees.
-    mean_deg : ndarray, shape (pitch cells, yaw cells)
-        NaN where there are too few predicted faces.
-    faces : ndarray, shape (pitch cells, yaw cells)
-        Predicted faces.
-    """
+    """Mean error in cells, shape (pitch, yaw); NaN where there are too few predicted faces."""
 
     yaw_edges: npt.NDArray[np.float64]
     pitch_edges: npt.NDArray[np.float64]
@@ -172,19 +174,14 @@ def _cell_edges(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class ParetoPoint:
-    """One method in the plane of time and error.
-
-    Attributes
-    ----------
-    best : bool
-        No other method is as fast and more accurate, or as accurate and faster.
-    """
+    """One method in the plane of time and error."""
 
     method: str
     total_ms: float
     error_deg: float
     coverage: float
     best: bool
+    """No other method is as fast and more accurate, or as accurate and faster."""
 
 
 def pareto_points(results: Sequence[MethodResult]) -> list[ParetoPoint]:
@@ -206,14 +203,7 @@ def pareto_points(results: Sequence[MethodResult]) -> list[ParetoPoint]:
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One slice of a forest plot.
-
-    Attributes
-    ----------
-    title : str
-    errors : dict of str to SliceErrors
-        By method.
-    """
+    """One slice of a forest plot, with the errors by method."""
 
     title: str
     errors: dict[str, SliceErrors]

@@ -52,20 +52,9 @@ class EmbeddedFace(TypedDict):
 def embedded_faces(
     dataset: DatasetScores, faces: pd.DataFrame, run: RunRecord
 ) -> dict[str, EmbeddedFace]:
-    """Images of a data set's faces, the worst of each method first, then an even choice.
+    """Images of a data set's faces by image id, the worst of each method first.
 
-    Parameters
-    ----------
-    dataset : DatasetScores
-    faces : DataFrame
-        The data set's rows of ``faces.parquet``.
-    run : RunRecord
-        It says where the images lie.
-
-    Returns
-    -------
-    dict of str to EmbeddedFace
-        By image id. An image that cannot be read is left out.
+    An image that cannot be read is left out.
 
     Raises
     ------

@@ -18,6 +18,8 @@ from hpbench.reports import words
 from hpbench.reports.figures.data import (
     cut_name,
     error_map,
+    error_name,
+    error_shares,
     forest_rows,
     highest_shown,
     histogram_limit,
@@ -69,16 +71,13 @@ def histogram_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     edges = np.linspace(-limit, limit, 41)
     centres = (edges[:-1] + edges[1:]) / 2.0
     for column, angle in enumerate(shown, start=1):
-        for method in dataset.methods:
-            errors = method.differences_deg[:, angle]
-            errors = np.clip(errors[np.isfinite(errors)], -limit, limit)
-            if errors.size:
-                share = 100.0 * np.histogram(errors, edges)[0] / errors.size
-                line = _line(styles[method.spec], first=column == 1)
-                line.update(x=_list(centres), y=_list(share), mode="lines")
-                line["line"]["shape"] = "hvh"
-                line["hovertemplate"] = "%{x:.1f} degrees: %{y:.1f} %"
-                figure.add_trace(go.Scatter(**line), row=1, col=column)
+        for spec, share in error_shares(dataset, angle, edges).items():
+            steps = go.Scatter(
+                x=_list(centres), y=_list(share), mode="lines",
+                hovertemplate="%{x:.1f} degrees: %{y:.1f} %",
+                **_line(styles[spec], first=column == 1),
+            )  # fmt: skip
+            figure.add_trace(steps.update(line_shape="hvh"), row=1, col=column)
     figure.update_xaxes(range=[-limit, limit])
     middle = (len(shown) + 1) // 2  # one title for all panels: three do not fit on a phone
     figure.update_xaxes(title_text="predicted minus ground truth, degrees", col=middle)
@@ -105,12 +104,11 @@ def yaw_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
                 hoverinfo="skip", showlegend=False, legendgroup=spec, meta=spec,
             )  # fmt: skip
             figure.add_trace(band, row=1, col=1)
-        trace = _line(style)
-        trace.update(
+        means = go.Scatter(
             x=_list(line.yaw_deg), y=_list(line.mean_deg), mode="lines+markers",
-            hovertemplate="|yaw| about %{x:.0f}: %{y:.2f} degrees",
+            hovertemplate="|yaw| about %{x:.0f}: %{y:.2f} degrees", **_line(style),
         )  # fmt: skip
-        figure.add_trace(go.Scatter(**trace), row=1, col=1)
+        figure.add_trace(means, row=1, col=1)
     bars = go.Bar(
         x=_list(curve.centres_deg), y=_list(curve.faces), marker_color="#9aa7b2",
         showlegend=False, hovertemplate="%{y} faces<extra></extra>",
@@ -128,13 +126,11 @@ def ced_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     figure = go.Figure()
     for method in dataset.methods:
         share = 100.0 * metrics.ced(method.curve_errors_deg, thresholds)
-        trace = _line(styles[method.spec])
-        trace.update(
+        figure.add_scatter(
             x=_list(thresholds), y=_list(share), mode="lines",
-            hovertemplate="within %{x:.1f} degrees: %{y:.1f} %",
+            hovertemplate="within %{x:.1f} degrees: %{y:.1f} %", **_line(styles[method.spec]),
         )  # fmt: skip
-        figure.add_trace(go.Scatter(**trace))
-    figure.update_xaxes(title_text=f"{_kind(dataset)}, degrees", range=[0, 30])
+    figure.update_xaxes(title_text=f"{error_name(dataset)}, degrees", range=[0, 30])
     figure.update_yaxes(title_text="faces within it, %", range=[0, 101])
     return _finish(figure, 420)
 
@@ -197,24 +193,16 @@ def risk_coverage_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
     figure = go.Figure()
     for method in dataset.methods:
         curve = risk_coverage(method)
-        if curve is None:
-            continue
-        trace = _line(styles[method.spec])
-        trace.update(
-            x=_list(100.0 * curve.share), y=_list(curve.error_deg), mode="lines",
-            hovertemplate="surest %{x:.0f} %: %{y:.2f} degrees",
-        )  # fmt: skip
-        figure.add_trace(go.Scatter(**trace))
+        if curve is not None:
+            figure.add_scatter(
+                x=_list(100.0 * curve.share), y=_list(curve.error_deg), mode="lines",
+                hovertemplate="surest %{x:.0f} %: %{y:.2f} degrees", **_line(styles[method.spec]),
+            )  # fmt: skip
     figure.update_xaxes(
         title_text="share of the predicted faces, the most confident first, %", range=[0, 101]
     )
     figure.update_yaxes(title_text="mean error, degrees", rangemode="tozero")
     return _finish(figure, 420)
-
-
-def _kind(dataset: DatasetScores) -> str:
-    """Which error of a face is drawn."""
-    return "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
 
 
 def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
@@ -224,26 +212,23 @@ def scatter_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
         errors = method.curve_errors_deg
         indices = _some_faces(errors)
         style = styles[method.spec]
-        figure.add_trace(
-            go.Scatter(
-                x=_list(dataset.angles_deg[indices, 0]), y=_list(errors[indices]), mode="markers",
-                name=html.escape(style.label), meta=method.spec, legendgroup=method.spec,
-                marker={
-                    "color": style.colour, "symbol": _MARKERS[style.marker], "size": 6,
-                    "opacity": 0.6,
-                },
-                text=[
-                    _face_text(dataset, index, prediction)
-                    for index, prediction in zip(
-                        indices, predicted_angles(dataset, method, indices), strict=True
-                    )
-                ],
-                customdata=[str(dataset.image_ids[index]) for index in indices],
-                hovertemplate="%{text}<br>off by %{y:.1f} degrees",
-            )
+        predictions = predicted_angles(dataset, method, indices)
+        figure.add_scatter(
+            x=_list(dataset.angles_deg[indices, 0]), y=_list(errors[indices]), mode="markers",
+            name=html.escape(style.label), meta=method.spec, legendgroup=method.spec,
+            marker={
+                "color": style.colour, "symbol": _MARKERS[style.marker], "size": 6, "opacity": 0.6,
+            },
+            text=[
+                f"<b>{html.escape(str(dataset.image_ids[index]))}</b><br>"
+                f"true {_triple(dataset.angles_deg[index])}<br>predicted {_triple(prediction)}"
+                for index, prediction in zip(indices, predictions, strict=True)
+            ],
+            customdata=[str(dataset.image_ids[index]) for index in indices],
+            hovertemplate="%{text}<br>off by %{y:.1f} degrees",
         )  # fmt: skip
     figure.update_xaxes(title_text="ground-truth yaw, degrees")
-    figure.update_yaxes(title_text=f"{_kind(dataset)}, degrees", rangemode="tozero")
+    figure.update_yaxes(title_text=f"{error_name(dataset)}, degrees", rangemode="tozero")
     figure.update_layout(hovermode="closest")
     return _finish(figure, 460)
 
@@ -257,14 +242,6 @@ def _some_faces(errors_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     others = np.setdiff1d(predicted, worst)
     chosen = np.random.default_rng(0).choice(others, MAX_POINTS - len(worst), replace=False)
     return np.sort(np.append(worst, chosen))
-
-
-def _face_text(dataset: DatasetScores, index: int, prediction: npt.NDArray[np.float64]) -> str:
-    ground_truth = dataset.angles_deg[index]
-    return (
-        f"<b>{html.escape(str(dataset.image_ids[index]))}</b><br>"
-        f"true {_triple(ground_truth)}<br>predicted {_triple(prediction)}"
-    )
 
 
 def _triple(angles_deg: npt.NDArray[np.float64]) -> str:
@@ -321,19 +298,15 @@ def runtime_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
     figure = go.Figure()
     for stage, colour in STAGE_COLOURS.items():
         medians = [one.runtime_ms[stage].p50 for one in timed]
-        if not any(medians):
-            continue
-        bar = go.Bar(
-            y=names, x=medians, orientation="h", name=stage, marker_color=colour,
-            hovertemplate="%{x:.3g} ms",
-        )  # fmt: skip
-        figure.add_trace(bar)
-    figure.add_trace(
-        go.Scatter(
-            y=names, x=[one.runtime_ms["total"].p95 for one in timed], mode="markers",
-            name="95th percentile", hovertemplate="%{x:.3g} ms",
-            marker={"symbol": "line-ns-open", "size": 16, "color": "#000000"},
-        )
+        if any(medians):
+            figure.add_bar(
+                y=names, x=medians, orientation="h", name=stage, marker_color=colour,
+                hovertemplate="%{x:.3g} ms",
+            )  # fmt: skip
+    figure.add_scatter(
+        y=names, x=[one.runtime_ms["total"].p95 for one in timed], mode="markers",
+        name="95th percentile", hovertemplate="%{x:.3g} ms",
+        marker={"symbol": "line-ns-open", "size": 16, "color": "#000000"},
     )  # fmt: skip
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title_text="milliseconds per face, one at a time")
@@ -355,14 +328,12 @@ def pareto_plot(results: Sequence[MethodResult], styles: Styles) -> go.Figure:
     for point in points:
         style = styles[point.method]
         symbol = _MARKERS[style.marker] + ("" if point.coverage == 1.0 else "-open")
-        figure.add_trace(
-            go.Scatter(
-                x=[point.total_ms], y=[point.error_deg], mode="markers", meta=point.method,
-                name=html.escape(style.label), legendgroup=point.method,
-                marker={"size": 13, "color": style.colour, "symbol": symbol},
-                hovertemplate=f"%{{x:.3g}} ms, %{{y:.2f}} degrees, "
-                f"{words.percent(point.coverage)} predicted",
-            )
+        figure.add_scatter(
+            x=[point.total_ms], y=[point.error_deg], mode="markers", meta=point.method,
+            name=html.escape(style.label), legendgroup=point.method,
+            marker={"size": 13, "color": style.colour, "symbol": symbol},
+            hovertemplate=f"%{{x:.3g}} ms, %{{y:.2f}} degrees, "
+            f"{words.percent(point.coverage)} predicted",
         )  # fmt: skip
     figure.update_xaxes(
         title_text="milliseconds per face, one at a time", type="log",

@@ -29,20 +29,14 @@ class ReportFigure:
 
     Attributes
     ----------
-    name : str
-        In file names and in the page.
     plot : str
         Method of ``results.plot``; empty for a figure of the page alone.
-    caption : str
     needs : str
-        What a run must hold, in words.
-    available : callable
-        Whether a section holds it.
+        What a run must hold, in words; `available` says whether a section holds it.
     data : callable
         From a section to the first argument of the drawing functions.
     static, interactive : str
         Functions of :mod:`hpbench.reports.figures.static` and ``interactive``; empty for none.
-    in_report : bool
     """
 
     name: str

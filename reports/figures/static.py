@@ -19,6 +19,8 @@ from hpbench.reports.figures.data import (
     ErrorMap,
     cut_name,
     error_map,
+    error_name,
+    error_shares,
     forest_rows,
     highest_shown,
     histogram_limit,
@@ -86,14 +88,8 @@ def drawn(draw: Callable[[], Figure]) -> Figure:
         return draw()
 
 
-def save(draw: Callable[[], Figure], stem: Path) -> Path:
-    """Draw a figure in the report's look and write ``stem.png`` and ``stem.svg``.
-
-    Returns
-    -------
-    Path
-        The PNG.
-    """
+def save(draw: Callable[[], Figure], stem: Path) -> None:
+    """Draw a figure in the report's look and write ``stem.png`` and ``stem.svg``."""
     png, svg = (stem.with_name(stem.name + end) for end in (".png", ".svg"))
     with mpl.rc_context(_LOOK):
         figure = draw()
@@ -103,7 +99,6 @@ def save(draw: Callable[[], Figure], stem: Path) -> Path:
         figure.set_layout_engine("none")  # the layout of the PNG holds; finding it again is slow
         figure.set_dpi(72)
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    return png
 
 
 def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
@@ -134,35 +129,26 @@ def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
 
 def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Signed errors of each angle, all methods overlaid; the end bars collect all beyond."""
-    shown = [angle for angle in range(3) if _has_numbers(dataset, angle)]
-    figure = ShownFigure(figsize=(9.0, 3.4), layout="constrained")
     limit = histogram_limit(dataset)
     edges = np.linspace(-limit, limit, 41)
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for panel, angle in zip(panels, shown, strict=True):
-        for method in dataset.methods:
-            errors = method.differences_deg[:, angle]
-            errors = np.clip(errors[np.isfinite(errors)], -limit, limit)
-            if not errors.size:
-                continue
-            counts, _ = np.histogram(errors, edges)
-            style = styles[method.spec]
+    shares = {angle: error_shares(dataset, index, edges) for index, angle in enumerate(ANGLES)}
+    shares = {angle: found for angle, found in shares.items() if found}
+    figure = ShownFigure(figsize=(9.0, 3.4), layout="constrained")
+    panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
+    for panel, (angle, by_method) in zip(panels, shares.items(), strict=True):
+        for spec, share in by_method.items():
+            style = styles[spec]
             panel.stairs(
-                100.0 * counts / errors.size, edges, label=style.label, color=style.colour,
-                linestyle=style.dash, linewidth=1.8,
+                share, edges, label=style.label, color=style.colour, linestyle=style.dash,
+                linewidth=1.8,
             )  # fmt: skip
         panel.axvline(0.0, color="#555555", linewidth=0.8)
-        panel.set_title(ANGLES[angle].capitalize())
-        panel.set_xlabel("predicted minus ground truth, degrees")
-        panel.set_xlim(-limit, limit)
+        panel.set_title(angle.capitalize())
+        panel.set(xlabel="predicted minus ground truth, degrees", xlim=(-limit, limit))
         panel.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
     panels[0].set_ylabel("share of predicted faces, %")
     _legend_below(figure, panels[0], len(dataset.methods))
     return figure
-
-
-def _has_numbers(dataset: DatasetScores, angle: int) -> bool:
-    return any(np.isfinite(method.differences_deg[:, angle]).any() for method in dataset.methods)
 
 
 def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
@@ -180,13 +166,12 @@ def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
             upper.fill_between(
                 line.yaw_deg, line.low_deg, line.high_deg, color=style.colour, alpha=0.15, lw=0
             )
-    upper.set_ylim(bottom=0.0)
-    upper.set_ylabel("mean error, degrees")
+    upper.set(ylim=(0.0, None), ylabel="mean error, degrees")
     lower.bar(curve.centres_deg, curve.faces, width=8.5, color="#9aa7b2")
-    lower.set_ylabel("faces")
-    lower.set_xlabel("absolute ground-truth yaw, degrees")
-    lower.set_xlim(0.0, curve.last_deg)
-    lower.set_xticks(np.arange(0.0, curve.last_deg + 1.0, 10.0))
+    lower.set(
+        ylabel="faces", xlabel="absolute ground-truth yaw, degrees", xlim=(0.0, curve.last_deg),
+        xticks=np.arange(0.0, curve.last_deg + 1.0, 10.0),
+    )  # fmt: skip
     _legend_below(figure, upper, len(dataset.methods))
     return figure
 
@@ -194,42 +179,40 @@ def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
 def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Share of all faces within an error."""
     thresholds = np.linspace(0.0, 30.0, 301)
-    figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for method in dataset.methods:
-        style = styles[method.spec]
-        curve = 100.0 * metrics.ced(method.curve_errors_deg, thresholds)
-        axes.plot(
-            thresholds, curve, label=style.label, color=style.colour, linestyle=style.dash,
-            marker=style.marker, markevery=50, markersize=5,
-        )  # fmt: skip
-    kind = "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
-    axes.set_xlabel(f"{kind}, degrees")
-    axes.set_ylabel("faces within it, %")
-    axes.set_xlim(0.0, 30.0)
-    axes.set_ylim(0.0, 101.0)
-    _legend_below(figure, axes, len(dataset.methods))
-    return figure
+    lines = {
+        method.spec: (thresholds, 100.0 * metrics.ced(method.curve_errors_deg, thresholds))
+        for method in dataset.methods
+    }
+    return _line_figure(
+        lines, styles, 50, xlabel=f"{error_name(dataset)}, degrees", ylabel="faces within it, %",
+        xlim=(0.0, 30.0), ylim=(0.0, 101.0),
+    )  # fmt: skip
 
 
 def risk_coverage_figure(dataset: DatasetScores, styles: Styles) -> Figure:
     """Mean error of the most confident share of the predicted faces."""
+    curves = {method.spec: risk_coverage(method) for method in dataset.methods}
+    lines = {spec: (100.0 * one.share, one.error_deg) for spec, one in curves.items() if one}
+    return _line_figure(
+        lines, styles, 0.1, xlabel="share of the predicted faces, the most confident first, %",
+        ylabel="mean error, degrees", xlim=(0.0, 101.0), ylim=(0.0, None),
+    )  # fmt: skip
+
+
+def _line_figure(
+    lines: Mapping[str, tuple[Any, Any]], styles: Styles, markevery: float, **axes_settings: Any
+) -> Figure:
+    """One line per method, given as x and y."""
     figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
     axes = figure.subplots()
-    for method in dataset.methods:
-        curve = risk_coverage(method)
-        if curve is None:
-            continue
-        style = styles[method.spec]
+    for spec, (x, y) in lines.items():
+        style = styles[spec]
         axes.plot(
-            100.0 * curve.share, curve.error_deg, label=style.label, color=style.colour,
-            linestyle=style.dash, marker=style.marker, markevery=0.1, markersize=5,
+            x, y, label=style.label, color=style.colour, linestyle=style.dash,
+            marker=style.marker, markevery=markevery, markersize=5,
         )  # fmt: skip
-    axes.set_xlabel("share of the predicted faces, the most confident first, %")
-    axes.set_ylabel("mean error, degrees")
-    axes.set_xlim(0.0, 101.0)
-    axes.set_ylim(bottom=0.0)
-    _legend_below(figure, axes, len(dataset.methods))
+    axes.set(**axes_settings)
+    _legend_below(figure, axes, len(styles))
     return figure
 
 
@@ -326,8 +309,7 @@ def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         panel.set_title(_lines(styles[method.spec].label), fontsize=9)
         panel.grid(visible=False)
         panel.set_facecolor("#f0f0f0")
-        panel.set_xlim(*_shown_range(maps, "yaw"))
-        panel.set_ylim(*_shown_range(maps, "pitch"))
+        panel.set(xlim=_shown_range(maps, "yaw"), ylim=_shown_range(maps, "pitch"))
     for panel in panels[::columns]:
         panel.set_ylabel("ground-truth pitch, degrees")
     for panel in panels[len(methods) :]:
@@ -375,20 +357,21 @@ def pareto_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
         axes.annotate(
             shown, (point.total_ms, point.error_deg), xytext=(9, 5), textcoords="offset points"
         )
-    axes.set_ylim(0.0, 1.12 * max(point.error_deg for point in points))
     axes.margins(x=0.25)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("milliseconds per face, one at a time (logarithmic)")
-    axes.set_ylabel("mean error on common faces, degrees")
+    axes.set(
+        xlabel="milliseconds per face, one at a time (logarithmic)",
+        ylabel="mean error on common faces, degrees",
+        ylim=(0.0, 1.12 * max(point.error_deg for point in points)),
+    )
     return figure
 
 
 def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
     """Error by swept factor, one panel per curve, with 95 % intervals.
 
-    Where a method left faces without a prediction, a thin dotted line counts these as
-    frontal heads: its
-    error on the easy faces that are left may well fall with the corruption.
+    Where a method left faces without a prediction, a thin dotted line counts these as frontal
+    heads: its error on the easy faces that are left may well fall with the corruption.
     """
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)

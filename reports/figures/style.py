@@ -27,15 +27,7 @@ class MethodStyle:
 
 
 def method_styles(labels: dict[str, str], specs: Sequence[str]) -> dict[str, MethodStyle]:
-    """Style of every method, in the run's order.
-
-    Parameters
-    ----------
-    labels : dict of str to str
-        Shown name of each method.
-    specs : sequence of str
-        All methods of the run, also those that do not take part in one figure.
-    """
+    """Style of every method of a run, also of those that do not take part in one figure."""
     return {
         spec: MethodStyle(
             spec=spec,
