@@ -37,19 +37,10 @@ __all__ = ["Report", "Section", "load_report"]
 
 @dataclass(frozen=True)
 class Section:
-    """One data set of a report.
-
-    Attributes
-    ----------
-    key : str
-        Form of the name that is safe in file names and anchors; unique in the report.
-    scores : DatasetScores
-    results : list of MethodResult
-    record : DatasetRecord
-    tables : dict of str to Table
-    """
+    """One data set of a report."""
 
     key: str
+    """Form of the name that is safe in file names and anchors; unique in the report."""
     title: str
     scores: DatasetScores
     results: list[MethodResult]
@@ -168,7 +159,10 @@ def load_report(folder: Path, embed_images: bool = False, by: str | None = None)
         faces=tables.faces,
         embed_images=embed_images,
     )
-    timing, rerun = _timing(folder), load_rerun(folder)
+    timing: dict[str, dict[str, MethodTiming]] = {}
+    if (folder / TimingRecord.file_name).is_file():
+        timing = TimingRecord.read(folder).datasets
+    rerun = load_rerun(folder)
     predicted = {one.dataset for one in summary.results}
     clean = [
         one for one in scores if one.name in predicted and run.datasets[one.name].corruption is None
@@ -224,13 +218,6 @@ def _section(
         curves=curves,
         swept=swept,
     )
-
-
-def _timing(folder: Path) -> dict[str, dict[str, MethodTiming]]:
-    """What ``timing.json`` holds, by data set and method; nothing where there is none."""
-    if not (folder / TimingRecord.file_name).is_file():
-        return {}
-    return TimingRecord.read(folder).datasets
 
 
 def _siblings(

@@ -29,11 +29,6 @@ class Plots:
     ``slices``, ``risk_coverage``, ``runtime``, ``tradeoff``, ``robustness``, ``sweep``.
     They are the figures of the report, with the same colour and line for a method in all of them.
 
-    Parameters
-    ----------
-    folder : Path
-        A run folder.
-
     Examples
     --------
     ::

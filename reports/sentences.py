@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from hpbench.protocol import Protocol
 from hpbench.reports import words
 from hpbench.reports.tables.table import is_reference
-from hpbench.results.results_file import (
-    Comparison,
-    Intervals,
-    MethodResult,
-    YawBinErrors,
-    value_at,
-)
-from hpbench.results.timing_record import TimeSummary
+from hpbench.results.results_file import Comparison, Intervals, MethodResult, YawBinErrors, value_at
 from hpbench.scoring.statistics import MIN_UNITS
 
 __all__ = ["protocol_sentences", "summary_sentences"]
@@ -40,17 +33,7 @@ def summary_sentences(
     comparisons: Sequence[Comparison],
     labels: dict[str, str],
 ) -> list[str]:
-    """Who has the lowest error, where errors grow, coverage and time, one sentence each.
-
-    Parameters
-    ----------
-    title : str
-        Name of the data set.
-    results, comparisons : sequence of MethodResult, sequence of Comparison
-        All of this data set.
-    labels : dict of str to str
-        Shown name of each method.
-    """
+    """Who has the lowest error, where errors grow, coverage and time, one sentence each."""
     predicted = [result for result in results if result.images.scored]
     if not predicted:
         return [f"No method predicted a face of {title}."]
@@ -100,7 +83,8 @@ def _accuracy(
     for one in comparisons:
         if {one.method_spec_a, one.method_spec_b} == pair:
             verdict = "is" if one.p_holm < 0.05 else "is not"
-            p_value = _relation(one.p_holm)
+            p_value = words.p_value(one.p_holm)
+            p_value = p_value if p_value.startswith("<") else f"= {p_value}"
             sentence += f"; the difference {verdict} statistically significant (p {p_value})"
             break
     else:
@@ -116,11 +100,6 @@ def _advantage(result: MethodResult, labels: dict[str, str]) -> str:
     if result.trained_on_renders:
         return f"; {name} was trained on rendered heads like these, which is an advantage"
     return ""
-
-
-def _relation(value: float) -> str:
-    shown = words.p_value(value)
-    return shown if shown.startswith("<") else f"= {shown}"
 
 
 def _between(intervals: Intervals | None, path: str) -> str:
@@ -141,19 +120,15 @@ def _by_yaw(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str
         near, far = filled[0], filled[-1]
         errors = by_far.setdefault(_range(far), [])
         unit = "" if errors else " degrees"
+        part = f"; {far.images} of {far.faces} faces predicted" if far.no_answer else ""
         errors.append(
             f"{words.degrees(far.mae_mean)}{unit} for {labels[result.method_spec]} "
-            f"({words.degrees(near.mae_mean)} at {_range(near)}{_part(far)})"
+            f"({words.degrees(near.mae_mean)} at {_range(near)}{part})"
         )
     return [
         f"At {far} degrees of yaw, the mean error is {words.join(errors)}."
         for far, errors in by_far.items()
     ]
-
-
-def _part(one: YawBinErrors) -> str:
-    """How many faces of a range were predicted, where some were not."""
-    return f"; {one.images} of {one.faces} faces predicted" if one.no_answer else ""
 
 
 def _range(one: YawBinErrors) -> str:
@@ -162,16 +137,16 @@ def _range(one: YawBinErrors) -> str:
 
 def _times(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
     times = {r.method_spec: r.runtime_ms["total"] for r in results if not is_reference(r.method)}
-    timed = {spec: _time(total) for spec, total in times.items() if total.p50 is not None}
+    timed = {
+        spec: f"{words.milliseconds(total.p50, total.decimals)} ms"
+        for spec, total in times.items()
+        if total.p50 is not None
+    }
     if not timed:
         return []
     if len(times) == 1:
         return [f"Time per face: {next(iter(timed.values()))}."]
     return [f"Time per face: {words.join(f'{labels[s]} {time}' for s, time in timed.items())}."]
-
-
-def _time(total: TimeSummary) -> str:
-    return f"{words.milliseconds(total.p50, total.decimals)} ms"
 
 
 def _coverage(results: Sequence[MethodResult], labels: dict[str, str]) -> str:

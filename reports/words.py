@@ -12,18 +12,9 @@ from hpbench.errors import UsageError
 from hpbench.spec import Spec, parse_spec
 
 __all__ = [
-    "degrees",
-    "interval",
-    "join",
-    "milliseconds",
-    "p_value",
-    "percent",
-    "rate",
-    "share",
-    "short_labels",
-    "slug",
-    "wrapped",
-]
+    "degrees", "interval", "join", "milliseconds", "p_value", "percent", "rate",
+    "short_labels", "slug", "wrapped",
+]  # fmt: skip
 
 NOTHING = "-"
 """What a table shows where a figure does not exist."""
@@ -54,11 +45,6 @@ def rate(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def share(value: float | None) -> str:
-    """Score 0..1 with three decimals."""
-    return NOTHING if value is None else f"{value:.3f}"
 
 
 def milliseconds(value: float | None, decimals: int = 3) -> str:

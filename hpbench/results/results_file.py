@@ -12,11 +12,9 @@ from hpbench.results.timing_record import TimeSummary
 
 __all__ = [
     "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "ConfidenceErrors",
-    "DatasetWarning",
-    "GeodesicErrors",
-    "ImageCounts", "Intervals", "MethodErrors", "MethodResult", "NotRun", "ProtocolRef",
-    "ResultsFile", "SliceErrors", "SliceGap", "SubsetErrors", "WorstSlice", "YawBinErrors",
-    "value_at",
+    "DatasetWarning", "GeodesicErrors", "ImageCounts", "Intervals", "MethodErrors",
+    "MethodResult", "NotRun", "ProtocolRef", "ResultsFile", "SliceErrors", "SliceGap",
+    "SubsetErrors", "WorstSlice", "YawBinErrors", "value_at",
 ]  # fmt: skip
 
 

@@ -13,14 +13,9 @@ from hpbench.results.json_file import FrozenModel, JsonFile
 from hpbench.results.run_config import ANNOTATED, RunConfig
 
 __all__ = [
-    "SEVERAL_FACES",
-    "CorruptionRecord",
-    "DatasetRecord",
-    "LabelWarning",
-    "MethodRecord",
-    "ReusedRecord",
-    "RunRecord",
-]
+    "SEVERAL_FACES", "CorruptionRecord", "DatasetRecord", "LabelWarning", "MethodRecord",
+    "ReusedRecord", "RunRecord",
+]  # fmt: skip
 
 
 SEVERAL_FACES = "several faces in the image and no annotated box"

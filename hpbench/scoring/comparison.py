@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,24 +17,11 @@ from hpbench.results.run_record import RunRecord
 from hpbench.results.slicing import parse_by
 from hpbench.scoring import statistics
 from hpbench.scoring.registry import all_metrics
-from hpbench.scoring.scores import (
-    DatasetScores,
-    MethodScores,
-    RunTables,
-    load_run,
-    score_datasets,
-)
+from hpbench.scoring.scores import DatasetScores, MethodScores, RunTables, load_run, score_datasets
 from hpbench.scoring.slices import cut_slices, worst_slice_mae_deg
 from hpbench.scoring.summary import training_flags
 
-__all__ = [
-    "Change",
-    "Quantity",
-    "RunComparison",
-    "Unmatched",
-    "compare_runs",
-    "quantities",
-]
+__all__ = ["Change", "Quantity", "RunComparison", "Unmatched", "compare_runs", "quantities"]
 
 Array = npt.NDArray[np.float64]
 
@@ -225,7 +212,12 @@ def _compare(
     ids, index_a, index_b = np.intersect1d(
         a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
     )
-    _refuse_other_labels(a, b, ids, index_a, index_b)
+    same = np.isclose(a.angles_deg[index_a], b.angles_deg[index_b], atol=1e-6, equal_nan=True)
+    if not same.all():
+        raise DataError(
+            f"data set '{a.name}', image '{ids[~same.all(axis=1)][0]}': the two runs have "
+            "different labels, so they did not see the same data"
+        )
     both = method_a.predicted[index_a] & method_b.predicted[index_b]
     rows_a, rows_b = index_a[both], index_b[both]
     difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
@@ -267,23 +259,6 @@ def _advantages(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
     return tuple(f"{' and '.join(names)}: {said}" for said, names in found.items())
 
 
-def _refuse_other_labels(
-    a: DatasetScores,
-    b: DatasetScores,
-    ids: npt.NDArray[np.str_],
-    index_a: npt.NDArray[np.intp],
-    index_b: npt.NDArray[np.intp],
-) -> None:
-    same = np.isclose(a.angles_deg[index_a], b.angles_deg[index_b], atol=1e-6, equal_nan=True).all(
-        axis=1
-    )
-    if not same.all():
-        raise DataError(
-            f"data set '{a.name}', image '{ids[~same][0]}': the two runs have different labels, "
-            "so they did not see the same data"
-        )
-
-
 def _statistics(
     difference_deg: Array, groups: npt.NDArray[np.object_] | None
 ) -> tuple[tuple[float, float], float]:
@@ -304,15 +279,10 @@ def _values(
     tables: RunTables,
     dataset: str,
 ) -> dict[str, float]:
-    paired = method.of(rows)
+    paired, timing = method.of(rows), tables.timing
+    timed = (timing["dataset"] == dataset) & (timing["method"] == method.spec)
     return {
         **{metric.short: metric.compute(paired) for metric in all_metrics()},
         "no_answer": float(np.count_nonzero(~method.predicted[indices])),
-        "time": _median_ms(tables, dataset, method.spec),
+        "time": float(timing.loc[timed, "total_ms"].median()),
     }
-
-
-def _median_ms(tables: RunTables, dataset: str, method: str) -> float:
-    timing: Any = tables.timing
-    rows = timing[(timing["dataset"] == dataset) & (timing["method"] == method)]
-    return float(rows["total_ms"].median()) if len(rows) else float("nan")

@@ -62,17 +62,14 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What predictions look like beside the ground truth.
+    """What predictions look like beside the ground truth; errors are mean geodesic ones.
 
     Attributes
     ----------
-    faces : int
-    error_deg : float
-        Mean geodesic error of the predictions as they are.
     mistake : Mistake or None
-        The fix that lowers the error most, if it lowers it clearly.
+        That whose fix lowers the error most, if it lowers it clearly.
     fixed_deg : float
-        Mean geodesic error with that fix.
+        Error with that fix.
     """
 
     faces: int
@@ -88,10 +85,6 @@ def diagnose(predictions: Array, ground_truth: Array) -> Diagnosis:
     ----------
     predictions, ground_truth : ndarray, shape (n, 3, 3)
         ``R_cam``.
-
-    Returns
-    -------
-    Diagnosis
     """
     errors = geodesic_deg(predictions, ground_truth)
     as_they_are = float(errors.mean()) if len(errors) else float("nan")

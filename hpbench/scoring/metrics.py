@@ -23,22 +23,10 @@ from hpbench.rotation import (
 )
 
 __all__ = [
-    "FAILURE_DEG",
-    "YAW_BINS",
-    "YawBin",
-    "align_camera_side",
-    "align_head_side",
-    "angle_differences_deg",
-    "auc_gains",
-    "balanced_mae_deg",
-    "ced",
-    "face_mae_deg",
-    "failures",
-    "fill_missing_with_frontal",
-    "mae_deg",
-    "yaw_bin_masks",
-    "yaw_bins",
-]
+    "FAILURE_DEG", "YAW_BINS", "YawBin", "align_camera_side", "align_head_side",
+    "angle_differences_deg", "auc_gains", "balanced_mae_deg", "ced", "face_mae_deg", "failures",
+    "fill_missing_with_frontal", "mae_deg", "yaw_bin_masks", "yaw_bins",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -18,12 +18,6 @@ def compare_pairs(
 ) -> tuple[list[Comparison], list[int | None]]:
     """Compare every two methods on the faces that both predicted.
 
-    Parameters
-    ----------
-    dataset : DatasetScores
-    resampling : Resampling
-        Of its faces.
-
     Returns
     -------
     comparisons : list of Comparison

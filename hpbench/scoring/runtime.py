@@ -24,13 +24,7 @@ _WIDE_SPREAD = 0.1
 
 
 def runtime_ms(times: pd.DataFrame | None) -> dict[str, TimeSummary]:
-    """Time per face of each stage.
-
-    Parameters
-    ----------
-    times : DataFrame or None
-        A method's rows of ``timing.parquet``; None where no time was taken.
-    """
+    """Time per face of each stage, from a method's rows of ``timing.parquet``, if any."""
     if times is None:
         return dict.fromkeys(_STAGES, TimeSummary())
     return {
@@ -41,15 +35,7 @@ def runtime_ms(times: pd.DataFrame | None) -> dict[str, TimeSummary]:
 def summarise_times(times_ms: Sequence[float | None]) -> TimeSummary | None:
     """Percentiles of times, and the number of decimals that the scatter leaves meaningful.
 
-    Parameters
-    ----------
-    times_ms : sequence of float or None
-        None and NaN are left out.
-
-    Returns
-    -------
-    TimeSummary or None
-        None without values.
+    None and NaN are left out; None without values.
 
     Examples
     --------

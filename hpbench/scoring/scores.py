@@ -27,14 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "DatasetScores",
-    "FaceErrors",
-    "MethodScores",
-    "RunTables",
-    "each_dataset",
-    "load_run",
+    "DatasetScores", "FaceErrors", "MethodScores", "RunTables", "each_dataset", "load_run",
     "score_datasets",
-]
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 
@@ -73,13 +68,8 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
 
     Parameters
     ----------
-    folder : Path
     all_columns : bool
         False: only what errors are computed from, which is half of the memory.
-
-    Returns
-    -------
-    RunTables
 
     Raises
     ------
@@ -316,15 +306,6 @@ class DatasetScores:
 
 def score_datasets(tables: RunTables) -> list[DatasetScores]:
     """Line up the predictions of a run with the labels, and take the errors.
-
-    Parameters
-    ----------
-    tables : RunTables
-
-    Returns
-    -------
-    list of DatasetScores
-        In the order of ``run.json``.
 
     Raises
     ------

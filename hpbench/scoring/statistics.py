@@ -15,14 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "MIN_UNITS",
-    "Resampling",
-    "holm",
-    "make_resampling",
-    "percentile_interval",
-    "ranks_with_ties",
-    "sign_flip_p_values",
-]
+    "MIN_UNITS", "Resampling", "holm", "make_resampling", "percentile_interval",
+    "ranks_with_ties", "sign_flip_p_values",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -31,13 +31,7 @@ from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms
-from hpbench.scoring.scores import (
-    DatasetScores,
-    FaceErrors,
-    MethodScores,
-    RunTables,
-    each_dataset,
-)
+from hpbench.scoring.scores import DatasetScores, FaceErrors, MethodScores, RunTables, each_dataset
 from hpbench.scoring.slices import Slices, cut_slices, score_slices
 
 __all__ = ["mean_errors", "summarise", "training_flags"]

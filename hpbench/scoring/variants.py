@@ -25,37 +25,18 @@ PROFILE_DEG = 60.0
 
 @dataclass(frozen=True)
 class RuleResult:
-    """Errors of one method under one setting.
-
-    Attributes
-    ----------
-    method_spec, rule : str
-        The setting is in words.
-    mae_deg : ndarray, shape (4,)
-        Yaw, pitch, roll, mean; NaN where there is none.
-    faces : int
-        Scored faces.
-    """
+    """Errors of one method under one setting, in words."""
 
     method_spec: str
     rule: str
     mae_deg: Array
+    """Yaw, pitch, roll, mean; NaN where there is none."""
     faces: int
+    """Scored faces."""
 
 
 def rule_results(dataset: DatasetScores, method: MethodScores) -> list[RuleResult]:
-    """Errors of one method under the protocol's settings first, then under others.
-
-    Parameters
-    ----------
-    dataset : DatasetScores
-    method : MethodScores
-        One of its methods.
-
-    Returns
-    -------
-    list of RuleResult
-    """
+    """Errors of one method under the protocol's settings first, then under others."""
     protocol = dataset.protocol
     as_scored = method.differences_deg
     other_order: EulerReading = "nearest" if protocol.euler == "rq" else "rq"

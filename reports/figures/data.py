@@ -13,21 +13,10 @@ from hpbench.scoring import statistics
 from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = [
-    "ErrorMap",
-    "ForestRow",
-    "ParetoPoint",
-    "YawCurve",
-    "YawLine",
-    "cut_name",
-    "error_map",
-    "forest_rows",
-    "has_error_map",
-    "has_yaw_line",
-    "highest_shown",
-    "histogram_limit",
-    "pareto_points",
-    "yaw_curve",
-]
+    "ErrorMap", "ForestRow", "ParetoPoint", "YawCurve", "YawLine", "cut_name", "error_map",
+    "forest_rows", "has_error_map", "has_yaw_line", "highest_shown", "histogram_limit",
+    "pareto_points", "yaw_curve",
+]  # fmt: skip
 
 _MIN_FACES = 5
 """A mean over fewer faces is not drawn."""

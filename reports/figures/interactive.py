@@ -37,17 +37,9 @@ from hpbench.scoring.scores import DatasetScores
 from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
-    "ced_plot",
-    "forest_plot",
-    "histogram_plot",
-    "level_plot",
-    "map_plot",
-    "pareto_plot",
-    "risk_coverage_plot",
-    "runtime_plot",
-    "scatter_plot",
-    "yaw_plot",
-]
+    "ced_plot", "forest_plot", "histogram_plot", "level_plot", "map_plot", "pareto_plot",
+    "risk_coverage_plot", "runtime_plot", "scatter_plot", "yaw_plot",
+]  # fmt: skip
 
 Trace = dict[str, Any]
 Styles = Mapping[str, MethodStyle]

@@ -68,8 +68,8 @@ def write_page(report: Report) -> Path:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        h1=partial(_element, "h1"), h2=partial(_element, "h2"), h3=partial(_element, "h3"),
-        h4=partial(_element, "h4"), p=partial(_element, "p"), note=_note, bullets=_bullets,
+        {name: partial(_element, name) for name in ("h1", "h2", "h3", "h4", "p")},
+        note=_note, bullets=_bullets,
         facts=_facts, folded=_folded, code=_code, figure=partial(_figure, plots),
         table=partial(_table, environment),
     )  # fmt: skip
@@ -155,11 +155,7 @@ def _json_in_html(data: object) -> Markup:
 def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> dict[str, Any]:
     """Sums and counts of the errors in steps of true yaw, to be added up by the page's filter.
 
-    Returns
-    -------
-    dict
-        ``step``; ``starts``, the lower edges of the steps; ``columns``, one ``sum`` and
-        ``count`` per step for yaw, pitch, roll, their mean, and the geodesic error.
+    The columns are yaw, pitch, roll, their mean, and the geodesic error.
     """
     starts = np.arange(0, 180, _YAW_STEP_DEG)
     yaw = np.abs(dataset.angles_deg[:, 0])

@@ -53,16 +53,13 @@ def write_latex(report: Report) -> Path:
         )
         for section in report.sections
         for key in LATEX_TABLES
-        if _has_figures(section.tables[key]) and not (key == "common" and section.complete)
+        # without a timing pass nothing but names is in the table of times
+        if section.tables[key].rows and len(section.tables[key].columns) > 1
+        if not (key == "common" and section.complete)
     ]
     path = report.folder / "tables.tex"
     write_text(path, document(tables))
     return path
-
-
-def _has_figures(table: Table) -> bool:
-    """Whether anything but names is in it: without a timing pass no time is."""
-    return bool(table.rows) and len(table.columns) > 1
 
 
 def document(tables: Sequence[Table]) -> str:

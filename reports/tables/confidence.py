@@ -21,13 +21,9 @@ __all__ = ["confidence_table"]
 
 
 def confidence_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table | None:
-    """Errors by confidence of the methods whose confidences can be measured.
+    """Errors by confidence of the methods whose confidences can be measured; the note has the rest.
 
-    Returns
-    -------
-    Table or None
-        None where no method gives any confidence. Methods whose confidences cannot be measured
-        are in the note.
+    None where no method gives any confidence.
     """
     if all(result.confidence is None for result in results):
         return None

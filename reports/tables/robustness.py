@@ -30,13 +30,7 @@ from hpbench.scoring.scores import DatasetScores
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "Curve",
-    "FactorPoint",
-    "corruption_curves",
-    "level_table",
-    "sweep_curves",
-]
+__all__ = ["Curve", "FactorPoint", "corruption_curves", "level_table", "sweep_curves"]
 
 _FACTOR_UNITS = {
     "yaw": "degrees", "pitch": "degrees", "roll": "degrees", "fov": "degrees",
