@@ -64,17 +64,8 @@ def crop_with_black(
 ) -> npt.NDArray[np.uint8]:
     """Cut a box of whole pixels out of an image; what lies outside is black.
 
-    The same result as ``PIL.Image.crop``, which the head-pose code bases rely on.
-
-    Parameters
-    ----------
-    image : ndarray, shape (height, width, channels), uint8
-    box_xyxy : tuple of int
-        x0, y0 included, x1, y1 excluded.
-
-    Returns
-    -------
-    ndarray, shape (y1 - y0, x1 - x0, channels), uint8
+    `box_xyxy` is x0, y0 included, x1, y1 excluded. The result is that of ``PIL.Image.crop``, which
+    the head-pose code bases rely on.
     """
     x0, y0, x1, y1 = box_xyxy
     height, width = image.shape[:2]

@@ -119,14 +119,7 @@ def make_detector(spec: str | Spec, plugins: Sequence[Path] = ()) -> Detector:
 
 
 def detect_faces(detector: Detector | None, image_rgb: npt.NDArray[np.uint8]) -> Array:
-    """Boxes of the faces in an image, shape (n, 4).
-
-    Parameters
-    ----------
-    detector : Detector or None
-        None: the default one; no face where its library is missing.
-    image_rgb : ndarray, shape (height, width, 3), uint8
-    """
+    """Boxes, shape (n, 4), by a detector or the default one; none where its library is missing."""
     try:
         return (detector or make_detector(DEFAULT)).detect(image_rgb)[0]
     except MissingDependencyError:

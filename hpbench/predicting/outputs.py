@@ -25,24 +25,10 @@ def plan_output(
 ) -> list[PredictionWriter]:
     """Writers of the files that ``--out``, ``--draw`` and ``--format`` ask for.
 
-    Parameters
-    ----------
-    out : Path
-        A folder (no suffix, or one that exists) for table and drawings; or one file: ``.csv``,
-        ``.json``, an image for one image, ``.mp4`` for a video or camera.
-    source : Source
-    style : {'axes', 'cube'} or None
-        None draws nothing.
-    table_format : {'csv', 'json'} or None
-        None: csv in a folder, by the suffix for a file.
-    methods : sequence of str
-    metadata : mapping
-        Further entries of a JSON table.
-
-    Raises
-    ------
-    UsageError
-        If `out` is a file that does not go with the source or the other options.
+    `out` is a folder (no suffix, or one that exists) for table and drawings; or one file: ``.csv``,
+    ``.json``, an image for one image, ``.mp4`` for a video or camera. Without a `style` nothing is
+    drawn; without a `table_format` it is csv in a folder, and by the suffix for a file. A file that
+    does not go with the source or the other options is a UsageError.
     """
 
     def video(path: Path, fps: float, style: DrawStyle) -> VideoFile:

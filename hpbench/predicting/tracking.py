@@ -24,15 +24,9 @@ Array = npt.NDArray[np.float64]
 class Tracker:
     """Gives the faces of successive frames numbers that stay with them.
 
-    A face belongs to the track whose last box it overlaps; where several could, the pairing
-    with the largest sum of overlaps is taken.
-
-    Parameters
-    ----------
-    min_iou : float
-        Boxes that overlap by less are never the same face.
-    keep_s : float
-        A track lives on for so long without being seen, since detectors miss single frames.
+    A face belongs to the track whose last box it overlaps, by `min_iou` at least; where several
+    could, the pairing with the largest sum of overlaps is taken. A track lives on for `keep_s`
+    without being seen, since detectors miss single frames.
     """
 
     def __init__(self, min_iou: float = 0.3, keep_s: float = 0.5) -> None:

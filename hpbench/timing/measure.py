@@ -66,19 +66,10 @@ class TimingSettings:
 
 @dataclass(frozen=True)
 class TimedDataset:
-    """What is timed on one data set.
+    """What is timed on one data set: loaded methods, by canonical spec, on some of its faces.
 
-    Attributes
-    ----------
-    key : str
-        Name in the tables.
-    faces : sequence of Face
-    methods : mapping of str to Method
-        Loaded, by canonical spec.
-    detector : Detector or None
-        Loaded; None where the faces have annotated boxes.
-    plugins : sequence of Path
-        Files that a new process has to import to know the methods.
+    `key` is its name in the tables. The detector is loaded, and None where the faces have annotated
+    boxes. `plugins` are files that a new process has to import to know the methods.
     """
 
     key: str
