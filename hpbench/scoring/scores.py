@@ -230,8 +230,6 @@ class DatasetScores:
 
     Attributes
     ----------
-    name : str
-    protocol : Protocol
     image_ids : ndarray, shape (n,)
         The faces that are not excluded, in the data set's order.
     rows : ndarray, shape (n,)

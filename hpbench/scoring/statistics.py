@@ -179,10 +179,6 @@ def make_resampling(
     resamples : int
     seed : int
 
-    Returns
-    -------
-    Resampling
-
     Notes
     -----
     More than 4,000 images or groups are first put together into 4,000 units at random, and
