@@ -1,6 +1,7 @@
 """The tables of a run folder, lined up face by face, with the error of every prediction.
 
-Only stored rotations are read; no method runs and no image is opened here.
+Only stored rotations are read; no method runs and no image is opened here. Above 400 lines since
+the errors of a method and of a data set are read together, and their arrays are documented here.
 """
 
 from __future__ import annotations

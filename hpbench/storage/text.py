@@ -29,13 +29,14 @@ def spreadsheet_cell(value: T) -> T | str:
 
     Examples
     --------
-    >>> spreadsheet_cell("=1+1"), spreadsheet_cell("-1.5"), spreadsheet_cell("-")
-    ("'=1+1", '-1.5', '-')
+    >>> spreadsheet_cell("=1+1"), spreadsheet_cell("-1.5, 2"), spreadsheet_cell("-")
+    ("'=1+1", '-1.5, 2', '-')
     """
     if not isinstance(value, str) or not _FORMULA.match(value):
         return value
     try:
-        float(value)
+        for number in value.split(", "):
+            float(number)
     except ValueError:
         return f"'{value}"
     return value

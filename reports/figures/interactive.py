@@ -1,6 +1,7 @@
 """Interactive figures of the HTML report, drawn by Plotly in the reader's browser.
 
 Every trace carries its method in ``meta``, so that the page's filter can hide it.
+Above 400 lines since it is one short function per figure, and all share the same traces.
 """
 
 from __future__ import annotations

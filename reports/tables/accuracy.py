@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from hpbench.reports import words
 from hpbench.reports.tables.table import (
@@ -84,10 +85,13 @@ def _errors(subset: str = "") -> Columns:
         if metric.table == "accuracy" and (not subset or "." in metric.name):
             columns.append(_column(metric, subset))
         if metric.name == "mae_deg.mean":
-            path = f"intervals_95.{subset}{metric.name}"
             column = Column("95 % interval of the mean", interval=True)
-            columns.append((column, lambda r, path=path: interval(value_at(r, path))))
+            columns.append((column, partial(_interval, path=f"intervals_95.{subset}{metric.name}")))
     return columns
+
+
+def _interval(result: MethodResult, path: str) -> Cell:
+    return interval(value_at(result, path))
 
 
 _RANK: tuple[Column, Reader] = (Column("Rank"), lambda r: whole(r.rank))

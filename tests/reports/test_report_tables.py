@@ -105,7 +105,7 @@ def test_prediction_beyond_profile_is_shown_as_its_error_was_taken(make_run) -> 
     with (tables / "heads_worst.csv").open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
             true, predicted = (
-                [float(angle) for angle in row[name].removeprefix("'").split(",")]
+                [float(angle) for angle in row[name].split(",")]
                 for name in ("Ground-truth yaw, pitch, roll", "Predicted")
             )
             assert predicted == pytest.approx([true[0] + 12.0, *true[1:]], abs=0.11)
