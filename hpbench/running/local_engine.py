@@ -40,7 +40,7 @@ from hpbench.method import Method, NoPrediction
 from hpbench.results.run_config import ANNOTATED
 from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
-from hpbench.storage.schemas import BOX_XYXY, rotation_cells
+from hpbench.storage.schemas import PartRow
 
 __all__ = [
     "STORE_EVERY_FACES",
@@ -56,7 +56,7 @@ __all__ = [
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-Part = list[dict[str, Any]]
+Part = list[PartRow]
 """Rows of some faces as :meth:`hpbench.storage.run_folder.RunFolder.append` takes them."""
 
 IndexedFace = tuple[int, Record]
@@ -312,7 +312,7 @@ def _read_and_prepare(
 
 def _predict_batch(
     name: str, method: Method, batch: Sequence[PreparedFace], proven: set[str]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[PartRow]:
     """Rows of one method for a batch."""
     readable = [item for item in batch if item.read.face is not None]
     if method.prepare_in == "threads":
@@ -355,29 +355,27 @@ def _infer(
     return solved
 
 
-def _row(item: PreparedFace, name: str, solved: Solved | None) -> dict[str, Any]:
+def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
     """Row of a part; without a prediction where the face is excluded."""
     read = item.read
-    row: dict[str, Any] = {
-        "row": item.row,
-        "method": name,
-        "excluded": read.excluded,
-        "box_status": read.box_status,
-        "transient": read.unreadable,
-    }
-    if read.face is not None:
-        row |= zip(BOX_XYXY, read.face.box_xyxy.tolist(), strict=True)
+    row = PartRow(
+        row=item.row,
+        method=name,
+        excluded=read.excluded,
+        box_status=read.box_status,
+        box_xyxy=None if read.face is None else read.face.box_xyxy,
+        transient=read.unreadable,
+    )
     if solved is None:
         return row
-    row |= {
-        "prepare_ms": solved.prepare_ms,
-        "infer_ms": solved.infer_ms,
-        "decode_ms": solved.decode_ms,
-    }
-    if isinstance(solved.prediction, NoPrediction):
-        reason = solved.prediction.reason
-        return row | {"status": "no_answer", "reason": reason, "transient": is_failure(reason)}
-    confidence = solved.prediction.confidence
-    return (
-        row | {"status": "ok", "confidence": confidence} | rotation_cells(solved.prediction.R_cam)
+    prediction = solved.prediction
+    row = replace(
+        row,
+        prepare_ms=solved.prepare_ms,
+        infer_ms=solved.infer_ms,
+        decode_ms=solved.decode_ms,
     )
+    if isinstance(prediction, NoPrediction):
+        transient = is_failure(prediction.reason)
+        return replace(row, status="no_answer", reason=prediction.reason, transient=transient)
+    return replace(row, status="ok", R_cam=prediction.R_cam, confidence=prediction.confidence)

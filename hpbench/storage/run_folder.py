@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from hpbench.storage.atomic import (
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.schemas import (
     BOX_XYXY,
+    PartRow,
     faces_schema,
     part_schema,
     predictions_schema,
@@ -111,8 +112,8 @@ class RunFolder:
             remaining = table.filter(pc.invert(pc.is_in(table["row"], pa.array(rows))))
             self._write(dataset, path.name.split(".")[0], [remaining])
 
-    def append(self, dataset: IndexedDataset, rows: Sequence[dict[str, Any]]) -> None:
-        """Store what was found: one dict per face and method, by column of a part."""
+    def append(self, dataset: IndexedDataset, rows: Sequence[PartRow]) -> None:
+        """Store what was found of some faces."""
         import pyarrow as pa
 
         if dataset.key not in self._appended:
@@ -120,7 +121,7 @@ class RunFolder:
                 int(part.name.split("-")[1].split(".")[0]) for part in self._parts(dataset, "part")
             ]
             self._appended[dataset.key] = max(numbers, default=-1) + 1
-        table = pa.Table.from_pylist(list(rows), schema=part_schema())
+        table = pa.Table.from_pylist([one.cells() for one in rows], schema=part_schema())
         self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [table])
         self._appended[dataset.key] += 1
 

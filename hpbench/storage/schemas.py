@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ __all__ = [
     "BOX_XYXY",
     "ROTATION_COLUMNS",
     "STAGES",
+    "PartRow",
     "faces_schema",
     "index_schema",
     "part_schema",
@@ -63,12 +65,57 @@ def index_schema() -> pa.Schema:
     return table
 
 
-def part_schema() -> pa.Schema:
-    """Columns of what is stored during a run: one row per face and method, keyed by ``row``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    """What was found of one face with one method; None for what there is not.
 
-    ``transient`` marks what may turn out otherwise the next time on the same data: an image that
-    could not be read, a method that raised.
+    Attributes
+    ----------
+    row : int
+        Of the face in the index of the run.
+    method : str
+        Canonical spec.
+    excluded : str or None
+        Reason why the face is not scored, as far as only its image told it.
+    box_status : str
+    box_xyxy : ndarray, shape (4,), or None
+        The box that the method was given, in pixels.
+    status : {'ok', 'no_answer'} or None
+    reason : str or None
+        Why there is no prediction.
+    R_cam : ndarray, shape (3, 3), or None
+    confidence, prepare_ms, infer_ms, decode_ms : float or None
+    transient : bool
+        Whether it may turn out otherwise the next time on the same data: an image that could not
+        be read, a method that raised.
     """
+
+    row: int
+    method: str
+    excluded: str | None
+    box_status: str
+    transient: bool
+    box_xyxy: npt.NDArray[np.float64] | None = None
+    status: Literal["ok", "no_answer"] | None = None
+    reason: str | None = None
+    R_cam: npt.NDArray[np.float64] | None = None
+    confidence: float | None = None
+    prepare_ms: float | None = None
+    infer_ms: float | None = None
+    decode_ms: float | None = None
+
+    def cells(self) -> dict[str, object]:
+        """Values by column of :func:`part_schema`; an array is one column per number."""
+        arrays = ("box_xyxy", "R_cam")
+        names = [field.name for field in fields(self) if field.name not in arrays]
+        cells: dict[str, object] = {name: getattr(self, name) for name in names}
+        if self.box_xyxy is not None:
+            cells |= zip(BOX_XYXY, self.box_xyxy.tolist(), strict=True)
+        return cells if self.R_cam is None else cells | rotation_cells(self.R_cam)
+
+
+def part_schema() -> pa.Schema:
+    """Columns of what is stored during a run: one :class:`PartRow` per face and method."""
     import pyarrow as pa
 
     table = _schema(
