@@ -29,6 +29,7 @@ __all__ = [
     "is_rotation",
     "maev_deg",
     "mean_rotation",
+    "mirror_angles",
     "mirror_rotation",
     "nearest_angles",
     "nearest_rotation",
@@ -241,6 +242,11 @@ def mirror_rotation(R_cam: npt.ArrayLike) -> Array:
     That is ``F @ R_cam @ F`` with ``F = diag(-1, 1, 1)``, for any shape (..., 3, 3).
     """
     return _MIRROR @ np.asarray(R_cam, dtype=np.float64) @ _MIRROR
+
+
+def mirror_angles(angles_deg: npt.ArrayLike) -> Array:
+    """Yaw, pitch, roll of the head in the mirrored image, shape (..., 3); NaN stays NaN."""
+    return np.asarray(angles_deg, dtype=np.float64) * (-1.0, 1.0, -1.0)
 
 
 def rotate_in_plane(R_cam: npt.ArrayLike, angle_deg: npt.ArrayLike) -> Array:

@@ -15,6 +15,7 @@ from hpbench.rotation import (
     is_rotation,
     maev_deg,
     mean_rotation,
+    mirror_angles,
     mirror_rotation,
     nearest_angles,
     nearest_rotation,
@@ -162,3 +163,9 @@ def test_mean_of_rotations_agrees_with_scipy():
     expected = rotations.mean(weights=weights).as_matrix()
     found = mean_rotation(rotations.as_matrix(), weights)
     assert float(geodesic_deg(found, expected)) < 1e-6
+
+
+def test_mirrored_angles_are_those_of_the_mirrored_rotation():
+    angles = [[40.0, -20.0, 15.0], [-75.0, 30.0, -5.0]]
+    mirrored = mirror_rotation(rotation_from_angles(angles))
+    np.testing.assert_allclose(mirror_angles(angles), angles_from_rotation(mirrored), atol=1e-9)

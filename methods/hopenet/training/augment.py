@@ -22,7 +22,12 @@ from torch.nn import functional
 from hpbench.crops import crop_box
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.training.settings import Augmentation
-from hpbench.rotation import nearest_angles, rotate_in_plane, rotation_from_angles
+from hpbench.rotation import (
+    mirror_angles,
+    nearest_angles,
+    rotate_in_plane,
+    rotation_from_angles,
+)
 
 __all__ = ["Geometry", "cut_batch", "draw_geometry", "photometric"]
 
@@ -48,14 +53,15 @@ def draw_geometry(
     """Draw crop, rotation and mirror of a batch, and change the labels with them.
 
     Boxes (n, 4) are in pixels of the cut-outs; angles (n, 3) are NaN where not labelled. A
-    rotation that would take a label out of the bins is not made.
+    rotation that would take a label out of the bins is not made. These are the views of
+    :mod:`hpbench.geometry.views`, in one map per face, so that its pixels are interpolated once.
     """
     n = len(boxes_xyxy)
     theta = generator.uniform(-settings.rotate_max_deg, settings.rotate_max_deg, n)
     theta[generator.random(n) >= settings.rotate] = 0.0
     angles, theta = _rotated_labels(angles_deg, theta, bins)
     mirror = generator.random(n) < settings.mirror
-    angles = np.where(mirror[:, None], angles * [-1.0, 1.0, -1.0], angles)
+    angles = np.where(mirror[:, None], mirror_angles(angles), angles)
 
     margin = generator.uniform(settings.k_min, settings.k_max, n)
     train = crop_box(boxes_xyxy, "hopenet-train", margin)
