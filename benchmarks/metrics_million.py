@@ -71,7 +71,7 @@ def run_tables(methods: int, groups: int) -> RunTables:
     ids = np.char.add("frame", np.arange(count).astype(str)).astype(object)
     faces = pd.DataFrame(R_gt.reshape(-1, 9), columns=list(ROTATION_COLUMNS))
     faces = faces.assign(
-        dataset="d", image_id=ids, excluded=None,
+        dataset="d", image_id=ids, excluded=None, box_status="annotated",
         group=[f"g{number}" for number in np.arange(count) % max(groups, 1)],
         yaw_deg=angles[:, 0], pitch_deg=angles[:, 1], roll_deg=angles[:, 2],
     )  # fmt: skip
