@@ -123,7 +123,7 @@ class Dataset(Plugin):
 
     def __init__(self, root: Path | None = None, options: BaseOptions | None = None) -> None:
         self.root = root
-        self.options: Any = options if options is not None else self.Options()
+        super().__init__(options)
 
     @abstractmethod
     def records(self) -> Sequence[Record]:

@@ -119,7 +119,7 @@ class Method(Plugin):
     """How ``prepare`` is spread over cores: processes when it holds Python's lock for long."""
 
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
-        self.options: Any = options if options is not None else self.Options()
+        super().__init__(options)
         self.device = device
 
     def fingerprint(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -75,6 +75,11 @@ class Plugin(ABC):
     """Base class of every kind of plugin.
 
     The module that holds a plugin class must import fast: heavy libraries belong into its methods.
+
+    Parameters
+    ----------
+    options : Options
+        An instance of the class attribute ``Options``.
     """
 
     name: ClassVar[str]
@@ -82,6 +87,9 @@ class Plugin(ABC):
     """One line for ``hpbench list``."""
     Options: ClassVar[type[BaseOptions]] = BaseOptions
     contract: ClassVar[int] = CONTRACT_VERSION
+
+    def __init__(self, options: BaseOptions | None = None) -> None:
+        self.options: Any = options if options is not None else self.Options()
 
     @classmethod
     def claims(cls, text: str) -> Spec | None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import MissingDependencyError, plugin_errors
-from hpbench.plugin import BaseOptions, Plugin
+from hpbench.plugin import Plugin
 from hpbench.registry import Registry
 from hpbench.spec import Spec
 
@@ -41,11 +41,6 @@ _LOADING = threading.Lock()
 class Detector(Plugin):
     """Base class of the face detectors.
 
-    Parameters
-    ----------
-    options : Options
-        An instance of the class attribute ``Options``.
-
     Notes
     -----
     Instances hold options only, so they are cheap to make and pickle. The model is kept once
@@ -55,9 +50,6 @@ class Detector(Plugin):
 
     finds_faces: ClassVar[bool] = True
     """False: its box is taken whatever the annotated one is."""
-
-    def __init__(self, options: BaseOptions | None = None) -> None:
-        self.options: Any = options if options is not None else self.Options()
 
     def fingerprint(self) -> str:
         """Text that changes whenever the boxes may change; the same on every machine."""

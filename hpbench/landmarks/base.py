@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hpbench.errors import plugin_errors
 from hpbench.face import Face
 from hpbench.method import MethodCard, NoPrediction
-from hpbench.plugin import BaseOptions, Plugin
+from hpbench.plugin import Plugin
 from hpbench.registry import Registry
 from hpbench.spec import Spec
 
@@ -28,11 +28,6 @@ LANDMARK_COUNT = 68
 class LandmarkDetector(Plugin):
     """Base class of all landmark detectors, built-in or plugged in.
 
-    Parameters
-    ----------
-    options : Options
-        An instance of the class attribute ``Options``.
-
     Notes
     -----
     Instances are cheap to make and pickle; models are kept by process or thread. :meth:`find` may
@@ -41,9 +36,6 @@ class LandmarkDetector(Plugin):
 
     needs_box: ClassVar[bool] = True
     """Whether a face without a usable box has no landmarks."""
-
-    def __init__(self, options: BaseOptions | None = None) -> None:
-        self.options: Any = options if options is not None else self.Options()
 
     def fingerprint(self) -> str:
         """Text that changes whenever the landmarks may change.
