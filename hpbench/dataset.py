@@ -19,7 +19,15 @@ from hpbench.plugin import BaseOptions, Plugin
 from hpbench.protocol import Protocol
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
-__all__ = ["Dataset", "DatasetCard", "Label", "Record", "iter_scorable", "require_scorable"]
+__all__ = [
+    "Dataset",
+    "DatasetCard",
+    "Label",
+    "Record",
+    "evenly_spaced",
+    "iter_scorable",
+    "require_scorable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +208,17 @@ class Dataset(Plugin):
         if not root.is_dir():
             raise DataError(f"{root}: is a file; pass a folder: --data {self.name}=DIR")
         return root / inner if (root / inner).is_dir() else root
+
+
+def evenly_spaced(count: int, most: int) -> npt.NDArray[np.int64]:
+    """Indices of `most` of `count` items, or of all if there are fewer, the ends among them.
+
+    Examples
+    --------
+    >>> evenly_spaced(10, 4).tolist(), evenly_spaced(2, 4).tolist()
+    ([0, 3, 6, 9], [0, 1])
+    """
+    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64))
 
 
 def require_scorable(records: Sequence[Record], root: Path, wanted: str) -> Sequence[Record]:

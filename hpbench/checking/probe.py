@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.checking.colours import ColourChange, compare_colours
 from hpbench.checking.requirements import Outcome, stack_rotations
-from hpbench.dataset import Dataset
-from hpbench.detectors.base import detect_faces
+from hpbench.dataset import Dataset, evenly_spaced
+from hpbench.detectors.base import face_finder
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
@@ -69,7 +69,7 @@ class Probe:
             If it has no face with a whole label, a box, and a moderate pose.
         """
         records = list(screened(dataset.iter_records()))
-        find_faces = None if dataset.name == SAMPLE else partial(detect_faces, None)
+        find_faces = None if dataset.name == SAMPLE else face_finder()
         suspicions = review_labels(records, dataset, find_faces)
         suspicions += review_files(dataset, faces_of(records))
         doubts = [suspicion.line(dataset.name, dataset, trust="") for suspicion in suspicions]
@@ -82,9 +82,8 @@ class Probe:
             and record.label.R_cam is not None
             and bool((np.abs(record.label.angles_deg) <= MODERATE_DEG).all())
         ]
-        chosen = np.unique(np.linspace(0, len(usable) - 1, min(limit, len(usable))).astype(int))
         faces, ground_truth = [], []
-        for record in (usable[index] for index in chosen):
+        for record in (usable[index] for index in evenly_spaced(len(usable), limit)):
             assert record.label is not None and record.label.R_cam is not None
             assert record.box_xyxy is not None
             try:

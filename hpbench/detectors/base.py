@@ -23,7 +23,7 @@ from hpbench.spec import Spec
 __all__ = [
     "DETECTORS",
     "Detector",
-    "detect_faces",
+    "face_finder",
     "make_detector",
     "once_per_thread",
     "surest_first",
@@ -110,12 +110,22 @@ def make_detector(spec: str | Spec, plugins: Sequence[Path] = ()) -> Detector:
         return cls(options)
 
 
-def detect_faces(detector: Detector | None, image_rgb: npt.NDArray[np.uint8]) -> Array:
-    """Boxes, shape (n, 4), by a detector or the default one; none where its library is missing."""
-    try:
-        return (detector or make_detector(DEFAULT)).detect(image_rgb)[0]
-    except MissingDependencyError:
-        return np.empty((0, 4))
+def face_finder(
+    detector: Detector | None = None,
+) -> Callable[[npt.NDArray[np.uint8]], Array]:
+    """Function from an image to boxes, shape (n, 4), by a detector or the default one.
+
+    It finds none where the detector's library is missing.
+    """
+    chosen = detector or make_detector(DEFAULT)
+
+    def find(image_rgb: npt.NDArray[np.uint8]) -> Array:
+        try:
+            return chosen.detect(image_rgb)[0]
+        except MissingDependencyError:
+            return np.empty((0, 4))
+
+    return find
 
 
 def once_per_thread(key: Hashable, make: Callable[[], Any]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.dataset import Dataset, Record
+from hpbench.dataset import Dataset, Record, evenly_spaced
 from hpbench.geometry.boxes import iou
 from hpbench.images import ImageSize
 from hpbench.labels.suspicion import Suspicion
@@ -93,12 +93,9 @@ def review_boxes(
         Looks at up to 16 of the images; None where none is to be asked.
     """
     with_box = [record for record in scored if record.box_xyxy is not None]
-    places = np.unique(
-        np.linspace(0, len(with_box) - 1, min(_LOOKED_AT, len(with_box))).astype(int)
-    )
     known = [
         (record, record.box_xyxy, size)
-        for record in (with_box[k] for k in places.tolist())
+        for record in (with_box[k] for k in evenly_spaced(len(with_box), _LOOKED_AT))
         if (size := dataset.image_size(record)) is not None and record.box_xyxy is not None
     ]
     if len(known) < _MIN_BOXES:
@@ -239,9 +236,8 @@ def _compare_with_detector(
     It shows what sizes of images do not: x and y exchanged in square images, boxes of smaller
     images, boxes of other images altogether.
     """
-    places = np.unique(np.linspace(0, len(with_box) - 1, min(_ASKED, len(with_box))).astype(int))
     boxes, sizes, faces, on_faces = [], [], [], 0
-    for record in (with_box[k] for k in places.tolist()):
+    for record in (with_box[k] for k in evenly_spaced(len(with_box), _ASKED)):
         size = dataset.image_size(record)
         found = _faces_in(record, dataset, find_faces)
         if size is None or record.box_xyxy is None or not len(found):

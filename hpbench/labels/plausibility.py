@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.dataset import Dataset, Label, Record
+from hpbench.dataset import Dataset, Label, Record, evenly_spaced
 from hpbench.labels.boxes import FindFaces, review_boxes
 from hpbench.labels.landmarks import angles_seen_in_landmarks
 from hpbench.labels.suspicion import Suspicion
@@ -97,8 +97,8 @@ def review_labels(
     scored = [r for r in records if r.excluded is None and r.label is not None]
     angles = np.array([r.label.angles_deg for r in scored if r.label]).reshape(-1, 3)
     no_angles = sum(NO_ANGLE in (record.excluded or "") for record in records)
-    places = np.unique(np.linspace(0, len(scored) - 1, min(LOOKED_AT, len(scored))).astype(int))
-    return review_columns(angles, no_angles, [scored[k] for k in places], dataset, find_faces)
+    some = [scored[k] for k in evenly_spaced(len(scored), LOOKED_AT)]
+    return review_columns(angles, no_angles, some, dataset, find_faces)
 
 
 def review_columns(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from hpbench.dataset import Dataset
-from hpbench.detectors.base import Detector, detect_faces
+from hpbench.dataset import Dataset, evenly_spaced
+from hpbench.detectors.base import Detector, face_finder
 from hpbench.errors import UsageError
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
@@ -145,20 +143,16 @@ def _review(
     looks = dataset.name != SAMPLE and (detector is None or detector.finds_faces)
     reasons = index.table["excluded"].drop_null().to_pylist()
     suspicions = review_columns(
-        index.angles_deg(_evenly(included, MAX_REVIEWED)),
+        index.angles_deg(included[evenly_spaced(len(included), MAX_REVIEWED)]),
         sum(NO_ANGLE in reason for reason in reasons),
-        list(index.take(_evenly(included, LOOKED_AT))),
+        list(index.take(included[evenly_spaced(len(included), LOOKED_AT)])),
         dataset,
-        partial(detect_faces, detector) if looks else None,
+        face_finder(detector) if looks else None,
     )
     suspicions += review_files(dataset, index.faces(included))
     if not trust:
         stop_at(suspicions, key, dataset)
     return tuple(LabelWarning(code=s.code, text=s.line(key, dataset, "")) for s in suspicions)
-
-
-def _evenly(rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int))]
 
 
 @dataclass(frozen=True)

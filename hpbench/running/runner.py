@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpbench.dataset import evenly_spaced
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, UsageError, plugin_errors
 from hpbench.images import max_pixels, set_max_pixels
@@ -229,8 +230,8 @@ def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
 def _absent_share(evaluation: Evaluation) -> float:
     """Share of a data set's images that are no files, estimated from some of them."""
     index = evaluation.indexed.index
-    rows = np.unique(np.linspace(0, len(index) - 1, min(len(index), 1000)).astype(np.int64))
-    return float(np.mean([not record.image_path.is_file() for record in index.take(rows)]))
+    some = index.take(evenly_spaced(len(index), 1000))
+    return float(np.mean([not record.image_path.is_file() for record in some]))
 
 
 def _stop_if_images_vanished(evaluation: Evaluation, folder: RunFolder, absent: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from hpbench.dataset import Dataset, Label, Record
 from hpbench.datasets.sample import Sample
 from hpbench.datasets.table import Table
-from hpbench.detectors.base import detect_faces
+from hpbench.detectors.base import face_finder
 from hpbench.errors import DataError
 from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_angles, review_labels, screened
@@ -188,12 +187,12 @@ def test_real_data_set_raises_no_alarm(shared_path, name, folder):
     before = list(dataset.iter_records())
     records = list(screened(before))
     assert [r.excluded for r in records] == [r.excluded for r in before]
-    find_faces = partial(detect_faces, None)
+    find_faces = face_finder()
     assert review_labels(records, dataset, find_faces) == []
     assert review_files(dataset, faces_of(records)) == []
 
 
 def test_embedded_sample_raises_no_alarm():
     records = list(screened(Sample().records()))
-    assert review_labels(records, Sample(), partial(detect_faces, None)) == []
+    assert review_labels(records, Sample(), face_finder()) == []
     assert review_files(Sample(), faces_of(records)) == []
