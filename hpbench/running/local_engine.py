@@ -71,7 +71,6 @@ STORE_EVERY_FACES = 256
 POOL_FROM_FACES = 1000
 """From how many faces on the start of worker processes (about two seconds) pays."""
 
-
 MAX_BYTES_AHEAD = 512 * 2**20
 """Of images that were read ahead, and of those in one batch."""
 

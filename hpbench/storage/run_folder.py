@@ -188,13 +188,19 @@ class RunFolder:
             In the order of the index, with the methods that were run.
         timing : pyarrow.Table
         """
+        excluded: list[pa.ChunkedArray] = []
+
+        def faces_tables() -> Iterator[pa.Table]:
+            for dataset, _ in datasets:
+                table = self._faces_table(dataset)
+                excluded.append(table["excluded"])
+                yield table
+
+        write_tables(self.path / "faces.parquet", faces_schema(), faces_tables())
         write_tables(
-            self.path / "faces.parquet",
-            faces_schema(),
-            (self._faces_table(dataset) for dataset, _ in datasets),
-        )
-        write_tables(
-            self.path / "predictions.parquet", predictions_schema(), self._predictions(datasets)
+            self.path / "predictions.parquet",
+            predictions_schema(),
+            self._predictions(datasets, excluded),
         )
         write_table(self.path / "timing.parquet", timing.cast(timing_schema()))
         shutil.rmtree(self.parts)
@@ -225,14 +231,15 @@ class RunFolder:
         return table
 
     def _predictions(
-        self, datasets: Iterable[tuple[IndexedDataset, Sequence[str]]]
+        self,
+        datasets: Sequence[tuple[IndexedDataset, Sequence[str]]],
+        excluded_of: Sequence[pa.ChunkedArray],
     ) -> Iterator[pa.Table]:
-        """Rows of ``predictions.parquet``, by data set, method and face."""
+        """Rows of ``predictions.parquet``, by data set, method and face that is not excluded."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        for dataset, methods in datasets:
-            excluded = self._faces_table(dataset)["excluded"]
+        for (dataset, methods), excluded in zip(datasets, excluded_of, strict=True):
             ids = dataset.index.table["image_id"]
             for method in methods:
                 found = self.found(dataset, method)
