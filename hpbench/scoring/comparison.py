@@ -18,7 +18,7 @@ from hpbench.results.slicing import parse_by
 from hpbench.scoring import statistics
 from hpbench.scoring.registry import all_metrics
 from hpbench.scoring.scores import DatasetScores, MethodScores, RunTables, load_run, score_datasets
-from hpbench.scoring.slices import cut_slices, worst_slice_mae_deg
+from hpbench.scoring.slices import Slice, cut_slices, worst_slice_mae_deg
 from hpbench.scoring.summary import training_flags
 
 __all__ = ["Change", "Quantity", "RunComparison", "Unmatched", "compare_runs", "quantities"]
@@ -137,12 +137,16 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
     unmatched = [Unmatched(name, None, "baseline") for name in scores_a if name not in scores_b]
     unmatched += [Unmatched(name, None, "candidate") for name in scores_b if name not in scores_a]
     changes: list[Change] = []
+    # the candidate's slices for both, so that the same factors are compared
+    by = parse_by(tables[1].run.spec.by)
     for name in scores_a:
         if name in scores_b:
             _refuse_other_protocol(name, scores_a[name].protocol, scores_b[name].protocol)
             pairs, lonely = _match_methods(scores_a[name], scores_b[name])
             unmatched += lonely
-            changes += [_compare(scores_a[name], scores_b[name], a, b, tables) for a, b in pairs]
+            both = scores_a[name], scores_b[name]
+            slices = [cut_slices(scores, by).shown for scores in both]
+            changes += [_compare(*both, a, b, tables, slices) for a, b in pairs]
     if not changes:
         raise DataError(
             f"{run_a}, {run_b}: no method on a data set in common: "
@@ -208,6 +212,7 @@ def _compare(
     method_a: MethodScores,
     method_b: MethodScores,
     tables: tuple[RunTables, RunTables],
+    slices: Sequence[Sequence[Slice]],
 ) -> Change:
     ids, index_a, index_b = np.intersect1d(
         a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
@@ -222,11 +227,9 @@ def _compare(
     rows_a, rows_b = index_a[both], index_b[both]
     difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
     groups = None if a.unit_groups is None else a.unit_groups[rows_a]
-    # the candidate's slices for both, so that the same factors are compared
-    by = parse_by(tables[1].run.spec.by)
     worst_a, worst_b = (
-        {"worst_slice_mae": worst_slice_mae_deg(method, cut_slices(scores, by).shown, rows)}
-        for scores, method, rows in ((a, method_a, rows_a), (b, method_b, rows_b))
+        {"worst_slice_mae": worst_slice_mae_deg(method, cut, rows)}
+        for method, cut, rows in zip((method_a, method_b), slices, (rows_a, rows_b), strict=True)
     )
     interval, p_value = _statistics(difference, groups)
     return Change(

@@ -145,10 +145,11 @@ def mae_deg(differences_deg: npt.ArrayLike) -> Array:
     """
     differences = _checked("differences_deg", differences_deg, 3)
     columns = [*np.abs(differences).T, face_mae_deg(differences)]
-    return np.array([_mean_of_finite(column) for column in columns])
+    return np.array([mean_of_finite(column) for column in columns])
 
 
-def _mean_of_finite(values: Array) -> float:
+def mean_of_finite(values: Array) -> float:
+    """Mean of the numbers among some values; NaN where there is none."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else float("nan")
 
@@ -271,7 +272,7 @@ def yaw_bins(face_errors_deg: npt.ArrayLike, gt_yaw_deg: npt.ArrayLike) -> list[
             to_deg=end,
             faces=int(np.count_nonzero(mask)),
             images=int(np.count_nonzero(mask & np.isfinite(errors))),
-            mae_deg=_mean_of_finite(errors[mask]),
+            mae_deg=mean_of_finite(errors[mask]),
         )
         for start, end, mask in yaw_bin_masks(gt_yaw_deg)
     ]

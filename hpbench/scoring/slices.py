@@ -18,6 +18,7 @@ from hpbench.errors import UsageError
 from hpbench.results.results_file import SliceErrors, SliceGap, WorstSlice
 from hpbench.results.slicing import Cut, SliceSpec, parse_by
 from hpbench.scoring.factors import DERIVED, Factor
+from hpbench.scoring.metrics import mean_of_finite
 from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.scoring.statistics import MIN_UNITS, Resampling, holm, percentile_interval
 from hpbench.spec import suggest
@@ -259,7 +260,9 @@ class _Tested:
         outside = [np.where(one.faces, np.nan, errors) for one in slices]
         draws = resampling.means(inside, MIN_UNITS)
         gaps = draws - resampling.means(outside, MIN_UNITS)
-        differences = np.array([_mean(a) - _mean(b) for a, b in zip(inside, outside, strict=True)])
+        differences = np.array(
+            [mean_of_finite(a) - mean_of_finite(b) for a, b in zip(inside, outside, strict=True)]
+        )
         units = np.array(
             [
                 min(len(np.unique(resampling.unit_of_face[np.isfinite(side)])) for side in sides)
@@ -275,11 +278,6 @@ class _Tested:
             np.array([percentile_interval(one) for one in gaps.T]),
             p_values,
         )
-
-
-def _mean(values: Array) -> float:
-    present = values[np.isfinite(values)]
-    return float(present.mean()) if present.size else float("nan")
 
 
 def _spread(draws: Array) -> Array:
@@ -299,7 +297,7 @@ def _slice_errors(
         faces=faces,
         scored=scored,
         coverage=scored / faces,
-        mae_deg=_mean(method.face_mae_deg[one.faces]),
+        mae_deg=mean_of_finite(method.face_mae_deg[one.faces]),
         interval_95=tuple(tested.intervals[index].tolist()),
         difference_deg=float(tested.differences[index]),
         difference_interval_95=tuple(tested.difference_intervals[index].tolist()),
@@ -340,7 +338,7 @@ def worst_slice_mae_deg(
     errors = np.full(len(method.face_mae_deg), np.nan)
     errors[faces] = method.face_mae_deg[faces]
     large = [one for one in slices if np.isfinite(errors[one.faces]).sum() >= MIN_FACES]
-    return max((_mean(errors[one.faces]) for one in large), default=float("nan"))
+    return max((mean_of_finite(errors[one.faces]) for one in large), default=float("nan"))
 
 
 def _error(one: SliceErrors) -> float:
