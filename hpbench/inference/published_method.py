@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from hpbench.crops import Bounds, cut_out, resize_linear
 from hpbench.errors import DataError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
@@ -115,6 +116,13 @@ class PublishedMethod(Method):
         except DataError as error:
             return NoPrediction(str(error))
         return self.cut_input(face)
+
+    def stretched(self, face: Face, bounds: Bounds) -> npt.NDArray[np.uint8] | NoPrediction:
+        """What lies within `bounds`, cut off at the image, stretched to the input."""
+        crop = cut_out(face.image, bounds, "clip")
+        if crop.size == 0:
+            return NoPrediction("the crop does not touch the image")
+        return resize_linear(crop, self.input_size)
 
     def predictions(self, outputs: Array) -> list[Prediction | NoPrediction]:
         """One prediction per row of outputs; none where a number is not finite."""

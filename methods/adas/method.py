@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.crops import crop_box, cut_out, resize_linear, whole_pixels
+from hpbench.crops import crop_box, whole_pixels
 from hpbench.errors import HpbenchError, MissingDependencyError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
@@ -123,11 +123,7 @@ class Adas(PublishedMethod):
 
     def cut_input(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
         """Cut out the square of OpenVINO's face detection demo and stretch it to 60 pixels."""
-        bounds = whole_pixels(crop_box(face.box_xyxy, "square", 1.2))
-        crop = cut_out(face.image, bounds, "clip")
-        if crop.size == 0:
-            return NoPrediction("the crop does not touch the image")
-        return resize_linear(crop, self.input_size)
+        return self.stretched(face, whole_pixels(crop_box(face.box_xyxy, "square", 1.2)))
 
     def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> Array:
         """Angles as the network gives them, shape (n, 3): yaw, pitch, roll."""

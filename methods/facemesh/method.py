@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import ClassVar
@@ -105,13 +105,7 @@ class Facemesh(Method):
             raise HpbenchError("method 'facemesh' was used before load()")
         found = [self._process.find(seen.image) for seen in batch]
         return [
-            _Seen(
-                seen.image,
-                seen.corner_xy,
-                seen.camera_matrix,
-                seen.distortion,
-                None if points is None else points[:, :2] + seen.corner_xy,
-            )
+            seen if points is None else replace(seen, landmarks_xy=points[:, :2] + seen.corner_xy)
             for seen, points in zip(batch, found, strict=True)
         ]
 

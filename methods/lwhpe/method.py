@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpbench.crops import cut_out, resize_linear
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
 from hpbench.inference.published_method import WeightsOptions
@@ -113,10 +112,8 @@ class Lwhpe(TorchMethod):
             if face.camera is None:
                 return NoPrediction(_NO_CAMERA)
             face, R = rectify(face, face.camera)
-        crop = cut_out(face.image, demo_square(face.box_xyxy, self.options.k), "clip")
-        if crop.size == 0:
-            return NoPrediction("the crop does not touch the image")
-        return resize_linear(crop, self.input_size), R
+        pixels = self.stretched(face, demo_square(face.box_xyxy, self.options.k))
+        return pixels if isinstance(pixels, NoPrediction) else (pixels, R)
 
     def infer(self, batch: Sequence[Any]) -> Any:
         """Outputs of the network, and the rotations of the cameras."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from hpbench.crops import crop_box, cut_out, resize_linear, whole_pixels
+from hpbench.crops import crop_box, whole_pixels
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
 from hpbench.inference.published_method import WeightsOptions
@@ -111,10 +111,7 @@ class Whenet(TorchMethod):
             if self.options.crop == "demo"
             else whole_pixels(crop_box(face.box_xyxy, "margin", 0.2))
         )
-        crop = cut_out(face.image, bounds, "clip")
-        if crop.size == 0:
-            return NoPrediction("the crop does not touch the image")
-        return resize_linear(crop, self.input_size)
+        return self.stretched(face, bounds)
 
     def rotations(self, outputs: Array) -> tuple[Array, None]:
         """Rotations of the expected angles.
