@@ -14,31 +14,16 @@ from hpbench.landmarks.base import make_landmark_detector
 from hpbench.landmarks.orders import ORDERS, point_count
 from hpbench.registry import make_method
 
-CARD = """
-schema = 1
-name = "probe"
-title = "Probe"
-licence = "MIT"
-trained_on = []
-[[weights]]
-file = "probe.onnx"
-[input]
-width = 8
-height = 8
-colour_order = "RGB"
-white = 255.0
-mean = 0.0
-std = 1.0
-fit = "stretch"
-filter = "opencv-linear"
-[crop]
-rule = "box"
+CARD = (
+    (Path(__file__).parents[1] / "probe_card.toml").read_text()
+    + """\
 outside = "clip"
 [output]
 kind = "landmarks"
 points = "wflw98"
 unit = "pixels"
 """
+)
 
 WFLW_FLIPS = {
     **{i: 32 - i for i in range(33)},

@@ -24,30 +24,15 @@ from hpbench.weights.store import sha256_of
 ANGLES = np.array([[30.0, -20.0, 10.0], [-50.0, 15.0, -35.0]])
 S = np.diag([1.0, -1.0, -1.0])
 
-CARD = """
-schema = 1
-name = "probe"
-title = "Probe"
-licence = "MIT"
-trained_on = []
-[[weights]]
-file = "probe.onnx"
-[input]
-width = 8
-height = 8
-colour_order = "RGB"
-white = 255.0
-mean = 0.0
-std = 1.0
-fit = "stretch"
-filter = "opencv-linear"
-[crop]
-rule = "box"
+CARD = (
+    (Path(__file__).parents[1] / "probe_card.toml").read_text()
+    + """\
 [output]
 kind = "angles"
 order = ["yaw", "pitch", "roll"]
 unit = "deg"
 """
+)
 
 
 def write_card(folder: Path, *changes: tuple[str, str], extra: str = "") -> Path:
