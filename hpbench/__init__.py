@@ -1,8 +1,8 @@
 """hpbench: benchmark and comparison toolkit for head-pose methods.
 
-`run`, `load`, `predict`, `compare` and `check` are the commands of the same names. They return
-:class:`Results`, :class:`Predictions`, :class:`Comparison` and :class:`Checks`, each with a
-``table()``::
+`run`, `load`, `predict`, `faces`, `compare` and `check` are the commands of the same names. They
+return :class:`Results`, :class:`Predictions`, :class:`Faces`, :class:`Comparison` and
+:class:`Checks`, each with a ``table()``::
 
     import hpbench
 
@@ -21,10 +21,12 @@ if _TYPE_CHECKING:
     from hpbench.api import (
         Checks,
         Comparison,
+        Faces,
         Predictions,
         Results,
         check,
         compare,
+        faces,
         load,
         predict,
         run,
@@ -33,11 +35,13 @@ if _TYPE_CHECKING:
 __all__ = [
     "Checks",
     "Comparison",
+    "Faces",
     "Predictions",
     "Results",
     "__version__",
     "check",
     "compare",
+    "faces",
     "load",
     "predict",
     "run",

@@ -20,6 +20,7 @@ from hpbench.predicting.config import PredictConfig
 from hpbench.reports.plots import Plots
 from hpbench.results.results_file import ResultsFile
 from hpbench.results.run_config import RunConfig
+from hpbench.running.faces_config import FacesConfig
 from hpbench.running.runner import run as _run
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 
     from hpbench.checking.conformance import CheckResult
     from hpbench.predicting.summary import Summary
+    from hpbench.running.face_list import FaceList
     from hpbench.scoring.comparison import RunComparison
     from hpbench.scoring.conditions import Failure
 
 __all__ = [
-    "Checks", "Comparison", "Predictions", "Results", "check", "compare", "fresh_run_folder",
-    "load", "predict", "run",
+    "Checks", "Comparison", "Faces", "Predictions", "Results", "check", "compare", "faces",
+    "fresh_run_folder", "load", "predict", "run",
 ]  # fmt: skip
 
 Texts = str | Iterable[str]
@@ -232,6 +234,48 @@ def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predicti
     session.writers.append(collected)
     summary = session.run(islice(session.source.frames(), config.limit))
     return Predictions(collected.rows, summary, session.written)
+
+
+@dataclass(frozen=True)
+class Faces(_Tabular):
+    """The faces of a data set that a run evaluates.
+
+    Attributes
+    ----------
+    found : hpbench.running.face_list.FaceList
+        The faces, and the others by their reason.
+    """
+
+    found: FaceList
+
+    def table(self) -> pd.DataFrame:
+        """One row per face: id, image, box and camera, as ``hpbench faces`` writes them."""
+        import pandas as pd
+
+        from hpbench.running.face_list import FACE_COLUMNS
+
+        return pd.DataFrame(self.found.rows, columns=list(FACE_COLUMNS))
+
+
+@documented
+def faces(config: FacesConfig, *, out: str | Path | None = None) -> Faces:
+    """List the evaluated faces of a data set for another program, as ``hpbench faces`` does.
+
+    Parameters
+    ----------
+    out : str or Path, optional
+        CSV file to write. Without it nothing is written.
+
+    Returns
+    -------
+    Faces
+    """
+    from hpbench.running.face_list import list_faces
+
+    found = list_faces(config, NoProgress())
+    if out is not None:
+        found.write(Path(out))
+    return Faces(found)
 
 
 @dataclass(frozen=True)

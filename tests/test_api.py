@@ -60,7 +60,7 @@ def corrupted(tmp_path_factory):
     return hpbench.run("constant", limit=20, timing="off", corrupt="blur=1,2", out=out)
 
 
-@pytest.mark.parametrize("name", ["run", "predict", "compare", "check"])
+@pytest.mark.parametrize("name", ["run", "predict", "faces", "compare", "check"])
 def test_function_takes_the_words_of_its_command(name):
     command = typer.main.get_command(app).get_command(None, name)
     words = {

@@ -15,6 +15,7 @@ from hpbench import __version__
 from hpbench.cli.check import check
 from hpbench.cli.compare import compare
 from hpbench.cli.explain import explain
+from hpbench.cli.faces import faces
 from hpbench.cli.label import label
 from hpbench.cli.listing import list_plugins
 from hpbench.cli.new import new
@@ -70,6 +71,7 @@ for _name, _command in (
     ("report", report),
     ("explain", explain),
     ("compare", compare),
+    ("faces", faces),
     ("predict", predict),
     ("list", list_plugins),
     ("check", check),

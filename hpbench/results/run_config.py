@@ -21,7 +21,10 @@ from hpbench.arguments import (
 from hpbench.images import MAX_PIXELS
 from hpbench.results.slicing import parse_by
 
-__all__ = ["ANNOTATED", "RunConfig", "Several", "TimingMode"]
+__all__ = [
+    "ANNOTATED", "Boxes", "MaxPixels", "ProtocolName", "RunConfig", "Several", "SeveralFaces",
+    "TimingMode", "TrustLabels",
+]  # fmt: skip
 
 ANNOTATED = "annotated"
 """Value of ``boxes``: the data set's own face boxes."""
@@ -31,6 +34,36 @@ TimingMode = Literal["off", "quick", "full"]
 
 Several = Literal["surest", "largest", "central", "refuse"]
 """Which of several detected faces is the labelled one."""
+
+# ---- fields of all commands that read faces as a run does ----------------------------------------
+
+ProtocolName = Annotated[
+    str,
+    Metavar("NAME"),
+    Field(description="Named protocol for every data set; 'hpbench list' names those of each."),
+]
+Boxes = Annotated[
+    str,
+    Metavar("BOXES"),
+    Field(
+        description="Where face boxes come from: annotated, dlib, yunet[model=FILE], "
+        "or picture: the whole image."
+    ),
+]
+SeveralFaces = Annotated[
+    Several,
+    Field(
+        description="Which face of an image with several is taken where there is no annotated "
+        "box: surest, largest, central; refuse: none, and the image is not scored."
+    ),
+]
+TrustLabels = Annotated[
+    bool, Field(description="Go on where labels or boxes look wrong (docs/your-data.md).")
+]
+MaxPixels = Annotated[
+    PositiveInt,
+    Field(description="Images with more pixels are not read, but counted as excluded."),
+]
 
 
 def _checked_by(by: object) -> object:
@@ -57,20 +90,9 @@ class RunConfig(Config):
     methods: Methods
     datasets: DataSets = "sample"
     data: DataFolders = Field({})
-    protocol: Annotated[str, Metavar("NAME")] = Field(
-        "default",
-        description="Named protocol for every data set; 'hpbench list' names those of each.",
-    )
-    boxes: Annotated[str, Metavar("BOXES")] = Field(
-        ANNOTATED,
-        description="Where face boxes come from: annotated, dlib, yunet[model=FILE], "
-        "or picture: the whole image.",
-    )
-    several: Several = Field(
-        "refuse",
-        description="Which face of an image with several is taken where there is no annotated "
-        "box: surest, largest, central; refuse: none, and the image is not scored.",
-    )
+    protocol: ProtocolName = "default"
+    boxes: Boxes = ANNOTATED
+    several: SeveralFaces = "refuse"
     device: Device = "auto"
     batch_size: PositiveInt = Field(32, description="Faces per network call.")
     limit: Limit = None
@@ -92,15 +114,11 @@ class RunConfig(Config):
         "given.",
     )
     fresh: bool = Field(False, description="Compute everything; reuse no stored predictions.")
-    trust_labels: bool = Field(
-        False, description="Go on where labels or boxes look wrong (docs/your-data.md)."
-    )
+    trust_labels: TrustLabels = False
     workers: int | None = Field(
         None, ge=1, description="Threads that read and prepare faces; one per core if not given."
     )
-    max_pixels: PositiveInt = Field(
-        MAX_PIXELS, description="Images with more pixels are not read, but counted as excluded."
-    )
+    max_pixels: MaxPixels = MAX_PIXELS
     seed: NonNegativeInt = Field(0, description="Random seed.")
     corrupt: Corruptions = Field(
         (),

@@ -43,6 +43,7 @@ from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import PartRow
 
 __all__ = [
+    "MISSED",
     "STORE_EVERY_FACES",
     "IndexedFace",
     "Part",
@@ -64,6 +65,9 @@ IndexedFace = tuple[int, Record]
 
 Solvers = Mapping[str, Callable[[Face], Future[Solved]]]
 """By method, what starts to solve a face in another process."""
+
+MISSED = "no face found by the detector"
+"""Why no method has a prediction for a face that the detector missed."""
 
 STORE_EVERY_FACES = 256
 """How many faces a killed run may lose."""
@@ -323,7 +327,7 @@ def _predict_batch(
         if item.read.face is not None:
             yield _row(item, name, next(following))
         elif item.read.excluded is None:
-            yield _row(item, name, Solved(NoPrediction("no face found by the detector")))
+            yield _row(item, name, Solved(NoPrediction(MISSED)))
         else:
             yield _row(item, name, None)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hpbench.reports.tables.table import Column, Table, text, whole
 from hpbench.results.results_file import MethodResult
 
-__all__ = ["unscored_table"]
-
+__all__ = ["alike", "unscored_table"]
 
 _MOST = 15
 
@@ -22,9 +21,9 @@ def unscored_table(results: Sequence[MethodResult], labels: dict[str, str]) -> T
     everyone = "every method"
     excluded, no_answer = "excluded by the protocol", "no prediction"
     entries = [
-        (everyone, excluded, reason, count) for reason, count in _alike(results[0].excluded_reasons)
+        (everyone, excluded, reason, count) for reason, count in alike(results[0].excluded_reasons)
     ]
-    without_prediction = [_alike(result.no_answer_reasons) for result in results]
+    without_prediction = [alike(result.no_answer_reasons) for result in results]
     if all(reasons == without_prediction[0] for reasons in without_prediction):
         entries += [(everyone, no_answer, reason, count) for reason, count in without_prediction[0]]
     else:
@@ -42,7 +41,7 @@ def unscored_table(results: Sequence[MethodResult], labels: dict[str, str]) -> T
     return Table("unscored", "Faces that were not scored", [*columns, Column("Faces")], rows, note)
 
 
-def _alike(reasons: dict[str, int]) -> list[tuple[str, int]]:
+def alike(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
     """Reasons with their counts, those that differ only in numbers taken together."""
     merged: dict[str, list[tuple[str, int]]] = {}
     for reason, count in reasons.items():

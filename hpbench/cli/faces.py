@@ -1,0 +1,47 @@
+"""``hpbench faces``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpbench.running.faces_config import FacesConfig
+from hpbench.storage.text import visible
+
+__all__ = ["faces"]
+
+MAX_REASONS = 15
+
+
+def faces(
+    config: FacesConfig,
+    out: Annotated[Path, typer.Option(help="CSV file to write.", metavar="FILE")],
+) -> None:
+    """List the evaluated faces of a data set for another program.
+
+    One row per face: id, image, box and camera. Give 'hpbench run' the same options, and the
+    other program's predictions as predictions[file=...] (docs/compare-any-program.md).
+
+    Examples
+    --------
+    hpbench faces aflw2000 --data aflw2000=DIR --out faces.csv
+    hpbench faces sample --boxes yunet --limit 50 --out faces.csv
+    """
+    from hpbench.cli.terminal import open_bars
+    from hpbench.reports.tables.unscored import alike
+    from hpbench.running.face_list import list_faces
+
+    with open_bars() as bars:
+        found = list_faces(config, bars)
+    found.write(out)
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{found.total} faces, {len(found.rows)} listed, {sum(found.left_out.values())} not")
+    reasons = alike(found.left_out)
+    for reason, count in reasons[:MAX_REASONS]:
+        typer.echo(f"  {count}: {visible(reason)}")
+    if len(reasons) > MAX_REASONS:
+        typer.echo(f"  {sum(count for _, count in reasons[MAX_REASONS:])}: for rarer reasons")
+    typer.echo(str(out))
