@@ -59,6 +59,8 @@ class Results(_Tabular):
     ----------
     folder : Path
         A run folder.
+    summary : ResultsFile, optional
+        What its tables amount to; ``results.json``, which the run has just written, if not given.
 
     Attributes
     ----------
@@ -74,9 +76,9 @@ class Results(_Tabular):
         If the folder holds no results.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, summary: ResultsFile | None = None) -> None:
         self.folder = Path(folder)
-        summary = ResultsFile.read(self.folder)
+        summary = summary or ResultsFile.read(self.folder)
         self.rows, self.warnings = summary.results, summary.warnings
 
     def __repr__(self) -> str:
@@ -166,11 +168,14 @@ def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
 
 
 def load(folder: str | Path) -> Results:
-    """Results of a run folder; a half-written one, or of another schema, is a ``DataError``."""
-    from hpbench.scoring.scores import load_run
+    """Results of a run folder, computed from its tables.
 
-    load_run(Path(folder))
-    return Results(folder)
+    A half-written or corrupted folder, or one of another schema, is a ``DataError``.
+    """
+    from hpbench.scoring.scores import load_run
+    from hpbench.scoring.summary import summarise
+
+    return Results(folder, summarise(load_run(Path(folder), all_columns=False)))
 
 
 def fresh_run_folder(prefix: str = "") -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 from hpbench.errors import DataError, UsageError
 from hpbench.reports.content import Report, load_report
-from hpbench.results.results_file import ResultsFile
+from hpbench.scoring.summary import store_results
 from hpbench.spec import suggest
+from hpbench.storage.checksums import differs, store_checksums
 
 __all__ = ["FORMATS", "write_documents", "write_report"]
 
@@ -20,6 +22,11 @@ FORMATS = {
     "latex": "latex.write_latex",
 }
 """Formats of :func:`write_report`, with the function of ``hpbench.reports.formats`` for each."""
+
+_DOCUMENTS = ("report.*", "tables.tex", "tables/*", "figures/*")
+"""What reports are made of, in a run folder."""
+
+_log = logging.getLogger("hpbench")
 
 
 def write_report(
@@ -70,8 +77,13 @@ def write_report(
 def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:
     """Write a report that is loaded, as :func:`write_report` does."""
     try:
-        _store_results(report)
-        return [_writer(name)(report) for name in formats]
+        store_results(report.folder, report.summary)
+        for path in _documents(report.folder):
+            if differs(report.folder, path.relative_to(report.folder).as_posix()):
+                _log.warning("%s: corrupted or edited; written again", path)
+        written = [_writer(name)(report) for name in formats]
+        store_checksums(report.folder, _documents(report.folder))
+        return written
     except OSError as error:
         raise DataError(f"{report.folder}: cannot write the report ({error.strerror})") from error
 
@@ -85,10 +97,15 @@ def _writer(name: str) -> Callable[[Report], Path]:
     return writer
 
 
-def _store_results(report: Report) -> None:
-    try:
-        stored = ResultsFile.read(report.folder)
-    except DataError:
-        stored = None
-    if stored != report.summary:
-        report.summary.write(report.folder)
+def _documents(folder: Path) -> list[Path]:
+    """Files of reports in a run folder.
+
+    Raises
+    ------
+    DataError
+        If one of its folders is a link: a stranger's may lead anywhere.
+    """
+    for name in ("tables", "figures"):
+        if (folder / name).is_symlink():
+            raise DataError(f"{folder / name}: is a link, and nothing is written through it")
+    return [path for name in _DOCUMENTS for path in folder.glob(name) if path.is_file()]

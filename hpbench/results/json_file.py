@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from hpbench.errors import DataError, invalid_value
 from hpbench.storage.atomic import write_json
+from hpbench.storage.checksums import CHECKSUMS, differs, store_checksums
 
 __all__ = ["FrozenModel", "Interval", "JsonFile", "Rounded", "round_value"]
 
@@ -65,10 +66,16 @@ class JsonFile(FrozenModel):
             In one line, with the field, if the file is missing, corrupted, or of another schema.
         """
         path = Path(folder) / cls.file_name
+        if not path.is_file():  # reading a pipe may never end
+            raise DataError(f"{path}: missing; '{cls.written_by}' writes it")
         try:
-            content = cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: missing; '{cls.written_by}' writes it") from error
+            stored = path.read_bytes()
+            if differs(path.parent, path.name, stored):
+                raise DataError(
+                    f"{path}: corrupted or edited (not the file of {CHECKSUMS}); repeat "
+                    f"'{cls.written_by}'"
+                )
+            content = cls.model_validate_json(stored)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         except ValidationError as error:
@@ -95,6 +102,7 @@ class JsonFile(FrozenModel):
         """Write the file into a run folder: a reader sees the old one or the new one, whole."""
         path = Path(folder) / self.file_name
         write_json(path, self.as_json())
+        store_checksums(path.parent, [path])
         return path
 
     def as_json(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from hpbench.running.local_engine import evaluate_dataset
 from hpbench.running.plan import plan
 from hpbench.running.reuse import CachedRun, add_cached, cache_run, find_cached, methods_to_run
 from hpbench.scoring.scores import load_run
-from hpbench.scoring.summary import summarise
+from hpbench.scoring.summary import store_results, summarise
 from hpbench.spec import parse_specs
 from hpbench.storage.atomic import PARTIAL
 from hpbench.storage.environment import git_revision, hardware, versions
@@ -76,7 +76,7 @@ def run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]
         Before any work starts, for everything that can be known then.
     """
     predict_run(config, out, progress, command)
-    summarise(load_run(out, all_columns=False)).write(out)
+    store_results(out, summarise(load_run(out, all_columns=False)))
     return out
 
 
@@ -98,6 +98,7 @@ def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequ
     prepared = _prepare(config)
     folder = RunFolder(out)
     _cards_of_stopped_run(out, prepared.fingerprint)
+    folder.reopen_if_corrupted()
     if config.fresh and (folder.is_finished() or folder.uses_cache()):
         raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
     if folder.is_finished():

@@ -22,6 +22,7 @@ from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
 from hpbench.scoring.factors import Factor, face_factors
+from hpbench.storage.checksums import CHECKSUMS, differs
 from hpbench.storage.schemas import BOX_XYXY, ROTATION_COLUMNS
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
             continue
         if not file.is_file():
             raise DataError(f"{file}: missing, the run is not finished; repeat its command")
+        if differs(folder, file.name):
+            raise DataError(
+                f"{file}: corrupted or edited (not the file of {CHECKSUMS}); repeat the run's "
+                "command, which computes it again"
+            )
         try:
             present = _present(file, name)
             tables[name] = pd.read_parquet(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.errors import DataError
 from hpbench.results.results_file import (
     Aligned,
     AlignedErrors,
@@ -34,9 +37,11 @@ from hpbench.scoring.runtime import runtime_ms
 from hpbench.scoring.scores import DatasetScores, FaceErrors, MethodScores, RunTables, each_dataset
 from hpbench.scoring.slices import Slices, cut_slices, score_slices
 
-__all__ = ["mean_errors", "summarise", "training_flags"]
+__all__ = ["mean_errors", "store_results", "summarise", "training_flags"]
 
 Array = npt.NDArray[np.float64]
+
+_log = logging.getLogger("hpbench")
 
 MIN_DIAGNOSED, MAX_DIAGNOSED = 12, 512
 """Faces from which a mistaken convention is concluded, and how many are looked at."""
@@ -104,6 +109,33 @@ def summarise(
         hpbench=run.hpbench, created=run.created,
         results=results, comparisons=comparisons, not_run=not_run, warnings=warnings,
     )  # fmt: skip
+
+
+def store_results(folder: Path, computed: ResultsFile) -> None:
+    """Write ``results.json`` where it is missing or differs, and say so where it was wrong.
+
+    It is never believed: whoever needs results computes them from the tables.
+    """
+    stored = None
+    if (folder / ResultsFile.file_name).exists():
+        try:
+            stored = ResultsFile.read(folder)
+        except DataError:
+            _log.warning("%s: results.json corrupted; computed again and replaced", folder)
+        else:
+            if _without_slices(stored) != _without_slices(computed):
+                _log.warning(
+                    "%s: results.json does not match the tables; computed again and replaced",
+                    folder,
+                )
+    if stored != computed:
+        computed.write(folder)
+
+
+def _without_slices(results: ResultsFile) -> dict[str, Any]:
+    """Content, but for what a report may be asked to cut otherwise."""
+    slices = {"slices", "worst_slice", "slice_gap", "not_sliced"}
+    return results.model_dump(exclude={"results": {"__all__": slices}})
 
 
 def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:

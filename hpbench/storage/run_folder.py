@@ -25,6 +25,7 @@ from hpbench.storage.atomic import (
     write_table,
     write_tables,
 )
+from hpbench.storage.checksums import CHECKSUMS, differs, read_checksums, store_checksums
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.schemas import (
     BOX_XYXY,
@@ -38,7 +39,10 @@ from hpbench.storage.schemas import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["IndexedDataset", "RunFolder"]
+__all__ = ["TABLES", "IndexedDataset", "RunFolder"]
+
+TABLES = ("faces.parquet", "predictions.parquet", "timing.parquet")
+"""Of a finished run."""
 
 _FACE_COLUMNS = ("excluded", *BOX_XYXY, "box_status")
 """What a run finds out about a face, whatever the method."""
@@ -203,11 +207,23 @@ class RunFolder:
             self._predictions(datasets, excluded),
         )
         write_table(self.path / "timing.parquet", timing.cast(timing_schema()))
+        files = [self.path / name for name in (*TABLES, "run.json", "timing.json")]
+        store_checksums(self.path, files, start=True)
         shutil.rmtree(self.parts)
 
     def is_finished(self) -> bool:
-        """Whether the joined tables exist."""
-        return (self.path / "timing.parquet").exists()
+        """Whether the joined tables exist; their checksums are written last."""
+        return "timing.parquet" in read_checksums(self.path)
+
+    def reopen_if_corrupted(self) -> None:
+        """Take a finished run whose tables are not as they were written for an unfinished one."""
+        checked = (*TABLES, "timing.json")
+        corrupted = [name for name in checked if differs(self.path, name)]
+        if corrupted:
+            logging.getLogger("hpbench").warning(
+                "%s: %s corrupted; computed again and replaced", self.path, ", ".join(corrupted)
+            )
+            (self.path / CHECKSUMS).unlink()
 
     def uses_cache(self) -> bool:
         """Whether the folder holds what an earlier run has found."""

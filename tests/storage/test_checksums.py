@@ -1,0 +1,112 @@
+"""Finished run folders: damage is found, said once and mended; nothing damaged is scored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hpbench
+from hpbench.errors import DataError
+from hpbench.inference.progress import NoProgress
+from hpbench.reports import write_report
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
+from hpbench.scoring.comparison import compare_runs
+from hpbench.scoring.scores import load_run
+
+CONFIG = RunConfig(methods="constant", limit=12, device="cpu", timing_images=1)
+TABLES = ("faces.parquet", "predictions.parquet", "timing.parquet")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    out = run(CONFIG, tmp_path_factory.mktemp("runs") / "out", NoProgress())
+    (out / "figures").mkdir()
+    shutil.copy(out / "run.json", out / "figures" / "as_report_md_has.png")
+    write_report(out, ["csv"])
+    return out
+
+
+@pytest.fixture
+def folder(finished, tmp_path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def flip(file: Path, byte: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[byte] ^= 16
+    file.write_bytes(content)
+
+
+def test_standard_tool_verifies_a_run_folder(folder):
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    listed = {line.partition(":")[0] for line in done.stdout.splitlines()}
+    assert {*TABLES, "run.json", "timing.json", "results.json"} <= listed
+    assert {name.partition("/")[0] for name in listed if "/" in name} == {"tables", "figures"}
+
+
+@pytest.mark.parametrize("name", [*TABLES, "run.json"])
+def test_one_flipped_bit_anywhere_is_never_scored(folder, name):
+    original = (folder / name).read_bytes()
+    # header, footer and body of a table
+    for byte in (0, 5, *np.linspace(8, len(original) - 1, 12).astype(int)):
+        flip(folder / name, byte)
+        for read in (load_run, hpbench.load, lambda path: compare_runs(path, path)):
+            with pytest.raises(DataError, match=rf"{name}: corrupted or edited"):
+                read(folder)
+        (folder / name).write_bytes(original)
+
+
+@pytest.mark.parametrize("name", [*TABLES, "timing.json"])
+def test_repeated_run_replaces_a_corrupted_file_and_says_so_once(folder, caplog, name):
+    before = hpbench.load(folder).table()
+    flip(folder / name, 200)
+    for _ in range(2):
+        run(CONFIG, folder, NoProgress())
+    assert caplog.text.count(f"{name} corrupted; computed again and replaced") == 1
+    after = hpbench.load(folder).table()
+    times = ["total_p50_ms"]
+    assert after.drop(columns=times).equals(before.drop(columns=times))
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_results_are_those_of_the_tables_whatever_results_json_says(folder, caplog, forged):
+    file = folder / "results.json"
+    right = file.read_text()
+    stated = json.loads(right)
+    stated["results"][0]["mae_deg"]["yaw"] = 0.5
+    file.write_text(json.dumps(stated, indent=2) + "\n")
+    if forged:
+        (folder / "SHA256SUMS").unlink()
+    assert hpbench.load(folder).rows[0].mae_deg.yaw != 0.5
+    for _ in range(2):
+        write_report(folder, ["csv"])
+    assert file.read_text() == right
+    assert caplog.text.count("results.json") == 1
+
+
+def test_corrupted_document_is_replaced_and_named_once(folder, caplog):
+    document = next((folder / "tables").glob("*.csv"))
+    right = document.read_bytes()
+    flip(document, 100)
+    for _ in range(2):
+        write_report(folder, ["csv"])
+    assert document.read_bytes() == right
+    assert caplog.text.count(f"{document.name}: corrupted or edited; written again") == 1
+
+
+def test_nothing_is_written_through_a_link_of_a_run_folder(folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.rmtree(folder / "tables")
+    (folder / "tables").symlink_to(elsewhere)
+    with pytest.raises(DataError, match="tables: is a link"):
+        write_report(folder, ["csv"])
+    assert not list(elsewhere.iterdir())
