@@ -44,11 +44,14 @@ class Prediction:
         Rotation of the head as :mod:`hpbench.rotation` defines it.
     confidence : float or None
         Larger where the method is surer, on any scale; None where it cannot tell.
+    spread_deg : ndarray, shape (3,), or None
+        Standard deviations of yaw, pitch and roll that the method expects of its own errors.
     """
 
     R_cam: npt.NDArray[np.float64]
     _: KW_ONLY
     confidence: float | None = None
+    spread_deg: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

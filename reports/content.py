@@ -13,7 +13,7 @@ from hpbench.reports import words
 from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.sentences import protocol_sentences, summary_sentences
 from hpbench.reports.tables.accuracy import accuracy_tables, pairs_table
-from hpbench.reports.tables.confidence import confidence_table
+from hpbench.reports.tables.confidence import calibration_table, confidence_table
 from hpbench.reports.tables.explain import Rerun, explain_table, load_rerun
 from hpbench.reports.tables.literature import literature_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
@@ -196,6 +196,7 @@ def _section(
     found = (
         pairs_table(comparisons, flagged),
         confidence_table(results, labels),
+        calibration_table(results, labels),
         runtime_table(results, labels),
         cost_table(timing, results, labels),
         unscored_table(results, labels),

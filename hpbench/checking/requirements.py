@@ -73,6 +73,14 @@ def require_valid(prediction: object, what: str) -> None:
         raise ConformanceError(
             f"{what}: the confidence is {prediction.confidence}; give a finite number or None"
         )
+    spread = prediction.spread_deg
+    if spread is not None and not (
+        np.shape(spread) == (3,) and np.isfinite(spread).all() and np.min(spread) >= 0.0
+    ):
+        raise ConformanceError(
+            f"{what}: spread_deg is {spread}; give three finite standard deviations of yaw, pitch "
+            "and roll in degrees, or None"
+        )
 
 
 def require_same(

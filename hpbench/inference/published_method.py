@@ -57,7 +57,11 @@ class PublishedMethod(Method):
 
     @abstractmethod
     def rotations(self, outputs: Array) -> tuple[Array, Array | None]:
-        """Rotations ``R_cam``, shape (n, 3, 3), and confidences, shape (n,), of outputs."""
+        """Rotations ``R_cam``, shape (n, 3, 3), and standard deviations of yaw, pitch and roll.
+
+        The latter, in degrees, shape (n, 3), are those of the distribution that the network
+        predicts; None where it predicts none.
+        """
 
     def crop_rule(self) -> str:
         """What is cut out, for the card."""
@@ -125,13 +129,22 @@ class PublishedMethod(Method):
         return resize_linear(crop, self.input_size)
 
     def predictions(self, outputs: Array) -> list[Prediction | NoPrediction]:
-        """One prediction per row of outputs; none where a number is not finite."""
+        """One prediction per row of outputs; none where a number is not finite.
+
+        The confidence is minus the mean of the three standard deviations.
+        """
         finite = np.asarray(np.isfinite(outputs).all(axis=1))
-        R_cam, confidences = self.rotations(np.where(finite[:, None], outputs, 0.0))
+        R_cam, spreads_deg = self.rotations(np.where(finite[:, None], outputs, 0.0))
         finite &= np.isfinite(R_cam).all(axis=(1, 2))
         return [
-            Prediction(R_cam[i], confidence=None if confidences is None else float(confidences[i]))
+            _with_spread(R_cam[i], None if spreads_deg is None else spreads_deg[i])
             if finite[i]
             else NoPrediction("the network's output is not a number or gives no rotation")
             for i in range(len(outputs))
         ]
+
+
+def _with_spread(R_cam: Array, spread_deg: Array | None) -> Prediction:
+    if spread_deg is None:
+        return Prediction(R_cam)
+    return Prediction(R_cam, confidence=-float(spread_deg.mean()), spread_deg=spread_deg)

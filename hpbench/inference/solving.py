@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hpbench.errors import HpbenchError
 from hpbench.face import Face
@@ -106,7 +107,12 @@ def _checked(method: Method, prediction: object) -> Prediction | NoPrediction:
         return NoPrediction(f"prediction of shape {R_cam.shape} instead of (3, 3)")
     if not np.isfinite(R_cam).all() or not is_rotation(R_cam, tolerance=1e-3):
         return NoPrediction("prediction is not a rotation matrix")
-    return replace(prediction, R_cam=R_cam, confidence=_finite(prediction.confidence))
+    return replace(
+        prediction,
+        R_cam=R_cam,
+        confidence=_finite(prediction.confidence),
+        spread_deg=_spread(prediction.spread_deg),
+    )
 
 
 def _finite(confidence: float | None) -> float | None:
@@ -116,6 +122,17 @@ def _finite(confidence: float | None) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _spread(spread_deg: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
+    """Three standard deviations as floats; None where one is missing, negative or not finite."""
+    try:
+        numbers = np.asarray(spread_deg, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if numbers.shape != (3,) or not np.isfinite(numbers).all() or (numbers < 0.0).any():
+        return None
+    return numbers
 
 
 def solve_prepared(method: Method, prepared: Sequence[tuple[Any, float | None]]) -> list[Solved]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hpbench.method import NoPrediction
 from hpbench.predicting.faces import FrameResult
 from hpbench.rotation import ANGLES, angles_from_rotation
-from hpbench.storage.schemas import rotation_cells
+from hpbench.storage.schemas import SPREAD_DEG, rotation_cells
 
 __all__ = ["ROW_COLUMNS", "angles_in_words", "result_rows"]
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 ROW_COLUMNS = (
     "image", "frame", "time_s", "face", "track", "x0", "y0", "x1", "y1", "score", "method",
     "status", "reason", "confidence", "yaw_deg", "pitch_deg", "roll_deg",
-    "smoothed_yaw_deg", "smoothed_pitch_deg", "smoothed_roll_deg",
+    *SPREAD_DEG, "smoothed_yaw_deg", "smoothed_pitch_deg", "smoothed_roll_deg",
     "r00", "r01", "r02", "r10", "r11", "r12", "r20", "r21", "r22",
 )  # fmt: skip
 """Columns of the table, in order."""
@@ -55,6 +55,9 @@ def result_rows(result: FrameResult, methods: Sequence[str]) -> list[Row]:
                 row |= {"status": "ok", "confidence": _rounded(prediction.confidence, 6)}
                 row |= _angle_columns(prediction.R_cam)
                 row |= {key: round(value, 9) for key, value in cells}
+                if prediction.spread_deg is not None:
+                    spread = zip(SPREAD_DEG, prediction.spread_deg.tolist(), strict=True)
+                    row |= {key: round(value, 4) for key, value in spread}
             if name in face.smoothed:
                 row |= _angle_columns(face.smoothed[name], "smoothed_")
             rows.append(row)

@@ -11,7 +11,7 @@ from hpbench.results.run_record import LabelWarning
 from hpbench.results.timing_record import TimeSummary
 
 __all__ = [
-    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Ced", "Comparison", "ConfidenceErrors",
+    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Calibration", "Ced", "Comparison", "ConfidenceErrors",
     "DatasetWarning", "GeodesicErrors", "ImageCounts", "Intervals", "MethodErrors",
     "MethodResult", "NotRun", "ProtocolRef", "ResultsFile", "SliceErrors", "SliceGap",
     "SubsetErrors", "WorstSlice", "YawBinErrors", "value_at",
@@ -108,6 +108,24 @@ class ConfidenceErrors(FrozenModel):
     spearman: Rounded = Field(
         None, description="Rank correlation of confidence and error; -1 is best."
     )
+
+
+class Calibration(FrozenModel):
+    """Whether claimed spreads are those of the errors, over the predicted faces (docs/slices.md)."""
+
+    faces: int = Field(description="Predicted faces.")
+    given: int = Field(description="Those with a claimed spread.")
+    problem: str | None = Field(
+        None, description="Why the spreads cannot be measured; the shares are null then."
+    )
+    mean_spread_deg: Rounded = Field(
+        None, description="Mean claimed standard deviation over the three angles."
+    )
+    within_50: Rounded = Field(
+        None, description="Share of the faces whose ground truth is within the claimed 50 % region."
+    )
+    within_80: Rounded = Field(None, description="The same of the 80 % region.")
+    within_95: Rounded = Field(None, description="The same of the 95 % region.")
 
 
 class SliceErrors(FrozenModel):
@@ -211,6 +229,9 @@ class MethodResult(MethodErrors, extra="allow"):
     runtime_ms: dict[str, TimeSummary]
     confidence: ConfidenceErrors | None = Field(
         None, description="null where the method gives no confidence."
+    )
+    calibration: Calibration | None = Field(
+        None, description="null where the method claims no spread."
     )
     slices: list[SliceErrors] = Field(default_factory=list)
     worst_slice: WorstSlice | None = None

@@ -38,6 +38,7 @@ from hpbench.inference.solving import (
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.method import Method, NoPrediction
 from hpbench.results.run_config import ANNOTATED
+from hpbench.running.appearance import appearance
 from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import PartRow
@@ -87,6 +88,7 @@ class PreparedFace:
     read: ReadFace
     inputs: dict[str, tuple[Any, float | None]] = field(default_factory=dict)
     solving: dict[str, Future[Solved]] = field(default_factory=dict)
+    appearance: dict[str, float] = field(default_factory=dict)
 
     @property
     def image_bytes(self) -> int:
@@ -306,6 +308,7 @@ def _read_and_prepare(
     face = prepared.read.face
     if face is None:
         return prepared
+    prepared.appearance = appearance(face)
     for name, submit in solvers.items():
         prepared.solving[name] = submit(face)
     for name, method in evaluation.methods_in("threads").items():
@@ -368,6 +371,7 @@ def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
         box_status=read.box_status,
         box_xyxy=None if read.face is None else read.face.box_xyxy,
         transient=read.unreadable,
+        **item.appearance,
     )
     if solved is None:
         return row
@@ -381,4 +385,10 @@ def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
     if isinstance(prediction, NoPrediction):
         transient = is_failure(prediction.reason)
         return replace(row, status="no_answer", reason=prediction.reason, transient=transient)
-    return replace(row, status="ok", R_cam=prediction.R_cam, confidence=prediction.confidence)
+    return replace(
+        row,
+        status="ok",
+        R_cam=prediction.R_cam,
+        confidence=prediction.confidence,
+        spread_deg=prediction.spread_deg,
+    )

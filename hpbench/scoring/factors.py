@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.rotation import ANGLES
-from hpbench.storage.schemas import BOX_XYXY
+from hpbench.storage.schemas import APPEARANCE, BOX_XYXY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,9 +19,9 @@ __all__ = ["DERIVED", "Factor", "face_factors"]
 Factor = npt.NDArray[np.float64] | npt.NDArray[np.object_]
 """Numbers with NaN, or texts with None, where the value is unknown."""
 
-DERIVED = ("face_px", *(f"abs_{angle}" for angle in ANGLES))
-"""Factors of every data set: square root of the area of the face box in pixels, and the absolute
-labelled angles in degrees."""
+DERIVED = ("face_px", *APPEARANCE, *(f"abs_{angle}" for angle in ANGLES))
+"""Factors of every data set: square root of the area of the face box in pixels, brightness and
+sharpness of the face, and the absolute labelled angles in degrees."""
 
 
 def face_factors(faces: pd.DataFrame) -> dict[str, Factor]:
@@ -37,6 +37,9 @@ def face_factors(faces: pd.DataFrame) -> dict[str, Factor]:
     if set(BOX_XYXY) <= set(faces.columns):
         x0, y0, x1, y1 = faces[list(BOX_XYXY)].to_numpy(dtype=np.float64).T
         found.setdefault("face_px", np.sqrt(np.maximum(x1 - x0, 0.0) * np.maximum(y1 - y0, 0.0)))
+    for name in APPEARANCE:
+        if name in faces.columns:
+            found.setdefault(name, faces[name].to_numpy(dtype=np.float64))
     for angle in ANGLES:
         values = faces[f"{angle}_deg"].to_numpy(dtype=np.float64)
         found.setdefault(f"abs_{angle}", np.abs(values))

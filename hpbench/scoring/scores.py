@@ -23,7 +23,7 @@ from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
 from hpbench.scoring.factors import Factor, face_factors
 from hpbench.storage.checksums import CHECKSUMS, differs
-from hpbench.storage.schemas import BOX_XYXY, ROTATION_COLUMNS
+from hpbench.storage.schemas import APPEARANCE, BOX_XYXY, ROTATION_COLUMNS, SPREAD_DEG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,10 @@ _COLUMNS = {
     "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],
     "timing": ["dataset", "method", "image_id", "prepare_ms", "infer_ms", "decode_ms", "total_ms"],
 }
-_OPTIONAL = {"faces": [*BOX_XYXY, "factors"], "predictions": ["confidence"]}
+_OPTIONAL = {
+    "faces": [*BOX_XYXY, *APPEARANCE, "factors"],
+    "predictions": ["confidence", *SPREAD_DEG],
+}
 """Columns that a run folder may lack."""
 
 _TEXT = {
@@ -224,11 +227,15 @@ class MethodScores(FaceErrors):
         Reasons for missing predictions, counted.
     confidence : ndarray, shape (n,)
         NaN where the method gives none.
+    spread_deg : ndarray, shape (n, 3)
+        Standard deviations that the method expects of its errors in yaw, pitch and roll; NaN
+        where it gives none.
     """
 
     spec: str
     no_answer: dict[str, int]
     confidence: Array
+    spread_deg: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -399,14 +406,20 @@ def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> Meth
             "status ok without a rotation; repeat the run"
         )
     reasons = rows["reason"].iloc[row_of_face[without_prediction]].fillna("no reason given")
-    confidence = np.full(len(R_pred), np.nan)
-    if "confidence" in rows:
-        confidence = rows["confidence"].to_numpy(dtype=np.float64)[row_of_face]
-        confidence[~np.isfinite(confidence)] = np.nan
     return MethodScores(
         R_pred, dataset.R_gt, dataset.angles_deg, dataset.errors(R_pred).differences_deg,
-        spec=spec, no_answer=_count(reasons), confidence=confidence,
+        spec=spec, no_answer=_count(reasons),
+        confidence=_finite_columns(rows, ["confidence"], row_of_face)[:, 0],
+        spread_deg=_finite_columns(rows, list(SPREAD_DEG), row_of_face),
     )  # fmt: skip
+
+
+def _finite_columns(rows: pd.DataFrame, columns: list[str], row_of_face: npt.NDArray) -> Array:
+    """Columns of some rows, shape (faces, columns); NaN where there is none, or no finite value."""
+    if not set(columns) <= set(rows.columns):
+        return np.full((len(row_of_face), len(columns)), np.nan)
+    values = rows[columns].to_numpy(dtype=np.float64)[row_of_face]
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _count(reasons: pd.Series) -> dict[str, int]:

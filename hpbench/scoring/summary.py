@@ -29,6 +29,7 @@ from hpbench.results.results_file import (
 from hpbench.results.run_record import SEVERAL_FACES, DatasetRecord, MethodRecord
 from hpbench.results.slicing import parse_by
 from hpbench.scoring import metrics, statistics
+from hpbench.scoring.calibration import calibration, calibration_intervals
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
 from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
@@ -96,6 +97,7 @@ def summarise(
                 rank=rank,
                 runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
                 confidence=confidence_errors(method),
+                calibration=calibration(method),
                 **vars(found),
                 not_sliced=cut.refused,
             )
@@ -343,10 +345,11 @@ def _intervals(
             )
     for name in ("common_images.mae_deg.mean", "missing_as_frontal.mae_deg.mean"):
         limits[name] = statistics.percentile_interval(draws[name])
-    limits |= {
-        f"confidence.{name}": limit
-        for name, limit in confidence_intervals(method, resampling).items()
-    }
+    for key, found in (
+        ("confidence", confidence_intervals(method, resampling)),
+        ("calibration", calibration_intervals(method, resampling)),
+    ):
+        limits |= {f"{key}.{name}": limit for name, limit in found.items()}
     return Intervals(
         draws="group" if dataset.resample_groups else "image",
         units=resampling.units,

@@ -28,6 +28,7 @@ from hpbench.storage.atomic import (
 from hpbench.storage.checksums import CHECKSUMS, differs, read_checksums, store_checksums
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.schemas import (
+    APPEARANCE,
     BOX_XYXY,
     PartRow,
     faces_schema,
@@ -44,7 +45,7 @@ __all__ = ["TABLES", "IndexedDataset", "RunFolder"]
 TABLES = ("faces.parquet", "predictions.parquet", "timing.parquet")
 """Of a finished run."""
 
-_FACE_COLUMNS = ("excluded", *BOX_XYXY, "box_status")
+_FACE_COLUMNS = ("excluded", *BOX_XYXY, "box_status", *APPEARANCE)
 """What a run finds out about a face, whatever the method."""
 
 
@@ -294,6 +295,7 @@ def _index_table(dataset: IndexedDataset) -> pa.Table:
         "dataset": pa.repeat(dataset.key, len(table)),
         "image_path": pa.array(shown, pa.string()),
         "box_status": pa.repeat("annotated", len(table)),
+        **dict.fromkeys(APPEARANCE, pa.nulls(len(table), pa.float64())),
     }
     return pa.table(
         [columns.get(n) if n in columns else table[n] for n in faces_schema().names],

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ANGLES_DEG",
     "BOX_XYXY",
+    "APPEARANCE",
     "ROTATION_COLUMNS",
+    "SPREAD_DEG",
     "STAGES",
     "PartRow",
     "faces_schema",
@@ -27,12 +29,19 @@ __all__ = [
 
 ANGLES_DEG = ("yaw_deg", "pitch_deg", "roll_deg")
 BOX_XYXY = ("x0", "y0", "x1", "y1")
+SPREAD_DEG = tuple(f"spread_{name}" for name in ANGLES_DEG)
+"""Standard deviations that a method expects of its own errors."""
+
+APPEARANCE = ("brightness", "sharpness")
+"""What the image of a face looks like (:mod:`hpbench.running.appearance`)."""
+
 ROTATION_COLUMNS = tuple(f"r{row}{column}" for row in range(3) for column in range(3))
 
 STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
 """Columns of ``timing.parquet``, each with ``_ms`` behind it."""
 
 _OUTCOME = ("status", "reason")
+_PREDICTED = ("confidence", *SPREAD_DEG)
 _TIMES_MS = ("prepare_ms", "infer_ms", "decode_ms")
 
 
@@ -48,6 +57,7 @@ def faces_schema() -> pa.Schema:
         text=("dataset", "image_id", "image_path", "group", "excluded"),
         numbers=(*ANGLES_DEG, *ROTATION_COLUMNS, *BOX_XYXY),
         more_text=("box_status", "factors"),
+        more_numbers=APPEARANCE,
     )
 
 
@@ -80,11 +90,14 @@ class PartRow:
     box_status : str
     box_xyxy : ndarray, shape (4,), or None
         The box that the method was given, in pixels.
+    brightness, sharpness : float or None
+        What the face looks like; the same for all methods.
     status : {'ok', 'no_answer'} or None
     reason : str or None
         Why there is no prediction.
     R_cam : ndarray, shape (3, 3), or None
     confidence, prepare_ms, infer_ms, decode_ms : float or None
+    spread_deg : ndarray, shape (3,), or None
     transient : bool
         Whether it may turn out otherwise the next time on the same data: an image that could not
         be read, a method that raised.
@@ -96,21 +109,26 @@ class PartRow:
     box_status: str
     transient: bool
     box_xyxy: npt.NDArray[np.float64] | None = None
+    brightness: float | None = None
+    sharpness: float | None = None
     status: Literal["ok", "no_answer"] | None = None
     reason: str | None = None
     R_cam: npt.NDArray[np.float64] | None = None
     confidence: float | None = None
+    spread_deg: npt.NDArray[np.float64] | None = None
     prepare_ms: float | None = None
     infer_ms: float | None = None
     decode_ms: float | None = None
 
     def cells(self) -> dict[str, object]:
         """Values by column of :func:`part_schema`; an array is one column per number."""
-        arrays = ("box_xyxy", "R_cam")
+        arrays = ("box_xyxy", "R_cam", "spread_deg")
         names = [field.name for field in fields(self) if field.name not in arrays]
         cells: dict[str, object] = {name: getattr(self, name) for name in names}
         if self.box_xyxy is not None:
             cells |= zip(BOX_XYXY, self.box_xyxy.tolist(), strict=True)
+        if self.spread_deg is not None:
+            cells |= zip(SPREAD_DEG, self.spread_deg.tolist(), strict=True)
         return cells if self.R_cam is None else cells | rotation_cells(self.R_cam)
 
 
@@ -120,9 +138,9 @@ def part_schema() -> pa.Schema:
 
     table = _schema(
         text=("method", "excluded"),
-        numbers=BOX_XYXY,
+        numbers=(*BOX_XYXY, *APPEARANCE),
         more_text=("box_status", *_OUTCOME),
-        more_numbers=(*ROTATION_COLUMNS, "confidence", *_TIMES_MS),
+        more_numbers=(*ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS),
     )
     return pa.schema([("row", pa.int64()), *table, ("transient", pa.bool_())])
 
@@ -131,7 +149,7 @@ def predictions_schema() -> pa.Schema:
     """Columns of ``predictions.parquet``."""
     return _schema(
         text=("dataset", "method", "image_id", *_OUTCOME),
-        numbers=(*ROTATION_COLUMNS, "confidence", *_TIMES_MS),
+        numbers=(*ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS),
     )
 
 

@@ -220,9 +220,9 @@ class Hopenet(TorchMethod):
         return super().decode(numbers)
 
     def rotations(self, outputs: Array) -> tuple[Array, Array | None]:
-        """Rotations of the angles; confidences from the spread of the bins, where there are any."""
-        confidences = -outputs[:, 3:].mean(axis=1) if outputs.shape[1] > 3 else None
-        return rotation_from_angles(outputs[:, :3]), confidences
+        """Rotations of the angles, and the spread of the bins, where there are any."""
+        spreads_deg = outputs[:, 3:] if outputs.shape[1] > 3 else None
+        return rotation_from_angles(outputs[:, :3]), spreads_deg
 
     def _require_loaded(self) -> LoadedWeights:
         if self._loaded is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -126,16 +127,16 @@ class Lwhpe(TorchMethod):
         return [
             found
             if isinstance(found, NoPrediction)
-            else Prediction(R.T @ found.R_cam, confidence=found.confidence)
+            else replace(found, R_cam=R.T @ found.R_cam)
             for found, R in zip(super().decode(outputs), R_rectified, strict=True)
         ]
 
     def rotations(self, outputs: Array) -> tuple[Array, Array]:
-        """Rotations of the expected angles; confidences from the spread of the bins."""
+        """Rotations of the expected angles, and the spread of the bins."""
         heads = outputs.reshape(-1, 3, len(_BIN_VALUES_DEG))
         read = [expected_angles(heads[:, index], _BIN_VALUES_DEG) for index in range(3)]
         angles, spreads = np.stack(read, axis=2)
-        return rotation_from_angles(angles), -spreads.mean(axis=1)
+        return rotation_from_angles(angles), spreads
 
 
 def demo_square(box_xyxy: Array, k: float) -> tuple[int, int, int, int]:

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from hpbench.results.results_file import MethodResult, SliceErrors
 from hpbench.scoring import statistics
+from hpbench.scoring.calibration import observed_shares
 from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = [
-    "ErrorMap", "ForestRow", "ParetoPoint", "YawCurve", "YawLine", "cut_name", "error_map",
+    "CLAIMED_LEVELS", "ErrorMap", "ForestRow", "ParetoPoint", "YawCurve", "YawLine",
+    "calibration_curves", "cut_name", "error_map",
     "forest_rows", "has_error_map", "has_yaw_line", "highest_shown", "histogram_limit",
     "pareto_points", "yaw_curve",
 ]  # fmt: skip
@@ -23,6 +25,9 @@ _MIN_FACES = 5
 
 _MIN_CELL_FACES = 3
 _CELL_DEG = 15.0
+
+CLAIMED_LEVELS = np.linspace(0.0, 1.0, 41)
+"""Probabilities at which claimed regions are drawn."""
 
 _MAX_FOREST_ROWS = 60
 _MAX_NAME = 40
@@ -188,6 +193,12 @@ def pareto_points(results: Sequence[MethodResult]) -> list[ParetoPoint]:
         lowest = min(lowest, error_deg)
         points.append(ParetoPoint(one.method_spec, total_ms, error_deg, one.coverage or 0.0, best))
     return points
+
+
+def calibration_curves(dataset: DatasetScores) -> dict[str, npt.NDArray[np.float64]]:
+    """Share of the faces within the region of each of :data:`CLAIMED_LEVELS`, by method."""
+    found = {one.spec: observed_shares(one, CLAIMED_LEVELS) for one in dataset.methods}
+    return {spec: shares for spec, shares in found.items() if shares is not None}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from plotly.subplots import make_subplots
 
 from hpbench.reports import words
 from hpbench.reports.figures.data import (
+    CLAIMED_LEVELS,
+    calibration_curves,
     cut_name,
     error_map,
     error_name,
@@ -38,7 +40,7 @@ from hpbench.scoring.scores import DatasetScores
 from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
-    "ced_plot", "forest_plot", "histogram_plot", "level_plot", "map_plot", "pareto_plot",
+    "calibration_plot", "ced_plot", "forest_plot", "histogram_plot", "level_plot", "map_plot", "pareto_plot",
     "risk_coverage_plot", "runtime_plot", "scatter_plot", "yaw_plot",
 ]  # fmt: skip
 
@@ -195,6 +197,22 @@ def risk_coverage_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
         title_text="share of the predicted faces, the most confident first, %", range=[0, 101]
     )
     figure.update_yaxes(title_text="mean error, degrees", rangemode="tozero")
+    return _finish(figure, 420)
+
+
+def calibration_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
+    """Share of the faces within the claimed region, over its claimed probability."""
+    figure = go.Figure()
+    for spec, shares in calibration_curves(dataset).items():
+        figure.add_scatter(
+            x=_list(100.0 * CLAIMED_LEVELS), y=_list(100.0 * shares), mode="lines",
+            hovertemplate="claimed %{x:.0f} %: %{y:.1f} % of the faces", **_line(styles[spec]),
+        )  # fmt: skip
+    figure.add_shape(
+        type="line", x0=0, y0=0, x1=100, y1=100, line={"color": "#555555", "dash": "dash", "width": 1}
+    )
+    figure.update_xaxes(title_text="claimed to hold the ground truth, %", range=[0, 100])
+    figure.update_yaxes(title_text="faces for which it does, %", range=[0, 101])
     return _finish(figure, 420)
 
 

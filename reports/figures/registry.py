@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hpbench.reports.figures.data import has_error_map, has_yaw_line, pareto_points
+from hpbench.reports.figures.data import calibration_curves, has_error_map, has_yaw_line, pareto_points
 from hpbench.scoring.confidence import risk_coverage
 
 if TYPE_CHECKING:
@@ -136,6 +136,15 @@ FIGURES: tuple[ReportFigure, ...] = (
         "a method with a different confidence for different faces, and one for every prediction",
         lambda section: any(map(risk_coverage, section.scores.methods)),
         lambda section: section.scores, "risk_coverage_figure", "risk_coverage_plot",
+    ),
+    ReportFigure(
+        "calibration", "calibration",
+        "Calibration: share of the predicted faces whose ground truth lies within the region that "
+        "the method claims to hold it with a probability. On the dashed line a claim is true; below "
+        "it the method is too sure of itself, above it too careful.",
+        "a method that claims a spread in degrees for every prediction",
+        lambda section: bool(calibration_curves(section.scores)),
+        lambda section: section.scores, "calibration_figure", "calibration_plot",
     ),
     ReportFigure(
         "runtime", "runtime", "Median time per face by stage.", "a timing pass",

@@ -16,7 +16,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hpbench.reports import words
 from hpbench.reports.figures.data import (
+    CLAIMED_LEVELS,
     ErrorMap,
+    calibration_curves,
     cut_name,
     error_map,
     error_name,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "ShownFigure", "accuracy_figure", "ced_figure", "drawn", "error_by_yaw_figure",
+    "ShownFigure", "accuracy_figure", "calibration_figure", "ced_figure", "drawn", "error_by_yaw_figure",
     "forest_figure", "heat_map_figure", "histogram_figure", "level_figure", "pareto_figure",
     "risk_coverage_figure", "runtime_figure", "save",
 ]  # fmt: skip
@@ -187,6 +189,20 @@ def risk_coverage_figure(dataset: DatasetScores, styles: Styles) -> Figure:
         lines, styles, 0.1, xlabel="share of the predicted faces, the most confident first, %",
         ylabel="mean error, degrees", xlim=(0.0, 101.0), ylim=(0.0, None),
     )  # fmt: skip
+
+
+def calibration_figure(dataset: DatasetScores, styles: Styles) -> Figure:
+    """Share of the faces within the claimed region, over its claimed probability."""
+    lines = {
+        spec: (100.0 * CLAIMED_LEVELS, 100.0 * shares)
+        for spec, shares in calibration_curves(dataset).items()
+    }
+    figure = _line_figure(
+        lines, styles, 4, xlabel="claimed to hold the ground truth, %",
+        ylabel="faces for which it does, %", xlim=(0.0, 100.0), ylim=(0.0, 101.0),
+    )  # fmt: skip
+    figure.axes[0].plot([0.0, 100.0], [0.0, 100.0], color="#555555", linestyle="--", linewidth=0.8)
+    return figure
 
 
 def _line_figure(

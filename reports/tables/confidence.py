@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hpbench.reports import words
 from hpbench.reports.tables.table import (
     Cell,
     Column,
@@ -17,7 +18,7 @@ from hpbench.reports.tables.table import (
 )
 from hpbench.results.results_file import MethodResult, value_at
 
-__all__ = ["confidence_table"]
+__all__ = ["calibration_table", "confidence_table"]
 
 
 def confidence_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table | None:
@@ -52,6 +53,43 @@ def _value_and_interval(title: str, name: str) -> list[tuple[Column, Reader]]:
     return [
         (Column(title, "low"), value),
         (Column(f"95 % interval ({title})", interval=True), limits),
+    ]
+
+
+def calibration_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Table | None:
+    """Shares of the faces within the claimed regions; None where no method claims a spread."""
+    claiming = [one for one in results if one.calibration is not None]
+    if not claiming:
+        return None
+    return method_table(
+        "calibration", "Share of the faces within the claimed regions",
+        [one for one in claiming if one.calibration and one.calibration.problem is None], labels,
+        [
+            (Column("Claimed spread"), lambda r: number(value_at(r.calibration, "mean_spread_deg"))),
+            *_share_and_interval("50 %", "within_50"),
+            *_share_and_interval("80 %", "within_80"),
+            *_share_and_interval("95 %", "within_95"),
+        ],
+        note=" ".join(
+            f"{flagged_label(one, labels)} is not measured: {one.calibration.problem}."
+            for one in claiming
+            if one.calibration and one.calibration.problem
+        ),
+        mark=False,
+    )  # fmt: skip
+
+
+def _share_and_interval(level: str, name: str) -> list[tuple[Column, Reader]]:
+    def limits(result: MethodResult) -> Cell:
+        found = value_at(result.intervals_95, f"calibration.{name}")
+        return interval(found and [100.0 * limit for limit in found])
+
+    return [
+        (
+            Column(f"Within {level} region"),
+            lambda r: number(value_at(r.calibration, name), words.percent),
+        ),
+        (Column(f"95 % interval ({level}), %", interval=True), limits),
     ]
 
 

@@ -28,20 +28,22 @@ def weights(shared_path):
     return shared_path("weights/zoo/lwhpe_model-b66.pkl")
 
 
-def test_one_bin_decodes_to_its_middle_with_full_confidence():
+def test_one_bin_decodes_to_its_middle_without_any_spread():
     logits = np.full((1, 3, 66), -100.0)
     logits[0, 0, 40] = logits[0, 1, 20] = logits[0, 2, 33] = 100.0
-    R_cam, confidence = Lwhpe().rotations(logits.reshape(1, -1))
+    R_cam, spread_deg = Lwhpe().rotations(logits.reshape(1, -1))
     # bin i covers 3 i - 99 .. 3 i - 96
     np.testing.assert_allclose(angles_from_rotation(R_cam[0]), [22.5, -37.5, 1.5], atol=1e-9)
-    np.testing.assert_allclose(confidence, 0.0, atol=1e-9)
+    np.testing.assert_allclose(spread_deg, 0.0, atol=1e-9)
 
 
 def test_spread_bins_are_less_sure():
-    R_cam, confidence = Lwhpe().rotations(np.zeros((1, 198)))
-    np.testing.assert_allclose(R_cam[0], np.eye(3), atol=1e-12)
+    (found,) = Lwhpe().predictions(np.zeros((1, 198)))
+    np.testing.assert_allclose(found.R_cam, np.eye(3), atol=1e-12)
     # standard deviation of 66 equal steps of 3 degrees
-    np.testing.assert_allclose(confidence, -3.0 * np.sqrt((66**2 - 1) / 12.0))
+    of_uniform = 3.0 * np.sqrt((66**2 - 1) / 12.0)
+    np.testing.assert_allclose(found.spread_deg, of_uniform)
+    assert found.confidence == pytest.approx(-of_uniform)
 
 
 @pytest.mark.parametrize(

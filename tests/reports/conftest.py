@@ -16,7 +16,7 @@ from hpbench.dataset import DatasetCard
 from hpbench.method import MethodCard
 from hpbench.protocol import Protocol
 from hpbench.rotation import rotation_from_angles
-from hpbench.storage.schemas import rotation_cells
+from hpbench.storage.schemas import SPREAD_DEG, rotation_cells
 
 
 @dataclass
@@ -30,7 +30,8 @@ class RunMaker:
     `sweep` gives factors and the values that the faces take in turn, `factors` what all share.
     `factors_of` gives each face more factors, from its number; `worse` is how many times larger
     the errors are on it.
-    `confidence` gives methods a confidence, from the number of the face.
+    `confidence` gives methods a confidence, from the number of the face; `spread` likewise one
+    standard deviation for all three angles.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class RunMaker:
     factors_of: Callable[[int], dict[str, Any]] | None = None
     worse: Callable[[int], float] = lambda number: 1.0
     confidence: dict[str, Callable[[int], float]] = field(default_factory=dict)
+    spread: dict[str, Callable[[int], float]] = field(default_factory=dict)
 
     def write(self) -> Path:
         """Write the folder and return it."""
@@ -129,6 +131,9 @@ class RunMaker:
             "reason": None if predicted else "nothing seen",
             **rotation_cells(rotation_from_angles(angles) if predicted else None),
             "confidence": self.confidence[method](number) if method in self.confidence else None,
+            **dict.fromkeys(
+                SPREAD_DEG, self.spread[method](number) if method in self.spread else None
+            ),
             "prepare_ms": 1.0, "infer_ms": 1.0, "decode_ms": 1.0,
         }  # fmt: skip
 

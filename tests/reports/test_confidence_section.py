@@ -50,3 +50,31 @@ def test_notebook_draws_the_curve(make_run):
     figure = Plots(folder).risk_coverage()
     (line,) = drawn(lambda: figure).axes[0].get_lines()
     assert line.get_xdata()[-1] == 100.0
+
+
+def test_claimed_spread_is_drawn_and_tabled_beside_what_is_observed(make_run):
+    folder = make_run(spread={"near": lambda number: 1000.0})
+    text = write_report(folder)[0].read_text()
+    assert f"### {TITLE}" in text
+    row = next(line for line in text.splitlines() if line.startswith("| near") and "1000.00" in line)
+    assert row.count("100.0 %") == 3  # nothing errs as much as it claims
+    assert (folder / "figures" / "heads_calibration.png").is_file()
+    data = json.loads(
+        re.search(r'id="data">(.*?)</script>', (folder / "report.html").read_text(), re.DOTALL)[1]
+    )
+    (trace,) = data["plots"]["heads-calibration"]["data"]
+    assert trace["meta"] == "near"
+    assert trace["y"][1] == 100.0  # within the region that is claimed to hold 2.5 %
+
+
+def test_claimed_spread_of_some_faces_is_said_in_words_and_draws_nothing(make_run):
+    some = {"near": lambda number: 5.0 if number > 9 else None}
+    text = render_markdown(load_report(make_run(spread=some)))
+    assert "near is not measured: only 50 of 59 predicted faces have a claimed spread." in text
+    assert "calibration.png" not in text
+
+
+def test_results_hold_the_shares_with_intervals(make_run):
+    (near, *_) = load_report(make_run(spread={"near": lambda number: 5.0})).summary.results
+    low, high = near.model_dump()["intervals_95"]["calibration"]["within_80"]
+    assert low <= near.calibration.within_80 <= high

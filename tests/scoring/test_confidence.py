@@ -20,6 +20,7 @@ def method(errors, confidence) -> MethodScores:
     return MethodScores(
         nothing, nothing, differences, differences, spec="m", no_answer={},
         confidence=np.asarray(confidence, dtype=float),
+        spread_deg=np.full((len(differences), 3), np.nan),
     )  # fmt: skip
 
 

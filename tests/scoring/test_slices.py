@@ -33,6 +33,7 @@ def method(errors) -> MethodScores:
     return MethodScores(
         nothing, nothing, differences, differences, spec="m", no_answer={},
         confidence=np.full(len(differences), np.nan),
+        spread_deg=np.full((len(differences), 3), np.nan),
     )  # fmt: skip
 
 
