@@ -11,10 +11,10 @@ from hpbench.results.run_record import LabelWarning
 from hpbench.results.timing_record import TimeSummary
 
 __all__ = [
-    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Calibration", "Ced", "Comparison", "ConfidenceErrors",
-    "DatasetWarning", "GeodesicErrors", "ImageCounts", "Intervals", "MethodErrors",
-    "MethodResult", "NotRun", "ProtocolRef", "ResultsFile", "SliceErrors", "SliceGap",
-    "SubsetErrors", "WorstSlice", "YawBinErrors", "value_at",
+    "Aligned", "AlignedErrors", "AngleErrors", "Bias", "Calibration", "Ced", "Comparison",
+    "ConfidenceErrors", "DatasetWarning", "GeodesicErrors", "ImageCounts", "Intervals",
+    "MethodErrors", "MethodResult", "NotRun", "ProtocolRef", "ResultsFile", "SliceErrors",
+    "SliceGap", "SubsetErrors", "WorstSlice", "YawBinErrors", "value_at",
 ]  # fmt: skip
 
 
@@ -111,7 +111,7 @@ class ConfidenceErrors(FrozenModel):
 
 
 class Calibration(FrozenModel):
-    """Whether claimed spreads are those of the errors, over the predicted faces (docs/slices.md)."""
+    """Whether claimed spreads are true, over the predicted faces (docs/slices.md)."""
 
     faces: int = Field(description="Predicted faces.")
     given: int = Field(description="Those with a claimed spread.")

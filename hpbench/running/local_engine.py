@@ -38,7 +38,7 @@ from hpbench.inference.solving import (
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.method import Method, NoPrediction
 from hpbench.results.run_config import ANNOTATED
-from hpbench.running.appearance import appearance
+from hpbench.running.appearance import Appearance, measure_appearance
 from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import PartRow
@@ -88,7 +88,7 @@ class PreparedFace:
     read: ReadFace
     inputs: dict[str, tuple[Any, float | None]] = field(default_factory=dict)
     solving: dict[str, Future[Solved]] = field(default_factory=dict)
-    appearance: dict[str, float] = field(default_factory=dict)
+    appearance: Appearance = field(default_factory=Appearance)
 
     @property
     def image_bytes(self) -> int:
@@ -308,7 +308,7 @@ def _read_and_prepare(
     face = prepared.read.face
     if face is None:
         return prepared
-    prepared.appearance = appearance(face)
+    prepared.appearance = measure_appearance(face)
     for name, submit in solvers.items():
         prepared.solving[name] = submit(face)
     for name, method in evaluation.methods_in("threads").items():
@@ -371,7 +371,8 @@ def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
         box_status=read.box_status,
         box_xyxy=None if read.face is None else read.face.box_xyxy,
         transient=read.unreadable,
-        **item.appearance,
+        brightness=item.appearance.brightness,
+        sharpness=item.appearance.sharpness,
     )
     if solved is None:
         return row

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANGLES_DEG",
-    "BOX_XYXY",
     "APPEARANCE",
+    "BOX_XYXY",
     "ROTATION_COLUMNS",
     "SPREAD_DEG",
     "STAGES",

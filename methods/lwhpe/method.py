@@ -125,9 +125,7 @@ class Lwhpe(TorchMethod):
         """Expectations over the bins, turned back into the camera's frame."""
         outputs, R_rectified = output
         return [
-            found
-            if isinstance(found, NoPrediction)
-            else replace(found, R_cam=R.T @ found.R_cam)
+            found if isinstance(found, NoPrediction) else replace(found, R_cam=R.T @ found.R_cam)
             for found, R in zip(super().decode(outputs), R_rectified, strict=True)
         ]
 

@@ -40,8 +40,8 @@ from hpbench.scoring.scores import DatasetScores
 from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
-    "calibration_plot", "ced_plot", "forest_plot", "histogram_plot", "level_plot", "map_plot", "pareto_plot",
-    "risk_coverage_plot", "runtime_plot", "scatter_plot", "yaw_plot",
+    "calibration_plot", "ced_plot", "forest_plot", "histogram_plot", "level_plot", "map_plot",
+    "pareto_plot", "risk_coverage_plot", "runtime_plot", "scatter_plot", "yaw_plot",
 ]  # fmt: skip
 
 Trace = dict[str, Any]
@@ -209,8 +209,9 @@ def calibration_plot(dataset: DatasetScores, styles: Styles) -> go.Figure:
             hovertemplate="claimed %{x:.0f} %: %{y:.1f} % of the faces", **_line(styles[spec]),
         )  # fmt: skip
     figure.add_shape(
-        type="line", x0=0, y0=0, x1=100, y1=100, line={"color": "#555555", "dash": "dash", "width": 1}
-    )
+        type="line", x0=0, y0=0, x1=100, y1=100,
+        line={"color": "#555555", "dash": "dash", "width": 1},
+    )  # fmt: skip
     figure.update_xaxes(title_text="claimed to hold the ground truth, %", range=[0, 100])
     figure.update_yaxes(title_text="faces for which it does, %", range=[0, 101])
     return _finish(figure, 420)

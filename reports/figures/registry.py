@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hpbench.reports.figures.data import calibration_curves, has_error_map, has_yaw_line, pareto_points
+from hpbench.reports.figures.data import (
+    calibration_curves,
+    has_error_map,
+    has_yaw_line,
+    pareto_points,
+)
 from hpbench.scoring.confidence import risk_coverage
 
 if TYPE_CHECKING:
@@ -140,8 +145,8 @@ FIGURES: tuple[ReportFigure, ...] = (
     ReportFigure(
         "calibration", "calibration",
         "Calibration: share of the predicted faces whose ground truth lies within the region that "
-        "the method claims to hold it with a probability. On the dashed line a claim is true; below "
-        "it the method is too sure of itself, above it too careful.",
+        "the method claims to hold it with a probability. On the dashed line a claim is true; "
+        "below it the method is too sure of itself, above it too careful.",
         "a method that claims a spread in degrees for every prediction",
         lambda section: bool(calibration_curves(section.scores)),
         lambda section: section.scores, "calibration_figure", "calibration_plot",

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "ShownFigure", "accuracy_figure", "calibration_figure", "ced_figure", "drawn", "error_by_yaw_figure",
-    "forest_figure", "heat_map_figure", "histogram_figure", "level_figure", "pareto_figure",
-    "risk_coverage_figure", "runtime_figure", "save",
+    "ShownFigure", "accuracy_figure", "calibration_figure", "ced_figure", "drawn",
+    "error_by_yaw_figure", "forest_figure", "heat_map_figure", "histogram_figure",
+    "level_figure", "pareto_figure", "risk_coverage_figure", "runtime_figure", "save",
 ]  # fmt: skip
 
 Styles = Mapping[str, MethodStyle]

@@ -65,7 +65,10 @@ def calibration_table(results: Sequence[MethodResult], labels: dict[str, str]) -
         "calibration", "Share of the faces within the claimed regions",
         [one for one in claiming if one.calibration and one.calibration.problem is None], labels,
         [
-            (Column("Claimed spread"), lambda r: number(value_at(r.calibration, "mean_spread_deg"))),
+            (
+                Column("Claimed spread"),
+                lambda r: number(value_at(r.calibration, "mean_spread_deg")),
+            ),
             *_share_and_interval("50 %", "within_50"),
             *_share_and_interval("80 %", "within_80"),
             *_share_and_interval("95 %", "within_95"),
