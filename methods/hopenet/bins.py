@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PAPER_BINS", "Bins", "BinsPerHead"]
+__all__ = ["PAPER_BINS", "Bins", "BinsPerHead", "Heads", "outputs_per_head"]
+
+Heads = Literal["bins", "regression", "rotation6d"]
+"""What the three heads of a network give: bins, the angles, or together a rotation's columns."""
+
+
+def outputs_per_head(heads: Heads, bins: int) -> int:
+    """Outputs of each of the three heads."""
+    return {"bins": bins, "regression": 1, "rotation6d": 2}[heads]
 
 
 @dataclass(frozen=True, slots=True)

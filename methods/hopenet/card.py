@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hpbench.crops import HopenetRule
 from hpbench.errors import WeightsError, invalid_value
-from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.bins import Bins, Heads, outputs_per_head
 
 __all__ = ["CARD_KEY", "WeightsCard", "read_card"]
 
@@ -25,8 +25,8 @@ class WeightsCard(BaseModel):
     backbone : str
         See :func:`hpbench.methods.hopenet.network.backbone_names`.
     bins, bin_width_deg, decode_offset_deg
-        See :class:`hpbench.methods.hopenet.bins.Bins`; with heads that regress the angles they
-        only bound the training labels.
+        See :class:`hpbench.methods.hopenet.bins.Bins`; with heads that have no bins they only
+        bound the training labels.
     input_size : int
         Side of the network's input in pixels.
     crop, crop_k
@@ -46,7 +46,7 @@ class WeightsCard(BaseModel):
     summary: str = ""
     licence: str = ""
     backbone: str
-    heads: Literal["bins", "regression"] = "bins"
+    heads: Heads = "bins"
     bins: int = 66
     bin_width_deg: float = 3.0
     decode_offset_deg: float = -97.5
@@ -67,7 +67,7 @@ class WeightsCard(BaseModel):
     @property
     def outputs(self) -> int:
         """Outputs per head."""
-        return self.bins if self.heads == "bins" else 1
+        return outputs_per_head(self.heads, self.bins)
 
 
 def read_card(path: Path) -> WeightsCard | None:

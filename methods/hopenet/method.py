@@ -189,7 +189,7 @@ class Hopenet(TorchMethod):
     def _check_heads(self, loaded: LoadedWeights, path: Path) -> None:
         if loaded.bins is None:
             raise UsageError(
-                f"{path}: heads of one output regress the angle; "
+                f"{path}: heads without bins regress the pose; "
                 f"run them as regression[weights={path}]"
             )
 
@@ -231,10 +231,10 @@ class Hopenet(TorchMethod):
 
 
 class Regression(Hopenet):
-    """The same backbone with one regressed number per angle instead of bins."""
+    """The same backbone without bins: it regresses the angles, or the rotation's first columns."""
 
     name: ClassVar[str] = "regression"
-    summary: ClassVar[str] = "the backbone of hopenet with regressed angles (Yang et al. 2015)"
+    summary: ClassVar[str] = "the backbone of hopenet without bins: regressed angles or 6D rotation"
     title: ClassVar[str] = "Regression"
 
     @classmethod
@@ -248,7 +248,7 @@ class Regression(Hopenet):
         return ()
 
     def weights_path(self) -> Path:
-        """The user's file, trained with ``--heads regression``."""
+        """The user's file, trained with ``--heads regression`` or ``rotation6d``."""
         if not self.options.weights:
             raise UsageError(
                 "method 'regression' has no weights of its own: train some with "

@@ -12,6 +12,11 @@ from torchvision import models
 
 from hpbench.errors import UsageError
 from hpbench.methods.hopenet.bins import Bins, BinsPerHead
+from hpbench.methods.hopenet.rotations import (
+    angles_from_rotations,
+    rotations_from_angles,
+    rotations_from_columns,
+)
 from hpbench.spec import suggest
 
 __all__ = [
@@ -22,6 +27,7 @@ __all__ = [
     "backbone_names",
     "check_input_size",
     "decode_angles",
+    "decode_rotations",
     "make_network",
     "spread_deg",
 ]
@@ -50,8 +56,9 @@ Outputs = int | tuple[int, int, int]
 class HopenetNetwork(nn.Module):
     """Backbone, which gives `features` numbers per image, and three heads.
 
-    `outputs` per angle are the number of bins, or 1 for plain regression. The attribute names are
-    those of natanielruiz/deep-head-pose with ``backbone.`` before everything that is not a head.
+    `outputs` per angle are the number of bins, 1 for plain regression, or 2 for a rotation's
+    columns. The attribute names are those of natanielruiz/deep-head-pose with ``backbone.`` before
+    everything that is not a head.
     """
 
     def __init__(self, backbone: nn.Module, features: int, outputs: Outputs) -> None:
@@ -79,13 +86,27 @@ class HopenetNetwork(nn.Module):
 def decode_angles(outputs: Tensor, bins: Bins | BinsPerHead | None) -> Tensor:
     """Yaw, pitch and roll in degrees, shape (n, 3), from outputs of shape (n, 3, bins or 1).
 
-    They are the expectation of the bins' values under the softmax; without bins the heads regress
-    the angles themselves.
+    They are the expectation of the bins' values under the softmax. Without bins, heads of one
+    output regress the angles themselves, and heads of two, together, a rotation.
     """
     if bins is None:
+        if outputs.shape[-1] == 2:
+            return angles_from_rotations(decode_rotations(outputs, None))
         return outputs.squeeze(-1) * REGRESSION_UNIT_DEG
     values = torch.as_tensor(bins.values_deg, dtype=outputs.dtype, device=outputs.device)
     return _expectation(outputs.softmax(dim=-1), values)
+
+
+def decode_rotations(outputs: Tensor, bins: Bins | BinsPerHead | None) -> Tensor:
+    """Rotations ``R_cam``, shape (n, 3, 3), from outputs of shape (n, 3, bins, 1 or 2).
+
+    Heads of two outputs give the first two columns of the rotation, as differences from those of a
+    frontal head, so that outputs of zero mean 0 degrees here, too.
+    """
+    if bins is None and outputs.shape[-1] == 2:
+        frontal = torch.eye(3, 2, dtype=outputs.dtype, device=outputs.device)
+        return rotations_from_columns(outputs + frontal)
+    return rotations_from_angles(decode_angles(outputs, bins))
 
 
 def _expectation(probabilities: Tensor, values: Tensor) -> Tensor:

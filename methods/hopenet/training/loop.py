@@ -16,11 +16,16 @@ from torch import Tensor, nn
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.devices import resolve_device
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.network import HopenetNetwork, check_input_size, make_network
+from hpbench.methods.hopenet.network import (
+    REGRESSION_UNIT_DEG,
+    HopenetNetwork,
+    check_input_size,
+    make_network,
+)
 from hpbench.methods.hopenet.training.batches import Batch, BatchMaker
 from hpbench.methods.hopenet.training.cutouts import FaceCache, build_cache
 from hpbench.methods.hopenet.training.files import CHECKPOINT, Outputs
-from hpbench.methods.hopenet.training.loss import multi_loss, regression_loss
+from hpbench.methods.hopenet.training.loss import multi_loss, regression_loss, rotation_loss
 from hpbench.methods.hopenet.training.samples import TrainingSource, held_out
 from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 from hpbench.methods.hopenet.training.validation import ValidationSet, validation_set
@@ -229,9 +234,16 @@ class _Run:
 
     def _loss(self, outputs: Tensor, angles: Tensor) -> Tensor:
         s = self.settings
-        if s.heads == "regression":
-            return regression_loss(outputs, angles, s.penalty)
-        return multi_loss(outputs, angles, self.bins, s.alpha, s.targets, s.penalty)
+        if s.heads == "rotation6d":
+            return rotation_loss(outputs, angles, None) / REGRESSION_UNIT_DEG
+        if s.heads == "bins":
+            loss = multi_loss(outputs, angles, self.bins, s.alpha, s.targets, s.penalty)
+        else:
+            loss = regression_loss(outputs, angles, s.penalty)
+        if s.geodesic:
+            bins = self.bins if s.heads == "bins" else None
+            loss = loss + s.geodesic * rotation_loss(outputs, angles, bins)
+        return loss
 
     def _diverged(self, what: str) -> TrainingError:
         kept = self.outputs.checkpoint

@@ -7,10 +7,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpbench.methods.hopenet.bins import Bins
-from hpbench.methods.hopenet.network import REGRESSION_UNIT_DEG, decode_angles
+from hpbench.methods.hopenet.network import (
+    REGRESSION_UNIT_DEG,
+    decode_angles,
+    decode_rotations,
+)
+from hpbench.methods.hopenet.rotations import geodesic_deg, rotations_from_angles
 from hpbench.methods.hopenet.training.settings import Penalty, Targets
 
-__all__ = ["multi_loss", "regression_loss"]
+__all__ = ["multi_loss", "regression_loss", "rotation_loss"]
 
 HUBER_DEG = 5.0
 """Error above which the Huber penalty grows linearly."""
@@ -78,6 +83,19 @@ def regression_loss(outputs: Tensor, angles_deg: Tensor, penalty: Penalty = "mse
     angles = torch.where(labelled, angles_deg, torch.zeros_like(angles_deg))
     error = _penalty(decode_angles(outputs, None), angles, penalty)
     return _mean_of_labelled(error, labelled) / REGRESSION_UNIT_DEG
+
+
+def rotation_loss(outputs: Tensor, angles_deg: Tensor, bins: Bins | None) -> Tensor:
+    """Mean angle in degrees between predicted and labelled rotations (6DRepNet, arXiv:2202.12555).
+
+    Outputs of any heads, shape (n, 3, bins, 1 or 2). A face that lacks one of the three labels adds
+    nothing.
+    """
+    labelled = torch.isfinite(angles_deg).all(dim=-1)
+    if not bool(labelled.any()):
+        return outputs.sum() * 0.0
+    predicted = decode_rotations(outputs[labelled], bins)
+    return geodesic_deg(predicted, rotations_from_angles(angles_deg[labelled])).mean()
 
 
 def _penalty(predicted: Tensor, angles: Tensor, penalty: Penalty) -> Tensor:

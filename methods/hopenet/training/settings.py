@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hpbench.arguments import Config, DataFolders, Device, Metavar, Plugins
 from hpbench.crops import HopenetRule
-from hpbench.methods.hopenet.bins import Bins
+from hpbench.methods.hopenet.bins import Bins, Heads, outputs_per_head
 
 __all__ = ["Augmentation", "OutOfRange", "Penalty", "Targets", "TrainConfig", "TrainSettings"]
 
@@ -47,7 +47,7 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     panels: ClassVar = {
         "Network": "backbone heads bins bin_width input_size first_size crop crop_k init",
-        "Loss": "alpha targets penalty out_of_range",
+        "Loss": "alpha targets penalty geodesic out_of_range",
         "Schedule": "epochs epoch_faces minutes batch_size lr weight_decay warm_up clip_norm "
         "average",
     }
@@ -55,8 +55,10 @@ class TrainSettings(BaseModel):
     backbone: Annotated[str, Metavar("NAME")] = Field(
         "resnet50", description="thin_resnet_s, thin_resnet_m, or a torchvision network."
     )
-    heads: Literal["bins", "regression"] = Field(
-        "bins", description="bins, or regression: the same backbone without bins."
+    heads: Heads = Field(
+        "bins",
+        description="bins; or without bins: regression of the angles, or rotation6d, the first "
+        "two columns of the rotation.",
     )
     bins: int = Field(66, ge=2, le=360, description="Bins per angle, around zero.")
     bin_width: float = Field(3.0, gt=0.0, le=90.0, description="Width of a bin in degrees.")
@@ -65,6 +67,12 @@ class TrainSettings(BaseModel):
         "hard", description="hard: one bin, as in the paper; soft: neighbours count too."
     )
     penalty: Penalty = Field("mse", description="Regression term: mse, as in the paper, or huber.")
+    geodesic: float = Field(
+        0.0,
+        ge=0.0,
+        description="Weight of the angle between rotations, in degrees, added to the loss of bins "
+        "or angles; it is all of the loss of rotation6d.",
+    )
     out_of_range: OutOfRange = Field(
         "drop", description="Labels outside the bins are counted and: drop, or clip."
     )
@@ -110,13 +118,13 @@ class TrainSettings(BaseModel):
 
     @property
     def angle_bins(self) -> Bins:
-        """The bins; with regression heads they only bound the labels."""
+        """The bins; with heads that have none they only bound the labels."""
         return Bins.centred(self.bins, self.bin_width)
 
     @property
     def outputs(self) -> int:
         """Outputs per head."""
-        return self.bins if self.heads == "bins" else 1
+        return outputs_per_head(self.heads, self.bins)
 
     def input_size_at(self, progress: float) -> int:
         """Side of the input when a share of the run is done: it grows for the first two thirds."""

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from hpbench.errors import DataError, UsageError, WeightsError
+from hpbench.face import Face
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import make_network
@@ -26,7 +27,8 @@ from hpbench.methods.hopenet.training.samples import (
 )
 from hpbench.methods.hopenet.training.settings import Augmentation, TrainSettings
 from hpbench.methods.hopenet.weights import load_weights, save_weights
-from hpbench.registry import make_dataset
+from hpbench.registry import make_dataset, make_method
+from hpbench.rotation import is_rotation
 
 BINS = Bins.centred(66, 3.0)
 TINY = TrainSettings(
@@ -92,10 +94,29 @@ def test_an_interrupted_run_resumes_to_the_same_figures_and_weights(table, tmp_p
     assert all(torch.equal(tensor, stopped[name]) for name, tensor in whole.items())
 
 
-def test_regression_heads_train_and_run_as_their_own_method(table, tmp_path):
-    settings = TINY.model_copy(update={"heads": "regression", "epochs": 1})
+@pytest.mark.parametrize("heads", ["regression", "rotation6d"])
+def test_heads_without_bins_train_and_run_as_the_method_regression(heads, table, tmp_path):
+    settings = TINY.model_copy(update={"heads": heads, "epochs": 1})
     run(table, tmp_path / "out", settings)
-    assert load_weights(tmp_path / "out" / "hopenet.safetensors").bins is None
+    weights = tmp_path / "out" / "hopenet.safetensors"
+    assert load_weights(weights).bins is None
+    method = make_method(f"regression[weights={weights}]")
+    method.load()
+    dataset = make_dataset("table", table)
+    record = dataset.records()[0]
+    face = Face(record.image_id, dataset.read_image(record), record.box_xyxy)
+    assert is_rotation(method.predict([face])[0].R_cam)
+
+
+def test_the_geodesic_term_adds_to_the_loss(table, tmp_path):
+    one_epoch = TINY.model_copy(update={"epochs": 1})
+    run(table, tmp_path / "bins", one_epoch)
+    run(table, tmp_path / "both", one_epoch.model_copy(update={"geodesic": 1.0}))
+    losses = [
+        json.loads((tmp_path / name / "history.json").read_text())[0]["loss"]
+        for name in ("bins", "both")
+    ]
+    assert losses[1] > losses[0] + 5.0  # the untrained network is more than 5 degrees off
 
 
 def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(table, tmp_path):
