@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision import models
 
 from hpbench.errors import UsageError
 from hpbench.methods.hopenet.bins import Bins, BinsPerHead
@@ -126,6 +125,8 @@ def spread_deg(outputs: Tensor, bins: Bins | BinsPerHead) -> Tensor:
 
 def backbone_names() -> list[str]:
     """All backbones: this project's thin ResNets and torchvision's classification networks."""
+    from torchvision import models  # here, for its import takes longer than torch's own
+
     return [*THIN_RESNETS, *models.list_models(module=models)]
 
 
@@ -140,6 +141,8 @@ def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> Hope
     if backbone in THIN_RESNETS:
         widths, blocks = THIN_RESNETS[backbone]
         return HopenetNetwork(_thin_resnet(widths, blocks), widths[-1], outputs)
+    from torchvision import models
+
     if backbone not in backbone_names():
         raise UsageError(f"no backbone '{backbone}'; {suggest(backbone, backbone_names())}")
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -396,3 +398,12 @@ def test_bundled_weights_reach_their_documented_error_on_real_photos(aflw2000_di
     method = make_method("hopenet")
     method.load()
     assert mean_error(method, aflw2000_dir) == pytest.approx(4.41, abs=0.7)
+
+
+def test_bundled_weights_load_without_the_import_of_torchvision():
+    """It takes longer than torch's own import, and none of its networks is needed."""
+    script = (
+        "import sys; from hpbench.registry import make_method; make_method('hopenet').load(); "
+        "sys.exit('torchvision' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
