@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from hpbench.dataset import Label, Record
 from hpbench.datasets.mat_file import read_matrices
-from hpbench.errors import DataError
+from hpbench.errors import DataError, io_failure
 from hpbench.geometry.boxes import box_from_points
 from hpbench.images import IMAGE_SUFFIXES
 from hpbench.method import Options
@@ -118,7 +118,9 @@ def read_mat(path: Path) -> FittedFace:
         raise DataError("no such label file")
     try:
         content = read_matrices(path, _VARIABLES)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(io_failure(error)) from error
+    except ValueError as error:
         raise DataError(f"cannot be read as a MATLAB file ({error})") from error
     if "Pose_Para" not in content:
         raise DataError("no Pose_Para in it")

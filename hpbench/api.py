@@ -6,7 +6,7 @@ What a user can fix is raised as :class:`hpbench.errors.HpbenchError`, with one 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -123,7 +123,11 @@ class Results(_Tabular):
         return Plots(self.folder)
 
     def report(
-        self, format: Texts = ("md", "html"), embed_images: bool = False, by: str | None = None
+        self,
+        format: Texts = ("md", "html"),
+        embed_images: bool = False,
+        by: str | None = None,
+        data: Mapping[str, str | Path] | None = None,
     ) -> list[Path]:
         """Write the report into the run folder, as ``hpbench report`` does.
 
@@ -136,11 +140,14 @@ class Results(_Tabular):
         by : str, optional
             Factors to slice the results by, such as ``light,camera*light``; those of the run if
             not given.
+        data : mapping of str to path, optional
+            Folders of data sets, for `embed_images`.
         """
         from hpbench.reports import write_report
 
         names = format.split(",") if isinstance(format, str) else list(format)
-        return write_report(self.folder, names, embed_images, by)
+        folders = {name: Path(path) for name, path in (data or {}).items()}
+        return write_report(self.folder, names, embed_images, by, folders)
 
 
 @documented

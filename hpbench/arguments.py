@@ -21,8 +21,8 @@ from hpbench.errors import UsageError, invalid_value
 from hpbench.spec import parse_specs, suggest
 
 __all__ = [
-    "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Limit", "Metavar", "Methods",
-    "Plugins", "arguments", "build", "documented", "spread",
+    "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Files", "Limit", "Metavar",
+    "Methods", "Plugins", "arguments", "build", "documented", "spread",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
@@ -80,6 +80,7 @@ Plugins = Annotated[
         description="Python file with further methods or data sets; repeatable.",
     ),
 ]
+Files = Annotated[tuple[Path, ...], BeforeValidator(_listed), Metavar("PATH")]
 Corruptions = Annotated[tuple[str, ...], BeforeValidator(_listed), Metavar("NAME=LEVEL,...")]
 
 

@@ -24,6 +24,8 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "invalid_value",
+    "io_failure",
+    "is_io_failure",
     "plugin_errors",
 ]
 
@@ -67,6 +69,19 @@ def invalid_value(error: ErrorDetails) -> str:
     text = error["msg"].removeprefix("Value error, ")
     text = re.sub("^Input should( have)? ", lambda verb: f"must{verb[1] or ''} ", text)
     return text.partition(", unable to parse")[0]
+
+
+_IO_FAILURE = "read failed: "
+
+
+def io_failure(error: OSError) -> str:
+    """Reason for a file that the system does not read: no property of it, so never stored."""
+    return f"{_IO_FAILURE}{error.strerror or type(error).__name__}"
+
+
+def is_io_failure(reason: str) -> bool:
+    """Whether a reason ends with one of :func:`io_failure`."""
+    return _IO_FAILURE in reason
 
 
 @contextmanager

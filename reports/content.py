@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +103,8 @@ class Report:
     faces: pd.DataFrame
     embed_images: bool
     """Whether images of every data set may go into the report, whatever their terms."""
+    data: Mapping[str, Path]
+    """Folders of data sets that images may be read from."""
 
     def faces_of(self, section: Section) -> pd.DataFrame:
         """Rows of ``faces.parquet`` of one data set."""
@@ -119,7 +122,12 @@ class Report:
         return shlex.join(self.run.command)
 
 
-def load_report(folder: Path, embed_images: bool = False, by: str | None = None) -> Report:
+def load_report(
+    folder: Path,
+    embed_images: bool = False,
+    by: str | None = None,
+    data: Mapping[str, Path] | None = None,
+) -> Report:
     """Read a finished run folder and work out everything a report shows.
 
     Parameters
@@ -129,6 +137,8 @@ def load_report(folder: Path, embed_images: bool = False, by: str | None = None)
         Whether images of every data set may go into the report.
     by : str, optional
         Factors to slice by; those that the run was asked for if not given.
+    data : mapping of str to Path, optional
+        Folders of data sets whose images may be opened.
 
     Raises
     ------
@@ -158,6 +168,7 @@ def load_report(folder: Path, embed_images: bool = False, by: str | None = None)
         flagged=any(one.trained_on_this or one.trained_on_renders for one in summary.results),
         faces=tables.faces,
         embed_images=embed_images,
+        data=data or {},
     )
     timing: dict[str, dict[str, MethodTiming]] = {}
     if (folder / TimingRecord.file_name).is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def write_report(
     formats: Sequence[str] = ("md", "html"),
     embed_images: bool = False,
     by: str | None = None,
+    data: Mapping[str, Path] | None = None,
 ) -> list[Path]:
     """Write the report of a finished run into its folder, from stored predictions only.
 
@@ -52,6 +53,9 @@ def write_report(
     by : str, optional
         Factors to slice the results by, such as ``light,camera*light``; those that the run was
         asked for if not given.
+    data : mapping of str to Path, optional
+        Folders of data sets, for `embed_images`: those that a run folder names are never opened by
+        themselves, for it may be a stranger's.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def write_report(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no report format '{name}'; {suggest(name, FORMATS)}")
-    return write_documents(load_report(Path(run_folder), embed_images, by), formats)
+    return write_documents(load_report(Path(run_folder), embed_images, by, data), formats)
 
 
 def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:

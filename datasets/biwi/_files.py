@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, io_failure
 from hpbench.face import Camera
 from hpbench.rotation import is_rotation, nearest_rotation
 
@@ -62,7 +62,9 @@ def _numbers(path: Path, least: int) -> Array:
         values = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
     except FileNotFoundError:
         raise DataError(f"{path.name}: no such file") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path.name}: {io_failure(error)}") from None
+    except ValueError as error:
         raise DataError(f"{path.name}: does not hold numbers only ({error})") from None
     if len(values) < least:
         raise DataError(f"{path.name}: holds {len(values)} numbers instead of {least}")

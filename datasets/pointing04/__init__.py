@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record, require_scorable
-from hpbench.errors import DataError
+from hpbench.errors import DataError, io_failure
 from hpbench.method import Options
 from hpbench.protocol import Protocol
 
@@ -115,7 +115,9 @@ def _read_box(path: Path) -> Array:
         centre_x, centre_y, width, height = (float(word) for word in lines[-4:])
     except FileNotFoundError:
         raise DataError(f"{path.name}: no such file, and so no face box") from None
-    except (OSError, ValueError):
+    except OSError as error:
+        raise DataError(f"{path.name}: {io_failure(error)}") from None
+    except ValueError:
         raise DataError(f"{path.name}: does not end in the four numbers of a face box") from None
     centre, half = np.array([centre_x, centre_y]), np.array([width, height]) / 2
     return np.concatenate([centre - half, centre + half])

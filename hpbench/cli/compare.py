@@ -43,6 +43,7 @@ def compare(
     hpbench compare runs/main runs/branch
     hpbench compare runs/main runs/branch --fail-if "mae>+0.2" --fail-if "time>+10%"
     """
+    from hpbench.cli.terminal import echo
     from hpbench.scoring.comparison import compare_runs
     from hpbench.scoring.conditions import failures, parse_condition
 
@@ -51,22 +52,23 @@ def compare(
     for change in found.changes:
         _print_change(change, {condition.metric for condition in conditions})
     for unmatched in found.unmatched:
-        typer.echo(f"not compared: {unmatched}")
+        echo(f"not compared: {unmatched}")
     failed = failures(found, conditions)
     for failure in failed:
-        typer.echo(f"failed: {failure}", err=True)
+        echo(f"failed: {failure}", err=True)
     if failed:
         raise typer.Exit(WORSE)
 
 
 def _print_change(change: Change, asked: set[str]) -> None:
+    from hpbench.cli.terminal import echo
     from hpbench.scoring.comparison import quantities
 
     method = change.method_b
     if change.method_a != change.method_b:
         method = f"{change.method_a} -> {change.method_b}"
-    typer.echo(f"{change.dataset}, {method}")
-    typer.echo(f"  {'':<14}{'baseline':>11}{'candidate':>11}{'change':>11}")
+    echo(f"{change.dataset}, {method}")
+    echo(f"  {'':<14}{'baseline':>11}{'candidate':>11}{'change':>11}")
     for name, quantity in quantities().items():
         values = change.values_a[name], change.values_b[name], change.change(name)
         if (quantity.headline or name in asked) and any(map(math.isfinite, values)):
@@ -74,22 +76,22 @@ def _print_change(change: Change, asked: set[str]) -> None:
                 f"{value:{sign}.{quantity.digits}f}" if math.isfinite(value) else "-"
                 for value, sign in zip(values, ("", "", "+"), strict=True)
             ]
-            typer.echo(f"  {quantity.title:<14}" + "".join(f"{one:>11}" for one in shown))
-    for said in change.advantages:
-        typer.echo(f"  {said}")
+            echo(f"  {quantity.title:<14}" + "".join(f"{one:>11}" for one in shown))
+    for said in change.notes:
+        echo(f"  {said}")
     left_out = ""
     if change.only_a or change.only_b:
         left_out = (
             f"; {change.only_a} faces are only in the baseline, "
             f"{change.only_b} only in the candidate"
         )
-    typer.echo(f"  over {change.faces} faces that both predicted{left_out}")
+    echo(f"  over {change.faces} faces that both predicted{left_out}")
     if math.isfinite(change.p_value):
         low, high = change.interval_95_deg
         verdict = "significant" if change.p_value < 0.05 else "not significant"
-        typer.echo(
+        echo(
             f"  change of mae: 95 % interval {low:+.2f} to {high:+.2f}, "
             f"p = {change.p_value:.4f}: {verdict}"
         )
     else:
-        typer.echo("  too few independent faces for an interval or a test")
+        echo("  too few independent faces for an interval or a test")

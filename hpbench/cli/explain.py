@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Metavar, Plugins
+from hpbench.arguments import Config, DataFolders, Files, Metavar, Plugins
 from hpbench.cli.report import EmbedImages
 
 __all__ = ["explain"]
@@ -20,8 +20,11 @@ class ExplainConfig(Config):
     rundir: Annotated[Path, Metavar("RUN", positional=True)] = Field(
         description="Folder that 'hpbench run' wrote."
     )
-    data: DataFolders = Field(
-        {}, description="Folder of a data set that has moved since the run; repeatable."
+    data: DataFolders = Field({}, description="Folder of a data set of the run; repeatable.")
+    allow: Files = Field(
+        (),
+        description="Other file that the run names, such as weights, or a folder that holds such "
+        "files; repeatable.",
     )
     plugins: Plugins = ()
 
@@ -34,23 +37,23 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
 
     Examples
     --------
-    hpbench explain runs/aflw2000
     hpbench explain runs/biwi --data biwi=/data/hpdb
+    hpbench explain runs/mine --data aflw2000=/data/aflw2000 --allow nets
     """
-    from hpbench.cli.terminal import open_bars, print_table
+    from hpbench.cli.terminal import echo, open_bars, print_table
     from hpbench.reports.content import load_report
     from hpbench.reports.report import write_documents
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
-        rerun(config.rundir, bars, config.data, config.plugins)
-    report = load_report(config.rundir, embed_images)
+        rerun(config.rundir, bars, config.data, config.plugins, config.allow)
+    report = load_report(config.rundir, embed_images, data=config.data)
     for section in report.sections:
         table = section.tables["explain"]
         columns = [(column.title, column.text) for column in table.columns]
         rows = [[cell.shown for cell in row] for row in table.rows]
         print_table(f"{section.title}: {table.title.lower()}", columns, rows)
-        typer.echo(table.note)
+        echo(table.note)
     # tables that an earlier report has written would be out of date
     formats = ["md", "html", "csv"] if (config.rundir / "tables").is_dir() else ["md", "html"]
     for path in write_documents(report, formats):

@@ -30,6 +30,12 @@ def report(
         ),
     ] = "md,html",
     embed_images: EmbedImages = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Folder of a data set, to embed its images; repeatable.", metavar="NAME=DIR"
+        ),
+    ] = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -46,8 +52,10 @@ def report(
     hpbench report runs/aflw2000 --format csv,latex
     hpbench report runs/aflw2000 --by "face_px=0:128:256:inf"
     """
+    from hpbench.cli.options import pairs
     from hpbench.reports import write_report
 
+    folders = {name: Path(path) for name, path in pairs("--data", data or [], "NAME=DIR").items()}
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
-    for path in write_report(rundir, chosen, embed_images, by):
+    for path in write_report(rundir, chosen, embed_images, by, folders):
         typer.echo(str(path))

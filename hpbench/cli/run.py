@@ -41,6 +41,7 @@ def run(
     from hpbench.api import fresh_run_folder
     from hpbench.cli.terminal import open_bars, print_results, print_reused, says_when_stopped
     from hpbench.reports import write_report
+    from hpbench.running.plan import dataset_items
     from hpbench.running.runner import predict_run
     from hpbench.running.runner import run as run_and_score
 
@@ -49,7 +50,10 @@ def run(
     with says_when_stopped(words, kept=folder / "run.json"), open_bars() as bars:
         # a report scores the run itself
         (run_and_score if no_report else predict_run)(config, folder, bars)
-    written = [] if no_report else write_report(folder, embed_images=embed_images)
+    tables = {item.text: Path(item.path) for item in dataset_items(config).values() if item.path}
+    written = []
+    if not no_report:
+        written = write_report(folder, embed_images=embed_images, data={**config.data, **tables})
     print_results(folder)
     print_reused(folder)
     for path in reversed(written):  # scripts read the last line: the path of report.md

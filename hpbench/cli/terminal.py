@@ -26,6 +26,7 @@ from hpbench.results.run_record import RunRecord
 from hpbench.storage.text import visible
 
 __all__ = [
+    "echo",
     "open_bar",
     "open_bars",
     "print_results",
@@ -33,6 +34,11 @@ __all__ = [
     "print_table",
     "says_when_stopped",
 ]
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print a line in which names from elsewhere may stand."""
+    typer.echo(visible(text), err=err)
 
 
 class Bars:
@@ -122,7 +128,7 @@ def print_results(folder: Path) -> None:
         cells = ((row.dataset, *(_result_cells(row)[n] for n in (0, 4, 6, 7))) for row in corrupted)
         print_table("Corruption robustness", columns, cells)
     for warning in summary.warnings:
-        typer.echo(f"warning: {warning.text}", err=True)
+        echo(f"warning: {warning.text}", err=True)
 
 
 _COLUMNS = [
@@ -163,8 +169,8 @@ def print_reused(folder: Path) -> None:
     """Say which predictions and times are those of an earlier run."""
     reused = RunRecord.read(folder).reused
     for dataset, methods in reused.predictions.items():
-        typer.echo(f"Stored predictions on {dataset}: {', '.join(sorted(methods))}.")
+        echo(f"Stored predictions on {dataset}: {', '.join(sorted(methods))}.")
     if reused.timing:
-        typer.echo(f"Stored times of {reused.timing}.")
+        echo(f"Stored times of {reused.timing}.")
     if reused.predictions:
-        typer.echo("Nothing has changed since; --fresh computes them again.")
+        echo("Nothing has changed since; --fresh computes them again.")

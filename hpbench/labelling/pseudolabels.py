@@ -35,7 +35,7 @@ from hpbench.rotation import (
 )
 from hpbench.storage.atomic import atomic_path
 from hpbench.storage.environment import versions
-from hpbench.storage.fingerprints import code_digest, hash_of, prediction_key, records_digest
+from hpbench.storage.fingerprints import hash_of, method_digest, plugin_digest, records_digest
 
 __all__ = [
     "BLEND_FROM_DEG",
@@ -234,8 +234,9 @@ def _labels_key(
     faces = records_digest(records)
     return hash_of(
         "labels",
-        code_digest(type(dataset)),
-        [[prediction_key(faces, one), one.device] for one in teachers],
+        plugin_digest(dataset),
+        faces,
+        [[method_digest(one.name, one), one.device] for one in teachers],
         [views, seed, MAX_SHIFT, MAX_SCALE],
         versions(),
     )

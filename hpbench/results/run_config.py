@@ -83,7 +83,7 @@ class RunConfig(Config):
 
     panels: ClassVar = {
         "Evaluation": "protocol boxes several limit corrupt by seed",
-        "Speed": "device batch_size workers engine address fresh max_pixels",
+        "Speed": "device batch_size workers engine address fresh verify_data max_pixels",
         "Timing": "timing timing_images",
     }
 
@@ -114,6 +114,11 @@ class RunConfig(Config):
         "given.",
     )
     fresh: bool = Field(False, description="Compute everything; reuse no stored predictions.")
+    verify_data: bool = Field(
+        False,
+        description="Tell by their contents, not by size and time, whether files of data sets are "
+        "those of stored predictions.",
+    )
     trust_labels: TrustLabels = False
     workers: int | None = Field(
         None, ge=1, description="Threads that read and prepare faces; one per core if not given."

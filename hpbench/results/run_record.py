@@ -35,7 +35,10 @@ class MethodRecord(FrozenModel):
 
     name: str
     fingerprint: str = Field(
-        alias="identity", description="Changes whenever predictions may change."
+        alias="identity", description="Changes with the options, the card and the weights."
+    )
+    digest: str = Field(
+        "", description="Changes whenever predictions may change, also with the code."
     )
     card: MethodCard
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpbench.errors import UsageError
+from hpbench.registry import DATASETS
 from hpbench.spec import SpecsLike, parse_specs, suggest
 
 __all__ = ["data_folders"]
@@ -25,7 +26,7 @@ def data_folders(given: Mapping[str, Path], datasets: SpecsLike) -> dict[str, Pa
     Raises
     ------
     UsageError
-        If `given` names a data set that is not in use.
+        If `given` names a data set that is not in use, or one that brings its own files.
     """
     names = {spec.name for spec in parse_specs(datasets)}
     for name in given:
@@ -33,6 +34,8 @@ def data_folders(given: Mapping[str, Path], datasets: SpecsLike) -> dict[str, Pa
             raise UsageError(
                 f"--data {name}=...: no data set '{name}' in this command; {suggest(name, names)}"
             )
+        if name in DATASETS.plugins() and not DATASETS.load(name).needs_root:
+            raise UsageError(f"--data {name}=...: data set '{name}' brings its own files; drop it")
     folders = {name: Path(folder).expanduser() for name, folder in given.items()}
     if base := os.environ.get("HPBENCH_DATA"):
         for name in names - folders.keys():

@@ -18,15 +18,17 @@ from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS
+from hpbench.registry import DATASETS, make_method
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.run_config import ANNOTATED, RunConfig
+from hpbench.results.run_record import RunRecord
 from hpbench.running.data_folders import data_folders
+from hpbench.running.named_files import require_named
 from hpbench.running.plan import dataset_items, open_dataset
-from hpbench.running.runner import predict_run
+from hpbench.running.runner import method_digests, predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
-from hpbench.spec import Spec
+from hpbench.spec import Spec, parse_spec, parse_specs
 
 __all__ = ["Variant", "explain", "plan_variants"]
 
@@ -126,6 +128,7 @@ def explain(
     progress: Progress,
     data: Mapping[str, Path] | None = None,
     plugins: Sequence[Path] = (),
+    allow: Sequence[Path] = (),
 ) -> Path:
     """Predict a finished run again under other settings and write ``explain.json`` into it.
 
@@ -137,10 +140,12 @@ def explain(
         Run folder.
     progress : Progress
     data : mapping of str to Path, optional
-        Folders of data sets that have moved since the run.
+        Folders of the run's data sets.
     plugins : sequence of Path
-        Python files with the run's methods and data sets. Those that the run folder names are
-        never imported by themselves: it may be a stranger's.
+        Python files with the run's methods and data sets.
+    allow : sequence of Path
+        Other files that the run names, such as weights, or folders that hold them. Nothing that a
+        run folder names is opened or imported by itself: it may be a stranger's.
 
     Returns
     -------
@@ -150,10 +155,11 @@ def explain(
     Raises
     ------
     DataError
-        If the folder is no finished run, or nothing of it can be run again.
+        If the folder is no finished run, a method has changed since, or nothing of it can be run
+        again.
     UsageError
-        If `data` names a data set that is not in the run, or the run was made with plugin files
-        and none are given.
+        If `data` names a data set that is not in the run, or the run was made with files that are
+        not given.
     """
     tables = load_run(folder)
     mean_errors(tables)  # refuses a half-written run
@@ -164,9 +170,15 @@ def explain(
             f"{folder}: was made with plugin files, whose code is run only if you name them; if "
             f"you trust them, add {named}"
         )
-    spec = spec.model_copy(update={"plugins": tuple(plugins)})
-    folders = data_folders({**spec.data, **(data or {})}, dataset_items(spec).values())
+    # whatever the run was made on, it is this machine that explains it
+    here = {"plugins": tuple(plugins), "engine": "local", "address": None, "workers": None}
+    spec = spec.model_copy(update=here)
+    items = dataset_items(spec)
+    folders = data_folders(data or {}, items.values())
+    others = [parse_spec(spec.boxes), *parse_specs(spec.methods)]
+    require_named(others, items, spec.data, folders, allow)
     spec = spec.model_copy(update={"data": folders})
+    _refuse_changed_methods(folder, tables.run, spec)
     rows: list[ExplainRow] = []
     failed: list[FailedVariant] = []
     for variant in plan_variants(spec):
@@ -183,6 +195,21 @@ def explain(
         created=created, run_created=tables.run.created, rows=rows, failed=failed
     )
     return explained.write(folder)
+
+
+def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> None:
+    """Raise where a difference would be that of a method, not of the settings."""
+    methods = {name: make_method(name, "cpu", spec.plugins) for name in run.methods}
+    digests, _ = method_digests(methods)
+    for name, record in run.methods.items():
+        if record.digest != digests[name]:
+            now = methods[name].fingerprint()
+            same = record.fingerprint == now
+            what = "code, or a file that it reads" if same else "options, card or weights"
+            raise DataError(
+                f"{folder}: method '{name}' has changed since the run (its {what}); repeat the run "
+                "in a new --out and explain that"
+            )
 
 
 def _predict(variant: Variant, progress: Progress) -> list[ExplainRow]:

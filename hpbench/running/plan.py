@@ -11,7 +11,7 @@ import numpy as np
 
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import Detector, face_finder
-from hpbench.errors import UsageError
+from hpbench.errors import DataError, UsageError, is_io_failure
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
@@ -73,7 +73,7 @@ def plan(
             config.protocol,
             boxes,
         )
-        index, faces_key = _read_index(key, dataset, protocol, detector, config.limit, cache)
+        index, faces_key = _read_index(key, dataset, protocol, detector, config, cache)
         warnings = _review(key, dataset, index, detector, config.trust_labels)
         inputs = available_inputs(index)
         reasons = {
@@ -105,25 +105,35 @@ def _read_index(
     dataset: Dataset,
     protocol: Protocol,
     detector: Detector | None,
-    limit: int | None,
+    config: RunConfig,
     cache: PredictionCache | None,
 ) -> tuple[FaceIndex, str]:
     """Faces of a data set, from the cache where no file of its folder has changed; and their key.
 
     Other data sets are read in any case, for it takes no longer than to see whether they have
     changed.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be read, or its folder changes meanwhile.
     """
-    root = dataset.root
+    root, limit, contents = dataset.root, config.limit, config.verify_data
     if root is None or not root.is_dir():
         folder = None if root is None else root.parent
         index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), folder)
-        return index, index_key(dataset, protocol, detector, limit, records_digest(index))
-    faces_key = index_key(dataset, protocol, detector, limit, folder_digest(root))
+        data = records_digest(index, contents)
+        return index, index_key(dataset, protocol, detector, limit, data)
+    data = folder_digest(root, contents)
+    faces_key = index_key(dataset, protocol, detector, limit, data)
     entry = None if cache is None else cache.get(faces_key)
     if entry is not None:
         return FaceIndex(entry.table(), root), faces_key
     index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), root)
-    if cache is not None:
+    if not root.is_dir() or folder_digest(root, contents) != data:
+        raise DataError(f"{root}: changed while it was read; wait until it is whole and try again")
+    reasons = index.table["excluded"].drop_null().to_pylist()
+    if cache is not None and not any(map(is_io_failure, reasons)):
         cache.put(faces_key, index.table, {})
     return index, faces_key
 

@@ -59,6 +59,7 @@ def find_cached(
     timing: TimingSettings,
     machine: Mapping[str, Any],
     cache: PredictionCache | None,
+    digests: Mapping[str, str],
 ) -> CachedRun:
     """Look up a run; without a cache nothing is found.
 
@@ -70,9 +71,11 @@ def find_cached(
     machine : mapping
         The machine, as far as it decides times.
     cache : PredictionCache or None
+    digests : mapping of str to str
+        Of the methods, by spec.
     """
     keys = {
-        (one.key, name): prediction_key(one.index_key, method)
+        (one.key, name): prediction_key(one.index_key, digests[name], method.device)
         for one in evaluations
         for name, method in one.methods.items()
     }

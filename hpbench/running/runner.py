@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,8 +35,9 @@ from hpbench.scoring.summary import store_results, summarise
 from hpbench.spec import parse_specs
 from hpbench.storage.atomic import PARTIAL
 from hpbench.storage.environment import git_revision, hardware, versions
-from hpbench.storage.fingerprints import hash_of
+from hpbench.storage.fingerprints import hash_of, method_digest
 from hpbench.storage.folder_lock import LOCK, folder_lock
+from hpbench.storage.loaded_files import known_files
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import timing_schema
@@ -45,7 +46,7 @@ from hpbench.timing.measure import TimedDataset, TimingSettings, time_datasets
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["predict_run", "run"]
+__all__ = ["method_digests", "predict_run", "run"]
 
 MAX_VANISHED_SHARE = 0.05
 """Of a data set's images: with more the run stops."""
@@ -127,7 +128,8 @@ def _fill(
     with _open_engine(config, needed=any(to_run.values())) as evaluate:
         for name, method in prepared.methods.items():
             if must_time or name not in cards or any(name in some for some in to_run.values()):
-                load_method(method)
+                if name not in prepared.loaded:
+                    load_method(method)
                 with plugin_errors(f"method '{name}' cannot describe itself, its card() fails"):
                     cards[name] = method.card()
         if prepared.detector is not None and (must_time or any(to_run.values())):
@@ -152,7 +154,10 @@ def _fill(
 
 @dataclass(frozen=True)
 class _PreparedRun:
-    """What is settled before any work starts; nothing is loaded yet."""
+    """What is settled before any work starts.
+
+    Nothing is loaded yet but methods of which it is not known what files they read then.
+    """
 
     methods: Mapping[str, Method]
     detector: Detector | None
@@ -160,6 +165,8 @@ class _PreparedRun:
     settings: TimingSettings
     machine: Mapping[str, str | int | float | None]
     cached: CachedRun
+    digests: Mapping[str, str]
+    loaded: Collection[str]
 
     @property
     def fingerprint(self) -> str:
@@ -185,8 +192,26 @@ def _prepare(config: RunConfig) -> _PreparedRun:
     mode = config.timing if config.timing_images else "off"
     settings = TimingSettings(mode, config.timing_images)
     machine = hardware(device)
-    cached = find_cached(evaluations, settings, machine, cache)
-    return _PreparedRun(methods, detector, evaluations, settings, machine, cached)
+    digests, loaded = method_digests(methods)
+    cached = find_cached(evaluations, settings, machine, cache, digests)
+    return _PreparedRun(methods, detector, evaluations, settings, machine, cached, digests, loaded)
+
+
+def method_digests(methods: Mapping[str, Method]) -> tuple[dict[str, str], set[str]]:
+    """Digests of methods by spec, and the methods that had to be loaded to see what they read."""
+    loaded: set[str] = set()
+
+    def load(name: str) -> None:
+        load_method(methods[name])
+        loaded.add(name)
+
+    digests = {
+        name: method_digest(
+            name, method, known_files(method_digest(name, method), partial(load, name))
+        )
+        for name, method in methods.items()
+    }
+    return digests, loaded
 
 
 def _use_system_allocator() -> None:
@@ -326,7 +351,12 @@ def _describe(
         reused=prepared.cached.record(),
         git=git_revision(),
         methods={
-            name: MethodRecord(name=method.name, fingerprint=method.fingerprint(), card=cards[name])
+            name: MethodRecord(
+                name=method.name,
+                fingerprint=method.fingerprint(),
+                digest=prepared.digests[name],
+                card=cards[name],
+            )
             for name, method in prepared.methods.items()
         },
         datasets={one.key: _describe_dataset(one) for one in prepared.evaluations},

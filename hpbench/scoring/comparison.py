@@ -69,8 +69,9 @@ class Change:
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
         Of the same, corrected for the number of changes; NaN likewise.
-    advantages : tuple of str
-        In words, which of the two was trained on the data set, or on renders where these are.
+    notes : tuple of str
+        In words, which of the two was trained on the data set, or on renders where these are; and
+        that one spec stands for two methods, where its card or weights have changed.
     """
 
     dataset: str
@@ -83,7 +84,7 @@ class Change:
     values_b: dict[str, float]
     interval_95_deg: tuple[float, float]
     p_value: float
-    advantages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def change(self, metric: str) -> float:
         """Second run minus first."""
@@ -243,13 +244,13 @@ def _compare(
         values_b=_values(method_b, rows_b, index_b, tables[1], b.name) | worst_b,
         interval_95_deg=interval,
         p_value=p_value,
-        advantages=_advantages(
+        notes=_notes(
             [(tables[0].run, a.name, method_a.spec), (tables[1].run, b.name, method_b.spec)]
         ),
     )
 
 
-def _advantages(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
+def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
     found: dict[str, list[str]] = {}
     for which, (run, dataset, spec) in zip(("baseline", "candidate"), sides, strict=True):
         flags = training_flags(run.datasets[dataset], run.methods[spec])
@@ -259,7 +260,12 @@ def _advantages(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
             found.setdefault(
                 "trained on rendered heads and scored on rendered heads, an advantage", []
             ).append(which)
-    return tuple(f"{' and '.join(names)}: {said}" for said, names in found.items())
+    notes = [f"{' and '.join(names)}: {said}" for said, names in found.items()]
+    (_, _, spec_a), (_, _, spec_b) = sides
+    made_from = {run.methods[spec].fingerprint for run, _, spec in sides}
+    if spec_a == spec_b and len(made_from) > 1:
+        notes.append("not the same method: its card or weights have changed between the runs")
+    return tuple(notes)
 
 
 def _statistics(

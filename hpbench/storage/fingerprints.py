@@ -1,8 +1,8 @@
 """What stored predictions depend on, as hashes: the code, the data, and the key over all of it.
 
 Files of a data set count as unchanged while their sizes and times are; reading them all would take
-as long as the run. Of code every source file is read, so that an edit in a checkout, in a plugin
-or in a module that it uses is never missed.
+as long as the run, and is done with ``--verify-data``. Of code every source file is read, so that
+an edit in a checkout, in a plugin or in a module that it uses is never missed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
-from importlib.metadata import packages_distributions, version
+from functools import cache, lru_cache
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,27 @@ from hpbench.dataset import Dataset, Record
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
+from hpbench.storage.checksums import sha256_of_file
 from hpbench.storage.environment import versions
 
 __all__ = [
     "code_digest",
+    "content_hash",
     "file_state",
     "folder_digest",
     "hash_of",
     "index_key",
+    "method_digest",
+    "plugin_digest",
     "prediction_key",
     "records_digest",
 ]
 
 _SOURCE_SUFFIXES = frozenset({".py", ".toml", ".csv", ".json"})
+_OPENED_BY_COMPILED_CODE = frozenset(
+    {".onnx", ".data", ".safetensors", ".bin", ".xml", ".tflite", ".pt", ".h5", ".dat"}
+)
+"""Beside a plugin file; of what Python code opens :mod:`hpbench.storage.loaded_files` knows."""
 
 
 def index_key(
@@ -53,51 +62,148 @@ def index_key(
     data : str
         Of :func:`folder_digest` or :func:`records_digest`.
     """
-    code = [code_digest(type(plugin)) for plugin in (dataset, detector) if plugin is not None]
+    code = [plugin_digest(plugin) for plugin in (dataset, detector) if plugin is not None]
     return hash_of(dataset.name, code, protocol.hash, limit, data, CONTRACT_VERSION, versions())
 
 
-def prediction_key(index: str, method: Method) -> str:
-    """Key of a method's predictions for the faces under a key of :func:`index_key`."""
-    device_class = method.device.partition(":")[0]
-    return hash_of(
-        index, method.name, method.fingerprint(), code_digest(type(method)), device_class
-    )
+def method_digest(spec: str, method: Method, loaded_files: Iterable[Path] = ()) -> str:
+    """Hash over all that decides the predictions of a method, but for the device.
+
+    Parameters
+    ----------
+    spec : str
+        Canonical; in the hash because the stored card is that of the method as it was named.
+    method : Method
+        It need not be loaded.
+    loaded_files : iterable of Path
+        What it reads while it is loaded (:mod:`hpbench.storage.loaded_files`).
+    """
+    files = [[str(path), _hash_or_none(path)] for path in loaded_files]
+    return hash_of(spec, method.name, method.fingerprint(), plugin_digest(method), files)
+
+
+def prediction_key(index: str, digest: str, device: str) -> str:
+    """Key of the predictions of the method with a digest for the faces under an index key."""
+    return hash_of(index, digest, device.partition(":")[0])
+
+
+def plugin_digest(plugin: Plugin) -> str:
+    """Hash over the code of a plugin, of the plugins that it holds, and the files of its options.
+
+    ``pnp[landmarks=...]`` holds a landmark detector, which may be of another package.
+    """
+    parts = [plugin_digest(part) for part in vars(plugin).values() if isinstance(part, Plugin)]
+    values = plugin.options.model_dump().values()
+    named = [Path(value).expanduser() for value in values if isinstance(value, str | Path)]
+    files = [content_hash(path) for path in named if _is_file(path)]
+    return hash_of(code_digest(type(plugin)), files, parts)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # the text is no path, or too long for one
+        return False
+
+
+def _hash_or_none(path: Path) -> str | None:
+    return content_hash(path) if _is_file(path) else None
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, for an ONNX network with that of the files that hold its weights.
+
+    It is read again only when its size or time has changed.
+    """
+    state = path.stat()
+    sha256, beside = _content_hash(path, state.st_size, state.st_mtime_ns)
+    return " ".join([sha256, *(str(_hash_or_none(other)) for other in beside)])
+
+
+@lru_cache(maxsize=64)
+def _content_hash(path: Path, size: int, time_ns: int) -> tuple[str, tuple[Path, ...]]:
+    beside = _external_data(path) if path.suffix.lower() == ".onnx" else ()
+    return sha256_of_file(path), tuple(beside)
+
+
+_LOCATION = b"\n\x08location\x12"
+"""Protocol buffer of ``StringStringEntryProto(key="location", value=...)``, up to the value."""
+
+
+def _external_data(path: Path) -> list[Path]:
+    """Files that an ONNX network names as the places of its weights."""
+    content = path.read_bytes()
+    names = set()
+    for found in re.finditer(re.escape(_LOCATION), content):
+        length = content[found.end()] if found.end() < len(content) else 0
+        start = found.end() + 1
+        if length & 0x80:  # a second byte of the length
+            length = (length & 0x7F) | content[start] << 7
+            start += 1
+        names.add(content[start : start + length].decode(errors="replace"))
+    return [path.parent / name for name in sorted(names) if "\0" not in name]
 
 
 def code_digest(cls: type) -> str:
     """Hash over all source files of hpbench, and of the packages that a plugin class comes from.
 
-    Of a single plugin file these are all modules and packages that lie beside it.
+    Of a single plugin file these are all modules and packages that lie beside it; of a package all
+    that were installed with it. What others may import counts by its version.
     """
     modules = {parent.__module__ for parent in cls.__mro__ if issubclass(parent, Plugin)}
-    packages = {name if _is_file(name) else name.partition(".")[0] for name in modules}
-    return hash_of(*(_package_digest(name) for name in sorted(packages | {"hpbench"})))
+    packages = {name if _is_plugin_file(name) else name.partition(".")[0] for name in modules}
+    others = [_installed()] if packages - {"hpbench"} else []
+    return hash_of(*(_package_digest(name) for name in sorted(packages | {"hpbench"})), *others)
 
 
-def _is_file(module_name: str) -> bool:
+def _is_plugin_file(module_name: str) -> bool:
     """Whether a module was imported from a file that the user named, and not from a package."""
     return module_name.startswith("hpbench_plugin_")
 
 
 @cache
+def _installed() -> list[str]:
+    """All installed packages with their versions."""
+    return sorted({f"{one.name} {one.version}" for one in distributions()})
+
+
+@cache
 def _package_digest(name: str) -> str:
-    digest = hashlib.sha256()
     if name == "hpbench":
         # not hpbench.__path__: in a checkout that also names the folder which all packages lie in
         plugins = _package_folders("hpbench.methods") + _package_folders("hpbench.datasets")
         files = _sources([Path(__file__).resolve().parents[1], *plugins])
-    elif _is_file(name):
-        files = _sources_beside(Path(str(sys.modules[name].__file__)).parent)
+    elif _is_plugin_file(name):
+        files = _files_beside(Path(str(sys.modules[name].__file__)).parent)
     else:
-        file = getattr(sys.modules[name], "__file__", None)
-        files = _sources(_package_folders(name)) or ([Path(file)] if file else [])
-        for distribution in packages_distributions().get(name, ()):
-            digest.update(f"{distribution} {version(distribution)}".encode())
+        files = [path for package in _installed_with(name) for path in _package_files(package)]
+    digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.name} ".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(f"{path.name} ".encode(errors="surrogateescape"))
+        if path.suffix in _SOURCE_SUFFIXES:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        else:
+            digest.update(f"{file_state(path)}".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _installed_with(name: str) -> list[str]:
+    """A top-level package and those that the same distribution installs."""
+    known = packages_distributions()
+    owners = set(known.get(name, ()))
+    return sorted({name, *(other for other, by in known.items() if owners & set(by))})
+
+
+def _package_files(name: str) -> list[Path]:
+    """Files of a package, or of a module that is one file."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # what a broken installation lists
+        return []
+    folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
+    if folders:
+        return _files_of(folders)
+    return [Path(spec.origin)] if spec and spec.has_location and spec.origin else []
 
 
 def _package_folders(name: str) -> list[Path]:
@@ -105,30 +211,44 @@ def _package_folders(name: str) -> list[Path]:
     return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
-def _sources(folders: Iterable[Path]) -> list[Path]:
+def _files_of(folders: Iterable[Path]) -> list[Path]:
     return [
         path
         for folder in folders
         for path in sorted(folder.rglob("*"))
-        if path.suffix in _SOURCE_SUFFIXES and path.is_file()
+        if path.suffix != ".pyc" and path.is_file()
     ]
 
 
-def _sources_beside(folder: Path) -> list[Path]:
-    """Modules in a folder and packages below it, but no other folders: it may be anyone's home."""
+def _sources(folders: Iterable[Path]) -> list[Path]:
+    return [path for path in _files_of(folders) if path.suffix in _SOURCE_SUFFIXES]
+
+
+def _files_beside(folder: Path) -> list[Path]:
+    """Modules and networks in a folder, and packages below it, but no other folders.
+
+    It may be anyone's home.
+    """
     packages = [path.parent for path in sorted(folder.glob("*/__init__.py"))]
-    return [*sorted(folder.glob("*.py")), *_sources(packages)]
+    suffixes = _OPENED_BY_COMPILED_CODE | {".py"}
+    beside = [path for path in sorted(folder.iterdir()) if path.suffix in suffixes]
+    return [*(path for path in beside if path.is_file()), *_files_of(packages)]
 
 
-def folder_digest(root: Path) -> str:
-    """Hash over path, size and time of every file below a folder, in whatever order they come."""
+def folder_digest(root: Path, contents: bool = False) -> str:
+    """Hash over path, size and time of every file below a folder, in whatever order they come.
+
+    With `contents` also over what is in the files.
+    """
     total = 0
-    for line in _files_below(root, "", set()):
+    for line in _files_below(root, "", set(), contents):
         total += int.from_bytes(hashlib.sha256(line.encode(errors="surrogateescape")).digest())
     return f"{total % 2**256:064x}"
 
 
-def _files_below(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+def _files_below(
+    folder: Path | str, prefix: str, seen: set[tuple[int, int]], contents: bool
+) -> Iterator[str]:
     for entry in os.scandir(folder):
         try:
             state = entry.stat()
@@ -138,13 +258,25 @@ def _files_below(folder: Path | str, prefix: str, seen: set[tuple[int, int]]) ->
             inode = (state.st_dev, state.st_ino)
             if inode not in seen:  # links may lead in circles
                 seen.add(inode)
-                yield from _files_below(entry.path, f"{prefix}{entry.name}/", seen)
+                yield from _files_below(entry.path, f"{prefix}{entry.name}/", seen, contents)
         else:
-            yield f"{prefix}{entry.name} {state.st_size} {state.st_mtime_ns}"
+            known = f"{prefix}{entry.name} {state.st_size} {state.st_mtime_ns}"
+            yield f"{known} {_content_of(Path(entry.path))}" if contents else known
 
 
-def records_digest(records: Iterable[Record]) -> str:
-    """Hash over faces: all that is known of them, and the sizes and times of their images."""
+def _content_of(path: Path) -> str | None:
+    """SHA-256 of a regular file; None for others, and where it cannot be read."""
+    try:
+        return sha256_of_file(path) if path.is_file() else None
+    except OSError:
+        return None
+
+
+def records_digest(records: Iterable[Record], contents: bool = False) -> str:
+    """Hash over faces: all that is known of them, and the sizes and times of their images.
+
+    With `contents` also over what is in the images.
+    """
     digest = hashlib.sha256()
     for record in records:
         label, camera = record.label, record.camera
@@ -156,8 +288,9 @@ def records_digest(records: Iterable[Record]) -> str:
             None if camera is None else camera.matrix,
             None if camera is None else camera.distortion,
         )
+        image = [*file_state(record.image_path), contents and _content_of(record.image_path)]
         parts = [
-            record.image_id, file_state(record.image_path), record.excluded, record.group,
+            record.image_id, image, record.excluded, record.group,
             dict(record.factors), *(None if array is None else array.tolist() for array in arrays),
         ]  # fmt: skip
         digest.update(json.dumps(parts).encode())

@@ -23,6 +23,7 @@ from hpbench.methods.onnx_card.session import Network, open_network
 from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
 from hpbench.spec import Spec
+from hpbench.storage.fingerprints import content_hash
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
@@ -81,7 +82,7 @@ class DeclaredMethod(Method):
     def fingerprint(self) -> str:
         """Hashes of the card and of all weights files."""
         digest = hashlib.sha256(self.network_card().model_dump_json().encode()).hexdigest()
-        return " ".join([digest, *(sha256_of(path) for path in self._paths())])
+        return " ".join([digest, *(content_hash(path) for path in self._paths())])
 
     def card_path(self) -> Path:
         """TOML file of the card."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -17,6 +18,8 @@ from hpbench.geometry.pose_drawing import axis_tips
 from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.results.run_record import RunRecord
+from hpbench.running.data_folders import data_folders
+from hpbench.running.named_files import require_named
 from hpbench.running.plan import dataset_items, open_dataset
 from hpbench.scoring.scores import DatasetScores
 
@@ -50,18 +53,19 @@ class EmbeddedFace(TypedDict):
 
 
 def embedded_faces(
-    dataset: DatasetScores, faces: pd.DataFrame, run: RunRecord
+    dataset: DatasetScores, faces: pd.DataFrame, run: RunRecord, data: Mapping[str, Path]
 ) -> dict[str, EmbeddedFace]:
     """Images of a data set's faces by image id, the worst of each method first.
 
-    An image that cannot be read is left out.
+    An image that cannot be read is left out. `data` holds the folders that may be opened, by name
+    of data set.
 
     Raises
     ------
     HpbenchError
-        If the data set itself is not there any more.
+        If the data set itself is not there any more, or its folder is not among `data`.
     """
-    source, records = _open(dataset.name, run)
+    source, records = _open(dataset.name, run, data)
     errors = {method.spec: method.curve_errors_deg for method in dataset.methods}
     found: dict[str, EmbeddedFace] = {}
     for index in _choose(dataset):
@@ -83,17 +87,20 @@ def embedded_faces(
     return found
 
 
-def _open(key: str, run: RunRecord) -> tuple[Dataset, dict[str, Record]]:
+def _open(key: str, run: RunRecord, data: Mapping[str, Path]) -> tuple[Dataset, dict[str, Record]]:
     """The data set of a run, and its records by image id."""
     # plugin files that a run folder names are never imported: it may be a stranger's
     spec = run.spec.model_copy(update={"plugins": ()})
     item = dataset_items(spec).get(key)
     if item is None or item.name != run.datasets[key].name:
         raise DataError(f"data set '{key}': its images come from a plugin, which no report imports")
-    root = Path(item.path) if item.path else spec.data.get(item.name)
-    if item.name == "sample":  # it comes with hpbench; a stranger's folder may name any path
-        root = None
     cls = DATASETS.load(item.name)
+    root = None
+    if cls.needs_root:  # another one comes with its images
+        folders = {**data_folders({}, [item]), **data}
+        stored = {} if item.path else {item.name: spec.data.get(item.name, Path("DIR"))}
+        require_named((), {key: item}, stored, folders)
+        root = Path(item.path) if item.path else folders[item.name]
     dataset, _ = open_dataset(cls, item, root, spec.protocol)
     return dataset, {record.image_id: record for record in dataset.records()}
 

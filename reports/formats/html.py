@@ -140,7 +140,7 @@ def _faces(report: Report) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str
         if report.embed_images or section.record.name in _FREE_IMAGES:
             try:
                 table = report.faces_of(section)
-                faces[section.key] = embedded_faces(section.scores, table, report.run)
+                faces[section.key] = embedded_faces(section.scores, table, report.run, report.data)
             except HpbenchError as error:
                 missing[section.key] = str(error)
     return faces, missing

@@ -33,6 +33,24 @@ def test_run_against_itself_has_not_changed(make_run) -> None:
         assert change.p_value == 1.0
 
 
+def test_card_or_weights_that_changed_under_one_name_are_said(make_run) -> None:
+    a, b = make_run("a", errors=NEAR), make_run("b", errors=NEAR)
+    assert compare_runs(a, b).changes[0].notes == ()
+    record = json.loads((b / "run.json").read_text())
+    record["methods"]["near"]["identity"] = "k = 2.4"
+    (b / "run.json").write_text(json.dumps(record))
+    (note,) = compare_runs(a, b).changes[0].notes
+    assert "its card or weights have changed" in note
+
+
+def test_names_of_a_run_folder_are_shown_and_not_obeyed(make_run) -> None:
+    folder = make_run("a", errors={"near\x1b[2J": (1.0, 2.0, 3.0)}, datasets=("\x1b]0;heads\x07",))
+    done = CliRunner().invoke(app, ["compare", str(folder), str(folder)])
+    assert done.exit_code == 0, done.output
+    assert "\\x1b]0;heads\\x07, near\\x1b[2J" in done.output
+    assert "\x1b" not in done.output
+
+
 def test_only_faces_that_both_predicted_are_paired(make_run) -> None:
     a = make_run("a", errors=NEAR, without_prediction={"near": 2})
     b = make_run("b", errors=NEAR, without_prediction={"near": 3})

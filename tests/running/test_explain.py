@@ -15,7 +15,9 @@ from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
 from hpbench.results.run_config import RunConfig
 from hpbench.running.explain import explain, plan_variants
+from hpbench.running.named_files import require_named
 from hpbench.running.runner import run
+from hpbench.spec import parse_spec
 
 PLUGIN = '''
 from pathlib import Path
@@ -98,7 +100,7 @@ def spec(tmp_path_factory) -> RunConfig:
 @pytest.fixture(scope="module")
 def explained(spec, tmp_path_factory) -> Path:
     folder = run(spec, tmp_path_factory.mktemp("run") / "run", NoBars())
-    explain(folder, NoBars(), plugins=spec.plugins)
+    explain(folder, NoBars(), spec.data, spec.plugins)
     return folder
 
 
@@ -151,15 +153,56 @@ def test_run_itself_is_left_as_it_is(explained) -> None:
 
 
 def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
-    moved = tmp_path / "run"
-    shutil.copytree(explained, moved)
-    about = json.loads((moved / "run.json").read_text(encoding="utf-8"))
-    about["spec"]["data"]["heads"] = str(tmp_path / "gone")
-    (moved / "run.json").write_text(json.dumps(about), encoding="utf-8")
     with pytest.raises(DataError, match="gone: no such folder"):
-        explain(moved, NoBars(), plugins=spec.plugins)
-    explain(moved, NoBars(), {"heads": spec.data["heads"]}, spec.plugins)
-    assert len(rows(moved)) == 4
+        explain(explained, NoBars(), {"heads": tmp_path / "gone"}, spec.plugins)
+
+
+def test_folder_that_a_run_names_is_asked_for(explained, spec) -> None:
+    with pytest.raises(UsageError, match=r"opened only if you name them; .* add --data heads=/"):
+        explain(explained, NoBars(), plugins=spec.plugins)
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [
+        ("onnx[card=/etc/passwd]", "--allow /etc/passwd"),
+        ("nets/card.toml", "--allow nets/card.toml"),
+        ("pnp[landmarks='dlib[predictor=~/x.dat]']", "--allow '~/x.dat'"),
+        ("hopenet[weights=here.bin]", "--allow here.bin"),
+        ("hopenet[weights='nets/../../out.bin']", "--allow nets/../../out.bin"),
+    ],
+)
+def test_every_path_in_a_spec_is_asked_for(tmp_path, monkeypatch, method, asked) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.bin").touch()
+    with pytest.raises(UsageError) as caught:
+        require_named([parse_spec(method)], {}, {}, {}, [tmp_path / "other"])
+    assert str(caught.value).endswith(f"add {asked}")
+    named = [tmp_path.parent, Path("/etc"), Path("~")]
+    require_named([parse_spec(method)], {}, {}, {}, named)
+
+
+def test_words_in_a_spec_that_are_no_paths_pass() -> None:
+    spec = parse_spec("pnp[landmarks='tddfa[crop=box]',model=mallick6,focal=1.0]")
+    require_named([spec], {}, {}, {})
+
+
+def test_method_that_has_changed_since_the_run_is_not_mixed_in(spec, tmp_path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        PLUGIN
+        + """
+class Read(Wide):
+    name = "read"
+    def load(self): Path(__file__).with_name("k.txt").read_text()
+"""
+    )
+    (tmp_path / "k.txt").write_text("1.5")
+    changed = spec.model_copy(update={"methods": "read", "plugins": (plugin,)})
+    folder = run(changed, tmp_path / "run", NoBars())
+    (tmp_path / "k.txt").write_text("2.4")
+    with pytest.raises(DataError, match="method 'read' has changed since the run"):
+        explain(folder, NoBars(), spec.data, [plugin])
 
 
 def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
@@ -175,7 +218,10 @@ def test_half_finished_run_is_refused(explained, tmp_path) -> None:
 
 
 def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec) -> None:
-    done = CliRunner().invoke(app, ["explain", str(explained), "--plugin", str(spec.plugins[0])])
+    data = ["--data", f"heads={spec.data['heads']}"]
+    done = CliRunner().invoke(
+        app, ["explain", str(explained), "--plugin", str(spec.plugins[0]), *data]
+    )
     assert done.exit_code == 0, done.output
     assert "rerun with box = broad" in " ".join(done.output.split())
     report = (explained / "report.md").read_text(encoding="utf-8")

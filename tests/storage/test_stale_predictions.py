@@ -1,0 +1,239 @@
+"""Where the truth has changed, stored predictions are computed again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hpbench.errors import DataError
+from hpbench.inference.progress import NoProgress
+from hpbench.registry import METHODS
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
+from hpbench.storage.fingerprints import content_hash, plugin_digest
+
+PLUGIN = '''
+from pathlib import Path
+import numpy as np
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.method import Method, MethodCard, Options, Prediction
+from hpbench.protocol import Protocol
+from hpbench.rotation import rotation_from_angles
+
+class Turned(Method):
+    """Yaw from a file that it reads while it is loaded."""
+    name, summary = "turned", "for a test"
+    class Options(Options):
+        weights: str = "named"
+    def fingerprint(self): return "forgets its weights"
+    def card(self):
+        trained_on = ("table",) if self.options.weights == "named" else ()
+        return MethodCard(name="turned", title="Turned", trained_on=trained_on)
+    def load(self):
+        self.yaw_deg = float((Path(__file__).parent / "yaw.txt").read_text())
+    def prepare(self, face): return face.image.mean() if self.options.weights == "grey" else 0.0
+    def infer(self, batch): return batch
+    def decode(self, output):
+        return [Prediction(rotation_from_angles([self.yaw_deg + float(x), 0, 0])) for x in output]
+
+class Gone(Dataset):
+    """A folder that loses an image while it is read."""
+    name, summary = "gone", "for a test"
+    card = DatasetCard(name="gone", title="Gone")
+    protocols = (Protocol(name="default", dataset="gone", version=1),)
+    def records(self):
+        paths = sorted(self.root.glob("*.png"))
+        paths[-1].unlink()
+        box = np.array([1.0, 1.0, 30.0, 30.0])
+        return [Record(path.stem, path, Label.from_angles(0, 0, 0), box_xyxy=box) for path in paths]
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A folder with a plugin, two labelled images and an empty cache."""
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "plugin").mkdir()
+    (tmp_path / "plugin" / "turned.py").write_text(PLUGIN)
+    (tmp_path / "plugin" / "yaw.txt").write_text("10")
+    rows = ["image,yaw,pitch,roll,x0,y0,x1,y1"]
+    for k in range(2):
+        Image.new("RGB", (32, 32), (0, 0, 0)).save(tmp_path / f"{k}.bmp")
+        rows.append(f"{k}.bmp,0,0,0,1,1,30,30")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def run_in(here: Path, out: str, methods: str = "turned", **changes) -> Path:
+    options = {"datasets": f"table={here / 'labels.csv'}", "timing": "off", "device": "cpu"}
+    plugins = (here / "plugin" / "turned.py",)
+    config = RunConfig(methods=methods, plugins=plugins, **{**options, **changes})
+    return run(config, here / out, NoProgress())
+
+
+def yaw_error(folder: Path) -> float:
+    return json.loads((folder / "results.json").read_text())["results"][0]["mae_deg"]["yaw"]
+
+
+def reused(folder: Path) -> bool:
+    return bool(json.loads((folder / "run.json").read_text())["reused"]["predictions"])
+
+
+def test_weights_file_that_a_plugin_reads_in_load(here):
+    assert yaw_error(run_in(here, "first")) == 10
+    assert reused(run_in(here, "again"))
+    (here / "plugin" / "yaw.txt").write_text("20")
+    assert yaw_error(run_in(here, "second")) == 20
+
+
+def test_card_is_that_of_the_method_as_it_is_named_now(here):
+    cards = []
+    for out, spec in (("first", "turned[weights=file.bin]"), ("second", "turned")):
+        run_json = json.loads((run_in(here, out, spec) / "run.json").read_text())
+        cards.append(run_json["methods"][spec]["card"]["trained_on"])
+    assert cards == [[], ["table"]]
+
+
+def test_image_replaced_with_size_and_time_kept_is_found_by_its_contents(here):
+    spec = "turned[weights=grey]"
+    assert yaw_error(run_in(here, "first", spec, verify_data=True)) == 10
+    assert reused(run_in(here, "again", spec, verify_data=True))
+    for image in here.glob("*.bmp"):
+        state = image.stat()
+        Image.new("RGB", (32, 32), (7, 7, 7)).save(image)
+        os.utime(image, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert image.stat().st_size == state.st_size
+    assert yaw_error(run_in(here, "second", spec, verify_data=True)) == 17
+
+
+def test_file_of_an_option_counts_by_its_content(here):
+    weights = here / "w.bin"
+    cls = METHODS.load("turned", [here / "plugin" / "turned.py"])
+    digests = set()
+    for content in (b"a", b"b", b"b"):
+        weights.write_bytes(content)
+        digests.add(plugin_digest(cls(cls.Options(weights=str(weights)))))
+    assert len(digests) == 2
+
+
+def test_folder_that_changes_while_it_is_read_is_not_taken(here):
+    for k in range(3):
+        Image.new("RGB", (32, 32)).save(here / f"{k}.png")
+    with pytest.raises(DataError, match="changed while it was read"):
+        run_in(here, "out", datasets="gone", data={"gone": here}, trust_labels=True)
+    assert not list((here / "cache").glob("predictions/*"))
+
+
+def test_label_that_the_system_did_not_read_is_asked_for_again(here):
+    """Linux gives EIO for the start of a process's memory."""
+    from scipy.io import savemat
+
+    if not Path("/proc/self/mem").is_file():
+        pytest.skip("no file that gives EIO on this system")
+    folder = here / "aflw2000"
+    folder.mkdir()
+    for k in range(3):
+        Image.new("RGB", (450, 450)).save(folder / f"image0000{k}.jpg")
+        points = np.vstack([np.linspace(100, 300, 68), np.linspace(120, 310, 68), np.zeros(68)])
+        content = {"Pose_Para": np.full((1, 7), 0.1 * k), "pt3d_68": points, "pt2d": points[:2]}
+        savemat(folder / f"image0000{k}.mat", content)
+    (folder / "image00001.mat").unlink()
+    (folder / "image00001.mat").symlink_to("/proc/self/mem")
+    spec = {"datasets": "aflw2000", "data": {"aflw2000": folder}, "trust_labels": True}
+    faces = pd.read_parquet(run_in(here, "out", "constant", **spec) / "faces.parquet")
+    assert list(faces["excluded"].dropna()) == ["image00001.mat: read failed: Input/output error"]
+    stored = [pd.read_parquet(file) for file in (here / "cache" / "predictions").iterdir()]
+    assert [len(table) for table in stored] == [2]  # predictions alone, not the list of faces
+
+
+@pytest.mark.parametrize("location", ["net.data", "in a folder/" + 40 * "long " + ".bin"])
+def test_external_data_of_an_onnx_network(tmp_path, location):
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX file of this test")
+    numbers = np.arange(300, dtype=np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["x", "w"], ["y"])],
+        "sum",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [300])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [300])],
+        [onnx.numpy_helper.from_array(numbers, "w")],
+    )
+    path = tmp_path / "net.onnx"
+    (tmp_path / location).parent.mkdir(exist_ok=True)
+    model = onnx.helper.make_model(graph)
+    onnx.save_model(model, path, save_as_external_data=True, location=location, size_threshold=0)
+    before, alone = content_hash(path), path.read_bytes()
+    (tmp_path / location).write_bytes((numbers + 1).tobytes())
+    assert path.read_bytes() == alone
+    assert content_hash(path) != before
+
+
+# ---- code of installed packages, in processes of their own ---------------------------------------
+
+NET = """
+from hpbench.landmarks.base import LandmarkDetector
+from hpbench.method import Method
+
+class Net(Method):
+    name, summary = "net", "for a test"
+    card = prepare = infer = decode = None
+
+class Points(LandmarkDetector):
+    name, summary = "points", "for a test"
+    card = find = None
+"""
+DIGEST = """
+from hpbench.registry import METHODS, make_method
+from hpbench.storage.fingerprints import code_digest, plugin_digest
+print(code_digest(METHODS.load("net")), plugin_digest(make_method("pnp[landmarks=points]")))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder with an installed package of two modules at the top."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "nets" / "deep").mkdir(parents=True)
+    for name in ("__init__.py", "deep/__init__.py", "loading.py", "w.onnx"):
+        (site / "nets" / name).write_text("")
+    (site / "nets" / "deep" / "net.py").write_text(NET)
+    (site / "beside_nets.py").write_text("")
+    info = site / "nets-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nets\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text("nets\nbeside_nets\n")
+    (info / "entry_points.txt").write_text(
+        "[hpbench.methods]\nnet = nets.deep.net:Net\n"
+        "[hpbench.landmarks]\npoints = nets.deep.net:Points\n"
+    )
+    return site
+
+
+def digests(site: Path) -> list[str]:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", DIGEST], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_everything_that_is_installed_with_a_plugin_counts(installed):
+    """Also for a landmark detector within ``pnp``, whose code is of another package."""
+    seen = [digests(installed)]
+    edits = {
+        "nets/loading.py": "x = 1", "nets/w.onnx": "other", "beside_nets.py": "x = 1",
+        "nets-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: nets\nVersion: 1.1\n",
+    }  # fmt: skip
+    for name, text in edits.items():
+        (installed / name).write_text(text)
+        seen.append(digests(installed))
+    for per_plugin in zip(*seen, strict=True):
+        assert len(set(per_plugin)) == len(seen)
