@@ -119,7 +119,10 @@ class Method(Plugin):
     """
 
     prepare_in: ClassVar[Literal["threads", "processes"]] = "threads"
-    """How ``prepare`` is spread over cores: processes when it holds Python's lock for long."""
+    """How ``prepare`` is spread over cores: processes when it holds Python's lock for long.
+
+    Long runs on many cores prepare in processes anyway; what ``prepare`` returns is pickled then.
+    """
 
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options)
@@ -144,6 +147,13 @@ class Method(Plugin):
         hpbench.errors.HpbenchError
             With one line that names the file and the fix.
         """
+
+    def load_to_prepare(self) -> None:
+        """Read what :meth:`prepare` needs; called in place of :meth:`load` where others infer.
+
+        In a long run worker processes prepare faces. The default is :meth:`load`.
+        """
+        self.load()
 
     def size(self) -> ModelSize | None:
         """How big the network is, or None for a solver. Called after :meth:`load`."""

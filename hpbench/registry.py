@@ -271,10 +271,13 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
         return cls(options, device)
 
 
-def load_method(method: Method) -> None:
+def load_method(method: Method, only_prepare: bool = False) -> None:
     """Let a method read its weights; whatever its own code raises is named after it."""
     with plugin_errors(f"method '{method.name}' cannot be loaded"):
-        method.load()
+        if only_prepare:
+            method.load_to_prepare()
+        else:
+            method.load()
 
 
 def make_dataset(

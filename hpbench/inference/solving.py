@@ -30,7 +30,6 @@ __all__ = [
     "is_failure",
     "prepare_face",
     "solve_batch",
-    "solve_face",
     "solve_prepared",
 ]
 
@@ -169,8 +168,3 @@ def _infer_one(method: Method, value: Any) -> Solved:
 def solve_batch(method: Method, faces: Sequence[Face]) -> list[Solved]:
     """All three steps on some faces, in order."""
     return solve_prepared(method, [prepare_face(method, face) for face in faces])
-
-
-def solve_face(method: Method, face: Face) -> Solved:
-    """All three steps on one face."""
-    return solve_batch(method, [face])[0]

@@ -82,6 +82,10 @@ class TorchMethod(PublishedMethod):
             self.runtime_name, self._network, self.input_size, self.device, self.readings
         )
 
+    def load_to_prepare(self) -> None:
+        """Read the weights for what goes with them (crop, side of the input)."""
+        self.make_network(self.weights_path())
+
     def _normalising(self, network: nn.Module) -> nn.Module:
         """The network with its input's colour order and scaling of pixels put before it."""
         import torch

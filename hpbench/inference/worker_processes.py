@@ -184,7 +184,7 @@ def serve() -> None:
         except HpbenchError as error:
             reply = pickle.dumps((False, error))
         except Exception as error:
-            line = f"worker process: {type(error).__name__}: {error}"
+            line = f"worker process: {type(error).__name__}: {error}; run with --workers 1"
             reply = pickle.dumps((False, HpbenchError(line)))
         results.write(reply)
         results.flush()

@@ -138,8 +138,10 @@ class EvaluationSpec:
             max_pixels=max_pixels(),
         )
 
-    def make(self) -> Evaluation:
+    def make(self, only_prepare: bool = False) -> Evaluation:
         """The evaluation with loaded methods, and without its index.
+
+        With `only_prepare` the methods can prepare faces, on the CPU, and nothing else.
 
         Raises
         ------
@@ -149,9 +151,10 @@ class EvaluationSpec:
         set_max_pixels(self.max_pixels)
         name, root, options = self.dataset
         cls = DATASETS.load(name, self.plugins)
-        methods = {spec: make_method(spec, self.device, self.plugins) for spec in self.methods}
+        device = "cpu" if only_prepare else self.device
+        methods = {spec: make_method(spec, device, self.plugins) for spec in self.methods}
         for method in methods.values():
-            load_method(method)
+            load_method(method, only_prepare)
         detector = None if self.boxes == ANNOTATED else make_detector(self.boxes, self.plugins)
         if detector is not None:
             detector.load()

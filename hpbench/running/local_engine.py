@@ -1,22 +1,21 @@
 """The accuracy pass: every method on every face of every data set, each image read once.
 
-A few threads read images, find faces and prepare network inputs ahead of the main thread,
-which runs the methods batch by batch and stores each finished batch. Methods that hold
-Python's lock are solved face by face in processes of their own, or, where there are too few faces
-to pay for starting those, one after the other between the network's batches.
-Where all methods are of that kind, the processes read the images, too, for handing an image
-to another process costs about as much as finding its landmarks.
+Images are read, faces found and the inputs of all methods prepared ahead of the main thread, which
+runs the methods batch by batch and stores each finished batch. Threads do the former where there
+are few faces or cores. Otherwise processes do, each with a lock of its own: sixteen threads that
+wait for Python's lock are no faster than three. Only prepared inputs travel between processes, for
+an image costs more to hand over than to read.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -25,19 +24,16 @@ import numpy.typing as npt
 
 from hpbench.dataset import Record
 from hpbench.errors import HpbenchError
-from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.progress import Progress
 from hpbench.inference.solving import (
     Solved,
     is_failure,
     prepare_face,
-    solve_face,
     solve_prepared,
 )
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.method import Method, NoPrediction
-from hpbench.results.run_config import ANNOTATED
 from hpbench.running.appearance import Appearance, measure_appearance
 from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
@@ -64,9 +60,6 @@ Part = list[PartRow]
 IndexedFace = tuple[int, Record]
 """Row of a face in the index of the run, and what is known of it."""
 
-Solvers = Mapping[str, Callable[[Face], Future[Solved]]]
-"""By method, what starts to solve a face in another process."""
-
 MISSED = "no face found by the detector"
 """Why no method has a prediction for a face that the detector missed."""
 
@@ -75,6 +68,16 @@ STORE_EVERY_FACES = 256
 
 POOL_FROM_FACES = 1000
 """From how many faces on the start of worker processes (about two seconds) pays."""
+
+READERS_FROM_CORES = 4
+"""From how many cores on processes read for methods that do not hold Python's lock: threads read
+about three times as fast as one core, see docs/scale.md."""
+
+FACES_AT_ONCE = 8
+"""Faces that a worker process is given at once."""
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""There is a worker process for every core already."""
 
 MAX_BYTES_AHEAD = 512 * 2**20
 """Of images that were read ahead, and of those in one batch."""
@@ -87,7 +90,6 @@ class PreparedFace:
     row: int
     read: ReadFace
     inputs: dict[str, tuple[Any, float | None]] = field(default_factory=dict)
-    solving: dict[str, Future[Solved]] = field(default_factory=dict)
     appearance: Appearance = field(default_factory=Appearance)
 
     @property
@@ -159,7 +161,7 @@ def evaluate_dataset(
     progress : Progress
     batch_size : int
     workers : int or None
-        Threads that read and prepare, and processes that solve; None for the number of cores.
+        Threads or processes that read and prepare; None for the number of cores.
 
     Raises
     ------
@@ -168,14 +170,10 @@ def evaluate_dataset(
     """
     rows = pending_rows(evaluation, folder, progress)
     workers = workers or usable_cores()
-    use_processes = workers > 1 and len(rows) >= POOL_FROM_FACES
-    if use_processes and len(evaluation.methods_in("processes")) == len(evaluation.methods):
-        parts = _predict_in_processes(evaluation, faces_at(evaluation, rows), batch_size, workers)
-    else:
-        parts = predict_faces(
-            evaluation, faces_at(evaluation, rows), batch_size, workers, use_processes
-        )
-    with closing(parts):
+    needs_processes = bool(evaluation.methods_in("processes")) or workers >= READERS_FROM_CORES
+    use_processes = workers > 1 and len(rows) >= POOL_FROM_FACES and needs_processes
+    faces = faces_at(evaluation, rows)
+    with closing(predict_faces(evaluation, faces, batch_size, workers, use_processes)) as parts:
         store_parts(evaluation, parts, folder, progress)
 
 
@@ -213,21 +211,12 @@ def predict_faces(
     batch_size : int
     workers : int
     use_processes : bool
-        Whether methods that hold Python's lock are solved in processes of their own.
+        Whether processes read and prepare, and not threads.
     """
     proven: set[str] = set()
-    with ExitStack() as stack:
-        solvers: Solvers = {}
-        in_processes = evaluation.methods_in("processes")
-        if use_processes and in_processes:
-            spec = EvaluationSpec.of(replace(evaluation, methods=in_processes, boxes=ANNOTATED))
-            pool = WorkerPool(", ".join(in_processes), workers, _start_solver, spec)
-            stack.enter_context(pool)
-            solvers = {name: partial(pool.submit, name) for name in in_processes}
-        threads = stack.enter_context(ThreadPoolExecutor(workers, "hpbench-read"))
-        ahead = ImagesAhead(partial(_read_and_prepare, evaluation, solvers))
-        prepared = prefetch(lambda face: threads.submit(ahead.read, face), faces, 2 * batch_size)
-        for batch in ahead.batches(prepared, batch_size):
+    read = _read_in_processes if use_processes else _read_in_threads
+    with closing(read(evaluation, iter(faces), batch_size, workers)) as batches:
+        for batch in batches:
             yield [
                 row
                 for name, method in evaluation.methods.items()
@@ -252,28 +241,49 @@ def store_parts(
         folder.append(evaluation.indexed, waiting)
 
 
-def _predict_in_processes(
-    evaluation: Evaluation, faces: Iterator[IndexedFace], batch_size: int, processes: int
-) -> Generator[Part, None, None]:
-    """Parts in order, from processes that read the images themselves."""
-    spec = EvaluationSpec.of(evaluation)
-    batches = iter(lambda: list(islice(faces, batch_size)), [])
-    with WorkerPool(", ".join(evaluation.methods), processes, _start_pass, spec) as pool:
-        yield from prefetch(pool.submit, batches, 2 * processes)
+def _read_in_threads(
+    evaluation: Evaluation, faces: Iterator[IndexedFace], batch_size: int, workers: int
+) -> Generator[list[PreparedFace], None, None]:
+    """Batches of prepared faces, in order.
+
+    Methods that hold Python's lock are left to the main thread: beside a network, each of its
+    layers would wait for them.
+    """
+    names = list(evaluation.methods_in("threads"))
+    ahead = ImagesAhead(partial(_read_and_prepare, evaluation, names))
+    with ThreadPoolExecutor(workers, "hpbench-read") as threads:
+        prepared = prefetch(lambda face: threads.submit(ahead.read, face), faces, 2 * batch_size)
+        yield from ahead.batches(prepared, batch_size)
 
 
-def _start_pass(spec: EvaluationSpec) -> Callable[[Sequence[IndexedFace]], Part]:
-    evaluation = spec.make()
+def _read_in_processes(
+    evaluation: Evaluation, faces: Iterator[IndexedFace], batch_size: int, workers: int
+) -> Generator[list[PreparedFace], None, None]:
+    """Batches of prepared faces without their images, in order."""
+    spec, names = EvaluationSpec.of(evaluation), ", ".join(evaluation.methods)
+    with WorkerPool(names, workers, _start_reader, spec, environment=_ONE_THREAD) as pool:
+        given = _in_lists(faces, FACES_AT_ONCE)
+        prepared = chain.from_iterable(prefetch(pool.submit, given, 2 * workers))
+        yield from _in_lists(prepared, batch_size)
 
-    def predict(faces: Sequence[IndexedFace]) -> Part:
-        return [row for part in predict_faces(evaluation, faces, len(faces)) for row in part]
 
-    return predict
+def _in_lists(items: Iterator[In], size: int) -> Iterator[list[In]]:
+    return iter(lambda: list(islice(items, size)), [])
 
 
-def _start_solver(spec: EvaluationSpec) -> Callable[[str, Face], Solved]:
-    methods = spec.make().methods
-    return lambda name, face: solve_face(methods[name], face)
+def _start_reader(spec: EvaluationSpec) -> Callable[[Sequence[IndexedFace]], list[PreparedFace]]:
+    """What a worker process does: read faces and prepare them for all methods."""
+    evaluation = spec.make(only_prepare=True)
+    names = list(evaluation.methods)
+
+    def read(faces: Sequence[IndexedFace]) -> list[PreparedFace]:
+        prepared = [_read_and_prepare(evaluation, names, face) for face in faces]
+        for one in prepared:
+            if one.read.face is not None:
+                one.read.face = replace(one.read.face, image=one.read.face.image[:0])
+        return prepared
+
+    return read
 
 
 def prefetch(submit: Callable[[In], Future[Out]], items: Iterable[In], ahead: int) -> Iterator[Out]:
@@ -300,19 +310,17 @@ def prefetch(submit: Callable[[In], Future[Out]], items: Iterable[In], ahead: in
 
 
 def _read_and_prepare(
-    evaluation: Evaluation, solvers: Solvers, indexed_face: IndexedFace
+    evaluation: Evaluation, names: Sequence[str], indexed_face: IndexedFace
 ) -> PreparedFace:
-    """Read one image, settle its box, and prepare or start solving it for all methods."""
+    """Read one image, settle its box, and prepare it for the methods of these names."""
     row, record = indexed_face
     prepared = PreparedFace(row, read_face(evaluation, record))
     face = prepared.read.face
     if face is None:
         return prepared
     prepared.appearance = measure_appearance(face)
-    for name, submit in solvers.items():
-        prepared.solving[name] = submit(face)
-    for name, method in evaluation.methods_in("threads").items():
-        prepared.inputs[name] = prepare_face(method, face)
+    for name in names:
+        prepared.inputs[name] = prepare_face(evaluation.methods[name], face)
     return prepared
 
 
@@ -320,12 +328,11 @@ def _predict_batch(
     name: str, method: Method, batch: Sequence[PreparedFace], proven: set[str]
 ) -> Iterator[PartRow]:
     """Rows of one method for a batch."""
+    for item in batch:
+        if item.read.face is not None and name not in item.inputs:
+            item.inputs[name] = prepare_face(method, item.read.face)
     readable = [item for item in batch if item.read.face is not None]
-    if method.prepare_in == "threads":
-        solved = _infer(name, method, readable, proven)
-    else:
-        solved = [_solve(name, method, item) for item in readable]
-    following = iter(solved)
+    following = iter(_infer(name, method, readable, proven))
     for item in batch:
         if item.read.face is not None:
             yield _row(item, name, next(following))
@@ -335,17 +342,10 @@ def _predict_batch(
             yield _row(item, name, None)
 
 
-def _solve(name: str, method: Method, item: PreparedFace) -> Solved:
-    if name in item.solving:
-        return item.solving[name].result()
-    assert item.read.face is not None
-    return solve_face(method, item.read.face)
-
-
 def _infer(
     name: str, method: Method, items: Sequence[PreparedFace], proven: set[str]
 ) -> list[Solved]:
-    """Predictions of a network for one batch of prepared faces."""
+    """Predictions of a method for one batch of prepared faces."""
     solved = solve_prepared(method, [item.inputs[name] for item in items])
     inferred = [
         one.prediction

@@ -1,4 +1,4 @@
-"""Landmark methods in processes of their own give the predictions of one process."""
+"""Processes that read and prepare faces give the predictions of one process."""
 
 from __future__ import annotations
 
@@ -80,9 +80,33 @@ hpbench.run("pnp", "sample", limit=8, workers=2, timing="off", fresh=True, out="
 """
 
 
+UNSENDABLE = """
+import numpy as np
+from hpbench.method import Method, MethodCard, Prediction
+
+
+class Unsendable(Method):
+    name = "unsendable"
+    summary = "prepares something that cannot be pickled"
+
+    def card(self):
+        return MethodCard(name="unsendable", title="Unsendable")
+
+    def prepare(self, face):
+        return lambda: face
+
+    def infer(self, batch):
+        return batch
+
+    def decode(self, output):
+        return [Prediction(np.eye(3)) for _ in output]
+"""
+
+
 @pytest.fixture
 def pool_from_one_face(monkeypatch) -> None:
     monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
+    monkeypatch.setattr(hpbench.running.local_engine, "READERS_FROM_CORES", 2)
 
 
 def predictions(out, **options) -> pd.DataFrame:
@@ -92,12 +116,25 @@ def predictions(out, **options) -> pd.DataFrame:
     return table.drop(columns=["prepare_ms", "infer_ms", "decode_ms"])
 
 
-@pytest.mark.parametrize("methods", ["pnp", "pnp,hopenet"])
-def test_two_processes_predict_as_one(methods, tmp_path, monkeypatch) -> None:
-    one = predictions(tmp_path / "one", methods=methods, workers=1)
-    monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
-    two = predictions(tmp_path / "two", methods=methods, workers=2, batch_size=5)
+@pytest.mark.parametrize(
+    ("methods", "options"),
+    [("pnp", {}), ("pnp,hopenet", {"boxes": "dlib"}), ("hopenet,constant", {})],
+)
+def test_two_processes_predict_as_one(methods, options, tmp_path, pool_from_one_face) -> None:
+    one = predictions(tmp_path / "one", methods=methods, workers=1, **options)
+    two = predictions(tmp_path / "two", methods=methods, workers=2, batch_size=5, **options)
     pd.testing.assert_frame_equal(one, two, rtol=0, atol=1e-5)
+
+
+def test_input_that_cannot_be_sent_between_processes_says_how_to_go_on(
+    tmp_path, pool_from_one_face
+) -> None:
+    plugin = tmp_path / "unsendable.py"
+    plugin.write_text(UNSENDABLE)
+    with pytest.raises(HpbenchError, match=r"pickle.*lambda.*--workers 1"):
+        predictions(tmp_path / "two", methods="unsendable", workers=2, plugins=(plugin,))
+    rows = predictions(tmp_path / "one", methods="unsendable", workers=1, plugins=(plugin,))
+    assert (rows["status"] == "ok").all()
 
 
 def test_process_that_dies_ends_the_run_in_one_line(tmp_path, pool_from_one_face) -> None:
