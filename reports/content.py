@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hpbench.reports import words
+from hpbench.reports.figures.registry import FIGURES
+from hpbench.reports.figures.shapes import Shape
 from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.sentences import protocol_sentences, summary_sentences
 from hpbench.reports.tables.accuracy import accuracy_tables, pairs_table
@@ -51,6 +54,12 @@ class Section:
     tables: dict[str, Table]
     curves: list[Curve]
     swept: list[Curve]
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Figures that the results are enough for, by name."""
+        made = {one.name: one.make(self) for one in FIGURES if one.in_report}
+        return {name: shape for name, shape in made.items() if shape is not None}
 
     @property
     def images(self) -> ImageCounts:
@@ -163,7 +172,7 @@ def load_report(
         run=run,
         summary=summary,
         labels=labels,
-        styles=method_styles(labels, list(run.methods)),
+        styles=method_styles(labels, list(run.methods), _ranked(summary, run)),
         sections=[],
         flagged=any(one.trained_on_this or one.trained_on_renders for one in summary.results),
         faces=tables.faces,
@@ -183,6 +192,26 @@ def load_report(
         times = timing.get(one.name, {})
         report.sections.append(_section(one, report, siblings, times, rerun.get(one.name)))
     return report
+
+
+def _ranked(summary: ResultsFile, run: RunRecord) -> list[str]:
+    """All methods, the lowest error first: mean over the data sets of the place on each."""
+    places: dict[str, list[int]] = {spec: [len(run.methods)] for spec in run.methods}
+    for results in _by_dataset(summary).values():
+        errors = [result.common_images.mae_deg.mean for result in results]
+        if None in errors:  # no face was predicted by every method
+            errors = [result.missing_as_frontal.mae_deg.mean for result in results]
+        order = np.argsort([np.inf if one is None else one for one in errors], kind="stable")
+        for place, index in enumerate(order):
+            places[results[index].method_spec].append(place)
+    return sorted(places, key=lambda spec: float(np.mean(places[spec])))
+
+
+def _by_dataset(summary: ResultsFile) -> dict[str, list[MethodResult]]:
+    found: dict[str, list[MethodResult]] = {}
+    for result in summary.results:
+        found.setdefault(result.dataset, []).append(result)
+    return found
 
 
 def _section(

@@ -60,15 +60,16 @@ class Plots:
         DataError
             If the run holds nothing to draw it from.
         """
-        from hpbench.reports.figures.static import drawn
+        from hpbench.reports.figures.static import draw
 
         section = self._section(dataset)
-        if not figure.available(section):
+        shape = figure.make(section)
+        if shape is None:
             raise DataError(
                 f"{self._folder}: nothing to draw on {section.scores.name}; this figure needs "
                 f"{figure.needs}"
             )
-        return drawn(partial(figure.draw_static, section, self._report.styles))
+        return draw(shape, self._report.styles)
 
     @cached_property
     def _report(self) -> Report:

@@ -45,17 +45,48 @@
     return [Math.min(from, to), Math.max(from, to)];
   }
 
-  function showRows(methods) {
-    for (const table of document.querySelectorAll(".table")) {
-      const search = table.querySelector("input[type=search]");
-      const words = search ? search.value.toLowerCase() : "";
-      for (const row of table.querySelectorAll("tbody tr")) {
-        const other = row.dataset.method !== undefined && !methods.has(row.dataset.method);
-        row.hidden = other || !row.textContent.toLowerCase().includes(words);
-      }
+  // Chosen methods, the best first, with their looks. Of more than have a look of their own, the
+  // best have one; another one takes the look of a method that is not chosen.
+  function chosenMethods() {
+    const { ranked, looks } = data.styles;
+    const checked = chosen("method");
+    const free = ranked.filter((spec) => looks[spec] && !checked.has(spec)).map((spec) => looks[spec]);
+    return ranked
+      .filter((spec) => checked.has(spec))
+      .map((spec) => ({ spec, label: data.labels[spec], look: looks[spec] || free.shift() }));
+  }
+
+  function paintSwatches(methods) {
+    const looks = new Map(methods.map((one) => [one.spec, one.look]));
+    for (const box of filters.querySelectorAll("input[name=method]")) {
+      const { colour } = looks.get(box.value) || data.styles.looks[box.value] || data.styles.further;
+      box.nextElementSibling.style.background = colour;
     }
-    for (const one of document.querySelectorAll("#summary tr[data-method], .gallery[data-method]")) {
-      one.hidden = !methods.has(one.dataset.method);
+    const count = filters.querySelector("[data-count]");
+    if (count) count.textContent = `${methods.length} of ${data.styles.ranked.length} methods`;
+  }
+
+  // Rows and galleries by method; looked up once, for there may be many thousands.
+  const ofMethod = new Map();
+  for (const one of document.querySelectorAll("[data-method]")) {
+    const { method } = one.dataset;
+    if (!ofMethod.has(method)) ofMethod.set(method, []);
+    ofMethod.get(method).push(one);
+  }
+  let shownBefore = new Set(ofMethod.keys());
+
+  function showRows(methods) {
+    for (const [method, rows] of ofMethod) {
+      if (methods.has(method) === shownBefore.has(method)) continue;
+      for (const row of rows) row.hidden = !methods.has(method);
+    }
+    shownBefore = methods;
+  }
+
+  function search(input) {
+    const words = input.value.toLowerCase();
+    for (const row of input.closest(".table").querySelectorAll("tbody tr")) {
+      row.classList.toggle("other", !row.textContent.toLowerCase().includes(words));
     }
   }
 
@@ -117,50 +148,52 @@
   }
 
   // --- figures ------------------------------------------------------------------------------
-  function filteredTraces(name, methods) {
-    const [from, to] = yawRange();
-    return data.plots[name].data.map((trace) => {
-      const shown = { ...trace };
-      if (trace.meta !== undefined && !methods.has(trace.meta)) shown.visible = false;
-      if (name.endsWith("-scatter")) {
-        const kept = trace.x.map((yaw) => Math.abs(yaw) >= from && Math.abs(yaw) <= to);
-        for (const column of ["x", "y", "text", "customdata"]) {
-          shown[column] = trace[column].filter((_, place) => kept[place]);
-        }
-      }
-      return shown;
-    });
-  }
-
   // On a touch screen a drag has to scroll the page, and buttons would lie on the titles.
   const touch = matchMedia("(pointer: coarse), (max-width: 40rem)").matches;
 
-  // Room for the legend below: Plotly sets its entries in columns as wide as the widest.
-  function layoutOf(name, traces, width) {
-    const base = data.plots[name].layout;
-    const named = traces.filter((one) => one.name && one.showlegend !== false && one.visible !== false);
-    const entries = [...new Set(named.map((one) => one.name))];
-    const widest = Math.max(1, ...entries.map((entry) => 50 + 7 * entry.length));
-    const rows = Math.ceil(entries.length / Math.max(1, Math.floor(width / widest)));
-    const below = 20 * Math.max(0, rows - 1);
-    const margin = { ...base.margin, b: base.margin.b + below };
-    const layout = { ...base, margin, height: base.height + below };
-    if (touch) layout.dragmode = false;
-    if (width < 600 && base.annotations) {
-      layout.annotations = base.annotations.map((one) => ({ ...one, font: { ...one.font, size: 9 } }));
-    }
-    return layout;
+  function made(place) {
+    const shape = data.plots[place.dataset.plot];
+    const { further } = data.styles;
+    return figures.make[shape.kind](shape, chosenMethods(), place.clientWidth, further, yawRange());
   }
 
-  function draw(place, methods) {
-    const name = place.dataset.plot;
+  // Room for a figure before it is drawn, or all below would move when it is.
+  function reserve(place) {
+    const { kind } = data.plots[place.dataset.plot];
+    const height = kind === "faces" ? figures.FACES_PX : made(place).layout.height;
+    place.style.minHeight = `${height}px`;
+  }
+
+  function draw(place) {
+    const shape = data.plots[place.dataset.plot];
     const buttons = [["zoom2d", "pan2d", "resetScale2d", "toImage"]];
     const settings = { responsive: true, displaylogo: false, modeBarButtons: buttons };
     if (touch) settings.displayModeBar = false;
+    const { traces, layout } = made(place);
+    place.style.minHeight = `${layout.height}px`;
+    if (touch) layout.dragmode = false;
     const first = !place.classList.contains("js-plotly-plot");
-    const traces = filteredTraces(name, methods);
-    Plotly.react(place, traces, layoutOf(name, traces, place.clientWidth), settings);
-    if (first && name.endsWith("-scatter")) watch(place, name.slice(0, -"-scatter".length));
+    Plotly.react(place, traces, layout, settings);
+    if (first && shape.kind === "faces") watch(place, place.closest("section").dataset.dataset);
+    place.dataset.drawn = "";
+  }
+
+  // A figure is drawn when it comes into sight: a page may hold hundreds of them.
+  const inSight = new Set();
+  const sight = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (isIntersecting) inSight.add(target);
+        else inSight.delete(target);
+        if (isIntersecting && target.dataset.drawn === undefined) draw(target);
+      }
+    },
+    { rootMargin: "200px" },
+  );
+
+  function drawAgain() {
+    for (const place of document.querySelectorAll(".drawing[data-drawn]")) delete place.dataset.drawn;
+    for (const place of inSight) if (place.closest("section").hidden === false) draw(place);
   }
 
   function fitToPaper() {
@@ -168,7 +201,9 @@
       one.open = true;
       one.dataset.closed = "";
     }
-    for (const place of document.querySelectorAll(".js-plotly-plot")) {
+    fillGalleries(document);
+    for (const place of document.querySelectorAll("section:not([hidden]) .drawing")) {
+      if (place.dataset.drawn === undefined) draw(place);
       Plotly.relayout(place, { width: 980 });
     }
   }
@@ -225,8 +260,9 @@
     });
   }
 
-  function fillGalleries() {
-    for (const gallery of document.querySelectorAll(".gallery")) {
+  function fillGalleries(root) {
+    for (const gallery of root.querySelectorAll(".gallery:not([data-filled])")) {
+      gallery.dataset.filled = "";
       const { gallery: key, method } = gallery.dataset;
       for (const image of data.sections[key].worst[method] || []) {
         const figure = faceFigure(key, method, image);
@@ -237,26 +273,42 @@
 
   // --- everything together ------------------------------------------------------------------
   function update() {
-    const methods = chosen("method");
+    const methods = chosenMethods();
+    const specs = new Set(methods.map((one) => one.spec));
     const several = filters.querySelector("input[name=dataset]") !== null;
     const sections = chosen("dataset");
-    showRows(methods);
+    showRows(specs);
+    paintSwatches(methods);
     for (const section of document.querySelectorAll("section.dataset")) {
       section.hidden = several && !sections.has(section.dataset.dataset);
-      if (section.hidden) continue;
-      showRange(section.dataset.dataset, methods);
-      for (const place of section.querySelectorAll(".drawing")) draw(place, methods);
+      if (!section.hidden) showRange(section.dataset.dataset, specs);
     }
+    drawAgain();
+  }
+
+  function choose(which) {
+    const best = new Set(data.styles.ranked.slice(0, Object.keys(data.styles.looks).length));
+    for (const box of filters.querySelectorAll("input[name=method]")) {
+      box.checked = which === "all" || (which === "best" && best.has(box.value));
+    }
+    update();
   }
 
   makeSortable(document);
-  fillGalleries();
   addEventListener("beforeprint", fitToPaper);
   addEventListener("afterprint", fitToScreen);
   filters.addEventListener("input", update);
   filters.addEventListener("submit", (event) => event.preventDefault());
-  document.addEventListener("input", (event) => {
-    if (event.target.type === "search") showRows(chosen("method"));
+  for (const button of filters.querySelectorAll("[data-choose]")) {
+    button.addEventListener("click", () => choose(button.dataset.choose));
+  }
+  document.addEventListener("input", ({ target }) => {
+    if (target.type === "search") search(target);
   });
+  document.addEventListener("toggle", ({ target }) => fillGalleries(target), true);
   update();
+  for (const place of document.querySelectorAll(".drawing")) {
+    reserve(place);
+    sight.observe(place);
+  }
 })();

@@ -1,24 +1,40 @@
-"""The numbers behind the figures, the same for still and interactive ones."""
+"""Every figure as a shape, from the results of one data set; None without anything to draw."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.results.results_file import MethodResult, SliceErrors
-from hpbench.scoring import statistics
+from hpbench.reports import words
+from hpbench.reports.figures.shapes import (
+    Axis,
+    BarPlot,
+    FacePlot,
+    HeatPanel,
+    HeatPlot,
+    Line,
+    LinePlot,
+    Panel,
+)
+from hpbench.reports.figures.style import STAGE_COLOURS
+from hpbench.reports.tables.robustness import Curve, FactorPoint
+from hpbench.reports.tables.worst import predicted_angles, worst_faces
+from hpbench.results.results_file import MethodResult, SliceErrors, value_at
+from hpbench.rotation import ANGLES
+from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import observed_shares
+from hpbench.scoring.confidence import risk_coverage
 from hpbench.scoring.scores import DatasetScores, MethodScores
+from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
-    "CLAIMED_LEVELS", "ErrorMap", "ForestRow", "ParetoPoint", "YawCurve", "YawLine",
-    "calibration_curves", "cut_name", "error_map",
-    "forest_rows", "has_error_map", "has_yaw_line", "highest_shown", "histogram_limit",
-    "pareto_points", "yaw_curve",
+    "accuracy", "calibration", "ced", "confidence", "error_maps", "errors_by_yaw", "faces", "forest", "histogram",
+    "levels", "pareto", "runtime",
 ]  # fmt: skip
+
+Array = npt.NDArray[np.float64]
 
 _MIN_FACES = 5
 """A mean over fewer faces is not drawn."""
@@ -26,14 +42,57 @@ _MIN_FACES = 5
 _MIN_CELL_FACES = 3
 _CELL_DEG = 15.0
 
-CLAIMED_LEVELS = np.linspace(0.0, 1.0, 41)
-"""Probabilities at which claimed regions are drawn."""
-
 _MAX_FOREST_ROWS = 60
 _MAX_NAME = 40
+_MAX_FACES = 2000
+"""Faces of the plot with one point per face; a browser draws no more smoothly."""
+
+MEAN_ERROR = "mean error, degrees"
 
 
-def histogram_limit(dataset: DatasetScores) -> float:
+# --- errors of all faces ----------------------------------------------------------------------
+
+
+def accuracy(results: Sequence[MethodResult]) -> BarPlot | None:
+    """Mean error of every method as published tables count it, with its 95 % interval."""
+    means = {one.method_spec: one.mae_deg.mean for one in results if one.mae_deg.mean is not None}
+    if not means:
+        return None
+    texts, limits = {}, {}
+    for one in results:
+        if one.method_spec not in means:
+            continue
+        texts[one.method_spec] = f"{one.mae_deg.mean:.2f}"
+        if one.coverage is not None and one.coverage < 1.0:
+            texts[one.method_spec] += f" ({words.percent(one.coverage)} predicted)"
+        interval = value_at(one.intervals_95, "mae_deg.mean")
+        if interval is not None:
+            limits[one.method_spec] = (interval[0], interval[1])
+    title = "mean absolute error of the angles, degrees (line: 95 % interval)"
+    return BarPlot(Axis(title, low=0.0), {"": means}, {}, texts, limits)
+
+
+def histogram(dataset: DatasetScores) -> LinePlot | None:
+    """Signed errors of each angle, all methods overlaid; the end steps collect all beyond."""
+    limit = _histogram_limit(dataset)
+    edges = np.linspace(-limit, limit, 41)
+    centres = (edges[:-1] + edges[1:]) / 2.0
+    panels = []
+    for index, angle in enumerate(ANGLES):
+        lines = {
+            method.spec: Line(centres, share)
+            for method in dataset.methods
+            if (share := _error_shares(method.differences_deg[:, index], edges)) is not None
+        }
+        if lines:
+            x = Axis("predicted minus ground truth, degrees", -limit, limit)
+            y = Axis("share of predicted faces, %", low=0.0)
+            panels.append(Panel(x, y, lines, angle.capitalize(), height_inch=2.6))
+    hover = "{x:.1f} degrees: {y:.1f} %"
+    return LinePlot(panels, "steps", len(panels), hover) if panels else None
+
+
+def _histogram_limit(dataset: DatasetScores) -> float:
     """Round limit that holds 95 % of the errors of the worst method, within 10..90 degrees."""
     widest = 10.0
     for method in dataset.methods:
@@ -44,77 +103,76 @@ def histogram_limit(dataset: DatasetScores) -> float:
     return float(min(90.0, 5.0 * np.ceil(widest / 5.0)))
 
 
-def error_shares(
-    dataset: DatasetScores, angle: int, edges_deg: npt.NDArray[np.float64]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Percentage of the predicted faces by signed error, by method; end bins hold all beyond."""
-    shares = {}
-    for method in dataset.methods:
-        errors = method.differences_deg[:, angle]
-        errors = np.clip(errors[np.isfinite(errors)], edges_deg[0], edges_deg[-1])
-        if errors.size:
-            shares[method.spec] = 100.0 * np.histogram(errors, edges_deg)[0] / errors.size
-    return shares
+def _error_shares(errors_deg: Array, edges_deg: Array) -> Array | None:
+    """Percentage of the predicted faces by signed error; the end bins hold all beyond."""
+    errors = np.clip(errors_deg[np.isfinite(errors_deg)], edges_deg[0], edges_deg[-1])
+    return 100.0 * np.histogram(errors, edges_deg)[0] / errors.size if errors.size else None
 
 
-def error_name(dataset: DatasetScores) -> str:
+def ced(dataset: DatasetScores) -> LinePlot | None:
+    """Share of all faces within an error."""
+    if not any(method.predicted.any() for method in dataset.methods):
+        return None
+    thresholds = np.linspace(0.0, 30.0, 121)
+    lines = {
+        method.spec: Line(thresholds, 100.0 * metrics.ced(method.curve_errors_deg, thresholds))
+        for method in dataset.methods
+    }
+    panel = Panel(
+        Axis(f"{_error_name(dataset)}, degrees", 0.0, 30.0),
+        Axis("faces within it, %", 0.0, 101.0),
+        lines,
+    )
+    return LinePlot([panel], hover="within {x:.1f} degrees: {y:.1f} %")
+
+
+def _error_name(dataset: DatasetScores) -> str:
     """Which error of a face is drawn."""
     return "geodesic error" if dataset.has_rotations else "mean error of the labelled angles"
 
 
-@dataclass(frozen=True)
-class YawLine:
-    """Mean error of one method, in the steps of yaw that have enough predicted faces.
+def faces(dataset: DatasetScores) -> FacePlot | None:
+    """One point per face; of very many the worst of each method and a fixed random choice."""
+    known = np.isfinite(dataset.angles_deg[:, 0])
+    if not any((method.predicted & known).any() for method in dataset.methods):
+        return None
+    shown = _some_faces(dataset)
+    return FacePlot(
+        Axis("ground-truth yaw, degrees"),
+        Axis(f"{_error_name(dataset)}, degrees", low=0.0),
+        [str(name) for name in dataset.image_ids[shown]],
+        dataset.angles_deg[shown],
+        {method.spec: method.curve_errors_deg[shown] for method in dataset.methods},
+        {method.spec: predicted_angles(dataset, method, shown) for method in dataset.methods},
+    )
 
-    The 95 % interval is NaN in a step, and None altogether, with too few independent faces.
+
+def _some_faces(dataset: DatasetScores) -> npt.NDArray[np.intp]:
+    count = len(dataset.image_ids)
+    if count <= _MAX_FACES:
+        return np.arange(count)
+    worst = {index for method in dataset.methods for index in worst_faces(method)}
+    worst = set(sorted(worst)[: _MAX_FACES // 2])
+    others = np.setdiff1d(np.arange(count), list(worst))
+    chosen = np.random.default_rng(0).choice(others, _MAX_FACES - len(worst), replace=False)
+    return np.sort(np.append(chosen, list(worst))).astype(np.intp)
+
+
+# --- where errors are -------------------------------------------------------------------------
+
+
+def errors_by_yaw(dataset: DatasetScores) -> LinePlot | None:
+    """Mean error in steps of 10 degrees of absolute yaw, over the number of faces.
+
+    Only steps with enough predicted faces. An interval is NaN in a step, and None altogether, with
+    too few independent faces.
     """
-
-    yaw_deg: npt.NDArray[np.float64]
-    mean_deg: npt.NDArray[np.float64]
-    low_deg: npt.NDArray[np.float64] | None
-    high_deg: npt.NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
-class YawCurve:
-    """Mean errors in steps of 10 degrees of absolute ground-truth yaw, by method."""
-
-    last_deg: float
-    centres_deg: npt.NDArray[np.float64]
-    faces: npt.NDArray[np.int64]
-    lines: dict[str, YawLine]
-
-
-def has_yaw_line(dataset: DatasetScores) -> bool:
-    """Whether any method has a step of yaw with enough predicted faces to be drawn."""
-    _, masks = _yaw_steps(dataset)
-    return any(_drawn(masks & method.predicted[:, None]).any() for method in dataset.methods)
-
-
-def has_error_map(dataset: DatasetScores) -> bool:
-    """Whether any method has a cell of yaw and pitch with enough predicted faces to be shown."""
-    return any(np.isfinite(error_map(dataset, one).mean_deg).any() for one in dataset.methods)
-
-
-def _yaw_steps(dataset: DatasetScores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """First yaw of each step, shape (steps,), and which faces are in it, shape (faces, steps)."""
-    yaw = np.abs(dataset.angles_deg[:, 0])
-    starts = np.arange(0.0, 180.0 if (yaw > 99.0).any() else 100.0, 10.0)
-    return starts, (yaw[:, None] >= starts) & (yaw[:, None] < starts + 10.0)
-
-
-def _drawn(predicted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    return np.asarray(predicted.sum(axis=0) >= _MIN_FACES)
-
-
-def yaw_curve(dataset: DatasetScores) -> YawCurve:
-    """Mean error of every method by yaw."""
     starts, masks = _yaw_steps(dataset)
     resampling = statistics.make_resampling(len(masks), dataset.unit_groups, resamples=500)
     lines = {}
     for method in dataset.methods:
         columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
-        drawn = _drawn(np.isfinite(columns))
+        drawn = np.isfinite(columns).sum(axis=0) >= _MIN_FACES
         if not drawn.any():
             continue
         columns = columns[:, drawn]
@@ -122,119 +180,256 @@ def yaw_curve(dataset: DatasetScores) -> YawCurve:
         if resampling.units >= statistics.MIN_UNITS:
             draws = resampling.means(columns.T, statistics.MIN_UNITS)
             low, high = np.array([statistics.percentile_interval(one) for one in draws.T]).T
-        mean = np.nanmean(columns, axis=0)
-        lines[method.spec] = YawLine(starts[drawn] + 5.0, mean, low, high)
-    return YawCurve(float(starts[-1]) + 10.0, starts + 5.0, masks.sum(axis=0), lines)
+        lines[method.spec] = Line(starts[drawn] + 5.0, np.nanmean(columns, axis=0), low, high)
+    if not lines:
+        return None
+    end = float(starts[-1]) + 10.0
+    x = Axis("absolute ground-truth yaw, degrees", 0.0, end, _ticks(np.arange(0.0, end + 1, 10.0)))
+    upper = Panel(x, Axis(MEAN_ERROR, low=0.0), lines, height_inch=3.0)
+    counts = np.column_stack([starts + 5.0, masks.sum(axis=0)])
+    lower = Panel(x, Axis("faces", low=0.0), bars=counts, height_inch=0.9)
+    return LinePlot([upper, lower], hover="|yaw| about {x:.0f}: {y:.2f} degrees")
 
 
-@dataclass(frozen=True)
-class ErrorMap:
-    """Mean error in cells, shape (pitch, yaw); NaN where there are too few predicted faces."""
-
-    yaw_edges: npt.NDArray[np.float64]
-    pitch_edges: npt.NDArray[np.float64]
-    mean_deg: npt.NDArray[np.float64]
-    faces: npt.NDArray[np.float64]
+def _yaw_steps(dataset: DatasetScores) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """First yaw of each step, shape (steps,), and which faces are in it, shape (faces, steps)."""
+    yaw = np.abs(dataset.angles_deg[:, 0])
+    starts = np.arange(0.0, 180.0 if (yaw > 99.0).any() else 100.0, 10.0)
+    return starts, (yaw[:, None] >= starts) & (yaw[:, None] < starts + 10.0)
 
 
-def error_map(dataset: DatasetScores, method: MethodScores) -> ErrorMap:
-    """Mean of the labelled angles' errors in cells of 15 degrees of ground-truth yaw and pitch."""
+def _ticks(places: Array) -> dict[float, str]:
+    return {float(place): f"{place:g}" for place in places}
+
+
+def error_maps(dataset: DatasetScores) -> HeatPlot | None:
+    """Mean error in cells of 15 degrees of ground-truth yaw and pitch, a map per method."""
     yaw_edges, pitch_edges = (_cell_edges(dataset.angles_deg[:, column]) for column in (0, 1))
+    means, counts = {}, {}
+    for method in dataset.methods:
+        if method.predicted.any():
+            means[method.spec], counts[method.spec] = _error_map(
+                dataset, method, yaw_edges, pitch_edges
+            )
+    filled = np.isfinite(list(means.values()))
+    if not filled.any():
+        return None
+    used_yaw = _used(np.any(filled, axis=(0, 1)))
+    used_pitch = _used(np.any(filled, axis=(0, 2)))
+    panel = HeatPanel(
+        Axis("ground-truth yaw, degrees"),
+        Axis("ground-truth pitch, degrees"),
+        yaw_edges[used_yaw.start : used_yaw.stop + 1],
+        pitch_edges[used_pitch.start : used_pitch.stop + 1],
+        {spec: one[used_pitch, used_yaw] for spec, one in means.items()},
+        {spec: one[used_pitch, used_yaw] for spec, one in counts.items()},
+    )
+    return HeatPlot([panel], _highest_shown(panel.values))
+
+
+def _error_map(
+    dataset: DatasetScores, method: MethodScores, yaw_edges: Array, pitch_edges: Array
+) -> tuple[Array, Array]:
+    """Mean error of the labelled angles and number of faces, each of shape (pitch, yaw)."""
     yaw, pitch = dataset.angles_deg[:, 0], dataset.angles_deg[:, 1]
     known = method.predicted & np.isfinite(yaw) & np.isfinite(pitch)
     edges = [pitch_edges, yaw_edges]
-    faces, _, _ = np.histogram2d(pitch[known], yaw[known], edges)
+    counts, _, _ = np.histogram2d(pitch[known], yaw[known], edges)
     sums, _, _ = np.histogram2d(pitch[known], yaw[known], edges, weights=method.face_mae_deg[known])
-    enough = faces >= _MIN_CELL_FACES
-    mean = np.divide(sums, faces, out=np.full(sums.shape, np.nan), where=enough)
-    return ErrorMap(yaw_edges, pitch_edges, mean, faces)
+    enough = counts >= _MIN_CELL_FACES
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=enough), counts
 
 
-def highest_shown(maps: Sequence[ErrorMap]) -> float:
+def _used(filled: npt.ArrayLike) -> slice:
+    """From the first to the last row or column in which any method has a mean."""
+    places = np.flatnonzero(filled)
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _highest_shown(values: Mapping[str, Array]) -> float:
     """End of the colour scale that panels share: a tenth of the cells lies above it.
 
     A single bad cell of one method would otherwise leave all others in one colour.
     """
-    means = np.concatenate([one.mean_deg[np.isfinite(one.mean_deg)] for one in maps])
-    return max(5.0, float(np.percentile(means, 90))) if means.size else 5.0
+    means = np.concatenate([one[np.isfinite(one)] for one in values.values()])
+    return max(5.0, float(np.percentile(means, 90)))
 
 
-def _cell_edges(angles_deg: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _cell_edges(angles_deg: Array) -> Array:
     """Edges of cells that hold all angles, zero in the middle of one."""
     widest = float(np.nanmax(np.abs(angles_deg), initial=_CELL_DEG))
     cells = int(np.ceil(widest / _CELL_DEG - 0.5))
     return (np.arange(-cells, cells + 2, dtype=np.float64) - 0.5) * _CELL_DEG
 
 
-@dataclass(frozen=True)
-class ParetoPoint:
-    """One method in the plane of time and error."""
-
-    method: str
-    total_ms: float
-    error_deg: float
-    coverage: float
-    best: bool
-    """No other method is as fast and more accurate, or as accurate and faster."""
-
-
-def pareto_points(results: Sequence[MethodResult]) -> list[ParetoPoint]:
-    """Methods with a time and an error, the fastest first."""
-    known = [
-        (one.runtime_ms["total"].p50, one.common_images.mae_deg.mean, one)
-        for one in results
-        if one.runtime_ms["total"].p50 and one.common_images.mae_deg.mean is not None
-    ]
-    known.sort(key=lambda point: point[:2])
-    points = []
-    lowest = np.inf
-    for total_ms, error_deg, one in known:
-        best = error_deg < lowest
-        lowest = min(lowest, error_deg)
-        points.append(ParetoPoint(one.method_spec, total_ms, error_deg, one.coverage or 0.0, best))
-    return points
-
-
-def calibration_curves(dataset: DatasetScores) -> dict[str, npt.NDArray[np.float64]]:
-    """Share of the faces within the region of each of :data:`CLAIMED_LEVELS`, by method."""
-    found = {one.spec: observed_shares(one, CLAIMED_LEVELS) for one in dataset.methods}
-    return {spec: shares for spec, shares in found.items() if shares is not None}
-
-
-@dataclass(frozen=True)
-class ForestRow:
-    """One slice of a forest plot, with the errors by method."""
-
-    title: str
-    errors: dict[str, SliceErrors]
-
-    def offset(self, spec: str) -> float:
-        """How far below the middle of the row a method is drawn, in rows."""
-        index = list(self.errors).index(spec)
-        return 0.7 * ((index + 0.5) / len(self.errors) - 0.5)
-
-
-def forest_rows(results: Sequence[MethodResult]) -> dict[str, list[ForestRow]]:
-    """Slices of all methods by factor, in the order of the results.
+def forest(results: Sequence[MethodResult]) -> LinePlot | None:
+    """Mean error of every method in every slice, one panel per factor.
 
     Factors with which there would be more than 60 slices are left out.
     """
-    found: dict[str, list[ForestRow]] = {}
+    by_factor: dict[str, list[list[SliceErrors]]] = {}
     for same in zip(*(result.slices for result in results), strict=True):
-        row = ForestRow(
-            f"{cut_name(same[0].slice)} ({same[0].faces})",
-            {result.method_spec: one for result, one in zip(results, same, strict=True)},
-        )
-        found.setdefault(same[0].factor, []).append(row)
-    shown: dict[str, list[ForestRow]] = {}
+        by_factor.setdefault(same[0].factor, []).append(list(same))
+    specs = [result.method_spec for result in results]
+    panels: list[Panel] = []
     slices = 0
-    for factor, rows in found.items():
-        if not shown or slices + len(rows) <= _MAX_FOREST_ROWS:
-            shown[factor] = rows
+    for factor, rows in by_factor.items():
+        if not panels or slices + len(rows) <= _MAX_FOREST_ROWS:
+            panels.append(_forest_panel(factor, rows, specs))
             slices += len(rows)
-    return shown
+    if not panels or all(result.images.scored == 0 for result in results):
+        return None
+    return LinePlot(panels, "rows", most=6)
+
+
+def _forest_panel(
+    factor: str, rows: Sequence[Sequence[SliceErrors]], specs: Sequence[str]
+) -> Panel:
+    names = {float(y): f"{cut_name(row[0].slice)} ({row[0].faces})" for y, row in enumerate(rows)}
+    lines = {}
+    for column, spec in enumerate(specs):
+        found = [(y, row[column]) for y, row in enumerate(rows) if row[column].mae_deg is not None]
+        if not found:
+            continue
+        means = np.array([one.mae_deg for _, one in found], dtype=np.float64)
+        limits = np.array([one.interval_95 or (np.nan, np.nan) for _, one in found])
+        lines[spec] = Line(
+            means, np.array([float(y) for y, _ in found]), limits[:, 0], limits[:, 1],
+            hollow=np.array([one.scored < MIN_FACES for _, one in found]),
+            texts=[
+                f"{one.slice}: {one.mae_deg:.2f} degrees over {one.scored} of {one.faces} faces"
+                for _, one in found
+            ],
+        )  # fmt: skip
+    return Panel(
+        Axis("mean error, degrees (line: 95 % interval)", low=0.0),
+        Axis(low=len(rows) - 0.4, high=-0.6, ticks=names),
+        lines,
+        cut_name(factor),
+        height_inch=0.34 * (len(rows) + 0.2),
+    )
 
 
 def cut_name(name: str) -> str:
     """A name as a figure has room for it."""
     return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 3]}..."
+
+
+# --- confidence, time, swept factors ----------------------------------------------------------
+
+
+def confidence(dataset: DatasetScores) -> LinePlot | None:
+    """Mean error of the most confident share of the predicted faces."""
+    curves = {method.spec: risk_coverage(method) for method in dataset.methods}
+    lines = {spec: Line(100.0 * one.share, one.error_deg) for spec, one in curves.items() if one}
+    panel = Panel(
+        Axis("share of the predicted faces, the most confident first, %", 0.0, 101.0),
+        Axis(MEAN_ERROR, low=0.0),
+        lines,
+    )
+    return LinePlot([panel], hover="surest {x:.0f} %: {y:.2f} degrees") if lines else None
+
+
+def calibration(dataset: DatasetScores) -> LinePlot | None:
+    """Share of the faces within the claimed region, over its claimed probability."""
+    claimed = np.linspace(0.0, 1.0, 41)
+    shares = {method.spec: observed_shares(method, claimed) for method in dataset.methods}
+    lines = {
+        spec: Line(100.0 * claimed, 100.0 * share)
+        for spec, share in shares.items()
+        if share is not None
+    }
+    panel = Panel(
+        Axis("claimed to hold the ground truth, %", 0.0, 100.0),
+        Axis("faces for which it does, %", 0.0, 101.0),
+        lines,
+        reference=np.array([[0.0, 0.0], [100.0, 100.0]]),
+    )
+    return LinePlot([panel], hover="claimed {x:.0f} %: {y:.1f} % of the faces") if lines else None
+
+
+def runtime(results: Sequence[MethodResult]) -> BarPlot | None:
+    """Median time per face by stage, with the 95th percentile of the total."""
+    times = {r.method_spec: r.runtime_ms for r in results if r.runtime_ms["total"].p50 is not None}
+    if not times:
+        return None
+    parts = {
+        stage: {spec: one[stage].p50 or 0.0 for spec, one in times.items()}
+        for stage in STAGE_COLOURS
+    }
+    totals = {spec: one["total"] for spec, one in times.items()}
+    return BarPlot(
+        Axis("milliseconds per face, one at a time (number: median of the total)", low=0.0),
+        {stage: medians for stage, medians in parts.items() if any(medians.values())},
+        STAGE_COLOURS,
+        {spec: f"{words.milliseconds(one.p50, one.decimals)} ms" for spec, one in totals.items()},
+        marks={spec: one.p95 for spec, one in totals.items() if one.p95 is not None},
+        mark_name="95th percentile",
+        hover="{x:.3g} ms",
+    )
+
+
+def pareto(results: Sequence[MethodResult]) -> LinePlot | None:
+    """Mean error against time per face; the line is the Pareto front."""
+    known = [
+        (one.runtime_ms["total"].p50, one.common_images.mae_deg.mean, one)
+        for one in results
+        if one.runtime_ms["total"].p50 and one.common_images.mae_deg.mean is not None
+    ]
+    if len(known) < 2:
+        return None
+    known.sort(key=lambda point: point[:2])
+    lines: dict[str, Line] = {}
+    front: list[tuple[float, float]] = []
+    for total_ms, error_deg, one in known:
+        # no other method is as fast and more accurate, or as accurate and faster
+        if not front or error_deg < front[-1][1]:
+            if front:
+                front.append((total_ms, front[-1][1]))
+            front.append((total_ms, error_deg))
+        coverage = one.coverage or 0.0
+        lines[one.method_spec] = Line(
+            np.array([total_ms]), np.array([error_deg]), hollow=np.array([coverage < 1.0]),
+            texts=[
+                f"{total_ms:.3g} ms, {error_deg:.2f} degrees, {words.percent(coverage)} predicted"
+            ],
+        )  # fmt: skip
+    panel = Panel(
+        Axis("milliseconds per face, one at a time (logarithmic)", log=True),
+        Axis("mean error on common faces, degrees", low=0.0),
+        lines,
+        reference=np.array(front),
+    )
+    return LinePlot([panel], "points")
+
+
+def levels(curves: Sequence[Curve]) -> LinePlot | None:
+    """Error by swept factor, one panel per curve, with 95 % intervals.
+
+    Where a method left faces without a prediction, ``frontal`` counts these as frontal heads: its
+    error on the easy faces that are left may well fall with the corruption.
+    """
+    panels = []
+    for curve in curves:
+        places = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)
+        x = Axis(curve.unit)
+        if curve.positions is None:
+            ticks = dict(zip(places.tolist(), curve.levels, strict=True))
+            x = Axis(curve.unit, -0.2, len(places) - 0.8, ticks)
+        lines = {spec: _level_line(places, points) for spec, points in curve.points.items()}
+        panels.append(Panel(x, Axis(MEAN_ERROR, low=0.0), lines, curve.name, height_inch=2.3))
+    hover = "{y:.2f} degrees"
+    return LinePlot(panels, columns=min(3, len(panels)), hover=hover) if panels else None
+
+
+def _level_line(places: Array, points: Sequence[FactorPoint]) -> Line:
+    limits = np.array([point.interval_95_deg or (np.nan, np.nan) for point in points])
+    frontal = None
+    if any(point.no_answer for point in points):
+        frontal = _numbers([point.mae_missing_as_frontal_deg for point in points])
+    means = _numbers([point.mae_deg for point in points])
+    return Line(places, means, limits[:, 0], limits[:, 1], frontal)
+
+
+def _numbers(values: Sequence[float | None]) -> Array:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

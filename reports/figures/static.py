@@ -1,51 +1,36 @@
-"""Still figures of a report, as PNG for reading and SVG for papers."""
+"""Still figures: every shape drawn with Matplotlib."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hpbench.reports import words
-from hpbench.reports.figures.data import (
-    CLAIMED_LEVELS,
-    ErrorMap,
-    calibration_curves,
-    cut_name,
-    error_map,
-    error_name,
-    error_shares,
-    forest_rows,
-    highest_shown,
-    histogram_limit,
-    pareto_points,
-    yaw_curve,
+from hpbench.reports.figures.shapes import (
+    Axis,
+    BarPlot,
+    HeatPanel,
+    HeatPlot,
+    Line,
+    LinePlot,
+    Panel,
+    Shape,
 )
-from hpbench.reports.figures.style import STAGE_COLOURS, MethodStyle
-from hpbench.reports.tables.robustness import Curve
-from hpbench.results.results_file import MethodResult, value_at
-from hpbench.rotation import ANGLES
-from hpbench.scoring import metrics
-from hpbench.scoring.confidence import risk_coverage
-from hpbench.scoring.scores import DatasetScores
-from hpbench.scoring.slices import MIN_FACES
+from hpbench.reports.figures.style import FURTHER, MethodStyle, split
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = [
-    "ShownFigure", "accuracy_figure", "calibration_figure", "ced_figure", "drawn",
-    "error_by_yaw_figure", "forest_figure", "heat_map_figure", "histogram_figure",
-    "level_figure", "pareto_figure", "risk_coverage_figure", "runtime_figure", "save",
-]  # fmt: skip
+__all__ = ["ShownFigure", "draw", "save"]
 
 Styles = Mapping[str, MethodStyle]
 
@@ -62,7 +47,14 @@ _LOOK: dict[Any, Any] = {
     "svg.hashsalt": "hpbench",  # the same run gives the same file
     "text.parse_math": False,  # a file name with dollar signs is no formula
 }
-_MAX_PANELS = 6
+_WIDTH_INCH = 9.0
+_MAX_INTERVALS = 6
+"""With more lines, bands are not told apart any more."""
+
+_MAX_LABELS = 8
+"""With more points, names beside them cover one another and go into the legend."""
+
+_REFERENCE = "#9aa7b2"
 
 
 class ShownFigure(Figure):
@@ -74,17 +66,17 @@ class ShownFigure(Figure):
         return stream.getvalue()
 
 
-def drawn(draw: Callable[[], Figure]) -> Figure:
-    """Draw a figure in the report's look."""
+def draw(shape: Shape, styles: Styles) -> Figure:
+    """Draw a shape in the report's look."""
     with mpl.rc_context(_LOOK):
-        return draw()
+        return _draw(shape, styles)
 
 
-def save(draw: Callable[[], Figure], stem: Path) -> None:
-    """Draw a figure in the report's look and write ``stem.png`` and ``stem.svg``."""
+def save(shape: Shape, styles: Styles, stem: Path) -> None:
+    """Draw a shape in the report's look and write ``stem.png`` and ``stem.svg``."""
     png, svg = (stem.with_name(stem.name + end) for end in (".png", ".svg"))
     with mpl.rc_context(_LOOK):
-        figure = draw()
+        figure = _draw(shape, styles)
         # Figure.savefig would draw everything once more to find out its size.
         figure.set_dpi(150)
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
@@ -93,324 +85,270 @@ def save(draw: Callable[[], Figure], stem: Path) -> None:
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
 
 
-def accuracy_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
-    """Mean error of every method as published tables count it, with its 95 % interval."""
-    scored = [(one, one.mae_deg.mean) for one in results if one.mae_deg.mean is not None]
-    figure = ShownFigure(figsize=(9.0, 1.2 + 0.55 * len(scored)), layout="constrained")
-    axes = figure.subplots()
-    rows = np.arange(len(scored))
-    for y, (one, mean) in zip(rows, scored, strict=True):
-        axes.barh(y, mean, height=0.62, color=styles[one.method_spec].colour, alpha=0.75)
-        low, high = value_at(one.intervals_95, "mae_deg.mean") or (mean, mean)
-        if high > low:
-            axes.plot([low, high], [y, y], color="black", linewidth=1.4)
-        shown = f"{mean:.2f}"
-        if one.coverage is not None and one.coverage < 1.0:
-            shown += f" ({words.percent(one.coverage)} predicted)"
-        axes.annotate(
-            shown, (max(mean, high), y), xytext=(6, 0), textcoords="offset points",
-            va="center",
-        )  # fmt: skip
-    axes.set_yticks(rows, [styles[one.method_spec].label for one, _ in scored])
-    axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("mean absolute error of the angles, degrees (line: 95 % interval)")
-    axes.margins(x=0.2)
+@singledispatch
+def _draw(shape: Shape, styles: Styles) -> Figure:
+    raise TypeError(f"no still figure of {type(shape).__name__}")
+
+
+# --- lines ------------------------------------------------------------------------------------
+
+
+@_draw.register
+def _lines(shape: LinePlot, styles: Styles) -> Figure:
+    specs = list(dict.fromkeys(spec for panel in shape.panels for spec in panel.lines))
+    named, further = split(specs, styles, shape.most)
+    columns = shape.columns
+    rows = -(-len(shape.panels) // columns)
+    heights = [shape.panels[row * columns].height_inch for row in range(rows)]
+    legend = _Legend(named, further, styles)
+    gaps = sum(0.45 if panel.title else 0.25 for panel in shape.panels[::columns])
+    figure = ShownFigure(
+        figsize=(_WIDTH_INCH, sum(heights) + gaps + 0.5 + legend.height_inch), layout="constrained"
+    )
+    axes = figure.subplots(
+        rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1, height_ratios=heights
+    ).ravel()
+    for place, panel in zip(axes, shape.panels, strict=False):
+        _panel(place, panel, shape, styles, named, further)
+    for index, panel in enumerate(shape.panels):
+        if columns == 1 and index < len(shape.panels) - 1:
+            axes[index].set_xlabel("")
+        if index % columns:
+            axes[index].set_ylabel("")
+        axes[index].set_ylim(panel.y.low, panel.y.high)  # after all: it ends the common search
+    for place in axes[len(shape.panels) :]:
+        place.set_visible(False)
+    if shape.look != "points" or len(named) > _MAX_LABELS:
+        legend.draw(figure, lines=shape.look in ("lines", "steps"))
     return figure
 
 
-def histogram_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Signed errors of each angle, all methods overlaid; the end bars collect all beyond."""
-    limit = histogram_limit(dataset)
-    edges = np.linspace(-limit, limit, 41)
-    shares = {angle: error_shares(dataset, index, edges) for index, angle in enumerate(ANGLES)}
-    shares = {angle: found for angle, found in shares.items() if found}
-    figure = ShownFigure(figsize=(9.0, 3.4), layout="constrained")
-    panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
-    for panel, (angle, by_method) in zip(panels, shares.items(), strict=True):
-        for spec, share in by_method.items():
-            style = styles[spec]
-            panel.stairs(
-                share, edges, label=style.label, color=style.colour, linestyle=style.dash,
-                linewidth=1.8,
-            )  # fmt: skip
-        panel.axvline(0.0, color="#555555", linewidth=0.8)
-        panel.set_title(angle.capitalize())
-        panel.set(xlabel="predicted minus ground truth, degrees", xlim=(-limit, limit))
-        panel.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
-    panels[0].set_ylabel("share of predicted faces, %")
-    _legend_below(figure, panels[0], len(dataset.methods))
-    return figure
+def _panel(
+    axes: Axes, panel: Panel, shape: LinePlot, styles: Styles, named: Sequence[str],
+    further: Sequence[str],
+) -> None:  # fmt: skip
+    if panel.bars is not None:
+        width = 0.85 * float(np.diff(panel.bars[:, 0]).min(initial=10.0))
+        axes.bar(panel.bars[:, 0], panel.bars[:, 1], width=width, color=_REFERENCE)
+    if panel.reference is not None:
+        axes.plot(*panel.reference.T, color=_REFERENCE, linewidth=1.2, zorder=1)
+    if shape.look == "steps":
+        axes.axvline(0.0, color="#555555", linewidth=0.8)
+    for spec in further:
+        if spec in panel.lines:
+            _further_line(axes, panel.lines[spec], shape)
+    shown = [spec for spec in named if spec in panel.lines]
+    for spec in shown:
+        line, style = panel.lines[spec], styles[spec]
+        if shape.look == "rows":
+            offset = 0.7 * ((named.index(spec) + 0.5) / len(named) - 0.5)
+            _row_points(axes, line, style, offset)
+        elif shape.look == "points":
+            _point(axes, line, style, name=len(named) <= _MAX_LABELS)
+        else:
+            _one_line(axes, line, style, shape, interval=len(named) <= _MAX_INTERVALS)
+    if panel.title:
+        rows = shape.look == "rows"
+        axes.set_title(panel.title, fontsize=10, loc="left" if rows else "center")
+    if shape.look == "rows":
+        axes.grid(visible=False, axis="y")
+    if shape.look == "points":
+        axes.margins(x=0.25)
+    _set_axis(axes, panel.x, "x")
+    _set_axis(axes, panel.y, "y")
+    if shape.columns > 1 and panel.x.ticks is None:
+        axes.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
 
 
-def error_by_yaw_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Mean error by yaw, with 95 % bands, over the number of faces."""
-    curve = yaw_curve(dataset)
-    figure = ShownFigure(figsize=(9.0, 4.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
-    for spec, line in curve.lines.items():
-        style = styles[spec]
-        upper.plot(
-            line.yaw_deg, line.mean_deg, label=style.label, color=style.colour,
-            linestyle=style.dash, marker=style.marker, markersize=5,
-        )  # fmt: skip
-        if line.low_deg is not None and line.high_deg is not None:
-            upper.fill_between(
-                line.yaw_deg, line.low_deg, line.high_deg, color=style.colour, alpha=0.15, lw=0
-            )
-    upper.set(ylim=(0.0, None), ylabel="mean error, degrees")
-    lower.bar(curve.centres_deg, curve.faces, width=8.5, color="#9aa7b2")
-    lower.set(
-        ylabel="faces", xlabel="absolute ground-truth yaw, degrees", xlim=(0.0, curve.last_deg),
-        xticks=np.arange(0.0, curve.last_deg + 1.0, 10.0),
-    )  # fmt: skip
-    _legend_below(figure, upper, len(dataset.methods))
-    return figure
-
-
-def ced_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Share of all faces within an error."""
-    thresholds = np.linspace(0.0, 30.0, 301)
-    lines = {
-        method.spec: (thresholds, 100.0 * metrics.ced(method.curve_errors_deg, thresholds))
-        for method in dataset.methods
-    }
-    return _line_figure(
-        lines, styles, 50, xlabel=f"{error_name(dataset)}, degrees", ylabel="faces within it, %",
-        xlim=(0.0, 30.0), ylim=(0.0, 101.0),
-    )  # fmt: skip
-
-
-def risk_coverage_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Mean error of the most confident share of the predicted faces."""
-    curves = {method.spec: risk_coverage(method) for method in dataset.methods}
-    lines = {spec: (100.0 * one.share, one.error_deg) for spec, one in curves.items() if one}
-    return _line_figure(
-        lines, styles, 0.1, xlabel="share of the predicted faces, the most confident first, %",
-        ylabel="mean error, degrees", xlim=(0.0, 101.0), ylim=(0.0, None),
-    )  # fmt: skip
-
-
-def calibration_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Share of the faces within the claimed region, over its claimed probability."""
-    lines = {
-        spec: (100.0 * CLAIMED_LEVELS, 100.0 * shares)
-        for spec, shares in calibration_curves(dataset).items()
-    }
-    figure = _line_figure(
-        lines, styles, 4, xlabel="claimed to hold the ground truth, %",
-        ylabel="faces for which it does, %", xlim=(0.0, 100.0), ylim=(0.0, 101.0),
-    )  # fmt: skip
-    figure.axes[0].plot([0.0, 100.0], [0.0, 100.0], color="#555555", linestyle="--", linewidth=0.8)
-    return figure
-
-
-def _line_figure(
-    lines: Mapping[str, tuple[Any, Any]], styles: Styles, markevery: float, **axes_settings: Any
-) -> Figure:
-    """One line per method, given as x and y."""
-    figure = ShownFigure(figsize=(9.0, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for spec, (x, y) in lines.items():
-        style = styles[spec]
+def _one_line(axes: Axes, line: Line, style: MethodStyle, shape: LinePlot, interval: bool) -> None:
+    look: dict[str, Any] = {"color": style.colour, "linestyle": style.dash}
+    if shape.look == "steps":
+        axes.plot(line.x, line.y, drawstyle="steps-mid", **look)
+        return
+    few = len(line.x) <= 30
+    axes.plot(
+        line.x, line.y, marker=style.marker, markersize=5, markevery=1 if few else 0.1, **look
+    )
+    if interval and line.low is not None and line.high is not None:
+        axes.fill_between(line.x, line.low, line.high, color=style.colour, alpha=0.15, lw=0)
+    if line.frontal is not None:
         axes.plot(
-            x, y, label=style.label, color=style.colour, linestyle=style.dash,
-            marker=style.marker, markevery=markevery, markersize=5,
+            line.x, line.frontal, color=style.colour, lw=1.0, linestyle=":", marker=style.marker,
+            markersize=3, fillstyle="none",
         )  # fmt: skip
-    axes.set(**axes_settings)
-    _legend_below(figure, axes, len(styles))
-    return figure
 
 
-def forest_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
-    """Mean error of every method in every slice, one panel per factor."""
-    panels_of = forest_rows(results)
-    heights = [len(rows) + 1.0 for rows in panels_of.values()]
-    figure = ShownFigure(figsize=(9.0, 1.0 + 0.34 * sum(heights)), layout="constrained")
-    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
-        :, 0
-    ]
-    named: set[str] = set()  # methods that the legend has, which reads the first panel
-    for panel, (factor, rows) in zip(panels, panels_of.items(), strict=True):
-        for y, row in enumerate(rows):
-            for spec, one in row.errors.items():
-                if one.mae_deg is None:
-                    continue
-                style = styles[spec]
-                low, high = one.interval_95 or (one.mae_deg, one.mae_deg)
-                place = y + row.offset(spec)
-                panel.plot([low, high], [place, place], color=style.colour, linewidth=1.4)
-                panel.plot(
-                    one.mae_deg, place, marker=style.marker, markersize=5, linestyle="none",
-                    markeredgecolor=style.colour, label=None if spec in named else style.label,
-                    color=style.colour if one.scored >= MIN_FACES else "white",
-                )  # fmt: skip
-                named.add(spec)
-        panel.set_yticks(range(len(rows)), [row.title for row in rows])
-        panel.set_ylim(len(rows) - 0.4, -0.6)
-        panel.grid(visible=False, axis="y")
-        panel.set_title(cut_name(factor), fontsize=10, loc="left")
-    panels[-1].set_xlabel("mean error, degrees (line: 95 % interval)")
-    panels[-1].set_xlim(left=0.0)
-    _legend_below(figure, panels[0], len(results))
-    return figure
+def _further_line(axes: Axes, line: Line, shape: LinePlot) -> None:
+    if shape.look in ("rows", "points"):
+        marker = FURTHER.marker if shape.look == "rows" else "."
+        axes.plot(line.x, line.y, marker, color=FURTHER.colour, markersize=7, zorder=0.5)
+        return
+    steps: Any = "steps-mid" if shape.look == "steps" else "default"
+    axes.plot(line.x, line.y, color=FURTHER.colour, lw=0.7, zorder=0.5, drawstyle=steps)
 
 
-def runtime_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
-    """Median time per face by stage, with the 95th percentile of the total."""
-    timed = [result for result in results if result.runtime_ms["total"].p50 is not None]
-    figure = ShownFigure(figsize=(9.0, 1.3 + 0.55 * len(timed)), layout="constrained")
-    axes = figure.subplots()
-    rows = np.arange(len(timed))
-    start = np.zeros(len(timed))
-    for stage, colour in STAGE_COLOURS.items():
-        medians = np.array([result.runtime_ms[stage].p50 or 0.0 for result in timed])
-        if not medians.any():
-            continue
-        axes.barh(rows, medians, left=start, height=0.62, color=colour, label=stage)
-        start += medians
-    totals = [result.runtime_ms["total"] for result in timed]
-    slowest = [total.p95 or 0.0 for total in totals]
-    axes.plot(slowest, rows, "|", color="black", markersize=14, label="95th percentile")
-    for y, total in enumerate(totals):
-        shown = words.milliseconds(total.p50, total.decimals)
+def _row_points(axes: Axes, line: Line, style: MethodStyle, offset: float) -> None:
+    """Markers in rows with their intervals, moved so that no method covers another."""
+    y = line.y + offset
+    if line.low is not None and line.high is not None:
+        axes.hlines(y, line.low, line.high, color=style.colour, linewidth=1.4)
+    _markers(axes, line, y, style, size=5.0)
+
+
+def _point(axes: Axes, line: Line, style: MethodStyle, name: bool) -> None:
+    _markers(axes, line, line.y, style, size=9.0)
+    if name:
         axes.annotate(
-            f"{shown} ms", (max(slowest[y], start[y]), y), xytext=(6, 0),
-            textcoords="offset points", va="center",
+            _wrapped(style.label), (line.x[0], line.y[0]), xytext=(9, 5),
+            textcoords="offset points",
         )  # fmt: skip
-    axes.set_yticks(rows, [_lines(styles[result.method_spec].label) for result in timed])
-    axes.invert_yaxis()
+
+
+def _markers(axes: Axes, line: Line, y: Any, style: MethodStyle, size: float) -> None:
+    hollow = np.zeros(len(line.x), dtype=bool) if line.hollow is None else line.hollow
+    for chosen, fill in ((hollow, "white"), (~hollow, style.colour)):
+        if chosen.any():
+            axes.plot(
+                line.x[chosen], y[chosen], marker=style.marker, markersize=size, linestyle="none",
+                color=fill, markeredgecolor=style.colour, markeredgewidth=1.4,
+            )  # fmt: skip
+
+
+def _set_axis(axes: Axes, axis: Axis, name: str) -> None:
+    whole = axes.xaxis if name == "x" else axes.yaxis
+    whole.set_label_text(axis.title)
+    if axis.log:
+        (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+        whole.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if axis.ticks is not None:
+        whole.set_ticks(list(axis.ticks), list(axis.ticks.values()))
+    if name == "x" and (axis.low is not None or axis.high is not None):
+        axes.set_xlim(axis.low, axis.high)
+
+
+class _Legend:
+    """Names below a figure, and how much room they take."""
+
+    def __init__(self, named: Sequence[str], further: Sequence[str], styles: Styles) -> None:
+        self._styles = [styles[spec] for spec in named]
+        self._names = [style.label for style in self._styles]
+        if further:
+            self._styles.append(FURTHER)
+            self._names.append(f"{len(further)} further methods" if named else "methods")
+        longest = max((len(name) for name in self._names), default=1)
+        self._columns = max(1, min(len(self._names), 110 // (longest + 8)))
+        self.height_inch = 0.19 * -(-len(self._names) // self._columns)
+
+    def draw(self, figure: Figure, lines: bool) -> None:
+        handles = []
+        for style in self._styles:
+            look: dict[str, Any] = {"linestyle": style.dash if lines else "none", "markersize": 5}
+            if style.named or not lines:
+                look["marker"] = style.marker
+            handles.append(
+                Line2D([], [], color=style.colour, linewidth=1.8 if style.named else 0.7, **look)
+            )
+        figure.legend(handles, self._names, loc="outside lower center", ncols=self._columns)
+
+
+# --- bars -------------------------------------------------------------------------------------
+
+
+@_draw.register
+def _bars(shape: BarPlot, styles: Styles) -> Figure:
+    specs = list(shape.texts)
+    names = [_wrapped(styles[spec].label) for spec in specs]
+    pitch = 0.32 if max(name.count("\n") for name in names) == 0 else 0.5
+    figure = ShownFigure(figsize=(_WIDTH_INCH, 1.4 + pitch * len(specs)), layout="constrained")
+    axes = figure.subplots()
+    rows = np.arange(len(specs))
+    ends = np.zeros(len(specs))
+    for part, lengths in shape.parts.items():
+        values = np.array([lengths[spec] for spec in specs])
+        colours = shape.colours.get(part) or [styles[spec].colour for spec in specs]
+        axes.barh(
+            rows, values, left=ends, height=0.65, color=colours, label=part,
+            alpha=1.0 if part in shape.colours else 0.75,
+        )  # fmt: skip
+        ends += values
+    for y, spec in enumerate(specs):
+        if spec in shape.limits:
+            axes.plot(shape.limits[spec], [y, y], color="black", linewidth=1.4)
+    marked = [y for y, spec in enumerate(specs) if spec in shape.marks]
+    if marked:
+        marks = [shape.marks[specs[y]] for y in marked]
+        axes.plot(marks, marked, "|", color="black", markersize=12, label=shape.mark_name)
+        ends[marked] = np.maximum(ends[marked], marks)
+    for y, spec in enumerate(specs):
+        right = max(ends[y], shape.limits.get(spec, (0.0, 0.0))[1])
+        axes.annotate(
+            shape.texts[spec], (right, y), xytext=(6, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(rows, names)
+    axes.set_ylim(len(specs) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("milliseconds per face, one at a time (number: median of the total)")
-    axes.set_xlim(0.0, 1.15 * max([*slowest, *start]))
-    _legend_below(figure, axes, 4)
+    axes.margins(x=0.18)
+    axes.set_xlabel(shape.x.title)
+    axes.set_xlim(left=shape.x.low)
+    if shape.mark_name:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
-def _lines(label: str) -> str:
+def _wrapped(label: str) -> str:
     """Name of a method where it has little room."""
     return "\n".join(words.wrapped(label, 26))
 
 
-def _legend_below(figure: Figure, axes: Axes, entries: int) -> None:
-    handles, names = axes.get_legend_handles_labels()
-    longest = max((len(name) for name in names), default=1)
-    columns = max(1, min(entries, 110 // (longest + 8)))
-    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+# --- heat -------------------------------------------------------------------------------------
 
 
-def heat_map_figure(dataset: DatasetScores, styles: Styles) -> Figure:
-    """Mean error over ground-truth yaw and pitch, one panel per method, one colour scale."""
-    methods = [method for method in dataset.methods if method.predicted.any()][:_MAX_PANELS]
-    maps = [error_map(dataset, method) for method in methods]
-    columns = min(3, len(methods))
-    rows = -(-len(methods) // columns)
-    figure = ShownFigure(figsize=(9.0, 0.8 + 2.5 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    highest = highest_shown(maps)
-    for panel, method, one in zip(panels, methods, maps, strict=False):
-        panel.pcolormesh(
-            one.yaw_edges, one.pitch_edges, one.mean_deg, cmap="viridis", vmin=0.0, vmax=highest
-        )
-        panel.set_title(_lines(styles[method.spec].label), fontsize=9)
-        panel.grid(visible=False)
-        panel.set_facecolor("#f0f0f0")
-        panel.set(xlim=_shown_range(maps, "yaw"), ylim=_shown_range(maps, "pitch"))
-    for panel in panels[::columns]:
-        panel.set_ylabel("ground-truth pitch, degrees")
-    for panel in panels[len(methods) :]:
-        panel.set_visible(False)
-    for panel in panels[: len(methods)][-columns:]:  # the lowest of each column
-        panel.tick_params(labelbottom=True)
-        panel.set_xlabel("ground-truth yaw, degrees")
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, highest), "viridis")
-    bar = figure.colorbar(scale, ax=list(panels), extend="max")
-    bar.set_label("mean error, degrees")
+@_draw.register
+def _heat(shape: HeatPlot, styles: Styles) -> Figure:
+    drawn = [
+        (panel, spec)
+        for panel in shape.panels
+        for spec in split(panel.values, styles, shape.most)[0]
+    ]
+    columns = min(3, len(drawn))
+    rows = -(-len(drawn) // columns)
+    figure = ShownFigure(figsize=(_WIDTH_INCH, 0.8 + 2.5 * rows), layout="constrained")
+    share = len(shape.panels) == 1
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).ravel()
+    for place, (panel, spec) in zip(axes, drawn, strict=False):
+        _heat_panel(place, panel, spec, shape)
+        title = _wrapped(styles[spec].label)
+        place.set_title(f"{panel.title}\n{title}" if panel.title else title, fontsize=9)
+    for index, place in enumerate(axes):
+        if index >= len(drawn):
+            place.set_visible(False)
+        elif share and index % columns:
+            place.set_ylabel("")
+    if share:
+        for place in axes[: len(drawn)][:-columns]:
+            place.set_xlabel("")
+        for place in axes[: len(drawn)][-columns:]:  # the lowest of each column
+            place.tick_params(labelbottom=True)
+    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, shape.highest), "viridis")
+    figure.colorbar(scale, ax=list(axes), extend="max").set_label("mean error, degrees")
     return figure
 
 
-def _shown_range(maps: Sequence[ErrorMap], angle: Literal["yaw", "pitch"]) -> tuple[float, float]:
-    """From the first to the last edge of the cells that any method has a mean in."""
-    filled = np.logical_or.reduce([np.isfinite(one.mean_deg) for one in maps])
-    edges = maps[0].yaw_edges if angle == "yaw" else maps[0].pitch_edges
-    used = np.flatnonzero(filled.any(axis=0 if angle == "yaw" else 1))
-    if not used.size:
-        return float(edges[0]), float(edges[-1])
-    return float(edges[used[0]]), float(edges[used[-1] + 1])
-
-
-def pareto_figure(results: Sequence[MethodResult], styles: Styles) -> Figure:
-    """Mean error against time per face; the line is the Pareto front."""
-    points = pareto_points(results)
-    figure = ShownFigure(figsize=(9.0, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.set_xscale("log")
-    best = [point for point in points if point.best]
-    axes.step(
-        [point.total_ms for point in best], [point.error_deg for point in best],
-        where="post", color="#9aa7b2", linewidth=1.2, zorder=1,
-    )  # fmt: skip
-    for point in points:
-        style = styles[point.method]
-        axes.plot(
-            point.total_ms, point.error_deg, marker=style.marker, markersize=9, linestyle="none",
-            markeredgecolor=style.colour, markeredgewidth=1.8,
-            color=style.colour if point.coverage == 1.0 else "white",
-        )  # fmt: skip
-        shown = _lines(style.label)
-        if point.coverage < 1.0:
-            shown += f" ({words.percent(point.coverage)} predicted)"
-        axes.annotate(
-            shown, (point.total_ms, point.error_deg), xytext=(9, 5), textcoords="offset points"
-        )
-    axes.margins(x=0.25)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set(
-        xlabel="milliseconds per face, one at a time (logarithmic)",
-        ylabel="mean error on common faces, degrees",
-        ylim=(0.0, 1.12 * max(point.error_deg for point in points)),
+def _heat_panel(axes: Axes, panel: HeatPanel, spec: str, shape: HeatPlot) -> None:
+    values = panel.values[spec]
+    axes.pcolormesh(
+        panel.x_edges, panel.y_edges, values, cmap="viridis", vmin=0.0, vmax=shape.highest
     )
-    return figure
-
-
-def level_figure(curves: Sequence[Curve], styles: Styles) -> Figure:
-    """Error by swept factor, one panel per curve, with 95 % intervals.
-
-    Where a method left faces without a prediction, a thin dotted line counts these as frontal
-    heads: its error on the easy faces that are left may well fall with the corruption.
-    """
-    columns = min(3, len(curves))
-    rows = -(-len(curves) // columns)
-    figure = ShownFigure(figsize=(9.0, 0.7 + 2.7 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for panel, curve in zip(panels, curves, strict=False):
-        positions = np.array(curve.positions or range(len(curve.levels)), dtype=np.float64)
-        for spec, points in curve.points.items():
-            style = styles[spec]
-            shown = [index for index, point in enumerate(points) if point.mae_deg is not None]
-            axis = positions[shown]
-            panel.plot(
-                axis, [points[index].mae_deg for index in shown], label=style.label,
-                color=style.colour, linestyle=style.dash, marker=style.marker, markersize=5,
-            )  # fmt: skip
-            limits = np.array([points[index].interval_95_deg or (np.nan,) * 2 for index in shown])
-            if limits.size:
-                panel.fill_between(axis, *limits.T, color=style.colour, alpha=0.15, lw=0)
-            if any(point.no_answer for point in points):
-                filled = [point.mae_missing_as_frontal_deg for point in points]
-                panel.plot(
-                    positions, np.array(filled, dtype=np.float64), color=style.colour, lw=1.0,
-                    linestyle=":", marker=style.marker, markersize=3, fillstyle="none",
-                )  # fmt: skip
-        if curve.positions is None:
-            panel.set_xticks(positions, curve.levels)
-            panel.set_xlim(-0.2, len(positions) - 0.8)
-        panel.set_title(curve.name)
-        panel.set_xlabel(curve.unit)
-    panels[0].set_ylim(bottom=0.0)  # after all panels: it ends the search for the common top
-    for panel in panels[::columns]:
-        panel.set_ylabel("mean error, degrees")
-    for panel in panels[len(curves) :]:
-        panel.set_visible(False)
-    _legend_below(figure, panels[0], len(styles))
-    return figure
+    axes.grid(visible=False)
+    axes.set_facecolor("#f0f0f0")
+    _set_axis(axes, panel.x, "x")
+    _set_axis(axes, panel.y, "y")
+    if not shape.written:
+        return
+    x, y = ((edges[:-1] + edges[1:]) / 2.0 for edges in (panel.x_edges, panel.y_edges))
+    for row, column in np.argwhere(np.isfinite(values)):
+        value = float(values[row, column])
+        axes.text(
+            x[column], y[row], f"{value:.1f}", ha="center", va="center", fontsize=8,
+            color="black" if value > 0.6 * shape.highest else "white",
+        )  # fmt: skip

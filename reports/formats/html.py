@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterable
 from functools import partial
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from hpbench.errors import HpbenchError
 from hpbench.reports.content import Report, Section
 from hpbench.reports.figures.faces import EmbeddedFace, embedded_faces
+from hpbench.reports.figures.page import page_figure, page_styles
 from hpbench.reports.figures.registry import FIGURES
+from hpbench.reports.figures.style import MOST_NAMED
 from hpbench.reports.tables.table import Table
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.scores import DatasetScores, MethodScores
@@ -33,16 +35,14 @@ _FREE_IMAGES = frozenset({"sample"})
 def write_page(report: Report) -> Path:
     """Write ``report.html``."""
     plots = {
-        f"{section.key}-{figure.name}": json.loads(
-            figure.draw_interactive(section, report.styles).to_json()
-        )
+        f"{section.key}-{name}": page_figure(shape)
         for section in report.sections
-        for figure in FIGURES
-        if figure.interactive and figure.available(section)
+        for name, shape in section.shapes.items()
     }
     faces, missing = _faces(report)
     data = {
         "labels": report.labels,
+        "styles": page_styles(report.styles),
         "angles": ["Yaw", "Pitch", "Roll", "Mean", "Geodesic"],
         "plots": plots,
         "sections": {
@@ -81,12 +81,25 @@ def write_page(report: Report) -> Path:
         missing_faces=missing,
         data=_json_in_html(data),
         style=Markup(assets.joinpath("report.css").read_text(encoding="utf-8")),
-        script=Markup(assets.joinpath("report.js").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
+        most_named=MOST_NAMED,
+        scripts=[Markup(_plotly())]
+        + [
+            Markup(assets.joinpath(name).read_text(encoding="utf-8"))
+            for name in ("figures.js", "report.js")
+        ],
     )
     path = report.folder / "report.html"
     write_text(path, text)
     return path
+
+
+def _plotly() -> str:
+    """Plotly's script; the Python package, which is slow to import, does nothing else here."""
+    spec = find_spec("plotly")
+    assert spec is not None
+    assert spec.origin is not None
+    script = Path(spec.origin).parent / "package_data/plotly.min.js"
+    return script.read_text(encoding="utf-8")
 
 
 def _element(name: str, content: str) -> Markup:

@@ -48,8 +48,8 @@ def write_markdown(report: Report) -> Path:
     folder.mkdir(exist_ok=True)
     for section in report.sections:
         for figure in figures_of(section):
-            draw = partial(figure.draw_static, section, report.styles)
-            save(draw, folder / f"{section.key}_{figure.name}")
+            shape = section.shapes[figure.name]
+            save(shape, report.styles, folder / f"{section.key}_{figure.name}")
     path = report.folder / "report.md"
     write_text(path, render_markdown(report))
     return path
@@ -57,7 +57,7 @@ def write_markdown(report: Report) -> Path:
 
 def figures_of(section: Section) -> list[ReportFigure]:
     """Still figures that the results of a data set are enough for."""
-    return [one for one in FIGURES if one.static and one.in_report and one.available(section)]
+    return [one for one in FIGURES if one.plot and one.name in section.shapes]
 
 
 def render_markdown(report: Report) -> str:

@@ -7,7 +7,6 @@ import re
 
 from hpbench.reports import write_report
 from hpbench.reports.content import load_report
-from hpbench.reports.figures.static import drawn
 from hpbench.reports.formats.markdown import render_markdown
 from hpbench.reports.plots import Plots
 
@@ -23,8 +22,8 @@ def test_report_has_curve_and_table_of_methods_with_confidence(make_run):
     page = (folder / "report.html").read_text()
     assert TITLE in page
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
-    (trace,) = data["plots"]["heads-confidence"]["data"]
-    assert trace["meta"] == "near"
+    (panel,) = data["plots"]["heads-confidence"]["panels"]
+    assert list(panel["lines"]) == ["near"]
 
 
 def test_report_without_confidence_has_no_such_section(make_run):
@@ -47,8 +46,7 @@ def test_confidence_of_some_faces_is_said_in_words(make_run):
 
 def test_notebook_draws_the_curve(make_run):
     folder = make_run(confidence={"near": float})
-    figure = Plots(folder).risk_coverage()
-    (line,) = drawn(lambda: figure).axes[0].get_lines()
+    (line,) = Plots(folder).risk_coverage().axes[0].get_lines()
     assert line.get_xdata()[-1] == 100.0
 
 
@@ -62,9 +60,9 @@ def test_claimed_spread_is_drawn_and_tabled_beside_what_is_observed(make_run):
     data = json.loads(
         re.search(r'id="data">(.*?)</script>', (folder / "report.html").read_text(), re.DOTALL)[1]
     )
-    (trace,) = data["plots"]["heads-calibration"]["data"]
-    assert trace["meta"] == "near"
-    assert trace["y"][1] == 100.0  # within the region that is claimed to hold 2.5 %
+    (panel,) = data["plots"]["heads-calibration"]["panels"]
+    assert list(panel["lines"]) == ["near"]
+    assert panel["lines"]["near"]["y"][1] == 100.0  # within the region that is claimed to hold 2.5 %
 
 
 def test_claimed_spread_of_some_faces_is_said_in_words_and_draws_nothing(make_run):

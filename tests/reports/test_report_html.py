@@ -77,8 +77,13 @@ in_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 PROBE = """
 const found = {};
 found.width = [document.documentElement.scrollWidth, innerWidth];
-found.drawn = [...document.querySelectorAll(".drawing")]
+const drawn = () => [...document.querySelectorAll(".drawing")]
   .map((one) => one.querySelectorAll(".main-svg").length > 0);
+found.atFirst = drawn();
+dispatchEvent(new Event("beforeprint"));
+found.drawn = drawn();
+found.texts = document.querySelector("[data-plot=heads-slices]").textContent;
+dispatchEvent(new Event("afterprint"));
 
 const table = document.querySelector("#heads [data-table=accuracy] table");
 const yaws = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent);
@@ -97,9 +102,13 @@ found.hiddenRows = [...table.tBodies[0].rows].map((row) => row.hidden);
 found.hiddenSection = document.getElementById("faces").hidden;
 found.narrowed = [...document.querySelectorAll("[data-range=heads] tbody td")]
   .map((cell) => cell.textContent);
+dispatchEvent(new Event("beforeprint"));
 const points = document.querySelector("[data-plot=heads-scatter]").data;
-found.hiddenPoints = points.map((trace) => trace.visible === false);
-found.widestYaw = Math.max(...points[1].x.map(Math.abs));
+found.points = points.map((trace) => trace.meta);
+found.lines = document.querySelector("[data-plot=heads-ced]").data.map((trace) => trace.meta);
+found.forest = document.querySelector("[data-plot=heads-slices]").data.map((trace) => trace.meta);
+found.widestYaw = Math.max(...points[0].x.map(Math.abs));
+dispatchEvent(new Event("afterprint"));
 
 const closed = () => document.querySelectorAll("details:not([open])").length;
 found.closed = [closed()];
@@ -125,7 +134,7 @@ def browse(page: Path, folder: Path, probe: str, width_px: int) -> dict:
     """
     script = (
         "<script>addEventListener('load', () => setTimeout(() => { let found;"
-        f"try {{ found = (() => {{ {probe} }})(); }}"
+        f"try {{ found = (async () => {{ {probe} }})(); }}"
         "catch (error) { found = { error: `${error}` }; }"
         "Promise.resolve(found).then((one) => parent.postMessage(JSON.stringify(one), '*'));"
         " }, 500));</script></body>"
@@ -154,6 +163,7 @@ def browsed(page, tmp_path_factory) -> dict:
 @in_browser
 def test_page_opens_without_a_complaint_and_draws_every_figure(browsed) -> None:
     assert browsed["drawn"] == [True] * 16
+    assert not all(browsed["atFirst"])  # what is out of sight is drawn later
     assert "CONSOLE" not in browsed["log"]
 
 
@@ -166,7 +176,8 @@ def test_click_on_a_head_sorts_up_then_down(browsed) -> None:
 @in_browser
 def test_filters_hide_a_method_and_a_data_set(browsed) -> None:
     assert browsed["hiddenRows"] == [False, True]  # sorted down: near is the second row
-    assert browsed["hiddenPoints"] == [True, False]
+    assert browsed["points"] == browsed["lines"] == [EVIL]
+    assert set(browsed["forest"]) == {EVIL}
     assert browsed["hiddenSection"] is True
 
 
@@ -202,8 +213,12 @@ class Frontal(Method):
 POINTER = """
 const found = {};
 found.width = [document.documentElement.scrollWidth, innerWidth];
+for (const one of document.querySelectorAll("details")) one.open = true;
+await new Promise((resolve) => setTimeout(resolve, 300));
 found.gallery = document.querySelectorAll(".gallery .face image").length;
 const scatter = document.querySelector("[data-plot=sample-scatter]");
+scatter.scrollIntoView();
+await new Promise((resolve) => setTimeout(resolve, 1000));
 const { xaxis, yaxis } = scatter._fullLayout;
 const surface = scatter.querySelector(".nsewdrag");
 const { left, top } = surface.getBoundingClientRect();

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hpbench.reports.content import load_report
-from hpbench.reports.figures.static import level_figure
+from hpbench.reports.figures.data import levels
+from hpbench.reports.figures.static import draw
 from hpbench.reports.figures.style import method_styles
 from hpbench.reports.formats.markdown import write_markdown
 
@@ -100,9 +101,8 @@ def test_both_are_shown_with_a_figure_and_a_table(make_run) -> None:
 def panels(found):
     """Panels of the still figure of a section's damages."""
     specs = ["near", "far[k=2]"]
-    return level_figure(
-        found.curves, method_styles(dict(zip(specs, specs, strict=True)), specs)
-    ).axes
+    styles = method_styles(dict(zip(specs, specs, strict=True)), specs)
+    return draw(levels(found.curves), styles).axes
 
 
 def test_errors_of_a_later_panel_are_not_cut_off(section) -> None:

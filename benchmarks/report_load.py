@@ -1,0 +1,281 @@
+"""Reports with many methods or many data sets: seconds to make them, size, and seconds in Chromium.
+
+    python benchmarks/report_load.py AFLW2000_DIR [--case METHODSxDATASETS ...] [--keep DIR]
+
+Every method answers with the stored rotations of `hopenet` on real photos, rotated once more by
+noise of a known size, and runs through ``hpbench run`` as any plugin does. A case with one data
+set has 1,969 faces, one with more has 400 in each.
+
+In the browser: seconds from the request to a page that is drawn and takes clicks ("opens"), from
+a click on a method to the changed page, the slowest of twelve with another figure in sight each
+time ("toggles"), and the longest time that one screen height takes while scrolling down
+("scrolls"), when figures are drawn that were out of sight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Queue
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from repeat import repeat_aflw2000
+
+HPBENCH = (sys.executable, "-m", "hpbench")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+PLUGIN = """
+import os
+import zlib
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from scipy.spatial.transform import Rotation
+
+from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
+
+
+@cache
+def stored():
+    table = pd.read_parquet(os.environ["BENCHMARK_PREDICTIONS"])
+    cells = [f"r{i}{j}" for i in range(3) for j in range(3)]
+    rotations = table[cells].to_numpy().reshape(-1, 3, 3)
+    return dict(zip(table["image_id"], zip(rotations, table["confidence"])))
+
+
+class NoisyOptions(Options):
+    noise_deg: float = Field(5.0, ge=0)
+    seed: int = 0
+
+
+class Noisy(Method):
+    contract = 2
+    name = "noisy"
+    summary = "hopenet's predictions with noise, for a benchmark"
+    Options = NoisyOptions
+
+    def card(self):
+        return MethodCard(name="noisy", title=f"noise of {self.options.noise_deg:g} degrees")
+
+    def prepare(self, face):
+        random = np.random.default_rng([self.options.seed, zlib.crc32(face.image_id.encode())])
+        key = face.image_id.rpartition("/")[2].partition(".")[0]
+        R_cam, confidence = stored()[key]
+        if self.options.seed % 3 == 2 and random.random() < 0.05:
+            return NoPrediction("left out by the benchmark")
+        noise = Rotation.from_rotvec(random.normal(0, np.radians(self.options.noise_deg), 3))
+        return noise.as_matrix() @ R_cam, confidence + random.normal(0, 0.05)
+
+    def infer(self, batch):
+        return batch
+
+    def decode(self, output):
+        return [Prediction(R_cam, confidence=float(confidence)) for R_cam, confidence in output]
+"""
+
+PROBE = """
+<script>
+(() => {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const settled = async () => { for (let i = 0; i < 3; i += 1) await frame(); };
+  const timed = async (act) => {
+    const start = performance.now();
+    act();
+    await settled();
+    return (performance.now() - start) / 1000;
+  };
+  addEventListener("load", async () => {
+    await settled();
+    const found = { opens: performance.now() / 1000, toggles: [], scrolls: [] };
+    found.drawn_at_once = document.querySelectorAll(".js-plotly-plot").length;
+    const boxes = [...document.querySelectorAll("#filters input[name=method]")];
+    const places = document.querySelectorAll("section.dataset .drawing");
+    for (const [index, place] of [...places].slice(0, 12).entries()) {
+      scrollTo(0, place.getBoundingClientRect().top + scrollY - 200);
+      await settled();
+      found.toggles.push(await timed(() => boxes[index % boxes.length].click()));
+    }
+    for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
+      found.scrolls.push(await timed(() => scrollTo(0, y)));
+    }
+    found.figures = document.querySelectorAll(".js-plotly-plot").length;
+    parent.postMessage(JSON.stringify(found), "*");
+  });
+})();
+</script></body>"""
+
+OUTER = """<!DOCTYPE html><iframe src="inner.html" width="1180" height="880"></iframe>
+<script>addEventListener("message", ({ data }) => fetch("/found", { method: "POST", body: data }));
+</script>"""
+
+
+@dataclass
+class Measured:
+    """One row of the table."""
+
+    case: str
+    made_s: float
+    size_mb: float
+    browser: dict[str, Any]
+
+    def row(self) -> str:
+        found = self.browser
+        return (
+            f"| {self.case} | {self.made_s:.1f} | {self.size_mb:.1f} | {found['opens']:.2f} "
+            f"| {max(found['toggles']):.2f} | {max(found['scrolls']):.2f} "
+            f"| {found['figures']} |"
+        )
+
+
+class Base:
+    """Predictions of `hopenet` on photos, and runs of noisy copies of it."""
+
+    def __init__(self, photos: Path, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "photos"
+        if not self.data.is_dir():
+            repeat_aflw2000(photos, self.data, 2000)
+        (folder / "noisy.py").write_text(PLUGIN)
+        self.run = folder / "base"
+        options = ("--timing", "off", "--no-report", "--trust-labels")
+        call(
+            "run", "--methods", "hopenet", "--datasets", "aflw2000", "--data",
+            f"aflw2000={self.data}", "--out", self.run, *options,
+        )  # fmt: skip
+        os.environ["BENCHMARK_PREDICTIONS"] = str(self.run / "predictions.parquet")
+
+    def make_run(self, methods: int, datasets: int) -> Path:
+        """Run folder of noisy methods over one whole or several small data sets."""
+        out = self.folder / f"run-{methods}x{datasets}"
+        specs = [
+            f"noisy[noise_deg={noise:.1f},seed={seed}]"
+            for seed, noise in enumerate(np.linspace(1.0, 20.0, methods))
+        ]
+        if datasets == 1:
+            data = ("--datasets", "aflw2000", "--data", f"aflw2000={self.data}")
+        else:
+            tables = [str(self._table(number)) for number in range(datasets)]
+            data = ("--datasets", ",".join(tables))
+        call(
+            "run", "--methods", ",".join(["constant", *specs[1:]]), *data, "--plugin",
+            self.folder / "noisy.py", "--timing-images", "4", "--no-report", "--trust-labels",
+            "--out", out,
+        )  # fmt: skip
+        return out
+
+    def _table(self, number: int) -> Path:
+        """Label table of 400 of the faces, with two columns more."""
+        faces = pd.read_parquet(self.run / "faces.parquet")
+        faces = faces[faces["excluded"].isna()].sample(400, random_state=number)
+        table = faces[["yaw_deg", "pitch_deg", "roll_deg", "x0", "y0", "x1", "y1"]]
+        table = table.rename(columns=lambda name: name.removesuffix("_deg"))
+        table.insert(0, "image", [f"photos/{name}.jpg" for name in faces["image_id"]])
+        random = np.random.default_rng(number)
+        table["light"] = random.choice(["day", "night", "dusk"], len(table))
+        table["camera"] = random.choice(["left", "right"], len(table))
+        path = self.folder / f"faces{number:02d}.csv"
+        table.to_csv(path, index=False)
+        return path
+
+
+def call(*words: str | Path) -> None:
+    done = subprocess.run([*HPBENCH, *map(str, words)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[str, Queue[str]]]:
+    """A folder by HTTP, and what its pages post."""
+    posted: Queue[str] = Queue()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", posted
+    finally:
+        server.shutdown()
+
+
+def browse(page: Path) -> dict[str, Any]:
+    """What the probe measures in a page."""
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
+        sys.exit("chromium is not installed")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        text = page.read_text(encoding="utf-8")
+        (folder / "inner.html").write_text(text.replace("</body>", PROBE), encoding="utf-8")
+        (folder / "outer.html").write_text(OUTER)
+        with served(folder) as (address, posted):
+            browser = subprocess.Popen(
+                [
+                    chromium, "--headless=new", "--no-sandbox", "--disable-gpu",
+                    "--window-size=1200,900", f"--user-data-dir={folder / 'profile'}",
+                    f"{address}/outer.html",
+                ],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            try:
+                return dict(json.loads(posted.get(timeout=300)))
+            finally:
+                browser.terminate()
+                browser.wait()
+
+
+def measure(run: Path, case: str) -> Measured:
+    start = perf_counter()
+    call("report", run)
+    made_s = perf_counter() - start
+    page = run / "report.html"
+    return Measured(case, made_s, page.stat().st_size / 1e6, browse(page))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--case", nargs="+", default=["7x1", "15x1", "60x1", "8x20"])
+    parser.add_argument("--keep", type=Path, help="folder for the runs, which it then reuses")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        os.environ["HPBENCH_CACHE"] = str(folder / "cache")
+        base = Base(arguments.photos, folder)
+        print(
+            "| methods x data sets | report made, s | HTML, MB | opens, s | toggles, s "
+            "| scrolls, s | figures |\n|---|---:|---:|---:|---:|---:|---:|"
+        )
+        for case in arguments.case:
+            run = base.make_run(*map(int, case.split("x")))
+            print(measure(run, case).row(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
