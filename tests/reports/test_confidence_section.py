@@ -62,7 +62,8 @@ def test_claimed_spread_is_drawn_and_tabled_beside_what_is_observed(make_run):
     )
     (panel,) = data["plots"]["heads-calibration"]["panels"]
     assert list(panel["lines"]) == ["near"]
-    assert panel["lines"]["near"]["y"][1] == 100.0  # within the region that is claimed to hold 2.5 %
+    within = panel["lines"]["near"]["y"]
+    assert within[1] == 100.0  # the region that is claimed to hold 2.5 %
 
 
 def test_claimed_spread_of_some_faces_is_said_in_words_and_draws_nothing(make_run):
