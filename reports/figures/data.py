@@ -30,8 +30,8 @@ from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
-    "accuracy", "calibration", "ced", "confidence", "error_maps", "errors_by_yaw", "faces", "forest", "histogram",
-    "levels", "pareto", "runtime",
+    "accuracy", "calibration", "ced", "confidence", "error_maps", "errors_by_yaw", "faces",
+    "forest", "histogram", "levels", "pareto", "runtime",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
