@@ -54,17 +54,23 @@ def read_records(folder: Path) -> Sequence[Record]:
         )
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
+    except Exception as error:  # a corrupted file makes pyarrow and pandas raise anything
         raise DataError(f"{path}: cannot be read as Parquet; render the folder again") from error
     missing = [name for name in _REQUIRED if name not in table.columns]
     if missing:
         raise DataError(f"{path}: no column '{missing[0]}'; render the folder again")
-    records = [_record(folder, row) for row in table.to_dict("records")]
+    try:
+        records = [_record(folder, row) for row in table.to_dict("records")]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{path}: a column holds something else ({error}); render the folder again"
+        ) from error
     return require_scorable(records, path, "row of a rendered image")
 
 
 def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
-    matrix = np.array([[row["fx"], 0.0, row["cx"]], [0.0, row["fy"], row["cy"]], [0.0, 0.0, 1.0]])
+    fx, fy, cx, cy = (float(row[name]) for name in ("fx", "fy", "cx", "cy"))
+    matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     rotation = np.array([row[name] for name in _ROTATION], np.float64).reshape(3, 3)
     landmarks = np.stack([row["landmarks_x"], row["landmarks_y"]], axis=1).astype(np.float64)
     usable = bool(np.isfinite(rotation).all())
@@ -77,7 +83,11 @@ def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
         group=str(row.get("identity", "")),
         camera=Camera(matrix, np.zeros(5)),
         landmarks_xy=landmarks,
-        factors={name: row[name] for name in FACTORS if name in row and _is_known(row[name])},
+        factors={
+            name: row[name] if isinstance(row[name], (int, float)) else str(row[name])
+            for name in FACTORS
+            if name in row and _is_known(row[name])
+        },
     )
 
 

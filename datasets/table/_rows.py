@@ -134,16 +134,17 @@ def _row(path: Path, columns: list[str], number: int, cells: list[str], delimite
 
 
 def _parquet(path: Path) -> tuple[list[str], list[Row]]:
-    import pyarrow
     import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        first_line = str(error).splitlines()[0]
+        _refuse_double_columns(path, table.column_names)
+        return list(table.column_names), table.to_pylist()
+    except DataError:
+        raise
+    except Exception as error:  # a corrupted file makes pyarrow raise anything
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: cannot be read as Parquet ({first_line})") from error
-    _refuse_double_columns(path, table.column_names)
-    return list(table.column_names), table.to_pylist()
 
 
 def _refuse_double_columns(path: Path, columns: list[str]) -> None:

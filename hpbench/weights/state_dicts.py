@@ -78,11 +78,15 @@ def common_prefix(names: Iterable[str]) -> str | None:
 
 def _refuse_other_files(path: Path) -> None:
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise WeightsError(
-                    f"{path}: is a TorchScript program; save the network's state_dict() instead"
-                )
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise WeightsError(f"{path}: corrupted ({error}); fetch it again") from error
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise WeightsError(
+                f"{path}: is a TorchScript program; save the network's state_dict() instead"
+            )
         return
     with path.open("rb") as file:
         start = file.read(64).lstrip()

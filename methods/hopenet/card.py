@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hpbench.crops import HopenetRule
 from hpbench.errors import WeightsError, invalid_value
@@ -39,7 +39,7 @@ class WeightsCard(BaseModel):
         Errors on the run's own validation faces, and whatever was measured later.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     format: Literal["hpbench-hopenet-1"] = "hpbench-hopenet-1"
     name: str = ""
@@ -47,10 +47,10 @@ class WeightsCard(BaseModel):
     licence: str = ""
     backbone: str
     heads: Heads = "bins"
-    bins: int = 66
-    bin_width_deg: float = 3.0
+    bins: int = Field(66, ge=1, le=10_000)
+    bin_width_deg: float = Field(3.0, gt=0)
     decode_offset_deg: float = -97.5
-    input_size: int = 224
+    input_size: int = Field(224, ge=8, le=4096)
     crop: HopenetRule = "hopenet-train"
     crop_k: float = 0.30
     trained_on: tuple[str, ...] = ()

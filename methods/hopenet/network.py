@@ -23,11 +23,13 @@ __all__ = [
     "REGRESSION_UNIT_DEG",
     "THIN_RESNETS",
     "HopenetNetwork",
+    "Outputs",
     "backbone_names",
     "check_input_size",
     "decode_angles",
     "decode_rotations",
     "make_network",
+    "parameter_count",
     "spread_deg",
 ]
 
@@ -128,6 +130,13 @@ def backbone_names() -> list[str]:
     from torchvision import models  # here, for its import takes longer than torch's own
 
     return [*THIN_RESNETS, *models.list_models(module=models)]
+
+
+def parameter_count(backbone: str) -> int:
+    """Numbers in torchvision's network of this name, its classifier included; 0 for others."""
+    if backbone not in models.list_models(module=models):
+        return 0
+    return int(models.get_model_weights(backbone).DEFAULT.meta["num_params"])
 
 
 def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> HopenetNetwork:

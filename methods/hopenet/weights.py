@@ -10,10 +10,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hpbench.errors import HpbenchError, WeightsError
+from hpbench.errors import HpbenchError, UsageError, WeightsError
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins, BinsPerHead
 from hpbench.methods.hopenet.card import CARD_KEY, WeightsCard, read_card
-from hpbench.methods.hopenet.network import HEADS, HopenetNetwork, backbone_names, make_network
+from hpbench.methods.hopenet.network import (
+    HEADS,
+    HopenetNetwork,
+    Outputs,
+    backbone_names,
+    make_network,
+    parameter_count,
+)
 from hpbench.storage.atomic import write_bytes
 from hpbench.weights.state_dicts import (
     common_prefix,
@@ -31,6 +38,9 @@ _FIRST_GUESSES = ("resnet50", "shufflenet_v2_x1_0", "alexnet", "mobilenet_v2", "
 
 _NEARLY_ALL = 0.95
 """Share of fitting tensors at which a file is this backbone, with something wrong in it."""
+
+_LEAST_SHARE = 1 / 8
+"""Of a network's numbers that a file of it has; ImageNet's classifier may be most of them."""
 
 _HEAD = re.compile(
     r"(?:\w+\.)*(?:fc_|linear_|head_|cls_|pred_)?(yaw|pitch|roll)(?:_new|_head|_fc|_cls)?"
@@ -100,17 +110,37 @@ def load_weights(
             raise WeightsError(
                 f"{path}: says itself what its bins are; leave bin_width, offset out"
             )
-        network = make_network(card.backbone, card.outputs, card.input_size)
-        fill_network(network, tensors, path, f"a Hopenet with {card.backbone}", _PREFIX)
+        network = _filled(tensors, path, card.backbone, card.outputs, card.input_size)
         own_bins = card.angle_bins if card.heads == "bins" else None
         return LoadedWeights(network, card.backbone, own_bins, card.input_size, card, sha256)
     tensors = _uniform_names(tensors)
     outputs = _outputs_per_head(tensors, path)
     backbone = _infer_backbone(tensors, outputs, path)
-    network = make_network(backbone, outputs)
-    fill_network(network, tensors, path, f"a Hopenet with {backbone}", _PREFIX)
+    network = _filled(tensors, path, backbone, outputs)
     bins = _foreign_bins(path, outputs, bin_width_deg, offset_deg)
     return LoadedWeights(network, backbone, bins, 224, None, sha256)
+
+
+def _filled(
+    tensors: StateDict, path: Path, backbone: str, outputs: Outputs, input_size: int = 224
+) -> HopenetNetwork:
+    """A network of these tensors.
+
+    One that has far more numbers than the file is refused before it takes memory.
+    """
+    title = f"a Hopenet with {backbone}"
+    given = sum(tensor.numel() for tensor in tensors.values())
+    try:
+        needed = parameter_count(backbone)
+        if given < _LEAST_SHARE * needed:
+            raise WeightsError(
+                f"{path}: does not fit {title}: it holds {given} numbers, and the network {needed}"
+            )
+        network = make_network(backbone, outputs, input_size)
+    except UsageError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    fill_network(network, tensors, path, title, _PREFIX)
+    return network
 
 
 def _foreign_bins(

@@ -39,6 +39,8 @@ __all__ = [
     "read_card",
 ]
 
+_MAX_BYTES = 2**20
+
 Triple = Annotated[
     tuple[float, float, float],
     BeforeValidator(lambda value: (value,) * 3 if isinstance(value, int | float) else value),
@@ -335,10 +337,12 @@ def read_card(path: Path) -> NetworkCard:
         the message names the entry.
     """
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path}: larger than {_MAX_BYTES >> 20} MB, so no card")
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such card; 'hpbench new card NET.onnx' writes one") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no text, no TOML, nested too deeply
         raise DataError(f"{path}: cannot be read as TOML ({error})") from error
     try:
         return NetworkCard.model_validate(content)
