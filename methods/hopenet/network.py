@@ -134,6 +134,10 @@ def backbone_names() -> list[str]:
 
 def parameter_count(backbone: str) -> int:
     """Numbers in torchvision's network of this name, its classifier included; 0 for others."""
+    if backbone in THIN_RESNETS:
+        return 0
+    from torchvision import models
+
     if backbone not in models.list_models(module=models):
         return 0
     return int(models.get_model_weights(backbone).DEFAULT.meta["num_params"])
