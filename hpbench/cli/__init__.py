@@ -6,6 +6,7 @@ runs, so that ``hpbench --help`` responds at once.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -86,6 +87,7 @@ app.add_typer(new, name="new")
 
 def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         code = app(prog_name="hpbench", standalone_mode=False)
     except HpbenchError as error:
@@ -108,6 +110,12 @@ def main() -> None:
             70,
         )
     sys.exit(code)  # 130 after Ctrl-C
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Stop in order; if that takes long, a second Ctrl-C ends the process whatever it waits for."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _end(message: str, code: int) -> NoReturn:

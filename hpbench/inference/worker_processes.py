@@ -3,7 +3,8 @@
 ``multiprocessing`` would let a new process import the user's script again, on a copy of the
 ``sys.path`` that a thread may be changing at this moment (the first ``import cv2`` does). A worker
 is a fresh interpreter instead, which takes its work from standard input and ends when that is
-closed, so also when this process is killed.
+closed, so also when this process is killed. On Linux the kernel ends it then, in the middle of
+whatever it does.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ from hpbench.inference.worker_processes import serve
 serve()
 """
 """Program of a worker: this very hpbench, wherever `sys.path` of the new interpreter leads."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's ``sys/prctl.h``."""
 
 
 class WorkerPool:
@@ -105,7 +109,7 @@ class _Worker:
         self._oom_kills = _oom_kills()
         self._process = subprocess.Popen(
             # -P: not even the folder that hpbench was started in is searched for modules
-            [sys.executable, "-P", "-c", _START, str(hpbench.__file__)],
+            [sys.executable, "-P", "-c", _START, str(hpbench.__file__), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -165,6 +169,7 @@ def _oom_kills() -> int:
 
 def serve() -> None:
     """Work in a worker until there is no more to do: the other side of :class:`WorkerPool`."""
+    _end_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     requests, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a plugin prints must not get between the results
@@ -188,3 +193,14 @@ def serve() -> None:
             reply = pickle.dumps((False, HpbenchError(line)))
         results.write(reply)
         results.flush()
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process as soon as the thread that started it ends."""
+    if sys.platform != "linux":
+        return  # it ends when it asks for more work
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended meanwhile
+        os._exit(1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, make_detector
-from hpbench.errors import DataError, ImageError
+from hpbench.errors import DataError, HpbenchError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
 from hpbench.images import max_pixels, set_max_pixels
@@ -244,7 +244,13 @@ def _detected_box(
     DataError
         If there are several faces and nothing tells which one the label is of.
     """
-    boxes, scores = detector.detect(image)
+    try:
+        boxes, scores = detector.detect(image)
+    except HpbenchError:
+        raise
+    except Exception as error:
+        line = (str(error) or "no message").splitlines()[0]
+        raise ImageError(f"face detector fails ({type(error).__name__}: {line})") from error
     if not len(boxes):
         return None, "missed"
     if annotated is not None and detector.finds_faces:

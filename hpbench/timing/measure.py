@@ -21,9 +21,10 @@ from time import perf_counter
 from typing import Any
 
 from hpbench.detectors.base import Detector
+from hpbench.errors import HpbenchError
 from hpbench.face import Face
 from hpbench.inference.progress import Progress
-from hpbench.inference.solving import infer_inputs, prepare_face
+from hpbench.inference.solving import infer_inputs, is_failure, prepare_face
 from hpbench.method import Method, ModelSize, NoPrediction
 from hpbench.results.run_config import TimingMode
 from hpbench.results.timing_record import (
@@ -137,7 +138,10 @@ def time_methods(dataset: TimedDataset, rounds: int, progress: Progress) -> list
 
 
 def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
-    """Milliseconds of each step on one face; None for steps that an unsolvable face skips."""
+    """Milliseconds of each step on one face; None for steps that an unsolvable face skips.
+
+    A face on which the method raises has no total, and ends nothing, as in the accuracy pass.
+    """
     times: Row = {f"{stage}_ms": None for stage in STAGES}
     if detector is not None:
         start = perf_counter()
@@ -145,9 +149,17 @@ def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
         times["detect_ms"] = 1e3 * (perf_counter() - start)
     method.synchronize()
     prepared, times["prepare_ms"] = prepare_face(method, face)
-    if not isinstance(prepared, NoPrediction):
+    if isinstance(prepared, NoPrediction):
+        if is_failure(prepared.reason):
+            return times
+    else:
         events: list[Any] = []
-        (solved,) = infer_inputs(method, [prepared], _device_clock(method.device, events))
+        try:
+            (solved,) = infer_inputs(method, [prepared], _device_clock(method.device, events))
+        except HpbenchError:
+            raise
+        except Exception:  # the accuracy pass counts it, with what was raised
+            return times
         times["infer_ms"], times["decode_ms"] = solved.infer_ms, solved.decode_ms
         if events:
             times["infer_device_ms"] = float(events[0].elapsed_time(events[1]))
@@ -176,7 +188,7 @@ def _describe_methods(
 ) -> dict[str, MethodTiming]:
     """What was measured of every method on a data set."""
     throughput = _show_throughput(dataset, progress) if full else {}
-    fresh = _measure_fresh(dataset, progress) if full else {}
+    fresh = _measure_fresh(dataset, rows, progress) if full else {}
 
     def stages_ms(name: str) -> dict[str, TimeSummary | None]:
         chosen = [row for row in rows if row["method"] == name]
@@ -207,17 +219,26 @@ def _show_throughput(dataset: TimedDataset, progress: Progress) -> dict[str, Thr
 
 
 def _measure_fresh(
-    dataset: TimedDataset, progress: Progress
+    dataset: TimedDataset, rows: Sequence[Row], progress: Progress
 ) -> dict[str, dict[str, list[FreshRun]]]:
-    """Fresh processes for every method, with all cores and with one, in turns."""
-    progress.start(dataset.key, _FRESH, 2 * FRESH_ROUNDS * len(dataset.methods), 0)
-    found: dict[str, dict[str, list[FreshRun]]] = {
-        name: {"all": [], "one": []} for name in dataset.methods
+    """Fresh processes for every method, with all cores and with one, in turns.
+
+    Faces on which a method has raised are left out; a method is if none remains.
+    """
+    failed = {(row["method"], row["image_id"]) for row in rows if row["total_ms"] is None}
+    faces = {
+        name: [face for face in dataset.faces if (name, face.image_id) not in failed]
+        for name in dataset.methods
     }
+    found: dict[str, dict[str, list[FreshRun]]] = {
+        name: {"all": [], "one": []} for name in dataset.methods if faces[name]
+    }
+    progress.start(dataset.key, _FRESH, 2 * FRESH_ROUNDS * len(found), 0)
     for _ in range(FRESH_ROUNDS):
-        for name, method in dataset.methods.items():
+        for name in found:
             for cores, runs in found[name].items():
-                job = name, method.device, dataset.plugins, dataset.faces
+                device = dataset.methods[name].device
+                job = name, device, dataset.plugins, faces[name]
                 runs.append(measure_fresh(*job, one_core=cores == "one"))
                 progress.advance(dataset.key, _FRESH, 1)
     return found

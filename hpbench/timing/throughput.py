@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hpbench.errors import HpbenchError
 from hpbench.face import Face
+from hpbench.inference.solving import is_failure, prepare_face, solve_prepared
 from hpbench.method import Method, NoPrediction
 from hpbench.results.timing_record import BatchThroughput, Throughput
 
@@ -51,21 +53,24 @@ def measure_throughput(
     """Throughput over batch sizes 1, 2, 4, ..., by method; one that solves no face is not in it.
 
     A method's batches are doubled until its throughput stops growing; the methods take turns at
-    each size. `after_size` is called when a batch size has been measured; `rate` measures one
-    method at one batch size.
+    each size. A method ends at a size at which it raises, for want of memory perhaps. `after_size`
+    is called when a batch size has been measured; `rate` measures one method at one batch size.
     """
-    inputs: dict[str, list[Any]] = {}
-    for name, method in methods.items():
-        prepared = [method.prepare(face) for face in faces]
-        inputs[name] = [value for value in prepared if not isinstance(value, NoPrediction)]
+    inputs = {name: _solvable(method, faces) for name, method in methods.items()}
     growing = [name for name in methods if inputs[name]]
     batches: dict[str, list[BatchThroughput]] = {name: [] for name in growing}
     size = 1
     while growing and size <= MAX_BATCH:
         rates: dict[str, list[float]] = {name: [] for name in growing}
         for _ in range(ROUNDS):
-            for name in growing:
-                rates[name].append(rate(methods[name], inputs[name], size))
+            for name in [name for name in growing if name in rates]:
+                try:
+                    rates[name].append(rate(methods[name], inputs[name], size))
+                except HpbenchError:
+                    raise
+                except Exception:
+                    del rates[name]
+        growing = list(rates)
         for name in growing:
             low, median, high = np.quantile(rates[name], [0.0, 0.5, 1.0]).tolist()
             batches[name].append(BatchThroughput(size=size, faces_per_s=median, low=low, high=high))
@@ -79,7 +84,21 @@ def measure_throughput(
     return {
         name: Throughput(batches=found, best=max(found, key=lambda one: one.faces_per_s))
         for name, found in batches.items()
+        if found
     }
+
+
+def _solvable(method: Method, faces: Sequence[Face]) -> list[Any]:
+    """Prepared inputs of the faces on which the method does not raise."""
+    inputs = []
+    for face in faces:
+        prepared, _ = prepare_face(method, face)
+        (solved,) = solve_prepared(method, [(prepared, None)])
+        if not isinstance(prepared, NoPrediction) and not (
+            isinstance(solved.prediction, NoPrediction) and is_failure(solved.prediction.reason)
+        ):
+            inputs.append(prepared)
+    return inputs
 
 
 @contextmanager
