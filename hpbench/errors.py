@@ -6,6 +6,8 @@ the command line prints it without a traceback and exits with `exit_code`.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ __all__ = [
     "io_failure",
     "is_io_failure",
     "plugin_errors",
+    "system_failure",
 ]
 
 
@@ -69,6 +72,39 @@ def invalid_value(error: ErrorDetails) -> str:
     text = error["msg"].removeprefix("Value error, ")
     text = re.sub("^Input should( have)? ", lambda verb: f"must{verb[1] or ''} ", text)
     return text.partition(", unable to parse")[0]
+
+
+_SYSTEM_FIXES = {
+    errno.ENOSPC: "free some space and repeat the command",
+    errno.EDQUOT: "free some space and repeat the command",
+    errno.EMFILE: "raise the limit with 'ulimit -n 4096', or lower --workers",
+    errno.ENAMETOOLONG: "use a shorter one",
+    errno.ENOMEM: "lower --workers or --batch-size",
+    errno.EAGAIN: "the system starts no more processes; lower --workers",
+}
+
+
+def system_failure(error: Exception) -> str | None:
+    """One line for what the system does not do, and hpbench cannot help; None for other errors.
+
+    Examples
+    --------
+    >>> system_failure(OSError(errno.ENOSPC, "", "runs/a"))
+    'runs/a: No space left on device; free some space and repeat the command'
+    """
+    no_room = isinstance(error, ImportError) and "failed to map segment" in str(error)
+    if isinstance(error, MemoryError) or no_room:
+        return f"out of memory; {_SYSTEM_FIXES[errno.ENOMEM]}"
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return f"{error.object!a}: a name that is not UTF-8; rename it"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return f"cannot start a thread; {_SYSTEM_FIXES[errno.EAGAIN]}"
+    if not isinstance(error, OSError):
+        return None
+    line = os.strerror(error.errno) if error.errno else (str(error) or type(error).__name__)
+    subject = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    fix = _SYSTEM_FIXES.get(error.errno or 0)
+    return f"{subject}{line.splitlines()[0]}" + (f"; {fix}" if fix else "")
 
 
 _IO_FAILURE = "read failed: "

@@ -58,10 +58,10 @@ class ColourCamera:
 
 
 def _numbers(path: Path, least: int) -> Array:
+    if not path.is_file():  # reading a pipe may never end
+        raise DataError(f"{path.name}: no such file")
     try:
         values = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
-    except FileNotFoundError:
-        raise DataError(f"{path.name}: no such file") from None
     except OSError as error:
         raise DataError(f"{path.name}: {io_failure(error)}") from None
     except ValueError as error:

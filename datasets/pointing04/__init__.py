@@ -110,11 +110,11 @@ class Pointing04(Dataset):
 
 def _read_box(path: Path) -> Array:
     """Face box x0, y0, x1, y1 from lines: image, empty, ``Face``, centre x, y, width, height."""
+    if not path.is_file():  # reading a pipe may never end
+        raise DataError(f"{path.name}: no such file, and so no face box")
     try:
         lines = path.read_text(encoding="latin-1").split()
         centre_x, centre_y, width, height = (float(word) for word in lines[-4:])
-    except FileNotFoundError:
-        raise DataError(f"{path.name}: no such file, and so no face box") from None
     except OSError as error:
         raise DataError(f"{path.name}: {io_failure(error)}") from None
     except ValueError:

@@ -6,6 +6,7 @@ runs, so that ``hpbench --help`` responds at once.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated, Any, NoReturn
@@ -27,7 +28,7 @@ from hpbench.cli.report import report
 from hpbench.cli.run import run
 from hpbench.cli.train import train
 from hpbench.cli.weights import weights
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, system_failure
 from hpbench.storage.text import visible
 
 __all__ = ["app", "main"]
@@ -89,6 +90,8 @@ def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
+        for word in sys.argv:
+            word.encode()  # tables and JSON files hold no other names
         code = app(prog_name="hpbench", standalone_mode=False)
     except HpbenchError as error:
         if _state["debug"]:
@@ -101,9 +104,14 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx is not None else "hpbench"
         message = error.format_message().rstrip(".")
         _end(f"{message[:1].lower()}{message[1:]} (see '{command} --help')", error.exit_code)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         if _state["debug"]:
             raise
+        if failure := system_failure(error):
+            _end(visible(failure), 1)
         _end(
             f"a bug, please report it: {type(error).__name__}: {error} "
             "(hpbench --debug ... shows where)",

@@ -107,7 +107,8 @@ class ImageFiles(Source):
     def frames(self) -> Iterator[Frame]:
         """All images in the order of their names."""
         for path in self.paths:
-            name = path.relative_to(self.folder).as_posix()
+            relative = path.relative_to(self.folder).as_posix()
+            name = os.fsencode(relative).decode(errors="backslashreplace")  # it need not be UTF-8
             try:
                 yield Frame(name, read_rgb(path))
             except ImageError as error:

@@ -61,6 +61,12 @@ def _temporary(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{PARTIAL}{path.suffix}")
     try:
         yield temporary
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # pyarrow's has neither the path nor the system's words
+        text = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, text, str(path)) from error
     finally:
         with contextlib.suppress(OSError):  # there is none, or the folder is none
             temporary.unlink()

@@ -49,7 +49,7 @@ class FaceIndex(Sequence[Record]):
         Raises
         ------
         DataError
-            If there is no face, or an id occurs twice.
+            If there is no face, an id occurs twice, or a name is not UTF-8.
         """
         import pyarrow as pa
 
@@ -63,6 +63,7 @@ class FaceIndex(Sequence[Record]):
                         f"data set '{dataset}' has two faces with the id '{record.image_id}'"
                     )
                 seen.add(record.image_id)
+                _require_utf8(record)
             rows = [_row(record, folder) for record in chunk]
             chunks.append(pa.Table.from_pylist(rows, schema=index_schema()))
         if not chunks:
@@ -114,6 +115,15 @@ class FaceIndex(Sequence[Record]):
         return self.table[column].filter(pa.array(self.included())).null_count < int(
             self.included().sum()
         )
+
+
+def _require_utf8(record: Record) -> None:
+    """Raise where no table can hold a name."""
+    for name in (record.image_id, str(record.image_path)):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{name!a}: a name that is not UTF-8; rename it") from error
 
 
 def _row(record: Record, folder: Path | None) -> dict[str, Any]:
