@@ -1,22 +1,25 @@
-"""Train a small network per setting on one data set and compare the held-out errors."""
+"""Train a small network per setting on one data set and compare the errors."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
+import statistics
 import subprocess
-import sys
 from pathlib import Path
+
+from scipy.stats import t as student
 
 QUICK = (
     "--backbone=thin_resnet_s", "--input-size=64", "--batch-size=32", "--lr=2e-3",
-    "--epochs=8", "--epoch-faces=1024", "--holdout=0.3", "--targets=soft", "--penalty=huber",
-    "--alpha=0.1",
+    "--holdout=0.3", "--targets=soft", "--penalty=huber", "--alpha=0.1",
 )  # fmt: skip
 """Small enough for minutes on two cores; the settings of an ablation come after these."""
 
 
 def compare(title: str, settings: dict[str, list[str]]) -> None:
-    """Train once per setting and print one table.
+    """Train once per setting and seed, and print one table.
 
     Parameters
     ----------
@@ -26,24 +29,44 @@ def compare(title: str, settings: dict[str, list[str]]) -> None:
 
     Notes
     -----
-    Data from the command line, ``sample`` by default: ``python alpha.py w300lp=DIR``.
+    Data and budget come from the command line, see ``--help``. A script that was stopped goes on
+    where it was.
     """
-    data = sys.argv[1:] or ["sample"]
-    rows = []
-    for name, options in settings.items():
-        out = Path("runs") / "ablations" / f"{title}_{name}".replace(" ", "_")
-        command = ["hpbench", "train", "hopenet", *QUICK, *options, "--out", str(out), "--resume"]
-        for one in data:
-            command += ["--datasets", one]
-        subprocess.run(command, check=True)
-        history = json.loads((out / "history.json").read_text(encoding="utf-8"))
-        rows.append((name, history[-1]["validation"]))
-    print(f"\n{title}, held-out faces, mean absolute error in degrees")
-    for name, validation in rows:
-        for data_name, errors in validation.items():
-            shown = "  ".join(
-                f"{axis} {errors[axis]:5.2f}"
-                for axis in ("yaw", "pitch", "roll", "mean")
-                if errors[axis] is not None
-            )
-            print(f"{name:<24} {data_name:<20} {shown}")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", nargs="*", default=["sample"], help="training data, such as sample")
+    parser.add_argument("--validate", action="append", default=[], help="further data to test on")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epoch-faces", type=int, default=1024)
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    budget = [f"--epochs={given.epochs}", f"--epoch-faces={given.epoch_faces}"]
+    sources = [part for one in given.data for part in ("--datasets", one)]
+    sources += [part for one in given.validate for part in ("--validate", one)]
+    errors: dict[str, dict[str, list[float]]] = {name: {} for name in settings}
+    for seed in range(given.seeds):  # seed by seed: stopped early, every setting has as many
+        for name, options in settings.items():
+            out = Path("runs") / "ablations" / f"{title}_{name}_{seed}".replace(" ", "_")
+            command = ["hpbench", "train", "hopenet", *QUICK, *budget, *options, *sources]
+            command += ["--seed", str(seed), "--out", str(out), "--resume"]
+            subprocess.run(command, check=True)
+            last = json.loads((out / "history.json").read_text(encoding="utf-8"))[-1]
+            for data, figures in last["validation"].items():
+                errors[name].setdefault(data, []).append(figures["mean"])
+        _print_table(title, errors, seed + 1)
+
+
+def _print_table(title: str, errors: dict[str, dict[str, list[float]]], seeds: int) -> None:
+    print(f"\n{title}: mean absolute error in degrees, {seeds} seeds, 95 % interval of their mean")
+    for name, by_data in errors.items():
+        shown = "  ".join(f"{data}: {_interval(figures)}" for data, figures in by_data.items())
+        print(f"{name:<32} {shown}", flush=True)
+
+
+def _interval(figures: list[float]) -> str:
+    """Mean and, of two or more, Student's interval."""
+    mean = statistics.mean(figures)
+    if len(figures) < 2:
+        return f"{mean:.2f}"
+    spread = statistics.stdev(figures) / math.sqrt(len(figures))
+    half = float(student.ppf(0.975, len(figures) - 1)) * spread
+    return f"{mean:.2f} +- {half:.2f}"
