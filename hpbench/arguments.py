@@ -22,7 +22,7 @@ from hpbench.spec import parse_specs, suggest
 
 __all__ = [
     "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Files", "Limit", "Metavar",
-    "Methods", "Plugins", "arguments", "build", "documented", "spread",
+    "Methods", "Plugins", "Workers", "arguments", "build", "documented", "spread",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,6 +71,14 @@ Device = Annotated[
     str, Metavar("DEVICE"), Field(description="cpu, cuda, cuda:1, or auto: cuda if available.")
 ]
 Limit = Annotated[int | None, Field(ge=1, description="Only the first N faces of each data set.")]
+Workers = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Threads, or in long runs processes, that read and prepare faces; one per core "
+        "if not given.",
+    ),
+]
 Plugins = Annotated[
     tuple[Path, ...],
     BeforeValidator(_listed),

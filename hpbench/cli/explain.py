@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Files, Metavar, Plugins
+from hpbench.arguments import Config, DataFolders, Files, Metavar, Plugins, Workers
 from hpbench.cli.report import EmbedImages
 
 __all__ = ["explain"]
@@ -26,6 +26,7 @@ class ExplainConfig(Config):
         description="Other file that the run names, such as weights, or a folder that holds such "
         "files; repeatable.",
     )
+    workers: Workers = None
     plugins: Plugins = ()
 
 
@@ -46,7 +47,7 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
-        rerun(config.rundir, bars, config.data, config.plugins, config.allow)
+        rerun(config.rundir, bars, config.data, config.plugins, config.allow, config.workers)
     report = load_report(config.rundir, embed_images, data=config.data)
     for section in report.sections:
         table = section.tables["explain"]

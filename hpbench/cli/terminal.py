@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import typer
 from rich.console import Console
@@ -41,12 +42,17 @@ def echo(text: str, err: bool = False) -> None:
     typer.echo(visible(text), err=err)
 
 
+LINE_EVERY_S = 15.0
+"""Between two lines of a bar, where stderr is a file and bars cannot move."""
+
+
 class Bars:
     """One bar per method and data set (:class:`hpbench.inference.progress.Progress`)."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._last_line = monotonic()
 
     def start(self, dataset: str, method: str, total: int | None, done: int) -> None:
         """Show a bar for a method on a data set."""
@@ -56,7 +62,14 @@ class Bars:
 
     def advance(self, dataset: str, method: str, count: int) -> None:
         """Move its bar on."""
-        self._progress.advance(self._tasks[dataset, method], count)
+        task = self._tasks[dataset, method]
+        self._progress.advance(task, count)
+        console = self._progress.console
+        if not console.is_terminal and monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = monotonic()
+            state = self._progress.tasks[self._progress.task_ids.index(task)]
+            total = "" if state.total is None else f" of {state.total:.0f}"
+            console.print(f"{state.description} {state.completed:.0f}{total}", highlight=False)
 
 
 @contextmanager

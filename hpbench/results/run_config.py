@@ -17,6 +17,7 @@ from hpbench.arguments import (
     Metavar,
     Methods,
     Plugins,
+    Workers,
 )
 from hpbench.images import MAX_PIXELS
 from hpbench.results.slicing import parse_by
@@ -120,9 +121,7 @@ class RunConfig(Config):
         "those of stored predictions.",
     )
     trust_labels: TrustLabels = False
-    workers: int | None = Field(
-        None, ge=1, description="Threads that read and prepare faces; one per core if not given."
-    )
+    workers: Workers = None
     max_pixels: MaxPixels = MAX_PIXELS
     seed: NonNegativeInt = Field(0, description="Random seed.")
     corrupt: Corruptions = Field(

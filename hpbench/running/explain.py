@@ -20,11 +20,13 @@ from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS, make_method
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
+from hpbench.results.results_file import MethodErrors
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.running.data_folders import data_folders
 from hpbench.running.named_files import require_named
 from hpbench.running.plan import dataset_items, open_dataset
+from hpbench.running.reuse import EqualFaces
 from hpbench.running.runner import method_digests, predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
@@ -129,10 +131,12 @@ def explain(
     data: Mapping[str, Path] | None = None,
     plugins: Sequence[Path] = (),
     allow: Sequence[Path] = (),
+    workers: int | None = None,
 ) -> Path:
     """Predict a finished run again under other settings and write ``explain.json`` into it.
 
-    Methods run again only where no stored predictions of an earlier run fit.
+    Methods run again only on faces that a setting changes, and where no stored predictions of an
+    earlier run fit.
 
     Parameters
     ----------
@@ -146,6 +150,8 @@ def explain(
     allow : sequence of Path
         Other files that the run names, such as weights, or folders that hold them. Nothing that a
         run folder names is opened or imported by itself: it may be a stranger's.
+    workers : int or None
+        Threads or processes that read and prepare faces; None for the number of cores.
 
     Returns
     -------
@@ -171,7 +177,7 @@ def explain(
             f"you trust them, add {named}"
         )
     # whatever the run was made on, it is this machine that explains it
-    here = {"plugins": tuple(plugins), "engine": "local", "address": None, "workers": None}
+    here = {"plugins": tuple(plugins), "engine": "local", "address": None, "workers": workers}
     spec = spec.model_copy(update=here)
     items = dataset_items(spec)
     folders = data_folders(data or {}, items.values())
@@ -181,9 +187,16 @@ def explain(
     _refuse_changed_methods(folder, tables.run, spec)
     rows: list[ExplainRow] = []
     failed: list[FailedVariant] = []
+    shared = EqualFaces()
+    unchanged = {"timing": "off", "corrupt": (), "fresh": False}
+    _predict(spec.model_copy(update=unchanged), progress, shared)  # mostly from the cache
     for variant in plan_variants(spec):
         try:
-            rows += _predict(variant, progress)
+            found = _predict(variant.spec, progress, shared)
+            rows += [
+                ExplainRow(**{**dict(one), "dataset": variant.dataset}, rule=variant.rule)
+                for one in found
+            ]
         except HpbenchError as error:
             failed.append(
                 FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
@@ -212,11 +225,8 @@ def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> No
             )
 
 
-def _predict(variant: Variant, progress: Progress) -> list[ExplainRow]:
-    """Errors of every method under a variant; its tables are not kept."""
+def _predict(spec: RunConfig, progress: Progress, shared: EqualFaces) -> list[MethodErrors]:
+    """Errors of every method in a run whose tables are not kept."""
     with TemporaryDirectory(prefix="hpbench-explain-") as scratch:
-        out = predict_run(variant.spec, Path(scratch) / "run", progress)
-        found = mean_errors(load_run(out, all_columns=False))
-    return [
-        ExplainRow(**{**dict(one), "dataset": variant.dataset}, rule=variant.rule) for one in found
-    ]
+        out = predict_run(spec, Path(scratch) / "run", progress, shared=shared)
+        return mean_errors(load_run(out, all_columns=False))

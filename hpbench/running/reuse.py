@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from hpbench.method import Method, MethodCard
 from hpbench.results.run_record import ReusedRecord, RunRecord
@@ -13,9 +13,25 @@ from hpbench.running.evaluation import Evaluation
 from hpbench.storage.fingerprints import hash_of, prediction_key
 from hpbench.storage.prediction_cache import CacheEntry, PredictionCache
 from hpbench.storage.run_folder import RunFolder
+from hpbench.storage.schemas import BOX_XYXY
 from hpbench.timing.measure import TimingSettings
 
-__all__ = ["CachedRun", "add_cached", "cache_run", "find_cached", "methods_to_run"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "CachedRun",
+    "EqualFaces",
+    "add_cached",
+    "cache_run",
+    "find_cached",
+    "methods_to_run",
+]
+
+_SEEN_BY_METHODS = (
+    "image_id", "image_path", *BOX_XYXY, "camera_matrix", "camera_distortion", "landmarks_xy",
+)  # fmt: skip
+"""Columns of an index that decide, with the detector, what a method is given of a face."""
 
 
 @dataclass(frozen=True)
@@ -148,3 +164,50 @@ def cache_run(
             local = found.set_column(0, "row", pc.subtract(found["row"], first_row))
             card = record.methods[name].card.model_dump(mode="json")
             cache.put(cached.keys[pair], local, {"created": record.created, "card": card})
+
+
+@dataclass(frozen=True)
+class EqualFaces:
+    """Predictions that runs of one command share: of faces that a method is given alike.
+
+    Two protocols of a data set may differ in a few faces only; their other predictions are the
+    same. The runs must have the same methods, data folders and no corruption.
+    """
+
+    _finished: list[tuple[Evaluation, CachedRun]] = field(default_factory=list)
+
+    def add(self, evaluations: Iterable[Evaluation], cached: CachedRun) -> None:
+        """Remember a finished run, whose predictions are in the cache."""
+        self._finished.extend((one, cached) for one in evaluations)
+
+    def take(self, evaluation: Evaluation, folder: RunFolder, cache: PredictionCache) -> None:
+        """Put what finished runs have of the faces of an evaluation into its run folder."""
+        keys = _face_keys(evaluation)
+        for number, name in enumerate(evaluation.methods):
+            tables = [
+                _rows_of_equal_faces(entry.table(), _face_keys(earlier), keys)
+                for earlier, cached in self._finished
+                if _given_by(earlier) == _given_by(evaluation)
+                and (entry := cache.get(cached.keys[earlier.key, name])) is not None
+            ]
+            if any(map(len, tables)) and not folder.done(evaluation.indexed, name).all():
+                folder.add_cached(evaluation.indexed, name, number, tables)
+
+
+def _given_by(evaluation: Evaluation) -> tuple[str, str, str]:
+    return evaluation.dataset.name, evaluation.boxes, evaluation.several
+
+
+def _face_keys(evaluation: Evaluation) -> list[str]:
+    table = evaluation.indexed.index.table.select(list(_SEEN_BY_METHODS))
+    return [repr(row) for row in table.to_pylist()]
+
+
+def _rows_of_equal_faces(table: pa.Table, keys: Sequence[str], wanted: Sequence[str]) -> pa.Table:
+    """Rows of a cache entry whose faces are wanted, with the row that these have there."""
+    import pyarrow as pa
+
+    row_of = {key: row for row, key in enumerate(wanted)}
+    rows = [row_of.get(keys[row]) for row in table["row"].to_pylist()]
+    moved = table.set_column(table.schema.get_field_index("row"), "row", pa.array(rows, pa.int64()))
+    return moved.filter(moved["row"].is_valid())

@@ -29,7 +29,14 @@ from hpbench.running.data_folders import data_folders
 from hpbench.running.evaluation import Evaluation, read_face
 from hpbench.running.local_engine import evaluate_dataset
 from hpbench.running.plan import plan
-from hpbench.running.reuse import CachedRun, add_cached, cache_run, find_cached, methods_to_run
+from hpbench.running.reuse import (
+    CachedRun,
+    EqualFaces,
+    add_cached,
+    cache_run,
+    find_cached,
+    methods_to_run,
+)
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import store_results, summarise
 from hpbench.spec import parse_specs
@@ -82,19 +89,32 @@ def run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]
 
 
 def predict_run(
-    config: RunConfig, out: Path, progress: Progress, command: Sequence[str] = ()
+    config: RunConfig,
+    out: Path,
+    progress: Progress,
+    command: Sequence[str] = (),
+    shared: EqualFaces | None = None,
 ) -> Path:
-    """Write a run folder as :func:`run` does, but score nothing."""
+    """Write a run folder as :func:`run` does, but score nothing.
+
+    `shared` has predictions of earlier runs of one command, and is given those of this one.
+    """
     _use_system_allocator()
     limit_before = max_pixels()
     set_max_pixels(config.max_pixels)
     try:
-        return _predict_run(config, out, progress, command)
+        return _predict_run(config, out, progress, command, shared)
     finally:
         set_max_pixels(limit_before)
 
 
-def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]) -> Path:
+def _predict_run(
+    config: RunConfig,
+    out: Path,
+    progress: Progress,
+    command: Sequence[str],
+    shared: EqualFaces | None,
+) -> Path:
     config = config.model_copy(update={"data": data_folders(config.data, config.datasets)})
     prepared = _prepare(config)
     folder = RunFolder(out)
@@ -106,7 +126,7 @@ def _predict_run(config: RunConfig, out: Path, progress: Progress, command: Sequ
         _remember_by(out, config.by)
         return out
     with folder_lock(out):
-        _fill(folder, config, prepared, progress, command)
+        _fill(folder, config, prepared, progress, command, shared)
     return out
 
 
@@ -116,6 +136,7 @@ def _fill(
     prepared: _PreparedRun,
     progress: Progress,
     command: Sequence[str],
+    shared: EqualFaces | None,
 ) -> None:
     """Predict and time what the folder and the cache lack, and finish the folder."""
     out, evaluations, cached = folder.path, prepared.evaluations, prepared.cached
@@ -138,7 +159,9 @@ def _fill(
         _create(folder, record, evaluations)
         add_cached(evaluations, folder, cached)
         for one in evaluations:
-            if to_run[one.key]:
+            if shared is not None and to_run[one.key]:
+                shared.take(replace(one, methods=to_run[one.key]), folder, PredictionCache())
+            if methods_to_run(one, folder, cached):
                 needed = replace(one, methods=to_run[one.key])
                 absent = _absent_share(one)
                 evaluate(needed, folder, progress, config.batch_size)
@@ -149,6 +172,8 @@ def _fill(
     cache = PredictionCache()
     times = _measure_or_reuse_times(prepared, cache, progress, out)
     cache_run(cache, evaluations, folder, cached, record, to_run)
+    if shared is not None:
+        shared.add(evaluations, cached)
     folder.finish([(one.indexed, list(one.methods)) for one in evaluations], times)
 
 

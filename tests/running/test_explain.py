@@ -36,7 +36,10 @@ class Wide(Method):
     name = "wide"
     summary = "for a test"
     def card(self): return MethodCard(name=self.name, title=self.name)
-    def prepare(self, face): return face
+    def prepare(self, face):
+        with Path(__file__).with_name("prepared.txt").open("a") as log:
+            log.write(f"{face.image_id} {face.box_xyxy[2] - face.box_xyxy[0]:.0f}\\n")
+        return face
     def infer(self, batch): return batch
     def decode(self, output):
         boxes = [face.box_xyxy for face in output]
@@ -133,6 +136,23 @@ def test_method_sees_the_other_box(explained) -> None:
     row = rows(explained)["box = broad (in this run narrow)"]
     assert row["method_spec"] == "wide"
     assert row["mae_deg"]["yaw"] == pytest.approx(25.0)
+
+
+def test_only_faces_that_a_setting_changes_are_predicted_again(spec, tmp_path) -> None:
+    """Eight faces with the broad box, and the excluded ninth; nothing for other labels."""
+    log = spec.plugins[0].with_name("prepared.txt")
+    folder = run(spec, tmp_path / "run", NoBars())
+    log.unlink(missing_ok=True)
+    moved = spec.data["heads"].parent / "moved"  # not in the cache
+    moved.mkdir()
+    shutil.copy(spec.data["heads"] / "grey.png", moved)
+    explain(folder, NoBars(), {"heads": moved}, spec.plugins)
+    narrow, broad = (
+        sorted(line.split()[0] for line in log.read_text().splitlines() if line.endswith(width))
+        for width in (" 10", " 25")
+    )
+    assert narrow == [f"head{number}" for number in range(9)]
+    assert broad == [f"head{number}" for number in range(8)]
 
 
 def test_exclusion_is_lifted(explained) -> None:
