@@ -37,6 +37,10 @@ class LandmarkDetector(Plugin):
     needs_box: ClassVar[bool] = True
     """Whether a face without a usable box has no landmarks."""
 
+    follows_outline: ClassVar[bool] = False
+    """Whether hidden points are put on the visible outline, where the head has no such points, as
+    annotators of 2D landmarks do; otherwise they are where they would be seen through the head."""
+
     def fingerprint(self) -> str:
         """Text that changes whenever the landmarks may change.
 

@@ -1,4 +1,4 @@
-"""Head pose from 68 facial landmarks, a rigid face model and Perspective-n-Point."""
+"""Head pose from 68 facial landmarks, a 3D face and Perspective-n-Point."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from hpbench.face import Face
 from hpbench.geometry.views import mirrored
 from hpbench.landmarks.base import make_landmark_detector
 from hpbench.landmarks.orders import ORDERS, point_count
+from hpbench.method import NoPrediction, Prediction
 from hpbench.registry import make_method
 
 CARD = (
@@ -120,6 +121,22 @@ def test_pnp_takes_a_card_by_its_path(tmp_path):
     method = make_method(f"pnp[landmarks={write_network(tmp_path, np.zeros((98, 2)))}]")
     method.load()
     assert method.card().title == "Probe and PnP"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.random.default_rng(0).random((98, 2)) * 8.0, "off a face's shape"),
+        (np.random.default_rng(0).random((98, 2)) * 8.0 + 3.0, "lie outside of the box"),
+    ],
+)
+def test_points_without_the_shape_of_a_face_get_no_prediction(tmp_path, values, reason):
+    card = write_network(tmp_path, values)
+    (checked,) = make_method(f"pnp[landmarks={card}]").predict([face_with([20, 30, 79, 89])])
+    assert isinstance(checked, NoPrediction) and reason in checked.reason
+    method = make_method(f"pnp[landmarks={card},check=off]")
+    (forced,) = method.predict([face_with([20, 30, 79, 89])])
+    assert isinstance(forced, Prediction)
 
 
 def test_a_network_of_landmarks_is_no_method(tmp_path):

@@ -1,4 +1,4 @@
-"""The method around the solver: options, landmarks, files, what it unsupported_reason."""
+"""The method around the solvers: options, landmarks and their check, files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from hpbench.errors import MissingDependencyError, UsageError, WeightsError
 from hpbench.face import Camera, Face
+from hpbench.geometry.boxes import box_from_points, face_size_px
 from hpbench.images import read_rgb
+from hpbench.landmarks.base import make_landmark_detector
 from hpbench.landmarks.dlib import installed_predictor, load_predictor
-from hpbench.method import NoPrediction
+from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.pnp import face_model, solve_pose
+from hpbench.methods.pnp.landmark_check import outside_of_box
 from hpbench.registry import make_method
 from hpbench.rotation import geodesic_deg, rotation_from_angles
 
@@ -35,7 +39,7 @@ def pinhole(focal_px, size_wh):
     return np.array([[focal_px, 0, size_wh[0] / 2], [0, focal_px, size_wh[1] / 2], [0, 0, 1.0]])
 
 
-@pytest.mark.parametrize("model", ["ict51", "ict68"])
+@pytest.mark.parametrize("model", ["ict-fit", "ict51", "ict68"])
 @pytest.mark.parametrize("size_wh", [(640, 480), (480, 640)])
 @pytest.mark.parametrize("focal", [1.0, 2.5])
 def test_focal_is_a_multiple_of_the_longer_image_side(size_wh, focal, model):
@@ -49,7 +53,7 @@ def test_the_camera_of_the_data_set_is_used_when_asked_for():
     matrix = np.array([[517.7, 0, 320.0], [0, 517.7, 240.5], [0, 0, 1.0]])
     face = drawn_face(matrix, camera=Camera(matrix, np.zeros(5)))
     (calibrated,) = make_method("pnp[landmarks=annotated,focal=camera]").predict([face])
-    (assumed,) = make_method("pnp[landmarks=annotated]").predict([face])
+    (assumed,) = make_method("pnp[landmarks=annotated,focal=1]").predict([face])
     assert geodesic_deg(calibrated.R_cam, R_TRUE) < 1e-3
     assert geodesic_deg(assumed.R_cam, R_TRUE) > 0.1
 
@@ -79,7 +83,9 @@ def test_a_single_face_without_what_is_needed_gets_no_prediction():
         ("pnp[focal=inf]", "above 0"),
         ("pnp[focal=wide]", "'camera'"),
         ("pnp[model=mallick7]", "mallick6"),
-        ("pnp[solver=dls]", "sqpnp"),
+        ("pnp[model=ict51,solver=dls]", "sqpnp"),
+        ("pnp[solver=epnp]", "solver= has no effect with model=ict-fit; it is for a rigid"),
+        ("pnp[model=ict68,robust=none]", "robust= has no effect with model=ict68"),
         ("pnp[modell=ict51]", "did you mean 'model'"),
         ("pnp[landmarks=annotated,predictor=p.dat]", "predictor= has no effect"),
     ],
@@ -91,9 +97,8 @@ def test_options_that_do_not_fit_are_refused(spec, message):
 
 def test_a_box_outside_the_image_gets_no_prediction_with_the_reason():
     image = np.zeros((100, 100, 3), np.uint8)
-    (prediction,) = make_method("pnp").predict(
-        [Face("a", image, np.array([200.0, 200.0, 300.0, 300.0]))]
-    )
+    box = np.array([200.0, 200.0, 300.0, 300.0])
+    (prediction,) = make_method("pnp").predict([Face("a", image, box)])
     assert isinstance(prediction, NoPrediction)
     assert "outside the image" in prediction.reason
 
@@ -199,5 +204,48 @@ def test_exact_landmarks_are_surer_than_noisy_ones():
     face = drawn_face(pinhole(640, (640, 480)))
     noise = np.random.default_rng(0).normal(0.0, 2.0, face.landmarks_xy.shape)
     noisy = replace(face, landmarks_xy=face.landmarks_xy + noise)
-    exact, other = make_method("pnp[landmarks=annotated]").predict([face, noisy])
-    assert other.confidence < -0.5 < exact.confidence <= 0.0
+    for spec in ("pnp[landmarks=annotated,focal=1]", "pnp[landmarks=annotated,model=ict51]"):
+        exact, other = make_method(spec).predict([face, noisy])
+        assert other.confidence < -0.3 < exact.confidence <= 0.0
+
+
+def test_where_dlib_sees_no_face_there_is_no_prediction_unless_the_check_is_off():
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    face = Face("noise", noise, np.array([40.0, 40.0, 160.0, 160.0]))
+    (checked,) = make_method("pnp").predict([face])
+    assert checked == NoPrediction("dlib's detector finds no face at the box")
+    (forced,) = make_method("pnp[check=off]").predict([face])
+    assert isinstance(forced, Prediction)
+
+
+def test_dlib_finds_the_face_that_the_box_is_about(aflw2000_dir):
+    image = read_rgb(aflw2000_dir / "image00002.jpg")
+    two = np.concatenate([image, image], axis=1)
+    box = np.array([139.0, 190.0, 310.0, 373.0])
+    left, right = (
+        make_landmark_detector("dlib").find(Face("a", two, box + np.array([shift, 0, shift, 0])))
+        for shift in (0, image.shape[1])
+    )
+    np.testing.assert_allclose(right - left, [[image.shape[1], 0.0]] * 68, atol=2.0)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 4.0])
+def test_dlib_finds_small_and_large_faces_alike(aflw2000_dir, zoom):
+    image, box = read_rgb(aflw2000_dir / "image00002.jpg"), np.array([139.0, 190.0, 310.0, 373.0])
+    scaled = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    detector = make_landmark_detector("dlib")
+    found = detector.find(Face("a", scaled, box * zoom)) / zoom
+    distance = np.linalg.norm(found - detector.find(Face("a", image, box)), axis=1)
+    assert np.median(distance) < 0.02 * 175
+
+
+@pytest.mark.parametrize(("moved", "is_outside"), [(0.0, False), (0.09, False), (0.4, True)])
+def test_landmarks_outside_of_the_box_are_rejected(moved, is_outside):
+    points = face_model("ict68").points[:, :2] * 10 + 200.0
+    box = box_from_points(points)
+    shifted = points + np.array([moved * face_size_px(box), 0.0])
+    reason = outside_of_box(shifted, box)
+    assert (reason is not None) == is_outside
+    if reason:
+        share = np.mean(shifted[:, 0] > box[2] + 0.1 * face_size_px(box))
+        assert reason == f"landmarks: {share:.0%} lie outside of the box"
