@@ -160,7 +160,7 @@ def search_square(face: Face) -> tuple[npt.NDArray[np.uint8], float, Array]:
     square = cv2.warpAffine(face.image, to_square, (SEARCH_PX * density,) * 2)
     if density > 1:
         square = cv2.resize(square, (SEARCH_PX, SEARCH_PX), interpolation=cv2.INTER_AREA)
-    return square, zoom, corner_xy
+    return np.asarray(square, dtype=np.uint8), zoom, corner_xy
 
 
 def installed_predictor() -> Path:
