@@ -16,15 +16,23 @@ import numpy.typing as npt
 from hpbench.errors import ImageError
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MAX_PIXELS", "ImageSize", "max_pixels", "open_image", "read_rgb",
-    "read_size", "set_max_pixels",
+    "IMAGE_SUFFIXES", "MAX_PIXELS", "WRITTEN_SUFFIXES", "ImageSize", "max_pixels", "open_image",
+    "read_rgb", "read_size", "set_max_pixels",
 ]  # fmt: skip
 
 MAX_PIXELS = 64_000_000
 """Images with more are not decoded; half a megabyte of PNG may stand for a gigabyte."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000")
-"""Pillow's names. Others are not tried: for PostScript it would start Ghostscript."""
+_FORMATS = {
+    "JPEG": (".jpg", ".jpeg"), "PNG": (".png",), "WEBP": (".webp",), "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",), "GIF": (".gif",), "AVIF": (".avif",), "JPEG2000": (".jp2", ".j2k"),
+}  # fmt: skip
+"""Pillow's names of formats, and the suffixes by which images of a folder are found.
+
+Others are not tried: for PostScript Pillow would start Ghostscript.
+"""
+
+_READ_ONLY = frozenset({"GIF", "AVIF", "JPEG2000"})
 
 _LARGE_PIXELS = 16_000_000
 _one_large_image = threading.Lock()
@@ -36,7 +44,12 @@ _BITS_PER_SAMPLE, _MIN_SAMPLE, _MAX_SAMPLE = 258, 280, 281
 _S_MIN_SAMPLE, _S_MAX_SAMPLE = 340, 341
 """Tags of TIFF."""
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(suffix for some in _FORMATS.values() for suffix in some)
+
+WRITTEN_SUFFIXES = frozenset(
+    suffix for name, some in _FORMATS.items() if name not in _READ_ONLY for suffix in some
+)
+"""Of images that hpbench writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,13 @@ def _pin(info: WeightsInfo) -> str:
     return "pinned by its git commit" if info.git_blob_url else "no published hash"
 
 
-def fetch(name: Name, config: WeightsConfig) -> None:
+def fetch(
+    name: Name,
+    config: WeightsConfig,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="Also fetch over connections without TLS.")
+    ] = False,
+) -> None:
     """Fetch weights into the user's cache and verify them.
 
     Examples
@@ -79,12 +85,14 @@ def fetch(name: Name, config: WeightsConfig) -> None:
     hpbench weights fetch fsanet
     hpbench weights fetch hopenet/lite
     """
+    from hpbench.weights.downloads import DownloadLimits
     from hpbench.weights.store import fetch_weights, find_named
 
+    limits = DownloadLimits(allow_http=allow_http)
     for _, info in find_named(name, _known(config)):
         if info.path is None and info.url:
             typer.echo(f"fetching {info.url}", err=True)
-        typer.echo(str(fetch_weights(info)))
+        typer.echo(str(fetch_weights(info, limits)))
 
 
 def add(

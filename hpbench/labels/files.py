@@ -16,9 +16,7 @@ __all__ = ["faces_of", "review_files"]
 FaceRow = tuple[str, str, tuple[float | None, ...]]
 """Id, path of the image and box x0, y0, x1, y1 of a face."""
 
-_UNREAD_SUFFIXES = frozenset(
-    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".gif", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
-)
+_UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw"})
 """Images that are not read; whatever else lies in a folder is no face that was forgotten."""
 
 

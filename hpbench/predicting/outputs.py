@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hpbench.errors import UsageError
 from hpbench.geometry.pose_drawing import DrawStyle
-from hpbench.images import IMAGE_SUFFIXES
+from hpbench.images import WRITTEN_SUFFIXES
 from hpbench.predicting.sources import Source
 from hpbench.predicting.writers import DrawnImages, PoseTable, PredictionWriter, VideoFile
 
@@ -63,7 +63,7 @@ def plan_output(
                 f"--out {out}: {source.name} is not a video; name an image or a folder"
             )
         return [video(out, source.fps, style)]
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in WRITTEN_SUFFIXES:
         if source.fps is not None or source.total != 1:
             raise UsageError(f"--out {out}: {source.name} is not a single image; name a folder")
         if out.exists() and Path(source.name).expanduser().samefile(out):
@@ -71,5 +71,5 @@ def plan_output(
         return [DrawnImages(out, True, methods, style)]
     raise UsageError(
         f"--out {out}: unknown type of file '{out.suffix}'; name a folder, or a file that ends in "
-        f".csv .json .mp4 {' '.join(sorted(IMAGE_SUFFIXES))}"
+        f".csv .json .mp4 {' '.join(sorted(WRITTEN_SUFFIXES))}"
     )

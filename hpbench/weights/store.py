@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
 from hpbench.storage.atomic import atomic_path, write_text
-from hpbench.weights.downloads import ask_git_blob, fetch_rest
+from hpbench.weights.downloads import DownloadLimits, ask_git_blob, fetch_rest
 
 __all__ = [
     "add_weights",
@@ -35,8 +36,7 @@ __all__ = [
     "sha256_of",
 ]
 
-STALL_S = 30.0
-"""A server that sends nothing for so long is given up."""
+_LIMITS = DownloadLimits()
 
 
 def cache_folder() -> Path:
@@ -156,7 +156,7 @@ def find_named(
 # ---- fetching and adding -----------------------------------------------------------------------
 
 
-def fetch_weights(info: WeightsInfo, *, stall_s: float = STALL_S) -> Path:
+def fetch_weights(info: WeightsInfo, limits: DownloadLimits = _LIMITS) -> Path:
     """Fetch weights that a method knows by name, unless they are here; return the verified file.
 
     Raises
@@ -177,8 +177,10 @@ def fetch_weights(info: WeightsInfo, *, stall_s: float = STALL_S) -> Path:
         )
     git_blob = info.git_blob
     if info.sha256 is None and git_blob is None:
-        git_blob = ask_git_blob(info.git_blob_url, stall_s, _add_it(info.file))
-    return fetch_file(info.file, info.url, info.sha256, git_blob, stall_s=stall_s)
+        git_blob = ask_git_blob(info.git_blob_url, limits, _add_it(info.file))
+    if info.size_bytes is not None:
+        limits = replace(limits, max_bytes=info.size_bytes)
+    return fetch_file(info.file, info.url, info.sha256, git_blob, limits=limits)
 
 
 def fetch_file(
@@ -188,7 +190,7 @@ def fetch_file(
     git_blob: str | None = None,
     *,
     by_hand: str = "",
-    stall_s: float = STALL_S,
+    limits: DownloadLimits = _LIMITS,
 ) -> Path:
     """Fetch a file into the cache under a name, unless it lies there already.
 
@@ -207,7 +209,7 @@ def fetch_file(
     def download(temporary: Path) -> None:
         resumed = _resume(part, temporary)
         try:
-            fetch_rest(url, temporary, stall_s, by_hand or _add_it(name))
+            fetch_rest(url, temporary, limits, by_hand or _add_it(name))
         except BaseException:
             if temporary.stat().st_size:
                 temporary.replace(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +25,7 @@ from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
 from hpbench.spec import Spec
 from hpbench.storage.fingerprints import content_hash
+from hpbench.weights.downloads import DownloadLimits
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
@@ -328,7 +330,10 @@ def find_weights(entry: WeightsFile, card_folder: Path, weights: str, by_hand: s
     elif local := _local_file(entry, card_folder):
         path = local
     elif entry.url:
-        return fetch_file(entry.file_name, entry.url, entry.sha256, by_hand=by_hand)
+        limits = DownloadLimits()
+        if entry.size_bytes is not None:
+            limits = replace(limits, max_bytes=entry.size_bytes)
+        return fetch_file(entry.file_name, entry.url, entry.sha256, by_hand=by_hand, limits=limits)
     else:
         raise WeightsError(
             f"{card_folder / entry.file}: no such weights file, which the card names"

@@ -11,7 +11,8 @@ from PIL import Image
 from hpbench import api
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.datasets.sample import Sample
-from hpbench.labels.files import faces_of, review_files
+from hpbench.images import IMAGE_SUFFIXES
+from hpbench.labels.files import _UNREAD_SUFFIXES, faces_of, review_files
 
 BOX = np.array([10.0, 10.0, 90.0, 90.0])
 
@@ -40,11 +41,15 @@ def found_in(folder: Path, *faces):
 
 def test_images_of_a_kind_that_is_not_read_are_counted(tmp_path):
     (tmp_path / "inner").mkdir()
-    for name in ("a.heic", "inner/b.HEIC", "inner/c.avif", "d.jpg", "d.mat", "notes.txt"):
+    for name in ("a.heic", "inner/b.HEIC", "inner/c.jxl", "d.jpg", "d.mat", "notes.txt"):
         (tmp_path / name).touch()
     (suspicion,) = found_in(tmp_path, ("d", "d.jpg", BOX))
-    assert suspicion.seen == f"3 images in {tmp_path} are not read: 2 .heic, 1 .avif"
+    assert suspicion.seen == f"3 images in {tmp_path} are not read: 2 .heic, 1 .jxl"
     assert not suspicion.stops
+
+
+def test_no_format_is_read_and_called_unread():
+    assert not IMAGE_SUFFIXES & _UNREAD_SUFFIXES
 
 
 def test_file_under_several_ids_is_a_warning(tmp_path):

@@ -6,8 +6,12 @@ import hashlib
 import http.server
 import json
 import re
+import ssl
 import subprocess
 import threading
+import time
+import zlib
+from contextlib import suppress
 from typing import ClassVar
 
 import pytest
@@ -16,16 +20,19 @@ from typer.testing import CliRunner
 from hpbench.cli.weights import weights as app
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
+from hpbench.weights.downloads import DownloadLimits
 from hpbench.weights.store import (
     add_weights,
     cache_folder,
     cached_file,
     check_weights,
     fetch_file,
-    fetch_weights,
     find_named,
     git_blob_of,
     sha256_of,
+)
+from hpbench.weights.store import (
+    fetch_weights as fetch_with_tls,
 )
 
 CONTENT = bytes(range(256)) * 400
@@ -106,6 +113,58 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.release.wait(20)
         self.close_connection = True
 
+    def serve_part_unasked(self):
+        """Another part than the one asked for, whatever is asked."""
+        self.send(CONTENT[7:], 206, **{"Content-Range": f"bytes 7-{len(CONTENT) - 1}/*"})
+
+    def serve_part_without_range(self):
+        self.send(CONTENT, 206)
+
+    def serve_no_range_at_all(self):
+        self.send(b"", 416)
+
+    def serve_longer_range(self):
+        """The right part, and more."""
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        span = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
+        self.send(CONTENT[start:] + (b"more" if start else b""), 206 if start else 200, **span)
+
+    def serve_endless(self):
+        """More and more, of no announced length."""
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        with suppress(OSError):
+            while not self.release.is_set():
+                self.wfile.write(bytes(1 << 16))
+
+    def serve_bomb(self):
+        """Megabytes in some kilobytes of gzip, which nobody asked for."""
+        packed = zlib.compressobj(wbits=31)
+        body = b"".join(packed.compress(bytes(1 << 20)) for _ in range(64)) + packed.flush()
+        with suppress(OSError):
+            self.send(body, **{"Content-Encoding": "gzip"})
+
+    def serve_drip(self):
+        """A byte now and then, so that it never stalls."""
+        self.send(b"", claimed=len(CONTENT))
+        self.drip()
+
+    def serve_dripping_header(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        self.drip()
+
+    def drip(self):
+        with suppress(OSError):
+            while not self.release.wait(0.05):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+        self.close_connection = True
+
+    def serve_to_http(self):
+        self.send(b"", status=302, Location="http://127.0.0.1:9/net.bin")
+
     def serve_git(self):
         self.send(json.dumps({"name": "x", "sha": GIT_BLOB}).encode())
 
@@ -133,6 +192,11 @@ def cache(tmp_path, monkeypatch):
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path / "cache" / "weights"
+
+
+def fetch_weights(info, **limits):
+    """Fetch from the server of this machine, which has no certificate."""
+    return fetch_with_tls(info, DownloadLimits(allow_http=True, **limits))
 
 
 def info(url="", **changes) -> WeightsInfo:
@@ -181,6 +245,63 @@ def test_bad_download_is_told_in_one_line_and_never_used(server, cache, page, re
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("page", ["endless", "bomb", "right"])
+def test_nothing_above_the_stated_size_is_stored(server, cache, page):
+    with pytest.raises(WeightsError, match=r"sends more than 0\.1 MB; nothing was stored"):
+        fetch_weights(info(f"{server}/{page}", size_bytes=len(CONTENT) - 1))
+    assert files_in(cache) == []
+
+
+def test_endless_answer_about_a_hash_is_refused(server):
+    with pytest.raises(WeightsError, match="sends more than an answer may have"):
+        fetch_weights(info("https://a", sha256=None, git_blob_url=f"{server}/endless"))
+
+
+@pytest.mark.parametrize("page", ["drip", "dripping_header"])
+def test_server_that_never_stalls_is_given_up_at_last(server, page):
+    started = time.monotonic()
+    with pytest.raises(WeightsError, match=r"not finished within 1 s.*start it again"):
+        fetch_weights(info(f"{server}/{page}"), total_s=0.6)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("page", ["part_unasked", "part_without_range", "no_range_at_all"])
+def test_wrong_part_is_never_stored(server, cache, page):
+    with pytest.raises(WeightsError, match="another part than the one asked for"):
+        fetch_weights(info(f"{server}/{page}"))
+    assert files_in(cache) == []
+
+
+def test_connection_without_tls_needs_to_be_allowed(server, cache):
+    with pytest.raises(WeightsError, match=r"right: is no https address; .* --allow-http"):
+        fetch_with_tls(info(f"{server}/right"))
+    with pytest.raises(WeightsError, match="git: is no https address"):
+        fetch_with_tls(info("https://a", sha256=None, git_blob_url=f"{server}/git"))
+    assert files_in(cache) == []
+
+
+def test_redirect_from_https_to_http_is_not_followed(cache, tmp_path, monkeypatch):
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+               "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost",
+               "-addext", "subjectAltName=IP:127.0.0.1"]  # fmt: skip
+    try:
+        subprocess.run(openssl, cwd=tmp_path, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no certificate can be made: {error}")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        secure = f"https://127.0.0.1:{running.server_port}"
+        assert fetch_with_tls(info(f"{secure}/right")).read_bytes() == CONTENT
+        (cache / "net.bin").unlink()
+        with pytest.raises(WeightsError, match=r"http://127\.0\.0\.1:9/net\.bin: is no https"):
+            fetch_with_tls(info(f"{secure}/to_http"))
+        running.shutdown()
+
+
 @pytest.fixture
 def broken_off(server, cache):
     """Number of bytes that have arrived of a download that broke off."""
@@ -205,7 +326,7 @@ def test_rest_is_asked_for_behind_a_redirect_too(server, broken_off):
 
 
 @pytest.mark.usefixtures("broken_off")
-@pytest.mark.parametrize("page", ["right", "redirect", "other_range"])
+@pytest.mark.parametrize("page", ["right", "redirect", "other_range", "longer_range"])
 def test_server_without_ranges_sends_everything_again(server, page):
     assert fetch_weights(info(f"{server}/{page}")).read_bytes() == CONTENT
 
@@ -378,7 +499,7 @@ def command(*words):
 
 
 def test_fetch_then_verify_then_list(plugin, cache):
-    fetched = command("fetch", "net/big", "--plugin", plugin)
+    fetched = command("fetch", "net/big", "--allow-http", "--plugin", plugin)
     assert str(cache / "big.bin") in fetched.output
     verified = command("verify", "--plugin", plugin)
     assert (verified.exit_code, "net/big: ok, the published hash" in verified.output) == (0, True)
@@ -387,7 +508,7 @@ def test_fetch_then_verify_then_list(plugin, cache):
 
 
 def test_verify_fails_on_an_altered_file(plugin, cache):
-    command("fetch", "big", "--plugin", plugin)
+    command("fetch", "big", "--allow-http", "--plugin", plugin)
     (cache / "big.bin").write_bytes(b"altered")
     verified = command("verify", "--plugin", plugin)
     assert verified.exit_code == 1
