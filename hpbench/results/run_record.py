@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hpbench.dataset import DatasetCard
 from hpbench.method import MethodCard
@@ -86,5 +86,14 @@ class RunRecord(JsonFile):
     hardware: dict[str, str | int | float | None]
     reused: ReusedRecord = ReusedRecord()
     git: str | None = Field(None, description="Commit of the checkout, '-dirty' with changes.")
-    methods: dict[str, MethodRecord]
-    datasets: dict[str, DatasetRecord]
+    methods: dict[str, MethodRecord] = Field(min_length=1)
+    datasets: dict[str, DatasetRecord] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        for name, record in self.datasets.items():
+            if record.corruption is not None and record.corruption.of not in self.datasets:
+                raise ValueError(f"data set '{name}' is a copy of none of the run")
+            if unknown := record.not_run.keys() - self.methods.keys():
+                raise ValueError(f"data set '{name}' lacks a method of none: {min(unknown)!r}")
+        return self

@@ -6,6 +6,7 @@ the errors of a method and of a data set are read together, and their arrays are
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,6 +115,8 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
             raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
         if name != "timing":
             _check_rotations(file, tables[name])
+        if name == "faces" and "factors" in tables[name]:
+            _check_factors(file, tables[name]["factors"])
     return RunTables(run=run, **tables)
 
 
@@ -151,6 +154,23 @@ def _check_rotations(file: Path, table: pd.DataFrame) -> None:
             raise DataError(
                 f"{file}: the rotation of image '{table['image_id'].iloc[wrong[0]]}' is none; "
                 "repeat the run"
+            )
+
+
+def _check_factors(file: Path, factors: pd.Series) -> None:
+    """Raise where what is known of a face is no JSON object of texts and numbers."""
+    for text in factors.dropna().unique():
+        try:
+            values = json.loads(text) if text else {}
+            plain = all(
+                value is None or isinstance(value, str | int | float) for value in values.values()
+            )
+        except (ValueError, AttributeError, RecursionError):
+            plain = False
+        if not plain:
+            raise DataError(
+                f"{file}: column 'factors' holds {text[:40]!a}, no JSON object of texts and "
+                "numbers; repeat the run"
             )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.errors import DataError
 from hpbench.reports.tables.table import (
     Column,
     Table,
@@ -97,6 +98,11 @@ def corruption_curves(
     for key, record in datasets.items():
         corruption = record.corruption
         if corruption is not None and corruption.of == dataset:
+            if corruption.name not in CORRUPTIONS:
+                raise DataError(
+                    f"run.json: data set '{key}' is corrupted by '{corruption.name}', which this "
+                    "hpbench does not know; use the hpbench that wrote it"
+                )
             clean = (CORRUPTIONS[corruption.name].clean, dataset)
             levels.setdefault(corruption.name, [clean]).append((corruption.level, key))
     curves = []
