@@ -88,9 +88,11 @@ def _within(seconds: float, work: Callable[[], None]) -> None:
 
     def run() -> None:
         try:
-            done.set_result(work())
+            work()
         except BaseException as error:
             done.set_exception(error)
+        else:
+            done.set_result(None)
 
     Thread(target=run, name="hpbench-download", daemon=True).start()
     done.result(timeout=seconds)

@@ -414,7 +414,9 @@ def _run_folder() -> Mapping[str, bytes]:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "run"
         run(RunConfig(methods="constant", limit=12, timing_images=4), out, NoProgress())
-        return {path.name: path.read_bytes() for path in out.iterdir()} | {"explain.json": _EXPLAIN}
+        files = {path.name: path.read_bytes() for path in out.iterdir()}
+        del files["SHA256SUMS"]  # nothing that is changed would get past it
+        return files | {"explain.json": _EXPLAIN}
 
 
 _EXPLAIN = json.dumps({

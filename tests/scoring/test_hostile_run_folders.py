@@ -92,6 +92,28 @@ def test_column_of_another_type_is_named(folder, table, column, value):
         load_run(folder)
 
 
+def test_names_of_a_run_record_that_do_not_fit_are_refused(folder):
+    record = json.loads((folder / "run.json").read_text())
+    copy = {**record["datasets"]["sample"], "corruption": {"name": "x", "level": 1, "of": "sample"}}
+    for datasets, message in (
+        ({"sample": {**record["datasets"]["sample"], "not_run": {"other": "no"}}}, "'other'"),
+        ({"b": copy}, "data set 'b' is a copy of none"),
+        ({}, "'datasets': "),
+    ):
+        (folder / "run.json").write_text(json.dumps({**record, "datasets": datasets}))
+        with pytest.raises(DataError, match=rf"run\.json: corrupted .*{message}"):
+            load_run(folder)
+
+
+@pytest.mark.parametrize("factors", ["{", "[1]", "7", '{"a": [1]}', '{"a": {"b": 1}}', "[" * 9999])
+def test_factors_that_are_no_object_of_plain_values_are_refused(folder, factors):
+    content = pd.read_parquet(folder / "faces.parquet")
+    content.loc[3, "factors"] = factors
+    content.to_parquet(folder / "faces.parquet")
+    with pytest.raises(DataError, match=r"faces\.parquet: column 'factors' holds"):
+        load_run(folder)
+
+
 def test_no_code_of_a_run_folder_is_run(folder, monkeypatch, reliability_cases):
     """As in hostile_run: run.json names a plugin file that lies in the folder."""
     monkeypatch.chdir(folder.parent)
