@@ -60,7 +60,7 @@ class Results(_Tabular):
     folder : Path
         A run folder.
     summary : ResultsFile, optional
-        What its tables amount to; ``results.json``, which the run has just written, if not given.
+        What its tables amount to; computed if not given. ``results.json`` is never believed.
 
     Attributes
     ----------
@@ -78,7 +78,11 @@ class Results(_Tabular):
 
     def __init__(self, folder: str | Path, summary: ResultsFile | None = None) -> None:
         self.folder = Path(folder)
-        summary = summary or ResultsFile.read(self.folder)
+        if summary is None:
+            from hpbench.scoring.scores import load_run
+            from hpbench.scoring.summary import summarise
+
+            summary = summarise(load_run(self.folder, all_columns=False))
         self.rows, self.warnings = summary.results, summary.warnings
 
     def __repr__(self) -> str:
@@ -171,7 +175,8 @@ def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
         results.table()
     """
     folder = Path(out) if out is not None else fresh_run_folder()
-    return Results(_run(config, folder, NoProgress()))
+    _run(config, folder, NoProgress())
+    return Results(folder, ResultsFile.read(folder))  # which it has just written
 
 
 def load(folder: str | Path) -> Results:
@@ -179,10 +184,7 @@ def load(folder: str | Path) -> Results:
 
     A half-written or corrupted folder, or one of another schema, is a ``DataError``.
     """
-    from hpbench.scoring.scores import load_run
-    from hpbench.scoring.summary import summarise
-
-    return Results(folder, summarise(load_run(Path(folder), all_columns=False)))
+    return Results(folder)
 
 
 def fresh_run_folder(prefix: str = "") -> Path:

@@ -117,7 +117,7 @@ def test_word_that_is_no_choice_is_a_usage_error(words, said):
 
 
 def test_folder_without_results_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"results\.json"):
+    with pytest.raises(DataError, match=r"run\.json"):
         hpbench.Results(tmp_path)
 
 

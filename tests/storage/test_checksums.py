@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import hpbench
+from hpbench.api import Results
 from hpbench.errors import DataError
 from hpbench.inference.progress import NoProgress
 from hpbench.reports import write_report
@@ -86,6 +87,7 @@ def test_results_are_those_of_the_tables_whatever_results_json_says(folder, capl
     if forged:
         (folder / "SHA256SUMS").unlink()
     assert hpbench.load(folder).rows[0].mae_deg.yaw != 0.5
+    assert Results(folder).rows[0].mae_deg.yaw != 0.5
     for _ in range(2):
         write_report(folder, ["csv"])
     assert file.read_text() == right
@@ -100,6 +102,16 @@ def test_corrupted_document_is_replaced_and_named_once(folder, caplog):
         write_report(folder, ["csv"])
     assert document.read_bytes() == right
     assert caplog.text.count(f"{document.name}: corrupted or edited; written again") == 1
+
+
+def test_lock_of_a_strangers_folder_empties_no_file_of_the_user(tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("dear to me")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".lock").symlink_to(mine)
+    with pytest.raises(DataError, match="cannot be written"):
+        run(CONFIG, tmp_path / "out", NoProgress())
+    assert mine.read_text() == "dear to me"
 
 
 def test_nothing_is_written_through_a_link_of_a_run_folder(folder, tmp_path):
