@@ -34,12 +34,16 @@ def data_folders(given: Mapping[str, Path], datasets: SpecsLike) -> dict[str, Pa
             raise UsageError(
                 f"--data {name}=...: no data set '{name}' in this command; {suggest(name, names)}"
             )
-        if name in DATASETS.plugins() and not DATASETS.load(name).needs_root:
+        if _brings_its_files(name):
             raise UsageError(f"--data {name}=...: data set '{name}' brings its own files; drop it")
     folders = {name: Path(folder).expanduser() for name, folder in given.items()}
     if base := os.environ.get("HPBENCH_DATA"):
         for name in names - folders.keys():
             below = Path(base).expanduser() / name
-            if below.exists():
+            if below.exists() and not _brings_its_files(name):
                 folders[name] = below
     return folders
+
+
+def _brings_its_files(name: str) -> bool:
+    return name in DATASETS.plugins() and not DATASETS.load(name).needs_root
