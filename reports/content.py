@@ -19,10 +19,11 @@ from hpbench.reports.sentences import protocol_sentences, summary_sentences
 from hpbench.reports.tables.accuracy import accuracy_tables, pairs_table
 from hpbench.reports.tables.confidence import calibration_table, confidence_table
 from hpbench.reports.tables.explain import Rerun, explain_table, load_rerun
+from hpbench.reports.tables.importance import importance_sentences, importance_table
 from hpbench.reports.tables.literature import literature_table
 from hpbench.reports.tables.robustness import Curve, corruption_curves, level_table, sweep_curves
 from hpbench.reports.tables.runtime import cost_table, runtime_table
-from hpbench.reports.tables.slices import slice_tables
+from hpbench.reports.tables.slices import slice_tables, with_slices_that_matter
 from hpbench.reports.tables.table import Table, flagged_labels, is_reference
 from hpbench.reports.tables.unscored import unscored_table
 from hpbench.reports.tables.worst import worst_table
@@ -48,8 +49,12 @@ class Section:
     title: str
     scores: DatasetScores
     results: list[MethodResult]
+    sliced: list[MethodResult]
+    """The same, with the slices that are shown only: without --by those of factors that matter."""
     record: DatasetRecord
     sentences: list[str]
+    causes: list[str]
+    """Which factors explain the errors of each method."""
     protocol: list[str]
     tables: dict[str, Table]
     curves: list[Curve]
@@ -110,6 +115,8 @@ class Report:
     flagged: bool
     """Whether a method was trained on a data set that it is scored on, or on renders like it."""
     faces: pd.DataFrame
+    by: str
+    """Factors that slices were asked of; empty: those that matter."""
     embed_images: bool
     """Whether images of every data set may go into the report, whatever their terms."""
     data: Mapping[str, Path]
@@ -176,6 +183,7 @@ def load_report(
         sections=[],
         flagged=any(one.trained_on_this or one.trained_on_renders for one in summary.results),
         faces=tables.faces,
+        by=run.spec.by if by is None else by,
         embed_images=embed_images,
         data=data or {},
     )
@@ -228,6 +236,7 @@ def _section(
         title += f" ({scores.name})"
     results = [one for one in summary.results if one.dataset == scores.name]
     results.sort(key=lambda result: is_reference(result.method))  # the frontal baseline last
+    sliced = results if report.by else with_slices_that_matter(results)
     comparisons = [one for one in summary.comparisons if one.dataset == scores.name]
     flagged = flagged_labels(results, labels)
     curves = corruption_curves(scores.name, summary.results, run.datasets)
@@ -245,15 +254,18 @@ def _section(
         literature_table(record.name, scores.protocol, len(scores.image_ids), results, flagged),
         level_table("robustness", "Mean error by severity", curves, flagged),
         level_table("sweep", "Mean error by value of the factor", swept, flagged),
-        *slice_tables(results, labels),
+        importance_table(results, labels),
+        *slice_tables(results, sliced, labels),
     )
     return Section(
         key=_unique(words.slug(scores.name), {section.key for section in report.sections}),
         title=title,
         scores=scores,
         results=results,
+        sliced=sliced,
         record=record,
         sentences=summary_sentences(title, results, comparisons, labels),
+        causes=importance_sentences(results, labels),
         protocol=protocol_sentences(scores.protocol),
         tables=tables | {table.key: table for table in found if table is not None},
         curves=curves,

@@ -144,6 +144,37 @@ class SliceErrors(FrozenModel):
     p_holm: Rounded = Field(description="p_value corrected over all slices and methods shown.")
 
 
+class FactorShare(FrozenModel):
+    """How much of the variance of a method's log error one factor explains."""
+
+    factor: str
+    matters: bool = Field(description="Whether it explains more than chance, given the others.")
+    p_value: Rounded = Field(description="Corrected over all factors of the method.")
+    alone: Rounded = Field(description="Share that it explains alone.")
+    alone_95: Interval
+    together: Rounded = Field(
+        description="Share that is lost without it, given the other factors that matter; null "
+        "where it does not matter."
+    )
+    together_95: Interval = None
+
+
+class Importance(FrozenModel):
+    """Which factors explain the error of a method's predicted faces (docs/slices.md)."""
+
+    faces: int
+    problem: str | None = Field(
+        None, description="Why this cannot be told; the rest is empty then."
+    )
+    explained: Rounded = Field(
+        None, description="Share of the variance that the factors that matter explain together."
+    )
+    explained_95: Interval = None
+    factors: list[FactorShare] = Field(
+        default_factory=list, description="Those that matter first, in the order of their weight."
+    )
+
+
 class WorstSlice(FrozenModel):
     """Slice with the highest mean error among those with at least 20 scored faces."""
 
@@ -232,6 +263,9 @@ class MethodResult(MethodErrors, extra="allow"):
     )
     calibration: Calibration | None = Field(
         None, description="null where the method claims no spread."
+    )
+    importance: Importance | None = Field(
+        None, description="null where there is no factor, or the faces are corrupted."
     )
     slices: list[SliceErrors] = Field(default_factory=list)
     worst_slice: WorstSlice | None = None

@@ -133,7 +133,7 @@ class RunConfig(Config):
     by: Annotated[str, BeforeValidator(_checked_by), Metavar("A,B*C")] = Field(
         "",
         description="Factors to slice the results by, such as light,camera*light or "
-        "face_px=0:64:128:inf (docs/slices.md); all that fit if not given.",
+        "face_px=0:64:128:inf (docs/slices.md); those that matter if not given.",
     )
 
     @model_validator(mode="after")

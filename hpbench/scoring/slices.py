@@ -43,8 +43,8 @@ MIN_FACES = 20
 MAX_SLICES = 30
 """A factor with more values is not shown: its slices would be too small, and too many."""
 
-MAX_FACTORS = 12
-"""So many factors are shown where none are asked for."""
+MAX_FACTORS = 24
+"""So many factors are looked at where none are asked for."""
 
 UNKNOWN, OUTSIDE = "unknown", "outside the ranges"
 
@@ -94,7 +94,7 @@ def cut_slices(dataset: DatasetScores, by: Sequence[SliceSpec] = ()) -> Slices:
     ----------
     dataset : DatasetScores
     by : sequence of SliceSpec
-        The default is every factor with two values or more, at most 12 of them: the derived ones,
+        The default is every factor with two values or more, at most 24 of them: the derived ones,
         then the data set's in their order.
     """
     shown: list[Slice] = []
@@ -115,7 +115,7 @@ def cut_slices(dataset: DatasetScores, by: Sequence[SliceSpec] = ()) -> Slices:
         elif len(slices) > MAX_SLICES:
             refused[spec.name] = f"{len(slices)} values; at most {MAX_SLICES} can be shown"
         elif not by and factors_shown == MAX_FACTORS:
-            refused[spec.name] = f"{MAX_FACTORS} other factors are shown; ask for it with --by"
+            refused[spec.name] = f"{MAX_FACTORS} other factors are looked at; ask for it with --by"
         else:
             factors_shown += 1
             shown += slices

@@ -31,6 +31,7 @@ from hpbench.results.slicing import parse_by
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import calibration, calibration_intervals
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
+from hpbench.scoring.importance import explain_errors
 from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
@@ -88,7 +89,10 @@ def summarise(
         if record.corruption is None:
             warnings += _convention_warnings(dataset)
             warnings += _several_faces_warnings(dataset, tables)
-        cut = cut_slices(dataset, asked) if record.corruption is None else Slices([], {})
+        everything = cut = Slices([], {})
+        if record.corruption is None:
+            everything = cut_slices(dataset)
+            cut = cut_slices(dataset, asked) if asked else everything
         sliced = score_slices(dataset, cut.shown, resampling)
         for method, rank, found in zip(dataset.methods, ranks, sliced, strict=True):
             result = MethodResult(
@@ -98,6 +102,9 @@ def summarise(
                 runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
                 confidence=confidence_errors(method),
                 calibration=calibration(method),
+                importance=explain_errors(method, everything.shown, resampling)
+                if everything.shown
+                else None,
                 **vars(found),
                 not_sliced=cut.refused,
             )

@@ -98,6 +98,11 @@ const figures = (() => {
     };
   }
 
+  // Whether y counts rows, in which the methods stand below one another.
+  function inRows(shape) {
+    return ["rows", "bars"].includes(shape.look);
+  }
+
   function bandOf(trace, line) {
     // A step without an interval closes the band on the mean, as a gap would cut it off.
     const ends = [line.high, line.low].map((limits) => limits.map((one, i) => one ?? line.y[i]));
@@ -123,7 +128,7 @@ const figures = (() => {
       hollowed(trace, line);
       return [{ ...trace, mode: "markers" }];
     }
-    if (shape.look === "rows") {
+    if (inRows(shape)) {
       const offset = 0.7 * ((place.index + 0.5) / place.count - 0.5);
       trace.y = line.y.map((y) => y + offset);
       const gap = (a, b) => (a === null || b === null ? null : a - b);
@@ -133,7 +138,13 @@ const figures = (() => {
         arrayminus: line.low.map((low, i) => gap(line.x[i], low)),
       };
       hollowed(trace, line);
-      return [{ ...trace, mode: "markers" }];
+      const points = { ...trace, mode: "markers" };
+      if (shape.look === "rows") return [points];
+      const bars = {
+        ...axes, type: "bar", orientation: "h", x: line.x, y: trace.y, width: 0.6 / place.count, showlegend: false,
+        legendgroup: method.spec, hoverinfo: "skip", marker: { color: method.look.colour, opacity: 0.4 },
+      };
+      return [bars, points];
     }
     trace.mode = line.x.length > 30 ? "lines" : "lines+markers";
     const found = [trace];
@@ -153,9 +164,9 @@ const figures = (() => {
     const trace = {
       ...axes, type: "scatter", x: [], y: [], text: [], connectgaps: false, showlegend: first,
       name: `${methods.length} further methods`, legendgroup: "further", hovertemplate: "%{text}<extra></extra>",
-      mode: ["rows", "points"].includes(shape.look) ? "markers" : "lines",
+      mode: inRows(shape) || shape.look === "points" ? "markers" : "lines",
       line: { color: look.colour, width: 1, shape: shape.look === "steps" ? "hvh" : "linear" },
-      marker: { color: look.colour, symbol: shape.look === "rows" ? "line-ns-open" : "circle", size: 8 },
+      marker: { color: look.colour, symbol: inRows(shape) ? "line-ns-open" : "circle", size: 8 },
     };
     for (const method of methods) {
       const line = lines[method.spec];
@@ -177,10 +188,9 @@ const figures = (() => {
     const rows = Math.ceil(shape.panels.length / columns);
     const heights = [];
     for (let row = 0; row < rows; row += 1) heights.push(PX_PER_INCH * shape.panels[row * columns].height);
-    const inRows = shape.look === "rows";
-    const margin = { l: inRows ? 160 : 60 };
+    const margin = { l: inRows(shape) ? 160 : 60 };
     const stacked = shape.columns === 1;
-    const gap = { x: 25, y: stacked ? (inRows ? 28 : 12) : 75 };
+    const gap = { x: 25, y: stacked ? (inRows(shape) ? 28 : 12) : 75 };
     const wide = width - margin.l - 20;
     const { found: places, total } = domains(heights, columns, wide, gap);
     const traces = [];
@@ -219,9 +229,9 @@ const figures = (() => {
     });
     const annotations = shape.panels.flatMap((panel, index) => {
       if (!panel.title) return [];
-      return [{ ...titleOf(wrapped(panel.title, 40), index), ...(inRows ? { x: 0, xanchor: "left" } : {}) }];
+      return [{ ...titleOf(wrapped(panel.title, 40), index), ...(inRows(shape) ? { x: 0, xanchor: "left" } : {}) }];
     });
-    return { traces, layout: { ...layoutOf(traces, width, total, margin), ...layout, annotations } };
+    return { traces, layout: { ...layoutOf(traces, width, total, margin), ...layout, annotations, barmode: "overlay" } };
   }
 
   // --- bars -------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from hpbench.reports.figures.shapes import (
     Panel,
 )
 from hpbench.reports.figures.style import STAGE_COLOURS
+from hpbench.reports.tables.importance import factors_that_matter
 from hpbench.reports.tables.robustness import Curve, FactorPoint
+from hpbench.reports.tables.table import is_reference
 from hpbench.reports.tables.worst import predicted_angles, worst_faces
-from hpbench.results.results_file import MethodResult, SliceErrors, value_at
+from hpbench.results.results_file import FactorShare, MethodResult, SliceErrors, value_at
 from hpbench.rotation import ANGLES
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import observed_shares
@@ -31,7 +33,7 @@ from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
     "accuracy", "calibration", "ced", "confidence", "error_maps", "errors_by_yaw", "faces",
-    "forest", "histogram", "levels", "pareto", "runtime",
+    "forest", "histogram", "importance", "levels", "pareto", "runtime",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -42,6 +44,7 @@ _MIN_FACES = 5
 _MIN_CELL_FACES = 3
 _CELL_DEG = 15.0
 
+_MAX_FACTORS = 10
 _MAX_FOREST_ROWS = 60
 _MAX_NAME = 40
 _MAX_FACES = 2000
@@ -307,6 +310,68 @@ def _forest_panel(
         lines,
         cut_name(factor),
         height_inch=0.34 * (len(rows) + 0.2),
+    )
+
+
+def importance(results: Sequence[MethodResult]) -> LinePlot | None:
+    """Share of the differences between errors that each factor explains, alone and together.
+
+    Those that matter for any method come first; None where none does.
+    """
+    matter = factors_that_matter(results)
+    if not matter:
+        return None
+    found = {
+        one.method_spec: {share.factor: share for share in one.importance.factors}
+        for one in results
+        if one.importance is not None and not is_reference(one.method)
+    }
+
+    def weight(factor: str) -> tuple[bool, float]:
+        shares = (by_factor.get(factor) for by_factor in found.values())
+        return factor in matter, max(one.alone or 0.0 for one in shares if one)
+
+    factors = sorted({name for shares in found.values() for name in shares}, key=weight)
+    factors = factors[: -_MAX_FACTORS - 1 : -1]
+    titles = {"alone": "Alone", "together": "Lost without it, given the others that matter"}
+    panels = []
+    for key, title in titles.items():
+        lines = {}
+        for spec, by_factor in found.items():
+            shown = [
+                (float(y), by_factor[name])
+                for y, name in enumerate(factors)
+                if name in by_factor and getattr(by_factor[name], key) is not None
+            ]
+            if shown:
+                lines[spec] = _importance_line(key, shown)
+        panels.append(
+            Panel(
+                Axis("share of the variance of log error, % (line: 95 % interval)", low=0.0),
+                Axis(
+                    low=len(factors) - 0.4,
+                    high=-0.6,
+                    ticks={float(y): cut_name(name) for y, name in enumerate(factors)},
+                ),
+                lines,
+                title,
+                height_inch=0.34 * (len(factors) + 0.2),
+            )
+        )
+    return LinePlot(panels, "bars", most=6)
+
+
+def _importance_line(key: str, shown: Sequence[tuple[float, FactorShare]]) -> Line:
+    shares = 100.0 * np.array([getattr(one, key) for _, one in shown], dtype=np.float64)
+    limits = [getattr(one, f"{key}_95") or (np.nan, np.nan) for _, one in shown]
+    low, high = 100.0 * np.array(limits, dtype=np.float64).T
+    return Line(
+        shares,
+        np.array([y for y, _ in shown]),
+        low,
+        high,
+        hollow=np.array([not one.matters for _, one in shown]),
+        texts=[f"{one.factor}: {s:.1f} %" for s, (_, one) in zip(shares, shown, strict=True)],
     )
 
 

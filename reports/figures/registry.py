@@ -78,13 +78,20 @@ FIGURES: tuple[ReportFigure, ...] = (
         lambda section: data.errors_by_yaw(section.scores),
     ),
     ReportFigure(
+        "importance", "importance",
+        "Factors that explain where methods fail: share of the differences between the errors of "
+        "faces that each explains, on faces that the model has not seen. Hollow: not more than "
+        "chance.",
+        "a factor that matters", lambda section: data.importance(section.results),
+    ),
+    ReportFigure(
         "slices", "slices",
         "Mean error by slice, with 95 % intervals, one panel per factor. The number is that of the "
         "faces; a slice in which a method scored fewer than 20 is hollow. Of more than 6 methods "
         "the best are named, the others are grey ticks. "
         "At most 60 slices are drawn; the table has all.",
         "a factor with two values or more, such as a further column of a table",
-        lambda section: data.forest(section.results),
+        lambda section: data.forest(section.sliced),
     ),
     ReportFigure(
         "map", "heat_map",

@@ -60,7 +60,7 @@ class Line:
     x, y : ndarray, shape (n,)
         NaN is a gap.
     low, high : ndarray, shape (n,), or None
-        Interval of `y`; of `x` in a plot whose ``look`` is ``rows``.
+        Interval of `y`; of `x` in a plot whose ``look`` is ``rows`` or ``bars``.
     frontal : ndarray, shape (n,), or None
         `y` with missing predictions imputed as frontal.
     hollow : ndarray of bool, shape (n,), or None
@@ -106,9 +106,9 @@ class LinePlot:
 
     Attributes
     ----------
-    look : {'lines', 'steps', 'points', 'rows'}
+    look : {'lines', 'steps', 'points', 'rows', 'bars'}
         ``points`` has one point per method; in ``rows`` y counts rows from above, and the methods
-        of a row stand below one another.
+        of a row stand below one another; in ``bars`` each of them has a bar from zero, too.
     hover : str
         What the pointer shows, with ``{x}`` and ``{y}`` in the form of Python, such as
         ``{y:.2f} degrees``.
@@ -117,10 +117,15 @@ class LinePlot:
     """
 
     panels: Sequence[Panel]
-    look: Literal["lines", "steps", "points", "rows"] = "lines"
+    look: Literal["lines", "steps", "points", "rows", "bars"] = "lines"
     columns: int = 1
     hover: str = ""
     most: int = MOST_NAMED
+
+    @property
+    def in_rows(self) -> bool:
+        """Whether y counts rows."""
+        return self.look in ("rows", "bars")
 
 
 @dataclass(frozen=True, eq=False)

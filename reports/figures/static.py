@@ -140,17 +140,21 @@ def _panel(
     shown = [spec for spec in named if spec in panel.lines]
     for spec in shown:
         line, style = panel.lines[spec], styles[spec]
-        if shape.look == "rows":
+        if shape.in_rows:
             offset = 0.7 * ((named.index(spec) + 0.5) / len(named) - 0.5)
+            if shape.look == "bars":
+                axes.barh(
+                    line.y + offset, line.x, height=0.6 / len(named), color=style.colour, alpha=0.4
+                )
             _row_points(axes, line, style, offset)
         elif shape.look == "points":
             _point(axes, line, style, name=len(named) <= _MAX_LABELS)
         else:
             _one_line(axes, line, style, shape, interval=len(named) <= _MAX_INTERVALS)
     if panel.title:
-        rows = shape.look == "rows"
+        rows = shape.in_rows
         axes.set_title(panel.title, fontsize=10, loc="left" if rows else "center")
-    if shape.look == "rows":
+    if shape.in_rows:
         axes.grid(visible=False, axis="y")
     if shape.look == "points":
         axes.margins(x=0.25)
@@ -179,8 +183,8 @@ def _one_line(axes: Axes, line: Line, style: MethodStyle, shape: LinePlot, inter
 
 
 def _further_line(axes: Axes, line: Line, shape: LinePlot) -> None:
-    if shape.look in ("rows", "points"):
-        marker = FURTHER.marker if shape.look == "rows" else "."
+    if shape.in_rows or shape.look == "points":
+        marker = FURTHER.marker if shape.in_rows else "."
         axes.plot(line.x, line.y, marker, color=FURTHER.colour, markersize=7, zorder=0.5)
         return
     steps: Any = "steps-mid" if shape.look == "steps" else "default"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpbench.reports import words
+from hpbench.reports.tables.importance import factors_that_matter
 from hpbench.reports.tables.table import (
     Cell,
     Column,
@@ -19,17 +20,43 @@ from hpbench.reports.tables.table import (
 )
 from hpbench.results.results_file import MethodResult, SliceErrors, value_at
 
-__all__ = ["slice_tables"]
+__all__ = ["slice_tables", "with_slices_that_matter"]
 
 
-def slice_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> list[Table]:
-    """Table of the worst slices, where there are any, and table of all slices."""
+def with_slices_that_matter(results: Sequence[MethodResult]) -> list[MethodResult]:
+    """The same results without the slices of factors that matter for no method."""
+    factors = factors_that_matter(results)
+    if factors is None:
+        return list(results)
+    return [
+        result.model_copy(
+            update={"slices": [one for one in result.slices if one.factor in factors]}
+        )
+        for result in results
+    ]
+
+
+def slice_tables(
+    results: Sequence[MethodResult], shown: Sequence[MethodResult], labels: dict[str, str]
+) -> list[Table]:
+    """Table of the worst slices, where there are any, and table of all slices to be shown."""
     tables = []
     if any(result.worst_slice for result in results):
         tables.append(_worst_slices(results, labels))
     if any(result.slices or result.not_sliced for result in results):
-        tables.append(_all_slices(results, labels))
+        tables.append(_all_slices(shown, labels, _left_out(results, shown)))
     return tables
+
+
+def _left_out(results: Sequence[MethodResult], shown: Sequence[MethodResult]) -> list[str]:
+    """What is said of factors without slices in the table."""
+    hidden = dict.fromkeys(one.factor for one in results[0].slices)
+    for one in shown[0].slices:
+        hidden.pop(one.factor, None)
+    said = [f"No slices by {name}: {reason}." for name, reason in results[0].not_sliced.items()]
+    if hidden:
+        said.append(f"Not shown without --by, for they matter for no method: {', '.join(hidden)}.")
+    return said
 
 
 def _worst_slices(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
@@ -53,7 +80,9 @@ def _words(result: MethodResult, key: str, name: str) -> Cell:
     return Cell(words.NOTHING) if found is None else text(f"{found.factor}: {getattr(found, name)}")
 
 
-def _all_slices(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
+def _all_slices(
+    results: Sequence[MethodResult], labels: dict[str, str], left_out: Sequence[str]
+) -> Table:
     columns = [
         Column("Factor", text=True), Column("Slice", text=True), Column("Method", text=True),
         Column("Faces"), Column("Coverage"), Column("Mean error"),
@@ -67,11 +96,8 @@ def _all_slices(results: Sequence[MethodResult], labels: dict[str, str]) -> Tabl
         for result, one in zip(results, same, strict=True)
     ]
     rows = [_row(flagged_label(result, labels), one) for result, one in entries]
-    refused = [
-        f"No slices by {factor}: {reason}." for factor, reason in results[0].not_sliced.items()
-    ]
     return Table(
-        "slices", "Mean error in degrees by slice", columns, rows, " ".join(refused),
+        "slices", "Mean error in degrees by slice", columns, rows, " ".join(left_out),
         [result.method_spec for result, _ in entries],
         frozenset(one.method_spec for one in results if is_reference(one.method)),
     )  # fmt: skip

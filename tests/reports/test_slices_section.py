@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from hpbench.cli import app
 from hpbench.errors import UsageError
 from hpbench.reports import write_report
 from hpbench.reports.content import load_report
-from hpbench.reports.figures.data import forest
+from hpbench.reports.figures.data import forest, importance
 from hpbench.reports.formats.markdown import render_markdown
 
 
@@ -62,7 +63,10 @@ def test_frontal_baseline_is_a_reference_in_the_table_of_slices(make_run):
 
 def test_hostile_names_are_text_in_both_formats(make_run):
     name, value = "<script>a,b*c|</script>", "<b>|x,*"
-    folder = make_run(factors_of=lambda number: {name: value if number % 2 else "plain"})
+    folder = make_run(
+        factors_of=lambda number: {name: value if number % 2 else "plain"},
+        worse=lambda number: 3.0 if number % 2 else 1.0,
+    )
     markdown, page = (path.read_text() for path in write_report(folder))
     assert "<script>a" not in markdown
     assert "<script>a" not in page
@@ -90,3 +94,40 @@ def test_figure_of_many_slices_and_long_names_stays_readable(make_run):
     names = [list(panel.y.ticks.values()) for panel in forest(section.results).panels]
     assert sum(map(len, names)) <= 60
     assert max(len(name) for same in names for name in same) < 60
+
+
+def test_report_says_which_factor_matters_and_shows_the_slices_of_no_other(make_run):
+    night = np.random.default_rng(0).permutation(59) < 30
+    folder = make_run(
+        factors_of=lambda n: {"light": "night" if night[n - 1] else "day", "camera": "ab"[n % 2]},
+        worse=lambda n: 3.0 if night[n - 1] else 1.0,
+    )
+    text = write_report(folder)[0].read_text()
+    assert "near: light explains 100 % of the differences between the errors of faces; no" in text
+    assert "Not shown without --by, for they matter for no method: abs" in text
+    report = load_report(folder)
+    (section,) = report.sections
+    assert {one.factor for one in section.sliced[0].slices} == {"light"}
+    assert {"camera", "abs_yaw"} < {one.factor for one in section.results[0].slices}
+    alone, together = importance(section.results).panels
+    assert alone.y.ticks[0.0] == "light"
+    assert alone.lines["near"].x[0] == pytest.approx(100.0)
+    assert alone.lines["near"].hollow.tolist() == [False] + [True] * (len(alone.y.ticks) - 1)
+    assert together.lines["near"].y.tolist() == [0.0]
+    assert (folder / "figures" / "heads_importance.png").is_file()
+
+
+def test_no_factor_that_matters_is_said_in_words_and_shows_no_slice(make_run):
+    errors = np.random.default_rng(1).gamma(2.0, 2.0, 60)
+    report = load_report(make_run(factors_of=light, worse=lambda number: float(errors[number])))
+    text = render_markdown(report)
+    assert "near: no factor matters beyond chance." in text
+    assert "slices.png" not in text
+    assert "importance.png" not in text
+    assert [one.slices for one in report.sections[0].sliced] == [[], []]
+
+
+def test_by_shows_what_is_asked_for_although_it_does_not_matter(make_run):
+    folder = make_run(factors_of=lambda number: {"camera": "ab"[number % 2]})
+    (section,) = load_report(folder, by="camera").sections
+    assert {one.factor for one in section.sliced[0].slices} == {"camera"}
