@@ -108,14 +108,14 @@ def parse_spec(text: str) -> Spec:
     return Spec(name, options, path)
 
 
-def parse_specs(given: SpecsLike) -> list[Spec]:
-    """Parse a comma-separated list of specs; commas inside brackets or quotes do not separate.
+def parse_specs(given: SpecsLike, separator: str = ",") -> list[Spec]:
+    """Parse a list of specs; separators inside brackets or quotes do not separate.
 
     A mapping holds the options by name: ``{"hopenet": {"weights": path}, "pnp": {}}``. An empty
     list, a malformed item and a spec that stands twice are UsageErrors.
     """
     items = [given] if isinstance(given, str | Mapping) else list(given)
-    specs = [spec for item in items for spec in _specs_in(item)]
+    specs = [spec for item in items for spec in _specs_in(item, separator)]
     if not specs:
         raise UsageError("the list of names is empty; name at least one")
     seen: set[str] = set()
@@ -126,11 +126,11 @@ def parse_specs(given: SpecsLike) -> list[Spec]:
     return specs
 
 
-def _specs_in(item: str | Spec | OptionsByName) -> list[Spec]:
+def _specs_in(item: str | Spec | OptionsByName, separator: str) -> list[Spec]:
     if isinstance(item, Spec):
         return [item]
     if isinstance(item, str):
-        return [parse_spec(part) for part in _split(item)]
+        return [parse_spec(part) for part in _split(item, separator)]
     specs = []
     for text, options in item.items():
         spec = parse_spec(text)
@@ -182,10 +182,10 @@ def _find(text: str, wanted: str) -> int:
     return next((k for k, character, _ in _outside_quotes(text) if character == wanted), -1)
 
 
-def _split(text: str) -> list[str]:
-    """Split at commas outside of brackets and quotes; empty parts are dropped."""
-    commas = [k for k, character, depth in _outside_quotes(text) if character == "," and not depth]
-    starts, ends = [0, *(k + 1 for k in commas)], [*commas, len(text)]
+def _split(text: str, separator: str = ",") -> list[str]:
+    """Split at separators outside of brackets and quotes; empty parts are dropped."""
+    found = [k for k, one, depth in _outside_quotes(text) if one == separator and not depth]
+    starts, ends = [0, *(k + 1 for k in found)], [*found, len(text)]
     parts = [text[start:end].strip() for start, end in zip(starts, ends, strict=True)]
     return [part for part in parts if part]
 

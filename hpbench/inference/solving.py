@@ -31,6 +31,7 @@ __all__ = [
     "prepare_face",
     "solve_batch",
     "solve_prepared",
+    "valid_prediction",
 ]
 
 _FAILURE = re.compile(r"(prepare|infer) failed: ")
@@ -90,11 +91,14 @@ def infer_inputs(
     infer_ms, decode_ms = (
         1e3 * seconds / len(inputs) for seconds in (inferred - start, decoded - inferred)
     )
-    return [Solved(_checked(method, one), None, infer_ms, decode_ms) for one in predictions]
+    return [Solved(valid_prediction(method, one), None, infer_ms, decode_ms) for one in predictions]
 
 
-def _checked(method: Method, prediction: object) -> Prediction | NoPrediction:
-    """Refuse what is no rotation, so that no metric is ever computed on it."""
+def valid_prediction(method: Method, prediction: object) -> Prediction | NoPrediction:
+    """What :meth:`Method.decode` gave for a face; no prediction where it is no rotation.
+
+    So no metric is ever computed on such. Confidence and spread are None where they are not finite.
+    """
     if isinstance(prediction, NoPrediction):
         return prediction
     if isinstance(prediction, np.ndarray):

@@ -1,0 +1,229 @@
+"""The mean of several methods as a method of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from hpbench.errors import UsageError
+from hpbench.face import Face
+from hpbench.inference.solving import valid_prediction
+from hpbench.method import Method, MethodCard, ModelSize, NoPrediction, Options, Prediction
+from hpbench.registry import load_method, make_method
+from hpbench.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    mean_rotation,
+    nearest_angles,
+    wrap_deg,
+)
+from hpbench.spec import parse_specs
+from hpbench.storage.fingerprints import code_digest, hash_of
+
+__all__ = ["Ensemble", "EnsembleOptions", "combine", "geodesic_mean"]
+
+Array = npt.NDArray[np.float64]
+
+_STEPS = 100
+_CONVERGED_RAD = 1e-10
+_HOW = 'ensemble[methods="hopenet;pnp"]'
+
+
+class EnsembleOptions(Options):
+    """Options of the method ``ensemble``."""
+
+    methods: str = Field(
+        default="",
+        description="two methods or more, separated by semicolons, each with its options: "
+        '"hopenet;nets/my_net.toml;pnp[model=mallick6]"',
+    )
+    average: Literal["chordal", "geodesic"] = Field(
+        default="chordal",
+        description="chordal: the rotation nearest to the mean of the matrices; geodesic: the "
+        "rotation with the least sum of squared angles to the members'",
+    )
+
+
+class Ensemble(Method):
+    """Mean rotation of several methods, each on its own crop of the face.
+
+    A face is predicted where every member predicts it. The spread is the standard deviation of the
+    members' yaw, pitch and roll around the mean, the confidence minus the root mean square of
+    their angles to it, in degrees.
+    """
+
+    name: ClassVar[str] = "ensemble"
+    summary: ClassVar[str] = "mean rotation of several methods, with their spread as confidence"
+    Options: ClassVar[type[Options]] = EnsembleOptions
+    options: EnsembleOptions
+
+    def __init__(self, options: EnsembleOptions | None = None, device: str = "cpu") -> None:
+        super().__init__(options, device)
+        specs = parse_specs(self.options.methods, ";") if self.options.methods else []
+        if len(specs) == 1:
+            raise UsageError(f"method 'ensemble' has one member; write {_HOW}")
+        self._members = {str(spec): make_method(spec, device) for spec in specs}
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Say that its members have to be named."""
+        return f"members: {_HOW}"
+
+    def fingerprint(self) -> str:
+        """Kind of mean, and options, files and code of every member."""
+        members = [
+            (one.name, one.fingerprint(), code_digest(type(one))) for one in self._members.values()
+        ]
+        return f"{self.options.average} {hash_of(*members)}"
+
+    def card(self) -> MethodCard:
+        """Describe all members."""
+        cards = [member.card() for member in self._members.values()]
+        return MethodCard(
+            name=self.name,
+            title=f"Mean of {', '.join(card.title for card in cards)}",
+            licence="; ".join(dict.fromkeys(card.licence for card in cards if card.licence)),
+            weights="; ".join(card.weights for card in cards if card.weights),
+            weights_licence="; ".join(
+                dict.fromkeys(card.weights_licence for card in cards if card.weights_licence)
+            ),
+            trained_on=tuple(dict.fromkeys(name for card in cards for name in card.trained_on)),
+            trained_domains=tuple(
+                dict.fromkeys(name for card in cards for name in card.trained_domains)
+            ),
+            crop_rule="; ".join(f"{card.name}: {card.crop_rule}" for card in cards),
+            notes=(
+                f"{self.options.average} mean; only faces that every member predicts",
+                "confidence: minus the root mean square angle of the members to the mean, degrees",
+                *(
+                    f"weights of {card.name}: SHA-256 {card.weights_sha256}"
+                    for card in cards
+                    if card.weights_sha256
+                ),
+            ),
+        )
+
+    def load(self) -> None:
+        """Load all members."""
+        if not self._members:
+            raise UsageError(f"method 'ensemble' has no members; write {_HOW}")
+        for member in self._members.values():
+            load_method(member)
+
+    def size(self) -> ModelSize | None:
+        """Sum over the members that have a network."""
+        sizes = [size for member in self._members.values() if (size := member.size()) is not None]
+        if not sizes:
+            return None
+        return ModelSize(
+            parameters=_sum([size.parameters for size in sizes]),
+            weights_bytes=_sum([size.weights_bytes for size in sizes]),
+            flops=_sum([size.flops for size in sizes]),
+        )
+
+    def unsupported_reason(
+        self, dataset_name: str, has_camera: bool, has_landmarks: bool
+    ) -> str | None:
+        """Decline what any member declines."""
+        for name, member in self._members.items():
+            reason = member.unsupported_reason(dataset_name, has_camera, has_landmarks)
+            if reason is not None:
+                return f"{name}: {reason}"
+        return None
+
+    def prepare(self, face: Face) -> list[Any] | NoPrediction:
+        """Inputs of all members, each of its own crop."""
+        inputs = []
+        for name, member in self._members.items():
+            prepared = member.prepare(face)
+            if isinstance(prepared, NoPrediction):
+                return NoPrediction(f"{name}: {prepared.reason}")
+            inputs.append(prepared)
+        return inputs
+
+    def infer(self, batch: Sequence[list[Any]]) -> list[Any]:
+        """Run one member after the other."""
+        return [
+            member.infer(list(inputs))
+            for member, inputs in zip(self._members.values(), zip(*batch, strict=True), strict=True)
+        ]
+
+    def decode(self, output: Sequence[Any]) -> list[Prediction | NoPrediction]:
+        """Mean of the members' rotations for every face."""
+        decoded = [
+            [valid_prediction(member, one) for one in member.decode(found)]
+            for member, found in zip(self._members.values(), output, strict=True)
+        ]
+        mean = geodesic_mean if self.options.average == "geodesic" else mean_rotation
+        return [self._combined(predictions, mean) for predictions in zip(*decoded, strict=True)]
+
+    def _combined(
+        self,
+        predictions: Sequence[Prediction | NoPrediction],
+        mean: Callable[[npt.ArrayLike], Array],
+    ) -> Prediction | NoPrediction:
+        for name, one in zip(self._members, predictions, strict=True):
+            if isinstance(one, NoPrediction):
+                return NoPrediction(f"{name}: {one.reason}")
+        return combine(
+            np.stack([one.R_cam for one in predictions if isinstance(one, Prediction)]), mean
+        )
+
+    def synchronize(self) -> None:
+        """Wait for all members."""
+        for member in self._members.values():
+            member.synchronize()
+
+
+def combine(rotations: Array, mean: Callable[[npt.ArrayLike], Array] = mean_rotation) -> Prediction:
+    """Mean of rotations, shape (members, 3, 3), with the confidence and spread that they give it.
+
+    Examples
+    --------
+    >>> from hpbench.rotation import rotation_from_angles
+    >>> found = combine(rotation_from_angles([[10.0, 0.0, 0.0], [14.0, 0.0, 0.0]]))
+    >>> round(found.confidence, 3), found.spread_deg.round(3).tolist()
+    (-2.0, [2.828, 0.0, 0.0])
+    """
+    R_cam = mean(rotations)
+    angles_deg = angles_from_rotation(R_cam)
+    differences = wrap_deg(nearest_angles(rotations, angles_deg) - angles_deg)
+    spread_deg = np.sqrt((differences**2).sum(axis=0) / (len(rotations) - 1))
+    apart_deg = np.sqrt(np.mean(geodesic_deg(rotations, R_cam) ** 2))
+    return Prediction(R_cam, confidence=-float(apart_deg), spread_deg=spread_deg)
+
+
+def geodesic_mean(rotations: npt.ArrayLike) -> Array:
+    """Rotation with the least sum of squared angles to others (Karcher mean).
+
+    Found by stepping along the mean of the rotation vectors to all of them, from the chordal mean
+    (Manton, ICARCV 2004).
+
+    Parameters
+    ----------
+    rotations : array_like, shape (n, 3, 3)
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+    """
+    from scipy.spatial.transform import Rotation
+
+    members = Rotation.from_matrix(np.asarray(rotations, dtype=np.float64))
+    mean = Rotation.from_matrix(mean_rotation(rotations))
+    for _ in range(_STEPS):
+        step = (mean.inv() * members).as_rotvec().mean(axis=0)
+        mean = mean * Rotation.from_rotvec(step)
+        if np.linalg.norm(step) < _CONVERGED_RAD:
+            break
+    return np.asarray(mean.as_matrix())
+
+
+def _sum(numbers: Sequence[int | None]) -> int | None:
+    """Sum, or None where one is not known."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None

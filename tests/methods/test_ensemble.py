@@ -1,0 +1,159 @@
+"""Means of several methods: against SciPy's means, and against their members in one run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation, Slerp
+
+import hpbench
+from hpbench.errors import UsageError
+from hpbench.face import Face
+from hpbench.method import NoPrediction, Prediction
+from hpbench.methods.ensemble.method import combine, geodesic_mean
+from hpbench.registry import make_dataset, make_method
+from hpbench.rotation import angles_from_rotation, rotation_from_angles
+from hpbench.spec import parse_spec
+from hpbench.storage.schemas import ROTATION_COLUMNS, SPREAD_DEG
+
+MEMBERS = "hopenet;hopenet[k=0.5]"
+
+
+@pytest.fixture(scope="module")
+def members():
+    return Rotation.random(4, random_state=0) ** 0.3
+
+
+@pytest.fixture(scope="module")
+def sample_faces():
+    data = make_dataset("sample")
+    return [
+        Face(record.image_id, data.read_image(record), record.box_xyxy)
+        for record in data.records()[:3]
+    ]
+
+
+@pytest.mark.parametrize("average", ["chordal", "geodesic"])
+def test_mean_of_two_lies_halfway_on_the_shortest_turn(average):
+    two = rotation_from_angles([[40.0, -10.0, 5.0], [-20.0, 25.0, -30.0]])
+    halfway = Slerp([0, 1], Rotation.from_matrix(two))(0.5).as_matrix()
+    mean = geodesic_mean if average == "geodesic" else None
+    found = combine(two, mean) if mean else combine(two)
+    np.testing.assert_allclose(found.R_cam, halfway, atol=1e-9)
+
+
+def test_chordal_mean_is_scipys(members):
+    np.testing.assert_allclose(
+        combine(members.as_matrix()).R_cam, members.mean().as_matrix(), atol=1e-9
+    )
+
+
+def test_geodesic_mean_has_the_least_sum_of_squared_angles(members):
+    def cost(rotvec):
+        return ((Rotation.from_rotvec(rotvec).inv() * members).magnitude() ** 2).sum()
+
+    best = minimize(cost, members.mean().as_rotvec(), method="BFGS", options={"gtol": 1e-9})
+    found = Rotation.from_matrix(geodesic_mean(members.as_matrix()))
+    np.testing.assert_allclose(found.as_rotvec(), best.x, atol=1e-5)
+    assert cost(found.as_rotvec()) < cost(members.mean().as_rotvec())
+
+
+def test_confidence_and_spread_are_those_worked_by_hand():
+    found = combine(rotation_from_angles([[0.0, 0.0, 0.0], [0.0, 6.0, 0.0], [0.0, -6.0, 0.0]]))
+    assert found.confidence == pytest.approx(-np.sqrt(2 * 6.0**2 / 3))
+    assert found.spread_deg == pytest.approx([0.0, 6.0, 0.0], abs=1e-9)
+
+
+def test_spread_across_the_end_of_the_circle_is_small():
+    found = combine(rotation_from_angles([[0.0, 0.0, 178.0], [0.0, 0.0, -178.0]]))
+    assert found.spread_deg == pytest.approx([0.0, 0.0, np.sqrt(8.0)], abs=1e-9)
+
+
+def test_a_run_stores_the_mean_of_what_its_members_predict_alone(tmp_path):
+    spec = f'ensemble[methods="{MEMBERS}"]'
+    hpbench.run(
+        methods=f"{MEMBERS.replace(';', ',')},{spec}", datasets="sample", limit=4, out=tmp_path,
+        timing_images=2,
+    )  # fmt: skip
+    rows = pd.read_parquet(tmp_path / "predictions.parquet").set_index(["method", "image_id"])
+    one, two, both = (
+        rows.loc[name][list(ROTATION_COLUMNS)].to_numpy().reshape(-1, 3, 3)
+        for name in ("hopenet", "hopenet[k=0.5]", str(parse_spec(spec)))
+    )
+    for a, b, mean in zip(one, two, both, strict=True):
+        np.testing.assert_allclose(mean, Rotation.from_matrix([a, b]).mean().as_matrix(), atol=1e-6)
+    ensemble = rows.loc[str(parse_spec(spec))]
+    assert (ensemble["confidence"] < 0.0).all()
+    assert (ensemble[list(SPREAD_DEG)] >= 0.0).all(axis=None)
+
+
+def test_spec_with_options_of_members_is_read_as_it_is_written():
+    spec = parse_spec('ensemble[methods="hopenet[k=0.5,crop=hopenet-train];pnp"]')
+    assert parse_spec(str(spec)) == spec
+    assert list(make_method(spec)._members) == ["hopenet[crop=hopenet-train,k=0.5]", "pnp"]
+
+
+def test_face_that_one_member_cannot_predict_has_no_prediction(loaded, sample_faces):
+    method = loaded('ensemble[methods="hopenet;pnp[landmarks=annotated]"]')
+    (found,) = method.predict(sample_faces[:1])  # the sample has no annotated landmarks
+    assert isinstance(found, NoPrediction)
+    assert found.reason.startswith("pnp[landmarks=annotated]: ")
+
+
+def test_data_set_that_a_member_declines_is_declined():
+    method = make_method('ensemble[methods="hopenet;lwhpe[rectify=true]"]')
+    reason = method.unsupported_reason("sample", has_camera=False, has_landmarks=False)
+    assert reason.startswith("lwhpe[rectify=true]: the data set has no camera")
+
+
+def test_card_names_all_members_and_their_training(loaded):
+    card = loaded('ensemble[methods="hopenet;constant"]').card()
+    alone = loaded("hopenet").card()
+    assert alone.title in card.title
+    assert "Always frontal" in card.title
+    assert card.trained_on == alone.trained_on
+    assert card.trained_domains == alone.trained_domains
+    assert any(str(alone.weights_sha256) in note for note in card.notes)
+
+
+def test_size_is_the_sum_of_the_members(loaded):
+    both, one = loaded(f'ensemble[methods="{MEMBERS}"]').size(), loaded("hopenet").size()
+    assert both.parameters == 2 * one.parameters
+    assert both.flops == 2 * one.flops
+
+
+def test_ensemble_of_ensembles_is_a_method(loaded, sample_faces):
+    inner = "ensemble[methods='hopenet;constant']"
+    found = loaded(f'ensemble[methods="{inner};constant"]').predict(sample_faces)
+    frontal = angles_from_rotation(found[0].R_cam)
+    assert isinstance(found[0], Prediction)
+    assert np.isfinite(frontal).all()
+
+
+def test_fingerprint_changes_with_the_options_of_a_member_and_the_mean():
+    texts = [f'methods="{MEMBERS}"', 'methods="hopenet;hopenet[k=0.4]"',
+             f'methods="{MEMBERS}",average=geodesic']  # fmt: skip
+    assert len({make_method(f"ensemble[{text}]").fingerprint() for text in texts}) == 3
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ("hopenet", "has one member"),
+        ("hopenet;hoppenet", "did you mean 'hopenet'"),
+        ("hopenet;hopenet", "listed twice"),
+        ("hopenet,pnp", "write name or name"),
+    ],
+)
+def test_members_that_make_no_ensemble_are_refused(methods, message):
+    with pytest.raises(UsageError, match=message):
+        make_method(f'ensemble[methods="{methods}"]')
+
+
+def test_ensemble_without_members_says_how_to_name_them():
+    with pytest.raises(
+        UsageError, match=r'has no members; write ensemble\[methods="hopenet;pnp"\]'
+    ):
+        make_method("ensemble").load()
