@@ -329,9 +329,37 @@ class Comparison(_Tabular):
             ]
         )
 
+    def slices(self) -> pd.DataFrame:
+        """One row per data set, method and slice, as :meth:`table`."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "dataset": change.dataset,
+                    "method_a": change.method_a,
+                    "method_b": change.method_b,
+                    "factor": one.factor,
+                    "slice": one.slice,
+                    "faces": one.faces,
+                    "mae_a_deg": one.mae_a_deg,
+                    "mae_b_deg": one.mae_b_deg,
+                    "change_deg": one.change_deg,
+                    "low_deg": one.interval_95_deg[0],
+                    "high_deg": one.interval_95_deg[1],
+                    "p_value": one.p_value,
+                }
+                for change in self.found.changes
+                for one in change.slices
+            ]
+        )
+
 
 def compare(
-    baseline: str | Path | Results, candidate: str | Path | Results, fail_if: Texts = ()
+    baseline: str | Path | Results,
+    candidate: str | Path | Results,
+    fail_if: Texts = (),
+    by: str | None = None,
 ) -> Comparison:
     """Compare two runs on the same faces, as ``hpbench compare`` does.
 
@@ -342,6 +370,9 @@ def compare(
     fail_if : str or iterable of str
         Conditions such as ``"mae>+0.2"``; where they hold or cannot be
         judged is in :attr:`Comparison.failed`.
+    by : str, optional
+        Factors of the candidate to slice by, such as ``"light,camera*light"``; those of its run
+        if not given.
     """
     from hpbench.scoring.comparison import compare_runs
     from hpbench.scoring.conditions import failures, parse_condition
@@ -351,7 +382,7 @@ def compare(
     folders = [
         run.folder if isinstance(run, Results) else Path(run) for run in (baseline, candidate)
     ]
-    found = compare_runs(*folders)
+    found = compare_runs(*folders, by)
     return Comparison(found, failures(found, conditions))
 
 

@@ -33,6 +33,14 @@ def compare(
             metavar="CONDITION",
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Factors of the candidate to slice by, such as light,camera*light "
+            "(docs/slices.md); those of its run if not given.",
+            metavar="A,B*C",
+        ),
+    ] = None,
 ) -> None:
     """Compare two runs face by face.
 
@@ -41,16 +49,20 @@ def compare(
     Examples
     --------
     hpbench compare runs/main runs/branch
-    hpbench compare runs/main runs/branch --fail-if "mae>+0.2" --fail-if "time>+10%"
+    hpbench compare runs/main runs/branch --by light --fail-if "worst_slice_mae>8"
     """
     from hpbench.cli.terminal import echo
     from hpbench.scoring.comparison import compare_runs
     from hpbench.scoring.conditions import failures, parse_condition
 
     conditions = [parse_condition(text) for text in fail_if or []]
-    found = compare_runs(baseline, candidate)
+    found = compare_runs(baseline, candidate, by)
     for change in found.changes:
         _print_change(change, {condition.metric for condition in conditions})
+        _print_slices(change)
+    for dataset, refused in found.not_sliced.items():
+        for factor, reason in refused.items():
+            echo(f"{dataset}: no slices by {factor}: {reason}")
     for unmatched in found.unmatched:
         echo(f"not compared: {unmatched}")
     failed = failures(found, conditions)
@@ -95,3 +107,21 @@ def _print_change(change: Change, asked: set[str]) -> None:
         )
     else:
         echo("  too few independent faces for an interval or a test")
+
+
+def _print_slices(change: Change) -> None:
+    from hpbench.cli.terminal import echo
+
+    if not change.slices:
+        return
+    names = [f"{one.factor}: {one.slice}" for one in change.slices]
+    width = max(map(len, names))
+    head = f"{'faces':>8}{'baseline':>11}{'candidate':>11}{'change':>11}   p"
+    echo(f"  {'mean error by slice':<{width}}{head}")
+    for name, one in zip(names, change.slices, strict=True):
+        values = ((one.mae_a_deg, ""), (one.mae_b_deg, ""), (one.change_deg, "+"))
+        shown = [f"{value:{sign}.2f}" if math.isfinite(value) else "-" for value, sign in values]
+        p_value = f"{one.p_value:.4f}" if math.isfinite(one.p_value) else "-"
+        echo(
+            f"  {name:<{width}}{one.faces:>8}{''.join(f'{cell:>11}' for cell in shown)}   {p_value}"
+        )

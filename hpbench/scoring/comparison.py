@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -16,12 +16,15 @@ from hpbench.protocol import Protocol
 from hpbench.results.run_record import RunRecord
 from hpbench.results.slicing import parse_by
 from hpbench.scoring import statistics
+from hpbench.scoring.metrics import mean_of_finite
 from hpbench.scoring.registry import all_metrics
 from hpbench.scoring.scores import DatasetScores, MethodScores, RunTables, load_run, score_datasets
-from hpbench.scoring.slices import Slice, cut_slices, worst_slice_mae_deg
+from hpbench.scoring.slices import Slice, cut_slices, require_factors, worst_slice_mae_deg
 from hpbench.scoring.summary import training_flags
 
-__all__ = ["Change", "Quantity", "RunComparison", "Unmatched", "compare_runs", "quantities"]
+__all__ = [
+    "Change", "Quantity", "RunComparison", "SliceChange", "Unmatched", "compare_runs", "quantities",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
 
@@ -52,6 +55,36 @@ def quantities() -> dict[str, Quantity]:
 
 
 @dataclass(frozen=True)
+class SliceChange:
+    """What became of one method in one slice of a data set, over the faces that both predicted.
+
+    Attributes
+    ----------
+    factor, slice : str
+    faces : int
+    mae_a_deg, mae_b_deg : float
+        NaN without a face.
+    interval_95_deg : tuple of float
+        Of the change; NaN with too few independent faces.
+    p_value : float
+        Of the same, corrected for the number of all slices; NaN likewise.
+    """
+
+    factor: str
+    slice: str
+    faces: int
+    mae_a_deg: float
+    mae_b_deg: float
+    interval_95_deg: tuple[float, float]
+    p_value: float
+
+    @property
+    def change_deg(self) -> float:
+        """Second run minus first."""
+        return self.mae_b_deg - self.mae_a_deg
+
+
+@dataclass(frozen=True)
 class Change:
     """What became of one method on one data set between two runs.
 
@@ -72,6 +105,8 @@ class Change:
     notes : tuple of str
         In words, which of the two was trained on the data set, or on renders where these are; and
         that one spec stands for two methods, where its card or weights have changed.
+    slices : tuple of SliceChange
+        Empty where no factor was asked for.
     """
 
     dataset: str
@@ -85,6 +120,7 @@ class Change:
     interval_95_deg: tuple[float, float]
     p_value: float
     notes: tuple[str, ...] = ()
+    slices: tuple[SliceChange, ...] = ()
 
     def change(self, metric: str) -> float:
         """Second run minus first."""
@@ -108,13 +144,22 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """All changes between two runs, and what only one of them has."""
+    """All changes between two runs, and what only one of them has.
+
+    Attributes
+    ----------
+    changes : list of Change
+    unmatched : list of Unmatched
+    not_sliced : dict of str to dict of str to str
+        By data set, factors that were asked for and give no slices, with the reason.
+    """
 
     changes: list[Change]
     unmatched: list[Unmatched]
+    not_sliced: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
+def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparison:
     """Compare two finished runs on the faces that both hold.
 
     Parameters
@@ -122,6 +167,8 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
     run_a, run_b : Path
         Run folders; changes are second minus first. Methods are matched by their whole spec,
         and what is left by name, where a run holds only one of the name.
+    by : str, optional
+        Factors of the candidate to slice by; those that it was run for if not given.
 
     Returns
     -------
@@ -129,6 +176,8 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
 
     Raises
     ------
+    UsageError
+        If `by` has another form, or names a factor that the candidate lacks.
     DataError
         If a folder cannot be read, the runs have no data set or no method in common, or a data
         set was run under different protocols; the message says what differs.
@@ -138,32 +187,49 @@ def compare_runs(run_a: Path, run_b: Path) -> RunComparison:
     unmatched = [Unmatched(name, None, "baseline") for name in scores_a if name not in scores_b]
     unmatched += [Unmatched(name, None, "candidate") for name in scores_b if name not in scores_a]
     changes: list[Change] = []
-    # the candidate's slices for both, so that the same factors are compared
-    by = parse_by(tables[1].run.spec.by)
+    require_factors(by or "", list(scores_b.values()))
+    asked = parse_by(tables[1].run.spec.by if by is None else by)
+    not_sliced: dict[str, dict[str, str]] = {}
     for name in scores_a:
         if name in scores_b:
             _refuse_other_protocol(name, scores_a[name].protocol, scores_b[name].protocol)
             pairs, lonely = _match_methods(scores_a[name], scores_b[name])
             unmatched += lonely
             both = scores_a[name], scores_b[name]
-            slices = [cut_slices(scores, by).shown for scores in both]
-            changes += [_compare(*both, a, b, tables, slices) for a, b in pairs]
+            # the candidate's slices for both, so that the same faces are compared
+            cut = cut_slices(scores_b[name], asked)
+            if asked and cut.refused:
+                not_sliced[name] = cut.refused
+            found = [_compare(*both, a, b, tables, cut.shown) for a, b in pairs]
+            changes += found if asked else [replace(one, slices=()) for one in found]
     if not changes:
         raise DataError(
             f"{run_a}, {run_b}: no method on a data set in common: "
             f"{'; '.join(map(str, unmatched)) or 'both are empty'}"
         )
-    return RunComparison(_corrected(changes), unmatched)
+    return RunComparison(_corrected(changes), unmatched, not_sliced)
 
 
 def _corrected(changes: Sequence[Change]) -> list[Change]:
-    """The same changes with p-values corrected for their number."""
-    tested = [change for change in changes if np.isfinite(change.p_value)]
-    adjusted = iter(statistics.holm([change.p_value for change in tested]))
+    """The same changes with p-values corrected for their number, those of slices for theirs."""
+    p_values = _holm([change.p_value for change in changes])
+    of_slices = iter(_holm([one.p_value for change in changes for one in change.slices]))
     return [
-        replace(change, p_value=float(next(adjusted))) if change in tested else change
-        for change in changes
+        replace(
+            change,
+            p_value=p_value,
+            slices=tuple(replace(one, p_value=next(of_slices)) for one in change.slices),
+        )
+        for change, p_value in zip(changes, p_values, strict=True)
     ]
+
+
+def _holm(p_values: Sequence[float]) -> list[float]:
+    """Corrected p-values; NaN stays and does not count."""
+    found = np.array(p_values, dtype=np.float64)
+    tested = np.isfinite(found)
+    found[tested] = statistics.holm(found[tested])
+    return found.tolist()
 
 
 def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
@@ -213,7 +279,7 @@ def _compare(
     method_a: MethodScores,
     method_b: MethodScores,
     tables: tuple[RunTables, RunTables],
-    slices: Sequence[Sequence[Slice]],
+    slices: Sequence[Slice],
 ) -> Change:
     ids, index_a, index_b = np.intersect1d(
         a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
@@ -226,13 +292,13 @@ def _compare(
         )
     both = method_a.predicted[index_a] & method_b.predicted[index_b]
     rows_a, rows_b = index_a[both], index_b[both]
-    difference = method_b.face_mae_deg[rows_b] - method_a.face_mae_deg[rows_a]
+    errors_a, errors_b = method_a.face_mae_deg[rows_a], method_b.face_mae_deg[rows_b]
     groups = None if a.unit_groups is None else a.unit_groups[rows_a]
+    paired = [replace(one, faces=one.faces[rows_b]) for one in slices]
     worst_a, worst_b = (
-        {"worst_slice_mae": worst_slice_mae_deg(method, cut, rows)}
-        for method, cut, rows in zip((method_a, method_b), slices, (rows_a, rows_b), strict=True)
+        {"worst_slice_mae": worst_slice_mae_deg(errors, paired)} for errors in (errors_a, errors_b)
     )
-    interval, p_value = _statistics(difference, groups)
+    interval, p_value = _statistics(errors_b - errors_a, groups)
     return Change(
         dataset=a.name,
         method_a=method_a.spec,
@@ -247,7 +313,17 @@ def _compare(
         notes=_notes(
             [(tables[0].run, a.name, method_a.spec), (tables[1].run, b.name, method_b.spec)]
         ),
+        slices=tuple(_slice_change(one, errors_a, errors_b, groups) for one in paired),
     )
+
+
+def _slice_change(
+    one: Slice, errors_a: Array, errors_b: Array, groups: npt.NDArray[np.object_] | None
+) -> SliceChange:
+    a, b = errors_a[one.faces], errors_b[one.faces]
+    interval, p_value = _statistics(b - a, None if groups is None else groups[one.faces])
+    means = mean_of_finite(a), mean_of_finite(b)
+    return SliceChange(one.factor, one.name, len(a), *means, interval, p_value)
 
 
 def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:

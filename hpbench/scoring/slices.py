@@ -331,14 +331,10 @@ def _summed_up(slices: list[SliceErrors]) -> MethodSlices:
     )
 
 
-def worst_slice_mae_deg(
-    method: MethodScores, slices: Sequence[Slice], faces: npt.NDArray[np.intp]
-) -> float:
-    """Highest mean error of a slice over some faces, by their indices; NaN if none has enough."""
-    errors = np.full(len(method.face_mae_deg), np.nan)
-    errors[faces] = method.face_mae_deg[faces]
-    large = [one for one in slices if np.isfinite(errors[one.faces]).sum() >= MIN_FACES]
-    return max((mean_of_finite(errors[one.faces]) for one in large), default=float("nan"))
+def worst_slice_mae_deg(errors_deg: Array, slices: Sequence[Slice]) -> float:
+    """Highest mean error of a slice; NaN if none has enough faces with an error."""
+    large = [one for one in slices if np.isfinite(errors_deg[one.faces]).sum() >= MIN_FACES]
+    return max((mean_of_finite(errors_deg[one.faces]) for one in large), default=float("nan"))
 
 
 def _error(one: SliceErrors) -> float:

@@ -226,3 +226,63 @@ def test_worst_slice_without_large_slices_cannot_be_judged(make_run) -> None:
     found = compare_runs(folder, folder)
     (failure,) = failures(found, [parse_condition("worst_slice_mae>8")])
     assert failure.problem == "no slice has 20 faces that both runs predicted"
+
+
+def lit(number: int) -> dict[str, str]:
+    return {"light": "night" if number % 3 == 0 else "day"}
+
+
+def test_by_shows_where_the_candidate_got_worse(make_run) -> None:
+    a = make_run("a", errors=NEAR, factors_of=lit)
+    b = make_run("b", errors=NEAR, factors_of=lit, worse=lambda n: 2.0 if n % 3 == 0 else 1.0)
+    (change,) = compare_runs(a, b, by="light").changes
+    day, night = change.slices
+    assert (day.slice, day.faces, day.mae_a_deg, day.change_deg) == pytest.approx(
+        ("day", 40, 2.0, 0.0)
+    )
+    assert (night.slice, night.faces, night.mae_b_deg) == pytest.approx(("night", 19, 4.0))
+    assert night.change_deg == pytest.approx(2.0)
+    assert day.p_value == 1.0
+    assert night.p_value < 0.001
+    done = CliRunner().invoke(app, ["compare", str(a), str(b), "--by", "light"])
+    (line,) = (line for line in done.output.splitlines() if line.startswith("  light: night"))
+    assert line.split() == [
+        "light:",
+        "night",
+        "19",
+        "2.00",
+        "4.00",
+        "+2.00",
+        "0.0002",
+    ]  # one of 10,000 flips, two slices
+
+
+def test_by_of_compare_decides_the_worst_slice(make_run) -> None:
+    a = make_run("a", errors=NEAR, factors_of=lit)
+    b = make_run("b", errors=NEAR, factors_of=lit, worse=lambda n: 2.0 if n % 3 == 0 else 1.0)
+    (change,) = compare_runs(a, b, by="light").changes
+    assert change.values_b["worst_slice_mae"] == pytest.approx(2.0)  # 19 faces at night are few
+
+
+def test_slices_of_a_comparison_are_a_table(make_run) -> None:
+    import hpbench
+
+    a = make_run("a", errors=NEAR, factors_of=lit)
+    table = hpbench.compare(a, a, by="light").slices()
+    assert table["slice"].tolist() == ["day", "night"]
+    assert (table["change_deg"] == 0.0).all()
+
+
+def test_slices_are_shown_only_where_they_are_asked_for(make_run) -> None:
+    a = make_run("a", errors=NEAR, factors_of=lit)
+    assert compare_runs(a, a).changes[0].slices == ()
+
+
+def test_factor_that_gives_no_slices_is_said_and_a_misspelt_one_refused(make_run) -> None:
+    a = make_run("a", errors=NEAR, factors_of=lambda n: {"file": f"{n}", "light": "day"})
+    done = CliRunner().invoke(app, ["compare", str(a), str(a), "--by", "file,light"])
+    assert done.exit_code == 0, done.output
+    assert "heads: no slices by file: 59 values; at most 30 can be shown" in done.output
+    assert "heads: no slices by light: all faces have the same value, day" in done.output
+    with pytest.raises(UsageError, match="did you mean 'light'"):
+        compare_runs(a, a, by="ligth")
