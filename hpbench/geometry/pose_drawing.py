@@ -44,6 +44,9 @@ DrawStyle = Literal["axes", "cube"]
 AXIS_COLOURS: tuple[Colour, Colour, Colour] = ((235, 50, 45), (45, 200, 70), (60, 120, 255))
 """RGB of the x axis, the y axis and the nose."""
 
+PALE = 0.35
+"""Opacity of a pose that is unsure."""
+
 CUBE_CAMERA_DISTANCE = 4.0
 """Distance of the camera from the centre of the drawn cube, in edges."""
 
@@ -170,17 +173,24 @@ def draw_face(
     R_cam: npt.ArrayLike | None,
     style: DrawStyle = "axes",
     note: str = "",
+    pale: bool = False,
 ) -> Pixels:
     """Draw a face's box, its pose, and below it the note and the three angles in words.
 
-    Without a prediction (`R_cam` None) there are only the box and the note.
+    Without a prediction (`R_cam` None) there are only the box and the note. A `pale` pose shows
+    the image through.
     """
+    import cv2
+
     box = np.asarray(box_xyxy, dtype=np.float64)
     center, size = (box[:2] + box[2:]) / 2.0, face_size_px(box)
     drawn = draw_box(image, box)
     if R_cam is not None:
         draw, length_px = (draw_cube, 0.9 * size) if style == "cube" else (draw_axes, 0.6 * size)
-        drawn = draw(drawn, R_cam, center, length_px)
+        posed = draw(drawn, R_cam, center, length_px)
+        if pale:
+            posed = np.asarray(cv2.addWeighted(posed, PALE, drawn, 1.0 - PALE, 0.0), np.uint8)
+        drawn = posed
     lines = ([note] if note else []) + (pose_lines(R_cam) if R_cam is not None else [])
     return draw_caption(drawn, lines, box)
 

@@ -29,6 +29,16 @@ class PredictConfig(Config):
     )
     smooth: bool = Field(False, description="Smooth each face's rotation over time in a video.")
     smooth_seconds: float = Field(0.15, ge=0.001, description="Time constant of the smoothing.")
+    min_confidence: float | None = Field(
+        None,
+        description="Leave out poses with a lower confidence, on the scale of the method; for one "
+        "method.",
+    )
+    unsure_below: float | None = Field(
+        None,
+        description="Draw poses with a lower confidence pale; if not given, those with a claimed "
+        "spread above 10 degrees.",
+    )
     limit: Limit = Field(None, description="Only the first N images or frames.")
     device: Device = "auto"
     plugins: Plugins = ()

@@ -15,9 +15,48 @@ from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.predicting.sources import Frame
 from hpbench.predicting.tracking import RotationSmoother, Tracker
 
-__all__ = ["FoundFace", "FrameResult", "predict_faces", "predict_frames"]
+__all__ = ["Certainty", "FoundFace", "FrameResult", "predict_faces", "predict_frames"]
 
 Array = npt.NDArray[np.float64]
+
+
+UNSURE_SPREAD_DEG = 10.0
+"""Mean of the claimed standard deviations above which a pose is drawn pale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """What is left out, and what is drawn pale.
+
+    Attributes
+    ----------
+    min_confidence : float or None
+        A prediction with a lower confidence, or none, is left out.
+    unsure_below : float or None
+        A prediction with a lower confidence is unsure; None: one with a large claimed spread.
+    """
+
+    min_confidence: float | None = None
+    unsure_below: float | None = None
+
+    def kept(self, prediction: Prediction | NoPrediction) -> Prediction | NoPrediction:
+        """The prediction, or why it is left out."""
+        if self.min_confidence is None or isinstance(prediction, NoPrediction):
+            return prediction
+        if prediction.confidence is None:
+            return NoPrediction("without a confidence, which --min-confidence needs")
+        if prediction.confidence < self.min_confidence:
+            return NoPrediction(f"confidence below {self.min_confidence:g}")
+        return prediction
+
+    def is_unsure(self, prediction: Prediction | NoPrediction) -> bool:
+        """Whether a prediction is to be drawn pale."""
+        if isinstance(prediction, NoPrediction):
+            return False
+        if self.unsure_below is not None:
+            return prediction.confidence is None or prediction.confidence < self.unsure_below
+        spread_deg = prediction.spread_deg
+        return spread_deg is not None and float(spread_deg.mean()) > UNSURE_SPREAD_DEG
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +73,8 @@ class FoundFace:
         Number that stays with a face through a video.
     smoothed : mapping of str to ndarray, shape (3, 3)
         By method, where smoothing was asked for.
+    unsure : frozenset of str
+        Methods that are not sure of this face.
     """
 
     box_xyxy: Array
@@ -41,6 +82,7 @@ class FoundFace:
     predictions: Mapping[str, Prediction | NoPrediction]
     track: int | None = None
     smoothed: Mapping[str, Array] = field(default_factory=dict)
+    unsure: frozenset[str] = frozenset()
 
     def shown_rotation(self, method: str) -> Array | None:
         """The smoothed rotation where there is one, else the predicted one, if any."""
@@ -100,6 +142,7 @@ def predict_frames(
     methods: Mapping[str, Method],
     detector: Detector,
     smoothing_s: float | None = None,
+    certainty: Certainty | None = None,
 ) -> Iterator[FrameResult]:
     """Predict on frames one after the other; faces of a video keep their numbers.
 
@@ -113,9 +156,16 @@ def predict_frames(
         faces: list[FoundFace] = []
         if frame.image is not None:
             faces = predict_faces(frame.image, methods, detector, frame.name)
+            faces = [_judged(face, certainty or Certainty()) for face in faces]
         if frame.time_s is not None:
             faces = _follow(faces, frame.time_s, tracker, smoother)
         yield FrameResult(frame, faces)
+
+
+def _judged(face: FoundFace, certainty: Certainty) -> FoundFace:
+    predictions = {name: certainty.kept(one) for name, one in face.predictions.items()}
+    unsure = frozenset(name for name, one in predictions.items() if certainty.is_unsure(one))
+    return replace(face, predictions=predictions, unsure=unsure)
 
 
 def _follow(

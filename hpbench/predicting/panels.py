@@ -40,8 +40,10 @@ def draw_result(
             R_cam = face.shown_rotation(name)
             words = [f"face {face.track}"] if face.track is not None else []
             words += ["no prediction"] if R_cam is None else []
+            unsure = name in face.unsure
+            words += ["unsure"] if unsure else []
             box = (face.box_xyxy + 0.5) * scale - 0.5
-            panel = draw_face(panel, box, R_cam, style, " ".join(words))
+            panel = draw_face(panel, box, R_cam, style, " ".join(words), pale=unsure)
         if not result.faces:
             panel = draw_text(panel, ["no face found"], (0.0, panel.shape[0]), 14)
         panels.append(panel)

@@ -12,7 +12,7 @@ from hpbench.errors import UsageError
 from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
 from hpbench.predicting.config import PredictConfig
-from hpbench.predicting.faces import predict_frames
+from hpbench.predicting.faces import Certainty, predict_frames
 from hpbench.predicting.outputs import plan_output
 from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
 from hpbench.predicting.summary import Summary
@@ -35,6 +35,7 @@ class Session:
     detector: Detector
     writers: list[PredictionWriter]
     smoothing_s: float | None
+    certainty: Certainty | None = None
 
     def run(self, frames: Iterable[Frame]) -> Summary:
         """Predict on frames of the source and hand each result to the writers.
@@ -46,7 +47,10 @@ class Session:
             for writer in self.writers:
                 stack.enter_context(writer)
             try:
-                for result in predict_frames(frames, self.methods, self.detector, self.smoothing_s):
+                results = predict_frames(
+                    frames, self.methods, self.detector, self.smoothing_s, self.certainty
+                )
+                for result in results:
                     for writer in self.writers:
                         writer.write(result)
                     summary.add(result)
@@ -76,6 +80,13 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
     metadata = {"source": opened.name, "boxes": config.boxes, "smoothing_s": smoothing_s}
     specs = parse_specs(config.methods)
     names = [str(spec) for spec in specs]
+    for option, value in (
+        ("--min-confidence", config.min_confidence), ("--unsure-below", config.unsure_below),
+    ):  # fmt: skip
+        if value is not None and len(names) > 1:
+            raise UsageError(
+                f"{option} {value:g}: every method has a scale of its own; name one method"
+            )
     writers = plan_output(out, opened, style, config.format, names, metadata) if out else []
     device = resolve_device(config.device)
     methods = {str(spec): make_method(spec, device, config.plugins) for spec in specs}
@@ -83,4 +94,5 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
     for method in methods.values():
         load_method(method)
     detector.load()
-    return Session(opened, methods, detector, writers, smoothing_s)
+    certainty = Certainty(config.min_confidence, config.unsure_below)
+    return Session(opened, methods, detector, writers, smoothing_s, certainty)

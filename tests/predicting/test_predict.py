@@ -19,7 +19,13 @@ from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, HpbenchError, ImageError, UsageError
 from hpbench.images import read_rgb
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
-from hpbench.predicting.faces import FoundFace, FrameResult, predict_faces, predict_frames
+from hpbench.predicting.faces import (
+    Certainty,
+    FoundFace,
+    FrameResult,
+    predict_faces,
+    predict_frames,
+)
 from hpbench.predicting.outputs import plan_output
 from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import angles_in_words, result_rows
@@ -215,6 +221,70 @@ def test_one_panel_per_method_stands_side_by_side():
     red = (drawn == (235, 50, 45)).all(axis=-1)
     assert red[:, :400].any()
     assert not red[:, 400:].any()
+
+
+def strongest_red(drawn) -> int:
+    """How much more red than green and blue the reddest pixel is."""
+    pixels = drawn.astype(int)
+    return int((pixels[..., 0] - pixels[..., 1:].max(axis=-1)).max())
+
+
+def test_unsure_poses_are_drawn_pale_and_named():
+    image, box = np.zeros((300, 400, 3), np.uint8), np.array([100.0, 80.0, 200.0, 180.0])
+    found = {"a": Prediction(np.eye(3))}
+    sure, unsure = (
+        draw_result(
+            FrameResult(Frame("x.png", image), [FoundFace(box, 1.0, found, unsure=names)]), ["a"]
+        )
+        for names in (frozenset(), frozenset({"a"}))
+    )
+    assert strongest_red(sure) == 185  # (235, 50, 45)
+    assert strongest_red(unsure) == pytest.approx(0.35 * 185, abs=2)
+    white = [int((drawn == 255).all(axis=-1).sum()) for drawn in (sure, unsure)]
+    assert white[1] > white[0]  # the caption has a word more
+
+
+class SureOnTheLeft(YawIsLeftSide):
+    """Confidence falls with the left side of the box; none is given from 50 pixels on."""
+
+    def decode(self, output):
+        lefts = [float(face.box_xyxy[0]) for face in output]
+        return [
+            Prediction(np.eye(3), confidence=-x if x < 50 else None, spread_deg=np.full(3, x))
+            for x in lefts
+        ]
+
+
+def outcomes(certainty):
+    frames = [Frame("x.png", squares(5, 30, 60))]
+    (result,) = predict_frames(
+        frames, {"a": SureOnTheLeft()}, SquareDetector(), certainty=certainty
+    )
+    faces = sorted(result.faces, key=lambda face: face.box_xyxy[0])
+    return [face.predictions["a"] for face in faces], ["a" in face.unsure for face in faces]
+
+
+def test_poses_below_the_least_confidence_are_left_out_with_the_reason():
+    (first, *others), _ = outcomes(Certainty(min_confidence=-10.0))
+    assert isinstance(first, Prediction)
+    assert [one.reason for one in others] == [
+        "confidence below -10",
+        "without a confidence, which --min-confidence needs",
+    ]
+
+
+def test_unsure_is_a_low_confidence_or_else_a_wide_claimed_spread():
+    assert outcomes(None)[1] == [False, True, True]  # 5, 30 and 60 degrees
+    assert outcomes(Certainty(unsure_below=-40.0))[1] == [False, False, True]
+
+
+@pytest.mark.parametrize("option", ["--min-confidence", "--unsure-below"])
+def test_one_limit_for_scales_of_several_methods_is_refused(tmp_path, option):
+    path = tmp_path / "face.png"
+    Image.fromarray(squares(10)).save(path)
+    done = CliRunner().invoke(app, ["predict", str(path), "--methods", "hopenet,pnp", option, "-5"])
+    assert isinstance(done.exception, UsageError)
+    assert f"{option} -5: every method has a scale of its own" in str(done.exception)
 
 
 def test_small_image_is_drawn_large_enough_to_be_read():
