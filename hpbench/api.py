@@ -379,10 +379,10 @@ def compare(
 
     texts = [fail_if] if isinstance(fail_if, str) else fail_if
     conditions = [parse_condition(text) for text in texts]
-    folders = [
+    folder_a, folder_b = (
         run.folder if isinstance(run, Results) else Path(run) for run in (baseline, candidate)
-    ]
-    found = compare_runs(*folders, by)
+    )
+    found = compare_runs(folder_a, folder_b, by)
     return Comparison(found, failures(found, conditions))
 
 
