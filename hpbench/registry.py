@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -48,6 +48,10 @@ class Offer:
     name: str
     origin: str
     source: EntryPoint | type
+
+
+Offers = Mapping[str, Sequence[Offer]]
+"""Offers by name."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,9 @@ class Registry(Generic[T]):
             If the plugin cannot be imported, is not of the right class, or was written for
             another contract; the message names its package.
         """
-        offers = self.plugins(files)
+        return self._load(name, self.plugins(files))
+
+    def _load(self, name: str, offers: Offers) -> type[T]:
         if name not in offers:
             raise UsageError(f"no {self.noun} '{name}'; {suggest(name, offers)}")
         if len(offers[name]) > 1:
@@ -108,15 +114,18 @@ class Registry(Generic[T]):
 
     def parse(self, specs: SpecsLike, files: Sequence[Path] = ()) -> list[Spec]:
         """Specs of a list, each with the plugin that it means (:meth:`resolve`)."""
-        return [self.resolve(spec, files) for spec in parse_specs(specs)]
+        offers = self.plugins(files)
+        return [self._resolve(spec, offers) for spec in parse_specs(specs)]
 
     def resolve(self, spec: str | Spec, files: Sequence[Path] = ()) -> Spec:
         """The spec itself, or the one that it stands for where one plugin claims its name."""
+        return self._resolve(spec, self.plugins(files))
+
+    def _resolve(self, spec: str | Spec, offers: Offers) -> Spec:
         spec = parse_spec(spec) if isinstance(spec, str) else spec
-        offers = self.plugins(files)
         if spec.name in offers or spec.path is not None:
             return spec
-        claims = [claim for name in offers if (claim := self._claim(name, spec.name, files))]
+        claims = [claim for name in offers if (claim := self._claim(name, spec.name, offers))]
         if len(claims) > 1:
             texts = " and ".join(claim.text for claim in claims)
             raise UsageError(f"{self.noun} '{spec.name}' may mean {texts}; write one of them")
@@ -124,9 +133,9 @@ class Registry(Generic[T]):
             return spec
         return Spec(claims[0].name, claims[0].options | spec.options, claims[0].path)
 
-    def _claim(self, name: str, text: str, files: Sequence[Path]) -> Spec | None:
+    def _claim(self, name: str, text: str, offers: Offers) -> Spec | None:
         try:
-            cls = self.load(name, files)
+            cls = self._load(name, offers)
         except HpbenchError:  # a broken plugin stops only a run that names it
             return None
         with plugin_errors(f"{self.noun} '{name}': its claims() fails"):
@@ -141,8 +150,9 @@ class Registry(Generic[T]):
             raise UsageError(
                 f"{self.noun} '{given.name}={given.path}': write options as {given.name}[key=value]"
             )
-        full = self.resolve(given, files)
-        cls = self.load(full.name, files)
+        offers = self.plugins(files)
+        full = self._resolve(given, offers)
+        cls = self._load(full.name, offers)
         options = build_options(cls.Options, full.options, f"{self.noun} '{given.name}'")
         return cls, options, None if full.path is None else Path(full.path)
 

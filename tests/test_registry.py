@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def test_every_built_in_can_be_imported():
     for registry in (METHODS, DATASETS, DETECTORS):
         for name in registry.plugins():
             assert registry.load(name).name == name
+
+
+def test_a_spec_looks_at_the_installed_packages_once(monkeypatch):
+    asked = []
+
+    def counted(**group):
+        asked.append(group)
+        return entry_points(**group)
+
+    monkeypatch.setattr("hpbench.registry.entry_points", counted)
+    assert make_method("nets/my_net.toml").name == "onnx"
+    assert asked == [{"group": "hpbench.methods"}]
 
 
 def test_method_of_a_plugin_file_is_found(tmp_path):

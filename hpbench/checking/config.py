@@ -23,7 +23,7 @@ class CheckConfig(Config):
     datasets: DataSets = Field("sample", description="Data set whose faces and labels are used.")
     data: DataFolders = Field({})
     device: Device = "auto"
-    limit: int = Field(48, ge=12, description="Only the first N faces; 12 are the fewest.")
+    limit: int = Field(96, ge=12, description="At most N faces from all over; 12 are the fewest.")
     plugins: Plugins = ()
 
 

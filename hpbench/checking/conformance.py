@@ -1,7 +1,7 @@
 """Checks that any method has to pass, as scikit-learn has them for estimators.
 
 Each check is a function that takes a :class:`Probe` and raises :class:`ConformanceError` with the
-reason. In the tests of a plugin::
+reason; it may return a remark. In the tests of a plugin::
 
     from hpbench.checking.conformance import CHECKS, Probe
     from hpbench.registry import make_dataset, make_method
@@ -25,7 +25,7 @@ from traceback import extract_tb
 from typing import Literal
 
 from hpbench.checking.checks import conventions, description, geometry, predictions, unusual_faces
-from hpbench.checking.probe import Check, Probe
+from hpbench.checking.probe import MOST_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError
@@ -40,6 +40,7 @@ __all__ = [
     "NotApplicableError",
     "Probe",
     "check_method",
+    "run_check",
 ]
 
 CHECKS: tuple[Check, ...] = (
@@ -63,6 +64,9 @@ CHECKS: tuple[Check, ...] = (
     conventions.check_signs,
     conventions.check_euler_order,
     conventions.check_angle_unit,
+    conventions.check_offset,
+    conventions.check_scores,
+    conventions.check_input_scaling,
     conventions.check_colour_order,
 )
 """All checks, the cheap ones first."""
@@ -80,7 +84,7 @@ class CheckResult:
         First line of its docstring.
     status : {'passed', 'failed', 'skipped'}
     reason : str
-        Why it failed or was skipped; empty when it passed.
+        Why it failed or was skipped; when it passed, a remark or nothing.
     """
 
     name: str
@@ -92,7 +96,7 @@ class CheckResult:
 def check_method(
     make: Callable[[], Method],
     dataset: Dataset,
-    limit: int = 48,
+    limit: int = MOST_FACES,
     checks: Sequence[Check] | None = None,
 ) -> list[CheckResult]:
     """Run all checks, or some.
@@ -119,14 +123,15 @@ def check_method(
         raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
     probe = Probe.of(make, dataset, limit)
     probe.method  # noqa: B018 - what is missing on this machine is no fault of the method
-    return [_run_check(check, probe) for check in (CHECKS if checks is None else checks)]
+    return [run_check(check, probe) for check in (CHECKS if checks is None else checks)]
 
 
-def _run_check(check: Check, probe: Probe) -> CheckResult:
+def run_check(check: Check, probe: Probe) -> CheckResult:
+    """Run one check; whatever the method raises is its failure."""
     name = check.__name__.removeprefix("check_")
     summary = (check.__doc__ or "").splitlines()[0]
     try:
-        check(probe)
+        remark = check(probe) or ""
     except NotApplicableError as skipped:
         return CheckResult(name, summary, "skipped", str(skipped))
     except HpbenchError as failed:  # what does not conform, and what a method itself explains
@@ -135,7 +140,7 @@ def _run_check(check: Check, probe: Probe) -> CheckResult:
         line = (str(error) or "no message").splitlines()[0]
         text = f"raised {type(error).__name__}: {line}{_place_of(error, probe.method)}"
         return CheckResult(name, summary, "failed", text)
-    return CheckResult(name, summary, "passed")
+    return CheckResult(name, summary, "passed", remark)
 
 
 def _place_of(error: Exception, method: Method) -> str:

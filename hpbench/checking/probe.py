@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.checking.colours import ColourChange, compare_colours
+from hpbench.checking.alternatives import Finding, Stage, find_input_mistake
 from hpbench.checking.requirements import Outcome, stack_rotations
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import face_finder
@@ -21,15 +21,51 @@ from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_dataset
-from hpbench.rotation import is_rotation
-from hpbench.scoring.known_mistakes import MIN_FACES, Diagnosis, Mistake, diagnose
+from hpbench.rotation import (
+    ANGLES,
+    angles_from_rotation,
+    equivalent_angles,
+    geodesic_deg,
+    is_rotation,
+    mean_rotation,
+    rotation_from_angles,
+    wrap_deg,
+)
+from hpbench.scoring.known_mistakes import (
+    MIN_FACES,
+    MISTAKES,
+    Diagnosis,
+    Mistake,
+    RotationMistake,
+    diagnose,
+)
 
-__all__ = ["Check", "Probe"]
+__all__ = ["MOST_FACES", "Check", "Probe"]
 
 Array = npt.NDArray[np.float64]
 
+MOST_FACES = 96
+"""Default number of faces: mistakes that cost little are found on many."""
+
 MAX_REFERENCE_DEG = 30.0
 """A method that is worse on the sample tells nothing about labels."""
+
+EXPLAINED, CLEARLY = 0.5, 0.9
+"""A mistake of the rotation whose undoing leaves less than the first share of the error explains
+it, and none is looked for in face and input; where both are found it has to leave less than the
+second share of what the other leaves."""
+
+POOR_DEG, NEAR_YAW_DEG = 25.0, 25.0
+"""From this mean error on, faces within this yaw are looked at alone."""
+
+MIN_OFFSET_DEG = 6.0
+"""Networks differ by up to 5 degrees in what they call frontal; a wrong offset is more."""
+
+MIN_OFFSET_GAIN = 0.25
+"""By which share of the error an offset has to lower it to count: any constant helps a bit."""
+
+COLLAPSED = 0.25
+"""Predictions that spread by less than this share of what the labels do are all but one pose."""
 
 MODERATE_DEG = (60.0, 45.0, 45.0)
 """Largest yaw, pitch and roll of the faces that are used: profile is where methods may fail."""
@@ -60,7 +96,7 @@ class Probe:
     doubts: Sequence[str] = ()
 
     @classmethod
-    def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = 48) -> Probe:
+    def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = MOST_FACES) -> Probe:
         """Take up to `limit` faces from all over a data set.
 
         Raises
@@ -132,10 +168,50 @@ class Probe:
         return [self.faces[i] for i in predicted], rotations, self.ground_truth[predicted]
 
     @cached_property
-    def diagnosis(self) -> Diagnosis:
-        """What the predictions look like beside the ground truth."""
+    def some_faces(self) -> list[int]:
+        """Indices of up to 24 faces from all over: enough for what does not need labels."""
+        return evenly_spaced(len(self.faces), 24).tolist()
+
+    @cached_property
+    def rotation_diagnosis(self) -> Diagnosis:
+        """Which mistake of signs, order, unit or offset the predictions look like."""
         _, predictions, ground_truth = self.predicted()
-        return diagnose(predictions, ground_truth)
+        return _diagnose(predictions, ground_truth)
+
+    @cached_property
+    def input_mistake(self) -> Finding | None:
+        """Which mistake of colours, scaling or scores the predictions look like."""
+        found = self.rotation_diagnosis
+        is_explained = found.fixed_deg < EXPLAINED * found.error_deg
+        is_fitted = found.mistake is not None and found.mistake.category == "offset"
+        if not self.sees_images:
+            return None
+        # twice through a softmax angles shrink as if they were radians
+        stages: list[Stage] = ["scores"]
+        if not is_explained or is_fitted:
+            stages += ["face", "input"]
+        return find_input_mistake(self.method, self.faces, self.ground_truth, stages)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """The one mistake, of all, that best explains the predictions."""
+        found, other = self.rotation_diagnosis, self.input_mistake
+        if other is None:
+            return found
+        if found.mistake is not None and found.fixed_deg < CLEARLY * other.plain_fixed_deg:
+            return found
+        return Diagnosis(found.faces, other.error_deg, other.mistake, other.fixed_deg)
+
+    @cached_property
+    def is_collapsed(self) -> bool:
+        """Whether all faces get nearly the same prediction."""
+        _, predictions, ground_truth = self.predicted()
+        return _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth)
+
+    def spread_deg(self) -> tuple[float, float]:
+        """Mean angle of predictions, and of the ground truth, to their mean."""
+        _, predictions, ground_truth = self.predicted()
+        return _spread_deg(predictions), _spread_deg(ground_truth)
 
     @cached_property
     def label_mistake(self) -> Mistake | None:
@@ -143,7 +219,7 @@ class Probe:
 
         The same method on the embedded sample decides: there the labels are right.
         """
-        if self.dataset == SAMPLE or self.diagnosis.mistake is None:
+        if self.dataset == SAMPLE or not isinstance(self.diagnosis.mistake, RotationMistake):
             return None
         reference = Probe.of(lambda: self.method, make_dataset(SAMPLE))
         try:
@@ -152,18 +228,72 @@ class Probe:
             return None
         if len(predictions) < MIN_FACES or not is_rotation(predictions, tolerance=1e-3).all():
             return None
-        found = diagnose(predictions, ground_truth)
+        found = _diagnose(predictions, ground_truth)
         is_sound = found.mistake is None and found.error_deg < MAX_REFERENCE_DEG
         return self.diagnosis.mistake if is_sound else None
 
-    @cached_property
-    def colours(self) -> ColourChange:
-        """What exchanging red and blue does."""
-        faces, _, ground_truth = self.predicted()
-        if not faces:  # an exchange of colours may be the very reason why nothing is predicted
-            faces, ground_truth = list(self.faces), self.ground_truth
-        return compare_colours(self.method, faces, ground_truth)
+
+def _diagnose(predictions: Array, ground_truth: Array) -> Diagnosis:
+    """What explains the predictions, or for want of that those on near-frontal faces.
+
+    Landmark detectors fail on turned heads, and what they predict there hides everything else.
+    """
+    found = _explain(predictions, ground_truth)
+    if found.mistake is not None or not found.error_deg > POOR_DEG:
+        return found
+    near = np.abs(angles_from_rotation(ground_truth)[:, 0]) < NEAR_YAW_DEG
+    second = _explain(predictions[near], ground_truth[near])
+    return found if second.mistake is None else second
 
 
-Check = Callable[[Probe], None]
-"""Raises :class:`hpbench.checking.requirements.ConformanceError` where a method fails it."""
+def _explain(predictions: Array, ground_truth: Array) -> Diagnosis:
+    """The best explanation among known mistakes and, for want of one, a constant offset."""
+    if len(predictions) < MIN_FACES:
+        return diagnose(predictions, ground_truth)
+    if _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth):
+        # any change that happens to move the one pose towards the mean would help
+        units = [mistake for mistake in MISTAKES if mistake.category == "unit"]
+        return diagnose(predictions, ground_truth, units)
+    found = diagnose(predictions, ground_truth)
+    offsets = _offset_mistake(predictions, ground_truth)
+    with_offsets = diagnose(predictions, ground_truth, (*MISTAKES, *offsets))
+    enough = with_offsets.fixed_deg < (1.0 - MIN_OFFSET_GAIN) * found.error_deg
+    return with_offsets if enough else found
+
+
+def _offset_mistake(predictions: Array, ground_truth: Array) -> list[RotationMistake]:
+    """The median difference of each angle that has a large one, as a mistake."""
+    angles_deg = _upright_angles(predictions)
+    off_deg = np.median(wrap_deg(angles_deg - angles_from_rotation(ground_truth)), axis=0)
+    off_deg = np.where(np.abs(off_deg) < MIN_OFFSET_DEG, 0.0, off_deg)
+    if not off_deg.any():
+        return []
+    text = " and ".join(
+        f"{name} is off by {off:+.0f} degrees"
+        for name, off in zip(ANGLES, off_deg, strict=True)
+        if off
+    )
+    return [
+        RotationMistake(
+            f"a wrong offset_deg, first bin or crop: {text} on all faces",
+            "offset",
+            lambda R: rotation_from_angles(_upright_angles(R) - off_deg),
+        )
+    ]
+
+
+def _upright_angles(R: Array) -> Array:
+    """The triple of each rotation with the smaller pitch and roll; yaw may go beyond 90 degrees."""
+    both = np.stack([angles_from_rotation(R), equivalent_angles(angles_from_rotation(R))])
+    nearer = np.abs(both[..., 1:]).sum(axis=-1).argmin(axis=0)
+    return np.asarray(both[nearer, np.arange(len(R))])
+
+
+def _spread_deg(R: Array) -> float:
+    """Mean angle between rotations, shape (n, 3, 3), and their mean."""
+    return float(geodesic_deg(R, mean_rotation(R)).mean())
+
+
+Check = Callable[[Probe], str | None]
+"""Gives a remark or None, and raises :class:`hpbench.checking.requirements.ConformanceError` where
+a method fails it."""

@@ -80,19 +80,34 @@ def fetch(
 ) -> None:
     """Fetch weights into the user's cache and verify them.
 
+    Of several files those that cannot be fetched are named, and the others are fetched.
+
     Examples
     --------
     hpbench weights fetch fsanet
     hpbench weights fetch hopenet/lite
     """
+    from hpbench.errors import WeightsError
     from hpbench.weights.downloads import DownloadLimits
     from hpbench.weights.store import fetch_weights, find_named
 
     limits = DownloadLimits(allow_http=allow_http)
-    for _, info in find_named(name, _known(config)):
+    found = find_named(name, _known(config))
+    failed = []
+    for method, info in found:
         if info.path is None and info.url:
             typer.echo(f"fetching {info.url}", err=True)
-        typer.echo(str(fetch_weights(info, limits)))
+        try:
+            typer.echo(str(fetch_weights(info, limits)))
+        except WeightsError as error:
+            if len(found) == 1:
+                raise
+            typer.echo(f"{method}/{info.name}: {error}", err=True)
+            failed.append(info.name)
+    if failed:
+        raise WeightsError(
+            f"{len(failed)} of {len(found)} files of '{name}' were not fetched: {', '.join(failed)}"
+        )
 
 
 def add(

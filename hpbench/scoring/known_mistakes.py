@@ -6,9 +6,9 @@ clearly nearer to the ground truth than the predictions themselves, that mistake
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,12 +22,20 @@ from hpbench.rotation import (
     rotation_from_rotvec,
 )
 
-__all__ = ["MIN_FACES", "MISTAKES", "Diagnosis", "Mistake", "diagnose"]
+__all__ = [
+    "MIN_FACES",
+    "MISTAKES",
+    "Diagnosis",
+    "Mistake",
+    "RotationMistake",
+    "clearly_smaller",
+    "diagnose",
+]
 
 Array = npt.NDArray[np.float64]
-Category = Literal["sign", "order", "unit"]
-WrongOrder = Literal["XZY", "YXZ", "YZX", "ZXY", "ZYX"]
-"""Axes of the three turns, the first one leftmost; the right order is XYZ."""
+Category = Literal["sign", "order", "unit", "offset", "colour", "scaling", "scores"]
+WrongOrder = Literal["ZYX", "YXZ", "XZY", "YZX", "ZXY"]
+"""Axes of the three turns, the first one leftmost, the usual ones first; the right order is XYZ."""
 
 MIN_FACES = 12
 """With fewer faces nothing is concluded."""
@@ -38,25 +46,31 @@ MIN_GAIN = 0.10
 MIN_T = 4.0
 """Of the paired differences: mean over its standard error."""
 
+AS_GOOD_T = 1.0
+"""Two fixes whose errors differ by less explain the predictions equally well."""
+
 MAX_FIXED_DEG = 45.0
 """Predictions that are further off with the fix, too, are not explained by it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mistake:
-    """A mistaken convention.
+    """What may have been done wrong; `category` says which convention it concerns."""
+
+    text: str
+    category: Category
+
+
+@dataclass(frozen=True)
+class RotationMistake(Mistake):
+    """A mistake that can be undone in the predicted rotation.
 
     Attributes
     ----------
-    text : str
-        What was done wrong.
-    category : {'sign', 'order', 'unit'}
     fix : callable
         Rotations, shape (n, 3, 3), as they would be without the mistake.
     """
 
-    text: str
-    category: Category
     fix: Callable[[Array], Array]
 
 
@@ -78,31 +92,49 @@ class Diagnosis:
     fixed_deg: float
 
 
-def diagnose(predictions: Array, ground_truth: Array) -> Diagnosis:
+def diagnose(
+    predictions: Array, ground_truth: Array, mistakes: Sequence[RotationMistake] | None = None
+) -> Diagnosis:
     """Find the mistake that best explains the errors of some predictions.
 
     Parameters
     ----------
     predictions, ground_truth : ndarray, shape (n, 3, 3)
         ``R_cam``.
+    mistakes : sequence of RotationMistake or None
+        None for :data:`MISTAKES`.
     """
     errors = geodesic_deg(predictions, ground_truth)
     as_they_are = float(errors.mean()) if len(errors) else float("nan")
-    best, best_error = None, min(as_they_are, MAX_FIXED_DEG)
-    for mistake in MISTAKES:
-        fixed = geodesic_deg(mistake.fix(predictions), ground_truth)
-        if _clearly_smaller(fixed, errors) and fixed.mean() < best_error:
-            best, best_error = mistake, float(fixed.mean())
-    return Diagnosis(len(errors), as_they_are, best, best_error if best else as_they_are)
+    fixed = {
+        mistake: geodesic_deg(mistake.fix(predictions), ground_truth)
+        for mistake in (MISTAKES if mistakes is None else mistakes)
+    }
+    explains = [
+        mistake
+        for mistake, left in fixed.items()
+        if clearly_smaller(left, errors) and left.mean() < MAX_FIXED_DEG
+    ]
+    if not explains:
+        return Diagnosis(len(errors), as_they_are, None, as_they_are)
+    best = min(explains, key=lambda mistake: float(fixed[mistake].mean()))
+    # of those that explain it as well, within chance, the more usual one
+    usual = next(one for one in explains if _t_of_gain(fixed[best], fixed[one]) < AS_GOOD_T)
+    return Diagnosis(len(errors), as_they_are, usual, float(fixed[usual].mean()))
 
 
-def _clearly_smaller(errors: Array, than: Array) -> bool:
+def clearly_smaller(errors: Array, than: Array, min_gain: float = MIN_GAIN) -> bool:
     """Whether paired errors, shape (n,), are smaller by more than chance and a trifle."""
     gain = than - errors
-    if len(gain) < MIN_FACES or gain.mean() <= MIN_GAIN * than.mean():
+    if len(gain) < MIN_FACES or gain.mean() <= min_gain * than.mean():
         return False
-    standard_error = gain.std(ddof=1) / np.sqrt(len(gain))
-    return bool(gain.mean() > MIN_T * standard_error)
+    return _t_of_gain(errors, than) > MIN_T
+
+
+def _t_of_gain(errors: Array, than: Array) -> float:
+    """Mean of the paired gains over its standard error."""
+    gain = than - errors
+    return float(gain.mean() / max(gain.std(ddof=1) / np.sqrt(len(gain)), 1e-9))
 
 
 def _flip(signs: tuple[float, ...]) -> Callable[[Array], Array]:
@@ -154,17 +186,26 @@ def _angles_of_rotvec(R: Array) -> Array:
     return rotation_from_angles(np.stack([y, -x, z], axis=1))
 
 
-def _sign_mistakes() -> list[Mistake]:
+def _sign_mistakes() -> list[RotationMistake]:
     found = []
-    for signs in product((1.0, -1.0), repeat=3):
+    for yaw, pitch, roll in product((1.0, -1.0), repeat=3):
+        signs = (yaw, pitch, roll)
         turned = [angle for angle, sign in zip(ANGLES, signs, strict=True) if sign < 0]
         if turned:
-            text = f"the sign of {' and '.join(turned)} is swapped"
-            found.append(Mistake(text, "sign", _flip(signs)))
+            text = f"the sign of {' and '.join(turned)} is swapped{_FRAMES.get(signs, '')}"
+            found.append(RotationMistake(text, "sign", _flip(signs)))
     return found
 
 
-def _order_mistakes() -> list[Mistake]:
+_FRAMES = {
+    (-1.0, 1.0, -1.0): " (or the axes of a frame with y up and z to the viewer are kept)",
+    (-1.0, -1.0, 1.0): " (or the axes of a frame with x to the left and y up are kept)",
+    (1.0, -1.0, -1.0): " (or the axes of a frame with x to the left and z to the viewer are kept)",
+}
+"""Half turns of the frame: what they do to the rotation is to swap two signs."""
+
+
+def _order_mistakes() -> list[RotationMistake]:
     turns = {"X": "Rx(-pitch)", "Y": "Ry(yaw)", "Z": "Rz(roll)"}
     right = "Rx(-pitch) Ry(yaw) Rz(roll)"
     euler = []
@@ -172,41 +213,90 @@ def _order_mistakes() -> list[Mistake]:
         wrong = " ".join(turns[axis] for axis in order)
         source = ", as cv2.RQDecomp3x3 gives them," if order == "ZYX" else ""
         euler += [
-            Mistake(
+            RotationMistake(
                 f"the Euler angles are put together as {wrong} instead of {right}",
                 "order",
                 _from_order(order),
             ),
-            Mistake(
+            RotationMistake(
                 f"angles of the order {wrong}{source} are put together as {right}",
                 "order",
                 _to_order(order),
             ),
         ]
-    names = [
-        (f"{ANGLES[a]} and {ANGLES[b]} are exchanged", tuple(columns))
-        for a, b, columns in ((0, 1, (1, 0, 2)), (0, 2, (2, 1, 0)), (1, 2, (0, 2, 1)))
-    ]
     return [
         *euler,
-        *(Mistake(text, "order", _swap(columns)) for text, columns in names),
-        Mistake(
-            "the rotation is inverted (the matrix is transposed)",
-            "order",
-            lambda R: np.swapaxes(R, 1, 2),
-        ),
-        Mistake("a rotation vector is read as Euler angles", "order", _rotvec_of_angles),
-        Mistake("Euler angles are read as a rotation vector", "order", _angles_of_rotvec),
+        *_exchanged_angles(),
+        *_inverted(),
+        RotationMistake("a rotation vector is read as Euler angles", "order", _rotvec_of_angles),
+        RotationMistake("Euler angles are read as a rotation vector", "order", _angles_of_rotvec),
+        *_turned_axes(),
     ]
 
 
-MISTAKES: tuple[Mistake, ...] = (
+def _exchanged_angles() -> list[RotationMistake]:
+    found = []
+    for columns in permutations(range(3)):
+        moved = [ANGLES[i] for i, column in enumerate(columns) if i != column]
+        if len(moved) == 2:
+            text = f"{moved[0]} and {moved[1]} are exchanged"
+        else:
+            order = ", ".join(ANGLES[columns.index(i)] for i in range(3))
+            text = f"yaw, pitch and roll are exchanged: the order is {order}"
+        if moved:
+            found.append(RotationMistake(text, "order", _swap(columns)))
+    return found
+
+
+def _inverted() -> list[RotationMistake]:
+    text = "the rotation is inverted (the matrix is transposed)"
+    found = []
+    for signs in ((1.0, 1.0, 1.0), *_FRAMES):
+        S = np.diag([signs[1], signs[0], signs[2]])  # about x pitch, about y yaw, about z roll
+        S = S * np.linalg.det(S)
+        turned = [angle for angle, sign in zip(ANGLES, signs, strict=True) if sign < 0]
+        also = f" and the sign of {' and '.join(turned)} is swapped" if turned else ""
+        found.append(RotationMistake(text + also, "order", _transpose_in(S)))
+    return found
+
+
+def _transpose_in(S: Array) -> Callable[[Array], Array]:
+    return lambda R: np.asarray(S @ np.swapaxes(R, 1, 2) @ S)
+
+
+def _turned_axes() -> list[RotationMistake]:
+    """Head or camera axes turned by right angles, on one side of the matrix."""
+    found = []
+    for columns in permutations(range(3)):
+        for signs in product((1.0, -1.0), repeat=3):
+            Q = np.diag(signs)[list(columns)]
+            if np.linalg.det(Q) < 0 or np.array_equal(Q, np.eye(3)):
+                continue
+            axes = ", ".join(
+                f"{'-' if row.min() < 0 else ''}{'xyz'[int(np.abs(row).argmax())]}" for row in Q
+            )
+            found += [
+                RotationMistake(f"the head's axes x, y, z should be {axes}", "order", _right(Q)),
+                RotationMistake(f"the camera's axes x, y, z should be {axes}", "order", _left(Q)),
+            ]
+    return found
+
+
+def _right(Q: Array) -> Callable[[Array], Array]:
+    return lambda R: np.asarray(R @ Q.T)
+
+
+def _left(Q: Array) -> Callable[[Array], Array]:
+    return lambda R: np.asarray(Q @ R)
+
+
+MISTAKES: tuple[RotationMistake, ...] = (
     *_sign_mistakes(),
     *_order_mistakes(),
-    Mistake(
+    RotationMistake(
         "angles in radians are read as degrees",
         "unit",
         lambda R: rotation_from_angles(np.degrees(angles_from_rotation(R))),
     ),
 )
-"""Mistakes that the field's code bases and threads show (see also 'docs: protocols')."""
+"""Mistakes that the field's code bases and threads show, the more usual ones first."""

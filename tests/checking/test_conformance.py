@@ -1,6 +1,6 @@
 """The conformance checks on a method that is right, and on methods that are wrong on purpose.
 
-The faces are balls with three painted spots (a blue forehead, a green nose, a red chin) of a
+The faces are balls with three painted spots (a blue forehead, a red nose, a green chin) of a
 known pose, so that a method that reads the pose exactly is a few lines of geometry.
 """
 
@@ -14,9 +14,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from scipy.special import softmax
 from typer.testing import CliRunner
 
 from hpbench.checking.checks.description import check_light_import
+from hpbench.checking.checks.geometry import check_in_plane_rotation, check_mirror
 from hpbench.checking.checks.unusual_faces import check_tiny_and_huge_faces, check_unsolvable_faces
 from hpbench.checking.conformance import CHECKS, Check, Probe, check_method
 from hpbench.cli import app
@@ -31,7 +33,7 @@ from hpbench.rotation import (
     geodesic_deg,
     rotation_from_angles,
 )
-from hpbench.scoring.known_mistakes import diagnose
+from hpbench.scoring.known_mistakes import MISTAKES, diagnose
 
 SIZE_PX, RADIUS_PX, SPOT_PX = 128, 40.0, 4.0
 SPOTS = {
@@ -39,7 +41,8 @@ SPOTS = {
     "chin": (0.0, 0.5, -(0.75**0.5)),
     "forehead": (0.0, -0.5, -(0.75**0.5)),
 }
-CHANNEL = {"chin": 0, "nose": 1, "forehead": 2}
+MIDDLES_DEG = 3.0 * np.arange(66) - 97.5
+CHANNEL = {"nose": 0, "chin": 1, "forehead": 2}
 
 
 def painted_picture(R_cam: np.ndarray) -> np.ndarray:
@@ -112,7 +115,7 @@ class Reader(Method):
         front[2] = np.sqrt(max(1.0 - front @ front, 1e-6))
         down = np.array([chin[0] - forehead[0], chin[1] - forehead[1], 0.0])
         down[2] = -(down @ front) / front[2]
-        down /= np.linalg.norm(down)
+        down /= max(np.linalg.norm(down), 1e-9)
         front -= down * (down @ front)
         front /= np.linalg.norm(front)
         return np.stack([np.cross(down, front), down, front], axis=1)
@@ -205,7 +208,7 @@ class DegreesForRadians(Changed):
 
 
 class Bgr(Reader):
-    colours = {"chin": 2, "nose": 1, "forehead": 0}  # noqa: RUF012
+    colours = {"nose": 2, "chin": 1, "forehead": 0}  # noqa: RUF012
 
 
 class NoRoll(Changed):
@@ -237,7 +240,7 @@ class TurnedHead(Changed):
         (RqOrder, {"euler_order"}, r"Rz\(roll\) Ry\(yaw\) Rx\(-pitch\) instead of"),
         (RqDecomp, {"euler_order"}, r"cv2\.RQDecomp3x3"),
         (Transposed, {"euler_order", "in_plane_rotation"}, "inverted"),
-        (PitchForYaw, {"euler_order", "mirror"}, "yaw and pitch are exchanged"),
+        (PitchForYaw, {"euler_order"}, "yaw and pitch are exchanged"),
         (RadiansForDegrees, {"angle_unit", "in_plane_rotation"}, "radians are read as degrees"),
         (
             DegreesForRadians,
@@ -251,7 +254,7 @@ class TurnedHead(Changed):
             "wrong scaling of the input",
         ),
         (NoRoll, {"in_plane_rotation"}, r"rotates the pose by -?[01]\.\d"),
-        (TurnedHead, {"mirror"}, r"yaw -2\d"),
+        (TurnedHead, {"mirror", "offset"}, r"yaw is off by \+1[12] degrees"),
     ],
 )
 def test_wrong_convention_fails_the_right_check(wrong, failed, looks_like):
@@ -502,39 +505,85 @@ def test_bundled_hopenet_passes_on_the_sample():
 
 
 def failures_on_the_sample(spec, checks=None):
-    faces = 24 if checks is None else 48
+    faces = 24 if checks is None else 96
     results = check_method(lambda: make_method(spec), make_dataset("sample"), faces, checks)
     return {result.name: result.reason for result in results if result.status == "failed"}
 
 
-CONVENTIONS = [
-    check
-    for check in CHECKS
-    if check.__name__
-    in ("check_signs", "check_euler_order", "check_angle_unit", "check_colour_order")
-]
+CONVENTIONS = [check for check in CHECKS if check.__module__.endswith("conventions")]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "failed"),
+    ("old", "new", "failed", "named"),
     [
-        ('"BGR"', '"RGB"', "colour_order"),
-        ('["yaw", "pitch", "roll"]', '["-yaw", "pitch", "roll"]', "signs"),
-        ('["yaw", "pitch", "roll"]', '["yaw", "-pitch", "roll"]', "signs"),
-        ('["yaw", "pitch", "roll"]', '["yaw", "roll", "pitch"]', "euler_order"),
-        ('unit = "deg"', 'unit = "deg"\neuler = "rq"', "euler_order"),
-        ('unit = "deg"', 'unit = "rad"', "angle_unit"),
+        ('"BGR"', '"RGB"', "colour_order", "BGR for RGB"),
+        ("white = 255.0", "white = 1.0", "input_scaling", "white is wrong.* wants 0..255"),
+        ("mean = 127.5\nstd = 128.0", "mean = 0\nstd = 1", "input_scaling", "mean and std are mis"),
+        ("std = 128.0", "std = 1", "input_scaling", "the std is missing"),
+        ('"yaw", "pitch"', '"-yaw", "pitch"', "signs", "the sign of yaw is swapped"),
+        ('"yaw", "pitch"', '"yaw", "-pitch"', "signs", "the sign of pitch is swapped"),
+        ('"pitch", "roll"', '"roll", "pitch"', "euler_order", "pitch and roll are exchanged"),
+        ('"yaw", "pitch", "roll"', '"pitch", "roll", "yaw"', "euler_order", "yaw, pitch and roll"),
+        ('unit = "deg"', 'unit = "deg"\neuler = "rq"', "euler_order", "Rx.* instead of Rx"),
+        ('unit = "deg"', 'unit = "rad"', "angle_unit", "degrees read as radians"),
     ],
 )
-def test_wrong_line_in_a_real_networks_card_is_found(tmp_path, shared_path, old, new, failed):
+def test_wrong_line_in_a_real_networks_card_is_named(
+    tmp_path, shared_path, old, new, failed, named
+):
     folder = shared_path("weights/fsanet-var-iter-688590.onnx").parent
     text = FsaNet.card_file.read_text()
     assert old in text
     card = tmp_path / "wrong.toml"
     card.write_text(text.replace(old, new))
-    assert set(failures_on_the_sample(f"onnx[card={card},weights={folder}]", CONVENTIONS)) == {
-        failed
-    }
+    found = failures_on_the_sample(f"onnx[card={card},weights={folder}]", CONVENTIONS)
+    assert list(found) == [failed]
+    assert re.search(named, found[failed])
+
+
+def test_scores_of_bins_without_or_with_two_softmaxes_are_named():
+    class Bins(Reader):
+        """Gives scores of 66 bins per angle for what the painted spots say."""
+
+        given, read = "logits", "logits"
+
+        def infer(self, batch):
+            R = np.array([super(Bins, self).pose(**spots) for spots in batch])
+            logits = -(((angles_from_rotation(R)[:, :, None] - MIDDLES_DEG) / 4.0) ** 2) + 3.0
+            return logits if self.given == "logits" else softmax(logits, axis=2)
+
+        def decode(self, output):
+            shares = softmax(output, axis=2) if self.read == "logits" else output
+            return [Prediction(R) for R in rotation_from_angles(shares @ MIDDLES_DEG)]
+
+    checks = [check for check in CHECKS if check.__name__ == "check_scores"]
+    assert outcome(Bins, checks) == {}
+    for given, read in (("logits", "probabilities"), ("probabilities", "logits")):
+        wrong = type("Wrong", (Bins,), {"given": given, "read": read})
+        reason = outcome(wrong, checks)["scores"]
+        assert f"it looks like {given} are taken for {read}" in reason
+
+
+def test_a_method_that_understates_roll_is_told_so_and_passes():
+    class Timid(Changed):
+        def change(self, R):
+            return rotation_from_angles(angles_from_rotation(R) * (1, 1, 0.5))
+
+    (result,) = check_method(Timid, Balls(), checks=[check_in_plane_rotation])
+    assert result.status == "passed"
+    assert re.search("rotates the pose by [78].*understates roll", result.reason)
+
+
+def test_mirror_check_bears_noise_of_a_weak_method():
+    class Weak(Changed):
+        """Off by 15 degrees, another way on every image."""
+
+        def change(self, R):
+            seeds = [int(abs(one[0, 2]) * 1e9) for one in R]
+            noise = np.array([np.random.default_rng(seed).normal(0, 15, 3) for seed in seeds])
+            return rotation_from_angles(angles_from_rotation(R) + noise)
+
+    assert outcome(Weak, [check_mirror]) == {}
 
 
 def test_wrong_colours_are_found_in_a_network_that_bears_them_well():
@@ -542,7 +591,7 @@ def test_wrong_colours_are_found_in_a_network_that_bears_them_well():
         def prepare(self, face):
             return super().prepare(replace(face, image=np.ascontiguousarray(face.image[..., ::-1])))
 
-    results = check_method(lambda: Blue(Blue.Options()), make_dataset("sample"), 48, CONVENTIONS)
+    results = check_method(lambda: Blue(Blue.Options()), make_dataset("sample"), 96, CONVENTIONS)
     assert [result.name for result in results if result.status == "failed"] == ["colour_order"]
 
 
@@ -570,6 +619,19 @@ def test_device_that_is_not_there_is_refused():
 
 
 # ---- parts ------------------------------------------------------------------------------------
+
+
+def test_every_known_mistake_is_undone_by_its_own_fix():
+    """The fixed rotations of exact ones, taken for predictions, are explained down to nothing."""
+    ground_truth = rotation_from_angles(
+        np.random.default_rng(3).uniform((-60, -40, -40), (60, 40, 40), (40, 3))
+    )
+    for mistake in MISTAKES:
+        if "radians" in mistake.text or "inverted" in mistake.text:
+            continue
+        planted = np.swapaxes(ground_truth, 1, 2) if "transposed" in mistake.text else None
+        planted = mistake.fix(ground_truth) if planted is None else planted
+        assert diagnose(planted, ground_truth).fixed_deg < 1e-3, mistake.text
 
 
 def test_few_faces_are_no_evidence():

@@ -37,7 +37,7 @@ def relabelled(change) -> Dataset:
 
 
 def outcomes(change) -> dict[str, CheckResult]:
-    results = check_method(lambda: make_method("hopenet"), relabelled(change))
+    results = check_method(lambda: make_method("hopenet"), relabelled(change), limit=24)
     return {result.name: result for result in results}
 
 

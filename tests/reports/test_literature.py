@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpbench.protocol import Protocol
+from hpbench.registry import METHODS
 from hpbench.reports.tables.literature import differences, literature_table, published
 
 
@@ -25,6 +26,13 @@ def test_every_row_names_its_source_and_its_data_set() -> None:
     rows = published()
     assert len(rows) == 186
     assert all(r["source"] and r["dataset"] and r["method"] for r in rows)
+
+
+def test_rows_of_a_built_in_method_carry_its_name() -> None:
+    families = {r["family"] for r in published()}
+    # lwhpe and facemesh have no openly readable result on these data sets
+    assert {"adas", "fsanet", "hopenet", "pnp", "sixdrepnet", "tddfa", "whenet"} <= families
+    assert families & set(METHODS.plugins()) >= {"tddfa", "sixdrepnet"}
 
 
 def test_printed_mean_is_the_mean_of_the_three_angles_unless_the_row_says_otherwise() -> None:

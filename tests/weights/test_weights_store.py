@@ -507,6 +507,20 @@ def test_fetch_then_verify_then_list(plugin, cache):
     assert re.search(r"net/big.*licence MIT.*trained on w300lp.*here: ", listed.output, re.DOTALL)
 
 
+def test_fetch_goes_on_after_weights_that_only_a_browser_can_fetch(tmp_path, server, cache):
+    both = PLUGIN.replace(
+        "return [",
+        'return [WeightsInfo(name="paper", summary="s", licence="MIT", trained_on=(), '
+        'source="a page"), ',
+    )
+    (tmp_path / "two.py").write_text(both.format(url=f"{server}/right", sha=SHA256))
+    done = command("fetch", "net", "--plugin", str(tmp_path / "two.py"))
+    assert (cache / "big.bin").read_bytes() == CONTENT
+    assert "net/paper: weights 'paper': a browser has to fetch them; get them" in done.output
+    assert isinstance(done.exception, WeightsError)
+    assert str(done.exception) == "1 of 2 files of 'net' were not fetched: paper"
+
+
 def test_verify_fails_on_an_altered_file(plugin, cache):
     command("fetch", "big", "--allow-http", "--plugin", plugin)
     (cache / "big.bin").write_bytes(b"altered")

@@ -1,30 +1,35 @@
 """Conventions: what predictions look like when a sign, an order, a unit or a colour is wrong.
 
-A mistake that looks like the method's may be in the data set's labels.
+All these checks read one :attr:`Probe.diagnosis`: the mistake whose undoing brings the predictions
+nearest to the labels, if that cannot be chance. It may be in the data set's labels, too.
 """
 
 from __future__ import annotations
 
+from hpbench.checking.alternatives import exchanged_colours
 from hpbench.checking.checks.geometry import comparable_faces
-from hpbench.checking.colours import ColourChange
-from hpbench.checking.probe import Array, Probe
-from hpbench.checking.requirements import SAME_DEG, ConformanceError, NotApplicableError
-from hpbench.rotation import ANGLES, geodesic_deg, mean_rotation
-from hpbench.scoring.known_mistakes import Diagnosis
+from hpbench.checking.probe import Probe
+from hpbench.checking.requirements import (
+    SAME_DEG,
+    ConformanceError,
+    NotApplicableError,
+    stack_rotations,
+)
+from hpbench.rotation import ANGLES, geodesic_deg
 
 __all__ = [
     "check_angle_unit",
     "check_colour_order",
     "check_euler_order",
+    "check_input_scaling",
     "check_labels",
+    "check_offset",
+    "check_scores",
     "check_signs",
 ]
 
 UNRELATED_DEG = 75.0
 """From this mean error on predictions have nothing to do with the faces."""
-
-COLLAPSED = 0.25
-"""Predictions that spread by less than this share of what the labels do are all but one pose."""
 
 
 def check_labels(probe: Probe) -> None:
@@ -43,36 +48,30 @@ def check_labels(probe: Probe) -> None:
         )
 
 
-def require_sound_labels(probe: Probe) -> None:
-    """Skip a check that compares with labels which may be wrong themselves."""
-    if probe.doubts or probe.label_mistake is not None:
-        raise NotApplicableError("the labels themselves are in doubt, see 'labels'")
-
-
 def check_signs(probe: Probe) -> None:
     """No angle has the wrong sign."""
     _require_no_mistake(probe, "sign")
 
 
 def check_euler_order(probe: Probe) -> None:
-    """Angles are put together in the right order and the matrix is not transposed."""
+    """Angles are in the right places and put together in the right order, matrices as they are."""
     _require_no_mistake(probe, "order")
 
 
 def check_angle_unit(probe: Probe) -> None:
     """Degrees are degrees: predictions lie neither all near one pose nor anywhere."""
     _require_no_mistake(probe, "unit")
-    diagnosis = _diagnosis(probe)
-    _, predictions, ground_truth = probe.predicted()
-    spread, true_spread = _spread_deg(predictions), _spread_deg(ground_truth)
-    if diagnosis.mistake is None and spread < COLLAPSED * true_spread:
+    diagnosis = probe.diagnosis
+    if diagnosis.mistake is not None:
+        return
+    if probe.is_collapsed:
+        spread, true_spread = probe.spread_deg()
         raise ConformanceError(
             f"all faces get nearly the same prediction (they lie {spread:.1f} degrees around their "
             f"mean, the faces {true_spread:.1f}): it looks like wrong scaling of the input (white, "
             "mean, std), or wrong weights"
         )
-    unrelated = diagnosis.mistake is None and diagnosis.error_deg > UNRELATED_DEG
-    if unrelated and not probe.colours.exchange_helps:
+    if diagnosis.error_deg > UNRELATED_DEG:
         raise ConformanceError(
             f"the predictions have nothing to do with the faces (mean error "
             f"{diagnosis.error_deg:.0f} degrees): it looks like degrees read as radians, or "
@@ -80,55 +79,53 @@ def check_angle_unit(probe: Probe) -> None:
         )
 
 
-def _spread_deg(R: Array) -> float:
-    """Mean angle between rotations, shape (n, 3, 3), and their mean."""
-    return float(geodesic_deg(R, mean_rotation(R)).mean())
+def check_offset(probe: Probe) -> None:
+    """No angle is off by the same amount on all faces."""
+    _require_no_mistake(probe, "offset")
 
 
-def _require_no_mistake(probe: Probe, category: str) -> None:
-    diagnosis = _diagnosis(probe)
-    mistake = diagnosis.mistake
-    if mistake is not None and mistake.category == category:
-        raise ConformanceError(
-            f"it looks like {mistake.text}: undoing that lowers the mean error on "
-            f"{diagnosis.faces} faces from {diagnosis.error_deg:.1f} to "
-            f"{diagnosis.fixed_deg:.1f} degrees"
-        )
+def check_scores(probe: Probe) -> None:
+    """Scores of bins go through one softmax, neither none nor two."""
+    _require_no_mistake(probe, "scores")
 
 
-def _diagnosis(probe: Probe) -> Diagnosis:
-    comparable_faces(probe)
-    require_sound_labels(probe)
-    return probe.diagnosis
+def check_input_scaling(probe: Probe) -> None:
+    """Pixels are scaled as the network was trained: white, mean, std."""
+    _require_no_mistake(probe, "scaling")
 
 
 def check_colour_order(probe: Probe) -> None:
     """Red and blue are not exchanged; a card with colour order 'none' means no look at all."""
-    colours = probe.colours
-    if not probe.sees_images:
-        if colours.largest_change_deg > SAME_DEG:
-            raise ConformanceError(
-                "the card says colour_order='none', but the predictions change with the colours"
-            )
+    if probe.sees_images:
+        _require_no_mistake(probe, "colour")
         return
-    require_sound_labels(probe)
-    if colours.exchange_helps:
+    faces = [probe.faces[index] for index in probe.some_faces]
+    exchanged = [exchanged_colours(face) for face in faces]
+    both = [stack_rotations(probe.method.predict(some)) for some in (faces, exchanged)]
+    (R, predicted), (R_exchanged, predicted_exchanged) = both
+    same = predicted == predicted_exchanged and (geodesic_deg(R, R_exchanged) <= SAME_DEG).all()
+    if not same:
         raise ConformanceError(
-            f"it looks like BGR for RGB: with red and blue exchanged (and exaggerated) "
-            f"{_colour_gain(colours)}; face.image is RGB"
+            "the card says colour_order='none', but the predictions change with the colours"
         )
 
 
-def _colour_gain(colours: ColourChange) -> str:
-    """What an exchange of colours brings, in words."""
-    gains = []
-    if colours.error_exchanged_deg < colours.error_deg:
-        gains.append(
-            f"the mean error falls from {colours.error_deg:.1f} to "
-            f"{colours.error_exchanged_deg:.1f} degrees"
-        )
-    if colours.predicted_swapped != colours.predicted:
-        gains.append(
-            f"{colours.predicted_swapped} instead of {colours.predicted} faces are predicted"
-        )
-    return " and ".join(gains)
+def _require_no_mistake(probe: Probe, category: str) -> None:
+    """Raise if the mistake that best explains the predictions is of a category."""
+    if category != "colour":  # which may be the very reason why nothing is predicted
+        comparable_faces(probe)
+    if probe.doubts or probe.label_mistake is not None:
+        raise NotApplicableError("the labels themselves are in doubt, see 'labels'")
+    diagnosis = probe.diagnosis
+    if diagnosis.mistake is None or diagnosis.mistake.category != category:
+        return
+    gain = (
+        f"undoing that lowers the mean error on {diagnosis.faces} faces from "
+        f"{diagnosis.error_deg:.1f} to {diagnosis.fixed_deg:.1f} degrees"
+    )
+    finding = probe.input_mistake
+    if finding is not None and finding.mistake is diagnosis.mistake:
+        gain += " (plain images and exaggerated ones)"
+        if finding.predicted_fixed != finding.predicted:
+            gain += f", and {finding.predicted_fixed} instead of {finding.predicted} are predicted"
+    raise ConformanceError(f"it looks like {diagnosis.mistake.text}: {gain}")

@@ -16,38 +16,49 @@ from hpbench.checking.requirements import (
 )
 from hpbench.face import Face
 from hpbench.geometry.views import mirrored, rotated
-from hpbench.rotation import angles_from_rotation, geodesic_deg, mirror_rotation, wrap_deg
+from hpbench.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    mean_rotation,
+    mirror_rotation,
+    wrap_deg,
+)
 
 __all__ = ["check_in_plane_rotation", "check_mirror", "comparable_faces"]
 
 Array = npt.NDArray[np.float64]
 
 MIRROR_TOLERANCE_DEG = 10.0
-"""Median difference between a pose and the mirrored pose of the mirrored image."""
+"""Mean rotation between poses and the mirrored poses of mirrored images."""
 
 ROTATION_DEG = 15.0
 ROTATION_TOLERANCE_DEG = 6.0
 """How far images are rotated, and by how much the median rotation of the predictions may differ."""
 
+UNDERSTATED = 1.0 / 3.0
+"""A weak network follows a rotation in part; one that follows less does not follow at all."""
+
 
 def check_mirror(probe: Probe) -> None:
-    """The mirrored image gets the mirrored pose (median within 10 degrees)."""
+    """The mirrored image gets the mirrored pose (mean rotation between them below 10 degrees)."""
     faces, rotations = comparable_faces(probe)
     found, predicted = _predict_changed(probe, [mirrored(face) for face in faces])
     back, expected = mirror_rotation(found), rotations[predicted]
-    median_deg = float(np.median(geodesic_deg(back, expected)))
-    if median_deg > MIRROR_TOLERANCE_DEG:
+    # a rotation that is common to all faces is a mistake, a different one for each is noise
+    common = mean_rotation(back @ np.swapaxes(expected, 1, 2))
+    common_deg = float(geodesic_deg(common, np.eye(3)))
+    if common_deg > MIRROR_TOLERANCE_DEG:
         off_deg = wrap_deg(angles_from_rotation(back) - angles_from_rotation(expected))
         yaw, pitch, roll = np.median(off_deg, axis=0)
         raise ConformanceError(
-            f"the mirrored image's pose is {median_deg:.1f} degrees off (median) from the mirrored "
-            "pose; it should be (-yaw, pitch, -roll). Medians per angle: "
+            f"the mirrored image's pose is {common_deg:.1f} degrees off from the mirrored "
+            "pose, on the mean; it should be (-yaw, pitch, -roll). Medians per angle: "
             f"yaw {yaw:+.1f}, pitch {pitch:+.1f}, roll {roll:+.1f}"
         )
 
 
-def check_in_plane_rotation(probe: Probe) -> None:
-    """Rotating the image by 15 degrees rotates the head by as much (median within 6 degrees)."""
+def check_in_plane_rotation(probe: Probe) -> str | None:
+    """Rotating the image by 15 degrees rotates the head, too, and the same way."""
     faces, rotations = comparable_faces(probe)
     # towards upright, where every method is at home
     angles_deg = np.where(angles_from_rotation(rotations)[:, 2] > 0, -ROTATION_DEG, ROTATION_DEG)
@@ -56,13 +67,17 @@ def check_in_plane_rotation(probe: Probe) -> None:
     D = found @ np.swapaxes(rotations[predicted], 1, 2)
     about_z_deg = np.degrees(np.arctan2(D[:, 1, 0] - D[:, 0, 1], D[:, 0, 0] + D[:, 1, 1]))
     median_deg = float(np.median(about_z_deg * np.sign(angles_deg[predicted])))
-    if abs(median_deg - ROTATION_DEG) > ROTATION_TOLERANCE_DEG:
-        backwards = median_deg < -ROTATION_TOLERANCE_DEG
-        hint = "roll grows clockwise" if backwards else "see crop and decode"
-        raise ConformanceError(
-            f"an image rotated by {ROTATION_DEG:g} degrees rotates the pose by {median_deg:.1f} "
-            f"(median); {hint}"
-        )
+    if abs(median_deg - ROTATION_DEG) <= ROTATION_TOLERANCE_DEG:
+        return None
+    measured = (
+        f"an image rotated by {ROTATION_DEG:g} degrees rotates the pose by {median_deg:.1f} "
+        "(median)"
+    )
+    if UNDERSTATED * ROTATION_DEG < median_deg < ROTATION_DEG:
+        return f"{measured}: the method understates roll, which is no mistake of conventions"
+    backwards = median_deg < -ROTATION_TOLERANCE_DEG
+    hint = "roll grows clockwise" if backwards else "see crop and decode"
+    raise ConformanceError(f"{measured}; {hint}")
 
 
 def comparable_faces(probe: Probe) -> tuple[list[Face], Array]:
