@@ -514,7 +514,7 @@ def test_fetch_goes_on_after_weights_that_only_a_browser_can_fetch(tmp_path, ser
         'source="a page"), ',
     )
     (tmp_path / "two.py").write_text(both.format(url=f"{server}/right", sha=SHA256))
-    done = command("fetch", "net", "--plugin", str(tmp_path / "two.py"))
+    done = command("fetch", "net", "--allow-http", "--plugin", str(tmp_path / "two.py"))
     assert (cache / "big.bin").read_bytes() == CONTENT
     assert "net/paper: weights 'paper': a browser has to fetch them; get them" in done.output
     assert isinstance(done.exception, WeightsError)
