@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hpbench.storage.atomic import write_json
-from hpbench.storage.prediction_cache import cache_folder
+from hpbench.storage.prediction_cache import PredictionCache
 
 __all__ = ["files_read", "known_files"]
 
@@ -37,7 +37,7 @@ def known_files(key: str, load: Callable[[], None]) -> list[Path]:
     load : callable
         Called only where the key is new.
     """
-    path = cache_folder() / "loaded" / f"{key}.json"
+    path = PredictionCache().folder / f"{key}.loaded.json"  # the oldest files there make room
     with suppress(OSError, ValueError, TypeError):
         return [Path(name) for name in json.loads(path.read_bytes())]
     with files_read() as found:

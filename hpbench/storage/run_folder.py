@@ -224,7 +224,8 @@ class RunFolder:
             logging.getLogger("hpbench").warning(
                 "%s: %s corrupted; computed again and replaced", self.path, ", ".join(corrupted)
             )
-            (self.path / CHECKSUMS).unlink()
+            for name in (*corrupted, CHECKSUMS):  # without checksums they would be scored
+                (self.path / name).unlink(missing_ok=True)
 
     def uses_cache(self) -> bool:
         """Whether the folder holds what an earlier run has found."""

@@ -449,8 +449,10 @@ def _read_json_file(model: type[JsonFile], given: tuple[bytes, bool], folder: Pa
 
 def _write_report(folder: Path) -> None:
     from hpbench.reports import write_report
+    from hpbench.scoring.comparison import compare_runs
 
     write_report(folder, ["md", "csv"])
+    compare_runs(folder, folder)
 
 
 def _run_table(name: str, chance: Random) -> tuple[bytes, bool]:

@@ -19,6 +19,7 @@ from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
 from hpbench.scoring.scores import load_run
+from hpbench.storage.run_folder import RunFolder
 
 CONFIG = RunConfig(methods="constant", limit=12, device="cpu", timing_images=1)
 TABLES = ("faces.parquet", "predictions.parquet", "timing.parquet")
@@ -75,6 +76,13 @@ def test_repeated_run_replaces_a_corrupted_file_and_says_so_once(folder, caplog,
     after = hpbench.load(folder).table()
     times = ["total_p50_ms"]
     assert after.drop(columns=times).equals(before.drop(columns=times))
+
+
+def test_run_that_is_killed_while_it_replaces_a_file_leaves_nothing_corrupted_to_score(folder):
+    flip(folder / "predictions.parquet", 200)
+    RunFolder(folder).reopen_if_corrupted()
+    with pytest.raises(DataError, match=r"predictions\.parquet: missing, the run is not finished"):
+        load_run(folder)
 
 
 @pytest.mark.parametrize("forged", [False, True])

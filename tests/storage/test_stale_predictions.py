@@ -129,7 +129,7 @@ def test_folder_that_changes_while_it_is_read_is_not_taken(here):
         Image.new("RGB", (32, 32)).save(here / f"{k}.png")
     with pytest.raises(DataError, match="changed while it was read"):
         run_in(here, "out", datasets="gone", data={"gone": here}, trust_labels=True)
-    assert not list((here / "cache").glob("predictions/*"))
+    assert not list((here / "cache").glob("*/*.parquet"))
 
 
 def test_label_that_the_system_did_not_read_is_asked_for_again(here):
@@ -150,7 +150,7 @@ def test_label_that_the_system_did_not_read_is_asked_for_again(here):
     spec = {"datasets": "aflw2000", "data": {"aflw2000": folder}, "trust_labels": True}
     faces = pd.read_parquet(run_in(here, "out", "constant", **spec) / "faces.parquet")
     assert list(faces["excluded"].dropna()) == ["image00001.mat: read failed: Input/output error"]
-    stored = [pd.read_parquet(file) for file in (here / "cache" / "predictions").iterdir()]
+    stored = [pd.read_parquet(file) for file in (here / "cache").glob("*/*.parquet")]
     assert [len(table) for table in stored] == [2]  # predictions alone, not the list of faces
 
 
