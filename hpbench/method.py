@@ -8,7 +8,7 @@ the class must import fast: heavy libraries belong into :meth:`Method.load` and 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +27,7 @@ __all__ = [
     "NoPrediction",
     "Options",
     "Prediction",
+    "StoredMethod",
     "WeightsInfo",
 ]
 
@@ -97,7 +98,7 @@ class MethodCard(BaseModel):
     """Names of data sets; a result on one of them is flagged."""
     trained_domains: tuple[str, ...] = ()
     """'photo' and/or 'render'; a result on a data set of a rendered domain is flagged."""
-    colour_order: Literal["RGB", "BGR", "none"] = "RGB"
+    colour_order: Literal["RGB", "BGR", "none", "not known"] = "RGB"
     crop_rule: str = ""
     notes: tuple[str, ...] = ()
 
@@ -199,3 +200,37 @@ class Method(Plugin):
             raise ValueError(f"decode gave {len(decoded)} predictions to {len(inputs)} faces")
         following = iter(decoded)
         return [value if isinstance(value, NoPrediction) else next(following) for value in prepared]
+
+
+class StoredMethod(Method):
+    """Base of methods whose predictions were made before and are looked up by the id of the face.
+
+    A stored prediction does not change with the image or the box that hpbench has, and its time
+    cannot be measured. So such a method takes no part where images or boxes are changed, is not
+    timed, and does not predict new images; wherever it is left out, that is said.
+    """
+
+    @abstractmethod
+    def unsupported_faces(
+        self, dataset_name: str, image_ids: Collection[str], whole: bool
+    ) -> str | None:
+        """Reason why nothing is stored for a data set, or None; asked before :meth:`load`.
+
+        Parameters
+        ----------
+        dataset_name : str
+        image_ids : collection of str
+            Ids of its faces, excluded ones included.
+        whole : bool
+            Whether these are all of its faces, and not the first few.
+
+        Raises
+        ------
+        hpbench.errors.HpbenchError
+            If the stored predictions cannot be read, or are partly of faces that the data set
+            does not have.
+        """
+
+    def stated_ms(self, image_id: str) -> float | None:
+        """Milliseconds that a face took as the source of the prediction states it, or None."""
+        return None

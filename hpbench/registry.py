@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError, plugin_errors
-from hpbench.method import Method
+from hpbench.method import Method, StoredMethod
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs, suggest
 
@@ -33,6 +33,7 @@ __all__ = [
     "make_dataset",
     "make_method",
     "outdated_contract",
+    "require_live",
 ]
 
 T = TypeVar("T", bound=Plugin)
@@ -288,6 +289,21 @@ def load_method(method: Method, only_prepare: bool = False) -> None:
             method.load_to_prepare()
         else:
             method.load()
+
+
+def require_live(method: Method, wanted: str) -> None:
+    """Refuse a method whose predictions are stored, where new images are to be predicted.
+
+    Raises
+    ------
+    UsageError
+        `wanted` begins its text: ``"hpbench predict"``.
+    """
+    if isinstance(method, StoredMethod):
+        raise UsageError(
+            f"{wanted} predicts new images, and '{method.name}' has stored predictions only; "
+            "leave it out"
+        )
 
 
 def make_dataset(

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 __all__ = [
     "ANGLES",
+    "EulerOrder",
     "Frame",
     "angles_from_rotation",
     "equivalent_angles",
@@ -36,6 +37,7 @@ __all__ = [
     "rotate_in_plane",
     "rotation_from_6d",
     "rotation_from_angles",
+    "rotation_from_euler",
     "rotation_from_rotvec",
     "rotation_from_rq_angles",
     "rotation_in_camera_frame",
@@ -47,6 +49,12 @@ Array = npt.NDArray[np.float64]
 
 ANGLES = ("yaw", "pitch", "roll")
 """Order of the three angles in every triple of this project."""
+
+EulerOrder = Literal["XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX"]
+"""Order of the turns X = Rx(-pitch), Y = Ry(yaw) and Z = Rz(roll) in a product, leftmost first.
+
+``XYZ`` is the order of this project, ``ZYX`` that of ``cv2.RQDecomp3x3``.
+"""
 
 Frame = Literal["camera", "6drepnet", "y-up", "opal"]
 """What a foreign rotation matrix R means; ``S = diag(1, -1, -1)``, ``T = diag(-1, 1, -1)``.
@@ -82,16 +90,23 @@ def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
            [ 0.,  1.,  0.],
            [ 0.,  0.,  1.]])
     """
-    return _from_euler("XYZ", angles_deg)
+    return rotation_from_euler(angles_deg, "XYZ")
 
 
-def _from_euler(axes: str, angles_deg: npt.ArrayLike) -> Array:
-    """SciPy's rotations, shape (..., 3, 3), by -pitch, yaw and roll about these axes."""
+def rotation_from_euler(angles_deg: npt.ArrayLike, order: EulerOrder) -> Array:
+    """Rotations, shape (..., 3, 3), of yaw, pitch, roll triples, shape (..., 3), of any order.
+
+    Examples
+    --------
+    >>> angles_from_rotation(rotation_from_euler([30.0, 20.0, 10.0], "ZYX")).round(1)
+    array([23.8, 27.2, 21.2])
+    """
     from scipy.spatial.transform import Rotation  # here, for it takes longer than all of hpbench
 
     angles = np.asarray(angles_deg, dtype=np.float64)
-    turns = angles.reshape(-1, 3)[:, [1, 0, 2]] * (-1.0, 1.0, 1.0)
-    matrix = Rotation.from_euler(axes, turns, degrees=True).as_matrix()
+    about_axes = angles.reshape(-1, 3)[:, [1, 0, 2]] * (-1.0, 1.0, 1.0)
+    turns = about_axes[:, ["XYZ".index(axis) for axis in order]]
+    matrix = Rotation.from_euler(order, turns, degrees=True).as_matrix()
     return np.asarray(matrix).reshape(*angles.shape, 3)
 
 
@@ -158,7 +173,7 @@ def rotation_from_rq_angles(angles_deg: npt.ArrayLike) -> Array:
 
     ``R_cam = Rz(roll) @ Ry(yaw) @ Rx(-pitch)``; `angles_deg` has shape (..., 3).
     """
-    return _from_euler("xyz", angles_deg)
+    return rotation_from_euler(angles_deg, "ZYX")
 
 
 def rotation_in_camera_frame(R: npt.ArrayLike, frame: Frame) -> Array:

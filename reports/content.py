@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,6 +60,8 @@ class Section:
     tables: dict[str, Table]
     curves: list[Curve]
     swept: list[Curve]
+    not_corrupted: dict[str, str]
+    """Methods that were run on the clean images only, with the reason."""
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -174,6 +177,7 @@ def load_report(
         for spec, method in run.methods.items()
         if is_reference(method.name)
     }
+    labels |= _stored_labels(run)
     report = Report(
         folder=folder,
         run=run,
@@ -220,6 +224,13 @@ def _by_dataset(summary: ResultsFile) -> dict[str, list[MethodResult]]:
     for result in summary.results:
         found.setdefault(result.dataset, []).append(result)
     return found
+
+
+def _stored_labels(run: RunRecord) -> dict[str, str]:
+    """What stored predictions are called: by their source, where that tells them apart."""
+    names = {spec: method.card.name for spec, method in run.methods.items() if method.stored}
+    counts = Counter(names.values())
+    return {spec: f"{name} (stored)" for spec, name in names.items() if counts[name] == 1}
 
 
 def _section(
@@ -270,6 +281,13 @@ def _section(
         tables=tables | {table.key: table for table in found if table is not None},
         curves=curves,
         swept=swept,
+        not_corrupted={
+            labels[spec]: reason
+            for other in run.datasets.values()
+            if other.corruption is not None and other.corruption.of == scores.name
+            for spec, reason in other.not_run.items()
+            if spec not in record.not_run
+        },
     )
 
 

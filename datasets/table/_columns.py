@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Literal
 
 from hpbench.errors import DataError
-from hpbench.rotation import ANGLES
+from hpbench.tables.rotation_columns import (
+    LABEL_PREFIXES,
+    Unit,
+    angle_and_unit,
+    find_angles,
+    find_rotation,
+    is_rotation_column,
+    plain_name,
+)
 
-__all__ = ["MATRIX", "QUATERNION", "ROTVEC", "Columns", "count_known", "find_columns"]
+__all__ = ["Columns", "count_known", "find_columns"]
 
-Unit = Literal["deg", "rad"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
-
-MATRIX = tuple(f"r{i}{j}" for i in range(3) for j in range(3))
-QUATERNION = ("qw", "qx", "qy", "qz")
-ROTVEC = ("rotvec_x", "rotvec_y", "rotvec_z")
 
 _IMAGE = {
     "image", "img", "picture", "photo", "file", "filename", "path", "filepath",
@@ -27,12 +30,6 @@ _IMAGE = {
     "file_name", "file_path", "imagepath", "imagename", "imagefile", "imgpath", "imgname",
 }  # fmt: skip
 _SUBJECT = {"subject", "subject_id", "subjectid", "person_id", "personid"}
-_SUFFIXES: Mapping[str, Unit | None] = {
-    "": None, "_deg": "deg", "_degree": "deg", "_degrees": "deg",
-    "_rad": "rad", "_radian": "rad", "_radians": "rad",
-}  # fmt: skip
-_PREFIXES = ("", "pose_", "head_", "headpose_", "head_pose_", "gt_", "true_", "label_")
-
 _BOX_NAMES: tuple[tuple[BoxFormat, tuple[str, ...]], ...] = (
     ("xyxy", ("x0", "y0", "x1", "y1")),
     ("xyxy", ("x1", "y1", "x2", "y2")),
@@ -74,8 +71,8 @@ class Columns:
     angles : dict
         Of ``yaw``, ``pitch`` and ``roll`` those that there are.
     rotation : tuple of str
-        Columns of a whole rotation: nine, four or three, in the order of :data:`MATRIX`,
-        :data:`QUATERNION` or :data:`ROTVEC`.
+        Columns of a whole rotation: nine, four or three, as
+        :func:`hpbench.tables.rotation_columns.find_rotation` gives them.
     unit : {'deg', 'rad'} or None
         Of the angles, as their names say it.
     box : tuple of str
@@ -96,41 +93,15 @@ class Columns:
     factors: list[str] = field(default_factory=list)
 
 
-def _plain(name: str) -> str:
-    """A name in small letters, ``Yaw (deg)`` as ``yaw_deg``."""
-    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
-
-
-def _angle_and_unit(plain: str) -> tuple[str, Unit | None] | None:
-    for suffix, unit in _SUFFIXES.items():
-        for prefix in _PREFIXES:
-            name = plain.removeprefix(prefix).removesuffix(suffix)
-            if name in ANGLES and plain == f"{prefix}{name}{suffix}":
-                return name, unit
-    return None
-
-
-def _rotation_name(plain: str, one_based: bool) -> str | None:
-    """Canonical name of a column of a rotation, or None."""
-    if match := re.fullmatch(r"(?:r|rot|m)_?([0-3])_?([0-3])", plain):
-        i, j = (int(digit) - one_based for digit in match.groups())
-        return f"r{i}{j}" if 0 <= i < 3 and 0 <= j < 3 else None
-    if match := re.fullmatch(r"(?:q|quat|quaternion)_?([wxyz])", plain):
-        return f"q{match[1]}"
-    if match := re.fullmatch(r"(?:rotvec|rvec|rot_vec|rotation_vector)_?([xyz012])", plain):
-        return f"rotvec_{'xyz'['xyz012'.index(match[1]) % 3]}"
-    return None
-
-
 def count_known(names: Sequence[str]) -> int:
     """How many of some column names are known, or nearly."""
-    plain = [_plain(name) for name in names]
+    plain = [plain_name(name) for name in names]
     boxes = {prefix + part for _, four in _BOX_NAMES for part in four for prefix in _BOX_PREFIXES}
     nearly = {name for names in _UNCERTAIN.values() for name in names}
     return sum(
         name in _IMAGE | _SUBJECT | boxes | nearly
-        or _angle_and_unit(name) is not None
-        or _rotation_name(name, one_based=False) is not None
+        or angle_and_unit(name, LABEL_PREFIXES) is not None
+        or is_rotation_column(name)
         for name in plain
     )
 
@@ -147,19 +118,19 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
     taken: set[str] = set()
     by_plain: dict[str, str] = {}
     for name in names:
-        by_plain.setdefault(_plain(name), name)
+        by_plain.setdefault(plain_name(name), name)
 
     def one_of(role: str, known: set[str]) -> str | None:
         exact = [name for name in names if name == role]
-        found = exact or [name for name in names if _plain(name) in known]
+        found = exact or [name for name in names if plain_name(name) in known]
         if len(found) > 1:
             listed = " and ".join(f"'{name}'" for name in found)
             raise DataError(f"{path}: columns {listed} may both be '{role}'; rename one of them")
         taken.update(found)
         return found[0] if found else None
 
-    angles, unit = _find_angles(path, names, taken)
-    rotation = _find_rotation(path, names, taken)
+    angles, unit = find_angles(path, names, taken, LABEL_PREFIXES)
+    rotation = find_rotation(path, names, taken)
     image = one_of("image", _IMAGE)
     subject = one_of("subject", _SUBJECT)
     box_format, box = _find_box(path, by_plain, taken)
@@ -184,59 +155,6 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
 def _no_header(names: Sequence[str]) -> str:
     looks_like_data = any(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name.strip()) for name in names)
     return "; the first line has to hold the names of the columns" if looks_like_data else ""
-
-
-def _find_angles(
-    path: Path, names: Sequence[str], taken: set[str]
-) -> tuple[dict[str, str], Unit | None]:
-    found: dict[str, list[tuple[str, Unit | None]]] = {}
-    for name in names:
-        if meaning := _angle_and_unit(_plain(name)):
-            found.setdefault(meaning[0], []).append((name, meaning[1]))
-    angles: dict[str, str] = {}
-    units: dict[Unit, str] = {}
-    for angle, columns in found.items():
-        exact = [item for item in columns if item[0] == angle]
-        if len(columns) > 1 and not exact:
-            listed = " and ".join(f"'{name}'" for name, _ in columns)
-            raise DataError(f"{path}: columns {listed} may both be '{angle}'; rename one of them")
-        name, unit = (exact or columns)[0]
-        angles[angle] = name
-        taken.add(name)
-        if unit is not None:
-            units[unit] = name
-    if len(units) > 1:
-        listed = " and ".join(f"'{name}'" for name in units.values())
-        raise DataError(f"{path}: columns {listed} have different units; write one unit")
-    return angles, next(iter(units), None)
-
-
-def _find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[str, ...]:
-    plain = [_plain(name) for name in names]
-    one_based = any(re.fullmatch(r"(?:r|rot|m)_?(3_?[1-3]|[1-3]_?3)", name) for name in plain)
-    found: dict[str, str] = {}
-    for name, simple in zip(names, plain, strict=True):
-        if meaning := _rotation_name(simple, one_based):
-            if meaning in found:
-                raise DataError(
-                    f"{path}: columns '{found[meaning]}' and '{name}' may both be '{meaning}'; "
-                    "rename one of them"
-                )
-            found[meaning] = name
-    if {"w", "x", "y", "z"} <= set(plain) and "h" not in plain:
-        raise DataError(
-            f"{path}: columns w, x, y, z may be a quaternion; rename them qw, qx, qy, qz"
-        )
-    for wanted in (MATRIX, QUATERNION, ROTVEC):
-        missing = [name for name in wanted if name not in found]
-        if not missing:
-            taken.update(found[name] for name in wanted)
-            return tuple(found[name] for name in wanted)
-        if len(missing) < len(wanted) - 1:
-            raise DataError(
-                f"{path}: no column '{missing[0]}'; a rotation needs {', '.join(wanted)}"
-            )
-    return ()
 
 
 def _find_box(
@@ -266,7 +184,7 @@ def _find_box(
 
 def _nearest(path: Path, role: str, names: Sequence[str], taken: set[str]) -> str:
     """Hint at a column that may be the missing one."""
-    free = {_plain(name): name for name in names if name not in taken}
+    free = {plain_name(name): name for name in names if name not in taken}
     for name in _UNCERTAIN[role]:
         if name not in free:
             continue

@@ -22,11 +22,11 @@ from hpbench.datasets.table._labels import (
     read_box,
     read_label,
 )
-from hpbench.datasets.table._rows import as_number, as_text, is_empty, read_rows
 from hpbench.errors import DataError, ImageError
 from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.protocol import Protocol
 from hpbench.spec import Spec
+from hpbench.tables.rows import as_number, as_text, is_empty, read_rows
 
 __all__ = ["Table"]
 

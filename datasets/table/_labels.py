@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from hpbench.dataset import Label
 from hpbench.datasets.table._columns import Columns
-from hpbench.datasets.table._rows import as_number, as_text, is_empty
 from hpbench.errors import DataError
 from hpbench.images import ImageSize
-from hpbench.method import Options
 from hpbench.rotation import (
-    ANGLES,
     Frame,
     angles_from_rotation,
-    is_rotation,
-    nearest_rotation,
-    rotation_from_rotvec,
     rotation_from_rq_angles,
-    rotation_in_camera_frame,
     wrap_deg,
 )
+from hpbench.tables.rotation_columns import AngleOptions, angles_of, rotation_of, rotation_words
+from hpbench.tables.rows import as_number, as_text, is_empty
 
 __all__ = ["TableOptions", "image_path", "pixel_box", "read_box", "read_label"]
 
@@ -39,26 +33,9 @@ _ORDERS = {"yxyx": (1, 0, 3, 2), "yxhw": (1, 0, 3, 2), "xxyy": (0, 2, 1, 3)}
 _DISAGREE_DEG = 1.0
 
 
-class TableOptions(Options):
+class TableOptions(AngleOptions):
     """What the names of the columns do not say."""
 
-    unit: Literal["deg", "rad"] | None = Field(
-        default=None,
-        description="unit of the angles; default: what the columns' names say, else degrees",
-    )
-    signs: str = Field(
-        default="",
-        description="angles that the table counts the other way: -yaw, or in quotes "
-        '"-yaw,-roll"; positive is the nose to the image\'s left, up, clockwise',
-    )
-    order: str = Field(
-        default="",
-        description='what the columns yaw, pitch, roll hold, where it is another: "pitch,yaw,roll"',
-    )
-    offset: str = Field(
-        default="",
-        description='degrees to add to angles, after the signs: pitch-180, or "pitch+180,roll-90"',
-    )
     euler: Literal["canonical", "rq"] = Field(
         default="canonical",
         description="which triple the angles are: rq for cv2.RQDecomp3x3 and "
@@ -89,27 +66,6 @@ class TableOptions(Options):
         "neither is turned",
     )
 
-    @field_validator("signs")
-    @classmethod
-    def _three_signs(cls, value: str) -> str:
-        if value and not re.fullmatch(r"([+-]?(yaw|pitch|roll)[\s,]*)+", value):
-            raise ValueError('write the angles to turn: -yaw, or in quotes "-yaw,-roll"')
-        return value
-
-    @field_validator("order")
-    @classmethod
-    def _each_once(cls, value: str) -> str:
-        if value and sorted(re.findall(r"\w+", value)) != sorted(ANGLES):
-            raise ValueError('name yaw, pitch and roll once each: order="pitch,yaw,roll"')
-        return value
-
-    @field_validator("offset")
-    @classmethod
-    def _angle_and_number(cls, value: str) -> str:
-        if value and not re.fullmatch(r"((yaw|pitch|roll)[+-]\d+(\.\d+)?[\s,]*)+", value):
-            raise ValueError("write an angle and degrees: offset=pitch-180")
-        return value
-
     def given(self) -> str:
         """The options that are not as they are by default, as a spec has them."""
         options = self.model_dump(mode="json", exclude_defaults=True)
@@ -124,11 +80,14 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
     DataError
         With the bare reason: something in it is not a number, or no rotation.
     """
-    rotation = _rotation(row, columns.rotation, options) if columns.rotation else None
+    rotation = None
+    if columns.rotation:
+        rotation = rotation_of(row, columns.rotation, options.frame, "label")
     if not columns.angles:
         assert rotation is not None
         return Label.from_rotation(rotation)
-    angles = _angles_deg(row, columns, options)
+    written = angles_of(row, columns.angles, "label")
+    angles = options.angles_deg(written, options.unit or columns.unit or "deg")
     if options.euler == "rq":
         if np.isnan(angles).any():
             raise DataError("euler=rq needs yaw, pitch and roll")
@@ -145,72 +104,10 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
             difference = np.minimum(difference, 360.0 - difference)
         if np.nanmax(difference) > _DISAGREE_DEG:
             raise DataError(
-                f"its angles and its {_rotation_words(columns.rotation)} differ by "
+                f"its angles and its {rotation_words(columns.rotation)} differ by "
                 f"{np.nanmax(difference):.1f} degrees; keep one of them, or name frame="
             )
     return Label.from_angles(*angles.tolist())
-
-
-def _angles_deg(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Array:
-    """Yaw, pitch and roll in degrees; NaN for an empty cell. What lies beyond is not wrapped."""
-    held = re.findall(r"\w+", options.order) or list(ANGLES)
-    unit = options.unit or columns.unit or "deg"
-    angles = np.full(3, np.nan)
-    for name, meaning in zip(ANGLES, held, strict=True):
-        cell = row[columns.angles[name]] if name in columns.angles else None
-        if is_empty(cell):
-            continue
-        number = as_number(cell)
-        if math.isnan(number):
-            raise DataError(f"label is not a number ({name}: '{as_text(cell)}')")
-        angles[ANGLES.index(meaning)] = math.degrees(number) if unit == "rad" else number
-    for sign, name in re.findall(r"([+-]?)(yaw|pitch|roll)", options.signs):
-        if sign == "-":
-            angles[ANGLES.index(name)] *= -1.0
-    for name, degrees in re.findall(r"(yaw|pitch|roll)([+-][\d.]+)", options.offset):
-        place = ANGLES.index(name)
-        angles[place] = wrap_deg(angles[place] + float(degrees))
-    return angles
-
-
-def _rotation(row: Mapping[str, Any], names: Sequence[str], options: TableOptions) -> Array | None:
-    """``R_cam`` of a row; None where all of its cells are empty."""
-    cells = [row[name] for name in names]
-    if all(map(is_empty, cells)):
-        return None
-    for name, cell in zip(names, cells, strict=True):
-        if math.isnan(as_number(cell)):
-            raise DataError(f"label is not a number ({name}: '{as_text(cell)}')")
-    numbers = np.array([as_number(cell) for cell in cells])
-    if len(numbers) == 9:
-        R = numbers.reshape(3, 3)
-        if not is_rotation(R, tolerance=1e-2):
-            raise DataError(
-                f"label is no rotation ({names[0]}..{names[8]}, determinant {np.linalg.det(R):.4g})"
-            )
-        R = nearest_rotation(R)
-    elif len(numbers) == 4:
-        length = float(np.linalg.norm(numbers))
-        if abs(length - 1.0) > 0.05:
-            raise DataError(f"label is no rotation (quaternion of length {length:.4g})")
-        R = rotation_from_rotvec(_rotvec_of_quaternion(numbers / length))
-    else:
-        turn_rad = float(np.linalg.norm(numbers))
-        if turn_rad > 2.0 * math.pi:
-            raise DataError(f"label is no rotation vector in radians (length {turn_rad:.4g})")
-        R = rotation_from_rotvec(numbers)
-    return rotation_in_camera_frame(R, options.frame)
-
-
-def _rotvec_of_quaternion(wxyz: Array) -> Array:
-    sine = float(np.linalg.norm(wxyz[1:]))
-    if sine == 0.0:
-        return np.zeros(3)
-    return np.asarray(wxyz[1:] / sine * 2.0 * math.atan2(sine, wxyz[0]))
-
-
-def _rotation_words(names: Sequence[str]) -> str:
-    return {9: "matrix", 4: "quaternion", 3: "rotation vector"}[len(names)]
 
 
 def read_box(row: Mapping[str, Any], columns: Columns) -> Array | None:

@@ -29,7 +29,7 @@ from hpbench.checking.probe import MOST_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.method import Method
+from hpbench.method import Method, StoredMethod
 from hpbench.scoring.known_mistakes import MIN_FACES
 
 __all__ = [
@@ -122,7 +122,12 @@ def check_method(
     if limit < MIN_FACES:
         raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
     probe = Probe.of(make, dataset, limit)
-    probe.method  # noqa: B018 - what is missing on this machine is no fault of the method
+    # what is missing on this machine is no fault of the method
+    if isinstance(probe.method, StoredMethod):
+        ids = [record.image_id for record in dataset.iter_records()]
+        reason = probe.method.unsupported_faces(dataset.name, ids, whole=True)
+        if reason is not None:
+            raise UsageError(f"{reason}; name the right data set with --datasets")
     return [run_check(check, probe) for check in (CHECKS if checks is None else checks)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.checking.alternatives import Finding, Stage, find_input_mistake
-from hpbench.checking.requirements import Outcome, stack_rotations
+from hpbench.checking.requirements import NotApplicableError, Outcome, stack_rotations
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import face_finder
 from hpbench.errors import DataError, ImageError
@@ -19,7 +19,7 @@ from hpbench.geometry.boxes import check_box
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
-from hpbench.method import Method, MethodCard
+from hpbench.method import Method, MethodCard, StoredMethod
 from hpbench.registry import load_method, make_dataset
 from hpbench.rotation import (
     ANGLES,
@@ -162,6 +162,21 @@ class Probe:
         """Whether the card says that the method looks at the image at all."""
         return self.card.colour_order != "none"
 
+    @cached_property
+    def is_stored(self) -> bool:
+        """Whether the predictions are stored, so that they stay the same on changed images."""
+        return isinstance(self.method, StoredMethod)
+
+    def require_live(self) -> None:
+        """Skip a check that changes images where predictions are stored.
+
+        Raises
+        ------
+        NotApplicableError
+        """
+        if self.is_stored:
+            raise NotApplicableError("its predictions are stored and do not change with the image")
+
     def predicted(self) -> tuple[list[Face], Array, Array]:
         """Faces with a prediction, their predictions, and the ground truth."""
         rotations, predicted = stack_rotations(self.predictions)
@@ -184,7 +199,7 @@ class Probe:
         found = self.rotation_diagnosis
         is_explained = found.fixed_deg < EXPLAINED * found.error_deg
         is_fitted = found.mistake is not None and found.mistake.category == "offset"
-        if not self.sees_images:
+        if not self.sees_images or self.is_stored:
             return None
         # twice through a softmax angles shrink as if they were radians
         stages: list[Stage] = ["scores"]

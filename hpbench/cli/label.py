@@ -54,7 +54,7 @@ def label(config: LabelConfig) -> None:
     from hpbench.cli.terminal import open_bar, says_when_stopped
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.pseudolabels import label_dataset
-    from hpbench.registry import load_method, make_dataset, make_method
+    from hpbench.registry import load_method, make_dataset, make_method, require_live
     from hpbench.running.data_folders import data_folders
     from hpbench.spec import parse_spec, parse_specs
 
@@ -71,6 +71,7 @@ def label(config: LabelConfig) -> None:
     device = resolve_device(config.device)
     teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
     for method in teachers:
+        require_live(method, "hpbench label")
         load_method(method)
     records = dataset.records()[: config.limit]
     with (

@@ -140,8 +140,23 @@ def print_results(folder: Path) -> None:
         columns = [("corrupted data set", True), *(_COLUMNS[n] for n in (0, 4, 6, 7))]
         cells = ((row.dataset, *(_result_cells(row)[n] for n in (0, 4, 6, 7))) for row in corrupted)
         print_table("Corruption robustness", columns, cells)
+    for line in _not_run(run, summary):
+        typer.echo(line)
     for warning in summary.warnings:
         echo(f"warning: {warning.text}", err=True)
+
+
+def _not_run(run: RunRecord, summary: ResultsFile) -> list[str]:
+    """Which methods took no part, one line for all corrupted copies of a data set."""
+    lines = []
+    for row in summary.not_run:
+        corruption = run.datasets[row.dataset].corruption
+        if corruption is None:
+            lines.append(f"{row.method_spec} was not run on {row.dataset}: {row.reason}")
+        elif row.method_spec not in run.datasets[corruption.of].not_run:
+            where = f"corrupted images of {corruption.of}"
+            lines.append(f"{row.method_spec} was not run on {where}: {row.reason}")
+    return list(dict.fromkeys(lines))
 
 
 _COLUMNS = [

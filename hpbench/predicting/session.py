@@ -17,7 +17,7 @@ from hpbench.predicting.outputs import plan_output
 from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
 from hpbench.predicting.summary import Summary
 from hpbench.predicting.writers import PredictionWriter
-from hpbench.registry import load_method, make_method
+from hpbench.registry import load_method, make_method, require_live
 from hpbench.spec import parse_specs
 
 __all__ = ["Session", "open_session"]
@@ -90,6 +90,8 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
     writers = plan_output(out, opened, style, config.format, names, metadata) if out else []
     device = resolve_device(config.device)
     methods = {str(spec): make_method(spec, device, config.plugins) for spec in specs}
+    for method in methods.values():
+        require_live(method, "hpbench predict")
     detector = make_detector(config.boxes, config.plugins)
     for method in methods.values():
         load_method(method)

@@ -258,6 +258,9 @@ class MethodResult(MethodErrors, extra="allow"):
     intervals_95: Intervals | None
     rank: int | None
     runtime_ms: dict[str, TimeSummary]
+    stated_ms: TimeSummary | None = Field(
+        None, description="Times that came with stored predictions; not measured by hpbench."
+    )
     confidence: ConfidenceErrors | None = Field(
         None, description="null where the method gives no confidence."
     )

@@ -41,6 +41,7 @@ class MethodRecord(FrozenModel):
         "", description="Changes whenever predictions may change, also with the code."
     )
     card: MethodCard
+    stored: bool = Field(False, description="Predictions were read from a file, not computed.")
 
 
 class LabelWarning(FrozenModel):

@@ -25,7 +25,7 @@ from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.running.data_folders import data_folders
 from hpbench.running.named_files import require_named
-from hpbench.running.plan import dataset_items, open_dataset
+from hpbench.running.plan import STORED, dataset_items, open_dataset
 from hpbench.running.reuse import EqualFaces
 from hpbench.running.runner import method_digests, predict_run
 from hpbench.scoring.scores import load_run
@@ -164,8 +164,8 @@ def explain(
         If the folder is no finished run, a method has changed since, or nothing of it can be run
         again.
     UsageError
-        If `data` names a data set that is not in the run, or the run was made with files that are
-        not given.
+        If `data` names a data set that is not in the run, the run was made with files that are
+        not given, or all its methods have stored predictions.
     """
     tables = load_run(folder)
     mean_errors(tables)  # refuses a half-written run
@@ -181,12 +181,23 @@ def explain(
     spec = spec.model_copy(update=here)
     items = dataset_items(spec)
     folders = data_folders(data or {}, items.values())
-    others = [parse_spec(spec.boxes), *parse_specs(spec.methods)]
+    recorded = tables.run.methods
+    live = [one for one in parse_specs(spec.methods) if not recorded[str(one)].stored]
+    if not live:
+        raise UsageError(f"{folder}: nothing to rerun: {STORED}")
+    spec = spec.model_copy(update={"methods": ",".join(one.text for one in live)})
+    others = [parse_spec(spec.boxes), *live]
     require_named(others, items, spec.data, folders, allow)
     spec = spec.model_copy(update={"data": folders})
     _refuse_changed_methods(folder, tables.run, spec)
     rows: list[ExplainRow] = []
-    failed: list[FailedVariant] = []
+    failed = [
+        FailedVariant(dataset=dataset, rule=f"'{name}'", reason=f"not applicable: {STORED}")
+        for dataset in items
+        for name, method in recorded.items()
+        if method.stored
+    ]
+    not_applicable = len(failed)
     shared = EqualFaces()
     unchanged = {"timing": "off", "corrupt": (), "fresh": False}
     _predict(spec.model_copy(update=unchanged), progress, shared)  # mostly from the cache
@@ -201,8 +212,8 @@ def explain(
             failed.append(
                 FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
             )
-    if failed and not rows:
-        raise DataError(f"nothing could be rerun; {failed[0].rule}: {failed[0].reason}")
+    if not rows and (other := failed[not_applicable:]):
+        raise DataError(f"nothing could be rerun; {other[0].rule}: {other[0].reason}")
     created = datetime.now(UTC).isoformat(timespec="seconds")
     explained = ExplainFile(
         created=created, run_created=tables.run.created, rows=rows, failed=failed
@@ -212,9 +223,10 @@ def explain(
 
 def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> None:
     """Raise where a difference would be that of a method, not of the settings."""
-    methods = {name: make_method(name, "cpu", spec.plugins) for name in run.methods}
+    methods = {str(m): make_method(m, "cpu", spec.plugins) for m in parse_specs(spec.methods)}
     digests, _ = method_digests(methods)
-    for name, record in run.methods.items():
+    for name in methods:
+        record = run.methods[name]
         if record.digest != digests[name]:
             now = methods[name].fingerprint()
             same = record.fingerprint == now

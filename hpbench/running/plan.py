@@ -16,7 +16,7 @@ from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
 from hpbench.labels.suspicion import stop_at
-from hpbench.method import Method
+from hpbench.method import Method, StoredMethod
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -29,7 +29,10 @@ from hpbench.storage.fingerprints import folder_digest, index_key, records_diges
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset
 
-__all__ = ["AvailableInputs", "available_inputs", "dataset_items", "open_dataset", "plan"]
+__all__ = ["STORED", "AvailableInputs", "available_inputs", "dataset_items", "open_dataset", "plan"]
+
+STORED = "stored predictions do not change with the image or the box"
+"""Why a :class:`hpbench.method.StoredMethod` is left out where these are changed."""
 
 MAX_REVIEWED = 20_000
 """Of so many faces, from all over a data set, the labels are looked at."""
@@ -59,6 +62,8 @@ def plan(
     HpbenchError
         If a data set is unknown, cannot be read or holds no faces, or an option does not fit.
     """
+    if corruptions and all(isinstance(method, StoredMethod) for method in methods.values()):
+        raise UsageError(f"--corrupt: {STORED}; add a method that sees images")
     items = dataset_items(config)
     boxes = detector.fingerprint() if detector else ANNOTATED
     if detector is not None and config.several != "refuse":
@@ -75,9 +80,9 @@ def plan(
         )
         index, faces_key = _read_index(key, dataset, protocol, detector, config, cache)
         warnings = _review(key, dataset, index, detector, config.trust_labels)
-        inputs = available_inputs(index)
+        is_variant = any(other.dataset.name == dataset.name for other in evaluations)
         reasons = {
-            name: method.unsupported_reason(dataset.name, inputs.camera, inputs.landmarks)
+            name: _unsupported_reason(method, dataset, index, config.limit is None, is_variant)
             for name, method in methods.items()
         }
         clean = Evaluation(
@@ -165,6 +170,23 @@ def _review(
     return tuple(LabelWarning(code=s.code, text=s.line(key, dataset, "")) for s in suspicions)
 
 
+def _unsupported_reason(
+    method: Method, dataset: Dataset, index: FaceIndex, whole: bool, is_variant: bool
+) -> str | None:
+    """Why a method takes no part in an evaluation, or None.
+
+    `whole` says that the index holds all faces of the data set, `is_variant` that the same data set
+    is in the run with other options already.
+    """
+    inputs = available_inputs(index)
+    reason = method.unsupported_reason(dataset.name, inputs.camera, inputs.landmarks)
+    if reason is not None or not isinstance(method, StoredMethod):
+        return reason
+    if is_variant:
+        return f"not applicable: {STORED}, and are scored under the first options"
+    return method.unsupported_faces(dataset.name, index.table["image_id"].to_pylist(), whole)
+
+
 @dataclass(frozen=True)
 class AvailableInputs:
     """What some scored face of a data set comes with; a method may ask for it.
@@ -192,8 +214,15 @@ def _corrupted(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
             "has none; use downsample, noise, jpeg or dark"
         )
     protocol = corrupted_protocol(evaluation.protocol, corruption)
+    live = {n: m for n, m in evaluation.methods.items() if not isinstance(m, StoredMethod)}
+    stored = evaluation.methods.keys() - live.keys()
     return replace(
         evaluation,
+        methods=live,
+        unsupported={
+            **evaluation.unsupported,
+            **dict.fromkeys(stored, f"not applicable: {STORED}"),
+        },
         indexed=replace(evaluation.indexed, key=f"{evaluation.key} + {corruption}"),
         protocol=protocol,
         corruption=corruption,

@@ -19,7 +19,7 @@ from hpbench.errors import DataError, UsageError, plugin_errors
 from hpbench.images import max_pixels, set_max_pixels
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
-from hpbench.method import Method, MethodCard
+from hpbench.method import Method, MethodCard, StoredMethod
 from hpbench.registry import load_method, make_method
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import CorruptionRecord, DatasetRecord, MethodRecord, RunRecord
@@ -353,9 +353,8 @@ def _timed(evaluation: Evaluation, count: int) -> TimedDataset:
     chosen = usable[:: max(1, len(usable) // count)][:count]
     read = (read_face(evaluation, record).face for record in index.take(chosen))
     faces = [face for face in read if face is not None]
-    return TimedDataset(
-        evaluation.key, faces, evaluation.methods, evaluation.detector, evaluation.plugins
-    )
+    methods = {n: m for n, m in evaluation.methods.items() if not isinstance(m, StoredMethod)}
+    return TimedDataset(evaluation.key, faces, methods, evaluation.detector, evaluation.plugins)
 
 
 def _describe(
@@ -381,6 +380,7 @@ def _describe(
                 fingerprint=method.fingerprint(),
                 digest=prepared.digests[name],
                 card=cards[name],
+                stored=isinstance(method, StoredMethod),
             )
             for name, method in prepared.methods.items()
         },

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ _COLUMNS = {
 }
 _OPTIONAL = {
     "faces": [*BOX_XYXY, *APPEARANCE, "factors"],
-    "predictions": ["confidence", *SPREAD_DEG],
+    "predictions": ["confidence", *SPREAD_DEG, "infer_ms"],
 }
 """Columns that a run folder may lack."""
 
@@ -250,12 +250,15 @@ class MethodScores(FaceErrors):
     spread_deg : ndarray, shape (n, 3)
         Standard deviations that the method expects of its errors in yaw, pitch and roll; NaN
         where it gives none.
+    stated_ms : sequence of float
+        Times per face that came with stored predictions; none where hpbench ran the method.
     """
 
     spec: str
     no_answer: dict[str, int]
     confidence: Array
     spread_deg: Array
+    stated_ms: Sequence[float] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,7 +369,10 @@ def each_dataset(tables: RunTables) -> Iterator[DatasetScores]:
                     "finished; repeat its command"
                 )
             method_rows = predictions.take(np.asarray(rows_of_method[name, spec]))
-            dataset.methods.append(_score_method(dataset, spec, method_rows))
+            scores = _score_method(dataset, spec, method_rows)
+            if run.methods[spec].stored and "infer_ms" in method_rows:
+                scores = replace(scores, stated_ms=method_rows["infer_ms"].dropna().tolist())
+            dataset.methods.append(scores)
             del method_rows
         yield dataset
 

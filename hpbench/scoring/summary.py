@@ -35,7 +35,7 @@ from hpbench.scoring.importance import explain_errors
 from hpbench.scoring.known_mistakes import diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
-from hpbench.scoring.runtime import runtime_ms
+from hpbench.scoring.runtime import runtime_ms, summarise_times
 from hpbench.scoring.scores import DatasetScores, FaceErrors, MethodScores, RunTables, each_dataset
 from hpbench.scoring.slices import Slices, cut_slices, score_slices
 
@@ -100,6 +100,7 @@ def summarise(
                 **_accuracy(dataset, method, resampling),
                 rank=rank,
                 runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
+                stated_ms=summarise_times(method.stated_ms),
                 confidence=confidence_errors(method),
                 calibration=calibration(method),
                 importance=explain_errors(method, everything.shown, resampling)

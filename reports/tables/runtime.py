@@ -31,9 +31,18 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
         total = result.runtime_ms["total"].p50
         return number(1e3 / total if total else None, words.rate)
 
+    def stated(result: MethodResult) -> Cell:
+        times = result.stated_ms
+        return number(times and times.p50, words.milliseconds)
+
     note = ""
-    if any(_wide(result) for result in results):
+    if any(result.stated_ms for result in results):
         note = (
+            "Stated: median of the times in a file of stored predictions, measured by another "
+            "program, perhaps on another machine; not to be compared with the others. "
+        )
+    if any(_wide(result) for result in results):
+        note += (
             "* The times scatter by more than a tenth of the median (interquartile range): the "
             "machine was busy, or faces differ in cost. Repeat the run on a quiet machine before "
             "comparing them."
@@ -49,8 +58,9 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
             (Column("90 %", "low"), time("total", "p90")),
             (Column("99 %", "low"), time("total", "p99")),
             (Column("Faces per second"), per_second),
+            (Column("Stated, ms"), stated),
         ],
-        note,
+        note.strip(),
     )  # fmt: skip
 
 

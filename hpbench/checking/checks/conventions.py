@@ -16,6 +16,7 @@ from hpbench.checking.requirements import (
     stack_rotations,
 )
 from hpbench.rotation import ANGLES, geodesic_deg
+from hpbench.scoring.known_mistakes import MIN_FACES
 
 __all__ = [
     "check_angle_unit",
@@ -86,16 +87,19 @@ def check_offset(probe: Probe) -> None:
 
 def check_scores(probe: Probe) -> None:
     """Scores of bins go through one softmax, neither none nor two."""
+    probe.require_live()
     _require_no_mistake(probe, "scores")
 
 
 def check_input_scaling(probe: Probe) -> None:
     """Pixels are scaled as the network was trained: white, mean, std."""
+    probe.require_live()
     _require_no_mistake(probe, "scaling")
 
 
 def check_colour_order(probe: Probe) -> None:
     """Red and blue are not exchanged; a card with colour order 'none' means no look at all."""
+    probe.require_live()
     if probe.sees_images:
         _require_no_mistake(probe, "colour")
         return
@@ -117,6 +121,10 @@ def _require_no_mistake(probe: Probe, category: str) -> None:
     if probe.doubts or probe.label_mistake is not None:
         raise NotApplicableError("the labels themselves are in doubt, see 'labels'")
     diagnosis = probe.diagnosis
+    if diagnosis.mistake is None and diagnosis.faces < MIN_FACES:
+        raise NotApplicableError(
+            f"{MIN_FACES} predicted faces are needed, there are {diagnosis.faces}"
+        )
     if diagnosis.mistake is None or diagnosis.mistake.category != category:
         return
     gain = (

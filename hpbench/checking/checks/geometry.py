@@ -41,6 +41,7 @@ UNDERSTATED = 1.0 / 3.0
 
 def check_mirror(probe: Probe) -> None:
     """The mirrored image gets the mirrored pose (mean rotation between them below 10 degrees)."""
+    probe.require_live()
     faces, rotations = comparable_faces(probe)
     found, predicted = _predict_changed(probe, [mirrored(face) for face in faces])
     back, expected = mirror_rotation(found), rotations[predicted]
@@ -59,6 +60,7 @@ def check_mirror(probe: Probe) -> None:
 
 def check_in_plane_rotation(probe: Probe) -> str | None:
     """Rotating the image by 15 degrees rotates the head, too, and the same way."""
+    probe.require_live()
     faces, rotations = comparable_faces(probe)
     # towards upright, where every method is at home
     angles_deg = np.where(angles_from_rotation(rotations)[:, 2] > 0, -ROTATION_DEG, ROTATION_DEG)

@@ -23,6 +23,7 @@ __all__ = [
 
 def check_tiny_and_huge_faces(probe: Probe) -> None:
     """Faces of 12 and of 1500 pixels get a prediction or NoPrediction."""
+    probe.require_live()
     for size_px in (12, 1500):
         face = _resized_face(probe.faces[0], size_px)
         require_graceful(probe.method, face, f"a face of {size_px} pixels")
@@ -46,6 +47,7 @@ def _resized_face(face: Face, size_px: int) -> Face:
 
 def check_box_partly_outside(probe: Probe) -> None:
     """A box that reaches outside the image on any side gets a prediction or NoPrediction."""
+    probe.require_live()
     face = probe.faces[0]
     x0, y0, x1, y1 = face.box_xyxy
     for side, cut in {
@@ -65,6 +67,7 @@ def check_box_partly_outside(probe: Probe) -> None:
 
 def check_grey_and_16_bit_images(probe: Probe) -> None:
     """Grey images of 8 and of 16 bits get the same prediction."""
+    probe.require_live()
     from PIL import Image
 
     face = probe.faces[0]
@@ -82,6 +85,7 @@ def check_grey_and_16_bit_images(probe: Probe) -> None:
 
 def check_unsolvable_faces(probe: Probe) -> None:
     """A black image, noise, and a box of one pixel get a prediction or NoPrediction."""
+    probe.require_live()
     face = probe.faces[0]
     noise = np.random.default_rng(0).integers(0, 256, face.image.shape, dtype=np.uint8)
     x, y = np.clip(face.box_xyxy[:2], 0, np.array(face.size_wh) - 2)
