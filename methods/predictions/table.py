@@ -138,7 +138,7 @@ def read_predictions(path: Path, options: PredictionsOptions) -> PredictionTable
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; name the file of predictions: file=FILE")
-    names, rows = read_rows(path, _count_known)
+    names, all_rows = read_rows(path, _count_known)
     used: set[str] = set()
     column = partial(_column, path, names, used)
     id_column = column(*_IDS)
@@ -150,7 +150,7 @@ def read_predictions(path: Path, options: PredictionsOptions) -> PredictionTable
     further = {name: found for name in _FURTHER if (found := column(name))}
     box = tuple(found for name in _BOX if (found := column(name)))
     read_rotation, read_as = _rotation_reader(path, names, options, used)
-    dataset, rows = _of_one_dataset(path, rows, further.get("dataset"), options.dataset)
+    dataset, rows = _of_one_dataset(path, all_rows, further.get("dataset"), options.dataset)
     faces: dict[str, StoredFace] = {}
     number_of: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):

@@ -33,7 +33,7 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
 
     def stated(result: MethodResult) -> Cell:
         times = result.stated_ms
-        return number(times and times.p50, words.milliseconds)
+        return number(times.p50 if times else None, words.milliseconds)
 
     note = ""
     if any(result.stated_ms for result in results):
