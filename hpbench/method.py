@@ -178,6 +178,13 @@ class Method(Plugin):
     def decode(self, output: Any) -> Sequence[Prediction | NoPrediction]:
         """Turn what :meth:`infer` returned into one prediction (or none) per input, in order."""
 
+    def incidents(self) -> Sequence[str]:
+        """What went wrong on the way and was put right, a line each; asked after a run.
+
+        The report shows them.
+        """
+        return ()
+
     def synchronize(self) -> None:
         """Wait until the device has finished; called around each timed step."""
 

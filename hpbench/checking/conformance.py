@@ -24,7 +24,14 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Literal
 
-from hpbench.checking.checks import conventions, description, geometry, predictions, unusual_faces
+from hpbench.checking.checks import (
+    conventions,
+    description,
+    geometry,
+    predictions,
+    unusual_faces,
+    worker,
+)
 from hpbench.checking.probe import MOST_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
@@ -54,6 +61,7 @@ CHECKS: tuple[Check, ...] = (
     predictions.check_input_unchanged,
     predictions.check_threads,
     predictions.check_pickle,
+    worker.check_worker,
     unusual_faces.check_tiny_and_huge_faces,
     unusual_faces.check_box_partly_outside,
     unusual_faces.check_grey_and_16_bit_images,

@@ -21,12 +21,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import hpbench
 from hpbench.errors import HpbenchError
 
-__all__ = ["WorkerPool"]
+__all__ = ["WorkerPool", "how_it_ended", "last_line"]
 
 _START = """
 import sys
@@ -144,17 +144,25 @@ class _Worker:
 
     def _how_it_ended(self) -> str:
         status = self._process.wait()
-        if status < 0:
-            ended = f"was killed by {signal.Signals(-status).name}"
-        else:
-            ended = f"exited with status {status}"
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        said = f" ({lines[-1].strip()})" if lines else ""
-        fix = "run with --workers 1 to see where"
+        said, fix = last_line(self._stderr), "run with --workers 1 to see where"
         if status == -signal.SIGKILL and _oom_kills() > self._oom_kills:
             said, fix = " (out of memory)", "run with fewer --workers"
-        return f"a worker process of '{self._name}' {ended}{said}; {fix}"
+        return f"a worker process of '{self._name}' {how_it_ended(status)}{said}; {fix}"
+
+
+def how_it_ended(status: int) -> str:
+    """Exit code or signal of a process that has ended, as the rest of a sentence."""
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"exited with status {status}"
+
+
+def last_line(stderr: IO[bytes]) -> str:
+    """The last line of a file that held standard error, in brackets; nothing without one."""
+    end = stderr.seek(0, os.SEEK_END)
+    stderr.seek(max(end - 4096, 0))
+    lines = stderr.read().decode(errors="replace").strip().splitlines()
+    return f" ({lines[-1].strip()})" if lines else ""
 
 
 def _oom_kills() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from hpbench.inference.cores import usable_cores
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.results.timing_record import ColdStart, CoresTiming, Spread
 from hpbench.scoring.runtime import summarise_times
+
+if TYPE_CHECKING:
+    import psutil
 
 __all__ = ["FreshRun", "describe_cold_start", "describe_cores", "measure_fresh"]
 
@@ -38,7 +42,8 @@ class FreshRun:
     total_ms : tuple of float
         Prepare, infer and decode of further faces, one by one.
     peak_memory_mib, peak_device_memory_mib : float
-        Largest resident memory of the whole process; most that torch has allocated on the GPU.
+        Largest resident memory of the process and of those it has started; most that torch has
+        allocated on the GPU.
     """
 
     first_answer_s: float
@@ -103,14 +108,28 @@ def _predict_first(
 
 
 def _peak_memory_mib() -> float:
-    """Largest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage would count the parent's memory at the fork
-        (line,) = [x for x in status.read_text().splitlines() if x.startswith("VmHWM:")]
-        return float(line.split()[1]) / 1024
+    """Largest resident memory so far of this process and of those it has started, added up.
+
+    A method may live in a program of its own. Peaks need not coincide: the sum is an upper bound.
+    """
     import psutil
 
-    memory = psutil.Process().memory_info()
+    this = psutil.Process()
+    return sum(map(_peak_of, [this, *this.children(recursive=True)]))
+
+
+def _peak_of(process: psutil.Process) -> float:
+    """Largest resident memory of a process so far, in MiB; 0 where it has ended meanwhile."""
+    import psutil
+
+    status = Path(f"/proc/{process.pid}/status")
+    try:
+        if status.exists():  # Linux: getrusage would count the parent's memory at the fork
+            (line,) = [x for x in status.read_text().splitlines() if x.startswith("VmHWM:")]
+            return float(line.split()[1]) / 1024
+        memory = process.memory_info()
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return 0.0
     return float(getattr(memory, "peak_wset", memory.rss)) / 2**20
 
 

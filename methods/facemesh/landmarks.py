@@ -8,21 +8,22 @@ from pydantic import Field
 
 from hpbench.detectors.base import once_per_thread
 from hpbench.face import Face
+from hpbench.inference.worker import WorkerProcess
 from hpbench.landmarks.base import Array, LandmarkDetector
 from hpbench.landmarks.orders import ORDERS
 from hpbench.method import MethodCard, NoPrediction
 from hpbench.methods.facemesh.crops import CROP_RULE, square_around
 from hpbench.methods.facemesh.process import (
-    FaceMeshProcess,
+    landmarks_in,
+    mediapipe_command,
+    mediapipe_errors,
     missing_mediapipe,
     python_of,
     version_of,
 )
 from hpbench.plugin import Options
 
-__all__ = ["FACTS", "NO_FACE", "FacemeshLandmarks", "FacemeshLandmarksOptions"]
-
-NO_FACE = "MediaPipe found no face"
+__all__ = ["FACTS", "FacemeshLandmarks", "FacemeshLandmarksOptions"]
 
 FACTS = MethodCard(
     name="facemesh",
@@ -66,7 +67,7 @@ class FacemeshLandmarks(LandmarkDetector):
         return f"facemesh mediapipe={version_of(self._python)}"
 
     def load(self) -> None:
-        """Start MediaPipe's process, once per thread."""
+        """Start MediaPipe's worker, once per thread."""
         self._process()
 
     def card(self) -> MethodCard:
@@ -76,20 +77,20 @@ class FacemeshLandmarks(LandmarkDetector):
 
     def find(self, face: Face) -> Array | NoPrediction:
         """Landmarks of the face that MediaPipe finds in a square around the box."""
-        image, corner_xy = square_around(face)
-        points = self._process().find(image)
-        return (
-            NoPrediction(NO_FACE)
-            if points is None
-            else points[ORDERS["mediapipe468"], :2] + corner_xy
-        )
+        square, corner_xy = square_around(face)
+        points = landmarks_in(self._process().ask([square])[0])
+        if isinstance(points, NoPrediction):
+            return points
+        return points[ORDERS["mediapipe468"]] + corner_xy
 
     @property
     def _python(self) -> str:
         return python_of(self.options.python)
 
-    def _process(self) -> FaceMeshProcess:
-        process: FaceMeshProcess = once_per_thread(
-            (self.name, self._python), lambda: FaceMeshProcess(self._python)
-        )
+    def _process(self) -> WorkerProcess:
+        process: WorkerProcess = once_per_thread((self.name, self._python), self._start)
         return process
+
+    def _start(self) -> WorkerProcess:
+        with mediapipe_errors(self._python):
+            return WorkerProcess("landmarks 'facemesh'", mediapipe_command(self._python))

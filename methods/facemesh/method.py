@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import ClassVar
@@ -11,20 +11,20 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import DataError, HpbenchError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
 from hpbench.geometry.pnp import NO_CAMERA, Focal, camera_of, solve_pose
-from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
+from hpbench.inference.worker import Reply, Worker
+from hpbench.method import MethodCard, NoPrediction, Options, Prediction
 from hpbench.methods.facemesh.crops import square_around
-from hpbench.methods.facemesh.landmarks import FACTS, NO_FACE, FacemeshLandmarksOptions
+from hpbench.methods.facemesh.landmarks import FACTS, FacemeshLandmarksOptions
 from hpbench.methods.facemesh.process import (
-    FaceMeshProcess,
+    landmarks_in,
+    mediapipe_command,
+    mediapipe_errors,
     missing_mediapipe,
     python_of,
     version_of,
 )
-from hpbench.plugin import BaseOptions
 
 __all__ = ["Facemesh", "canonical_face"]
 
@@ -39,25 +39,20 @@ class FacemeshOptions(FacemeshLandmarksOptions):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What MediaPipe is shown of one face, where that lies, and the camera; later its landmarks."""
+    """What MediaPipe is shown of one face, where that lies, and the camera."""
 
-    image: npt.NDArray[np.uint8]
+    square: Face
     corner_xy: Array
     camera_matrix: Array
     distortion: Array | None
-    landmarks_xy: Array | None = None
 
 
-class Facemesh(Method):
+class Facemesh(Worker):
     """468 landmarks, and the pose that puts MediaPipe's canonical face there."""
 
     name: ClassVar[str] = "facemesh"
     summary: ClassVar[str] = "MediaPipe Face Mesh's 468 points and PnP on its canonical face"
     Options: ClassVar[type[Options]] = FacemeshOptions
-
-    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
-        super().__init__(options, device)
-        self._process: FaceMeshProcess | None = None
 
     @classmethod
     def missing(cls) -> str | None:
@@ -78,9 +73,14 @@ class Facemesh(Method):
         )
         return FACTS.model_copy(update={"title": f"{FACTS.title} and PnP", "notes": notes})
 
+    def command(self) -> Sequence[str]:
+        """MediaPipe's worker, in the Python that has it."""
+        return mediapipe_command(self._python)
+
     def load(self) -> None:
-        """Start MediaPipe's process."""
-        self._process = FaceMeshProcess(self._python)
+        """Start MediaPipe's worker."""
+        with mediapipe_errors(self._python):
+            super().load()
 
     def unsupported_reason(
         self, dataset_name: str, has_camera: bool, has_landmarks: bool
@@ -90,38 +90,31 @@ class Facemesh(Method):
 
     def prepare(self, face: Face) -> _Seen | NoPrediction:
         """Cut a square around the face and settle the camera."""
-        try:
-            check_box(face.box_xyxy, face.size_wh)
-        except DataError as error:
-            return NoPrediction(str(error))
+        checked = super().prepare(face)
+        if isinstance(checked, NoPrediction):
+            return checked
         camera = camera_of(face, self.options.focal)
-        if isinstance(camera, NoPrediction):
-            return camera
-        return _Seen(*square_around(face), *camera)
+        return camera if isinstance(camera, NoPrediction) else _Seen(*square_around(face), *camera)
 
-    def infer(self, batch: Sequence[_Seen]) -> list[_Seen]:
-        """Have MediaPipe find the landmarks, one face after the other."""
-        if self._process is None:
-            raise HpbenchError("method 'facemesh' was used before load()")
-        found = [self._process.find(seen.image) for seen in batch]
-        return [
-            seen if points is None else replace(seen, landmarks_xy=points[:, :2] + seen.corner_xy)
-            for seen, points in zip(batch, found, strict=True)
-        ]
+    def infer(self, batch: Sequence[_Seen]) -> list[tuple[_Seen, Reply]]:
+        """Have MediaPipe find the landmarks."""
+        replies = super().infer([seen.square for seen in batch])
+        return list(zip(batch, replies, strict=True))
 
-    def decode(self, output: Sequence[_Seen]) -> list[Prediction | NoPrediction]:
+    def decode(self, output: Sequence[tuple[_Seen, Reply]]) -> list[Prediction | NoPrediction]:
         """Solve for the rotation of the canonical face."""
-        return [_solve(seen) for seen in output]
+        return [_solve(seen, landmarks_in(reply)) for seen, reply in output]
 
     @property
     def _python(self) -> str:
         return python_of(self.options.python)
 
 
-def _solve(seen: _Seen) -> Prediction | NoPrediction:
-    if seen.landmarks_xy is None:
-        return NoPrediction(NO_FACE)
-    solution = solve_pose(seen.landmarks_xy, canonical_face(), seen.camera_matrix, seen.distortion)
+def _solve(seen: _Seen, points_xy: Array | NoPrediction) -> Prediction | NoPrediction:
+    if isinstance(points_xy, NoPrediction):
+        return points_xy
+    points_xy = points_xy + seen.corner_xy
+    solution = solve_pose(points_xy, canonical_face(), seen.camera_matrix, seen.distortion)
     return solution if isinstance(solution, NoPrediction) else Prediction(solution.R_cam)
 
 

@@ -1,44 +1,46 @@
-"""The other side of :mod:`hpbench.methods.facemesh.process`: runs MediaPipe on images from stdin.
+"""MediaPipe as a worker (docs/worker-protocol.md): landmarks of the surest face in each image.
 
-Started as a script by any Python that has mediapipe, so nothing of hpbench is imported. All numbers
-are little-endian. A request is two int32, height and width, and the image's RGB bytes. The reply is
-one int32, the number of landmarks (0: no face), and three float32 for each: x, y in pixels, z as
-MediaPipe scales it. The first reply of all is one int32, 468, when the model is ready.
+Started as a script by any Python that has mediapipe, so nothing of hpbench is imported. A reply
+holds ``landmarks``, 468 times x, y in pixels and z as MediaPipe scales it, or ``no_prediction``.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import struct
 import sys
-from typing import IO
+from typing import Any
 
 
 def main() -> None:
-    """Answer requests until stdin ends."""
-    replies = os.fdopen(os.dup(1), "wb")
+    """Reply to requests until standard input ends."""
+    replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not get between the replies
     import mediapipe  # type: ignore[import-not-found, unused-ignore]
     import numpy as np
 
     mesh = mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1)
-    replies.write(struct.pack("<i", 468))
-    replies.flush()
-    while header := _read(sys.stdin.buffer, 8):
-        height, width = struct.unpack("<ii", header)
-        pixels = np.frombuffer(_read(sys.stdin.buffer, 3 * height * width), np.uint8)
+
+    def reply_to(face: dict[str, Any], shared: Any) -> dict[str, Any]:
+        width, height = face["width"], face["height"]
+        pixels = np.array(shared[face["offset"] :][: 3 * width * height])
         found = mesh.process(pixels.reshape(height, width, 3)).multi_face_landmarks
-        points = found[0].landmark if found else []
-        values = np.array([(p.x * width, p.y * height, p.z * width) for p in points], "<f4")
-        replies.write(struct.pack("<i", len(points)) + values.tobytes())
-        replies.flush()
+        if not found:
+            return {"no_prediction": "MediaPipe found no face"}
+        scale = width, height, width
+        return {
+            "landmarks": [
+                [round(value * size, 4) for value, size in zip((p.x, p.y, p.z), scale, strict=True)]
+                for p in found[0].landmark
+            ]
+        }
 
-
-def _read(stream: IO[bytes], size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) not in (0, size):
-        raise EOFError("the request broke off")
-    return data
+    print(json.dumps({"hpbench_worker": 1}), file=replies, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        shared = np.memmap(request["pixels"], np.uint8, "r")
+        found = [reply_to(face, shared) for face in request["faces"]]
+        print(json.dumps({"replies": found}), file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""MediaPipe Face Mesh: its process, PnP on the canonical face, and the real thing."""
+"""MediaPipe Face Mesh: its worker, PnP on the canonical face, and the real thing."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import sys
 import numpy as np
 import pytest
 
-from hpbench.errors import HpbenchError, MissingDependencyError
+from hpbench.errors import MissingDependencyError
 from hpbench.face import Camera, Face
 from hpbench.method import NoPrediction
+from hpbench.methods.facemesh.landmarks import FacemeshLandmarks, FacemeshLandmarksOptions
 from hpbench.methods.facemesh.method import Facemesh, FacemeshOptions, canonical_face
-from hpbench.methods.facemesh.process import FaceMeshProcess, version_of
+from hpbench.methods.facemesh.process import version_of
 from hpbench.registry import make_method
 from hpbench.rotation import geodesic_deg, rotation_from_angles
 
 STAND_IN = """
 import os
-import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,15 +32,7 @@ class FaceMesh:
         assert options == {"static_image_mode": True, "max_num_faces": 1}
 
     def process(self, image):
-        value = int(image[0, 0, 0])
-        if value == 66:
-            sys.exit("dies")
-        if value == 67 and not os.path.exists(os.environ["DIED"]):
-            open(os.environ["DIED"], "a").close()
-            sys.exit("dies once")
-        if value == 68:
-            time.sleep(600)
-        if value == 0:
+        if image[0, 0, 0] == 0:
             return SimpleNamespace(multi_face_landmarks=None)
         points = np.load(os.environ["POINTS"])
         landmarks = [SimpleNamespace(x=x, y=y, z=0.0) for x, y in points / image.shape[1::-1]]
@@ -63,7 +54,6 @@ def stand_in(tmp_path, monkeypatch):
     (tmp_path / "mediapipe-0.1.dist-info" / "METADATA").write_text(metadata)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("POINTS", str(tmp_path / "points.npy"))
-    monkeypatch.setenv("DIED", str(tmp_path / "died"))
     np.save(tmp_path / "points.npy", np.full((468, 2), 3.0))
     yield tmp_path
     version_of.cache_clear()
@@ -73,39 +63,18 @@ def image_of(value, width=40, height=30):
     return np.full((height, width, 3), value, np.uint8)
 
 
-def test_landmarks_come_back_in_pixels(stand_in):
-    points = FaceMeshProcess(sys.executable).find(image_of(1))
-    assert points.shape == (468, 3)
-    np.testing.assert_allclose(points[:, :2], 3.0, atol=1e-5)
-
-
-def test_no_face_is_none(stand_in):
-    assert FaceMeshProcess(sys.executable).find(image_of(0)) is None
-
-
-def test_a_process_that_dies_is_started_once_more(stand_in):
-    process = FaceMeshProcess(sys.executable)
-    assert process.find(image_of(67)) is not None
-    assert process.find(image_of(1)) is not None
-
-
-def test_a_process_that_dies_twice_is_an_error_with_its_last_line(stand_in):
-    with pytest.raises(HpbenchError, match=r"died twice \(dies\)"):
-        FaceMeshProcess(sys.executable).find(image_of(66))
-
-
-def test_a_process_that_hangs_is_killed(stand_in, monkeypatch):
-    process = FaceMeshProcess(sys.executable)
-    monkeypatch.setattr("hpbench.methods.facemesh.process.STALL_S", 0.5)
-    with pytest.raises(HpbenchError, match="died twice"):
-        process.find(image_of(68))
+def test_landmarks_come_back_in_pixels_of_the_whole_image(stand_in):
+    detector = FacemeshLandmarks(FacemeshLandmarksOptions(python=sys.executable))
+    points = detector.find(Face("a", image_of(1, 200, 200), np.array([60.0, 80.0, 120.0, 140.0])))
+    # the stand-in sees a square whose upper left pixel is (30, 50)
+    np.testing.assert_allclose(points, np.tile([33.0, 53.0], (68, 1)), atol=1e-3)
 
 
 def test_a_python_without_mediapipe_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "mediapipe.py").write_text("raise ImportError('broken here')")
     with pytest.raises(MissingDependencyError, match=r"HPBENCH_FACEMESH_PYTHON"):
-        FaceMeshProcess(sys.executable)
+        Facemesh(FacemeshOptions(python=sys.executable)).load()
     with pytest.raises(MissingDependencyError, match=r"/no/such/python: has no mediapipe"):
         Facemesh(FacemeshOptions(python="/no/such/python")).fingerprint()
 

@@ -1,0 +1,251 @@
+"""Workers: programs of their own that a method asks, and what happens when they fail."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from hpbench.errors import HpbenchError
+from hpbench.face import Camera, Face
+from hpbench.inference import worker as worker_module
+from hpbench.inference.solving import solve_batch
+from hpbench.inference.worker import Worker, WorkerError, WorkerProcess
+from hpbench.method import MethodCard, NoPrediction, Prediction
+from hpbench.rotation import geodesic_deg, rotation_from_angles
+
+PROGRAM = """
+import json, os, signal, sys, time
+import numpy as np
+
+if os.environ.get("START") == "never":
+    sys.exit("no weights here")
+if os.environ.get("START") == "error":
+    print(json.dumps({"error": "no GPU"}), flush=True)
+print(json.dumps({"hpbench_worker": int(os.environ.get("PROTOCOL", "1"))}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    shared = np.memmap(request["pixels"], np.uint8, "r")
+    replies = []
+    for face in request["faces"]:
+        what, w, h = face["image_id"], face["width"], face["height"]
+        if what == "dies" or (what == "once" and not os.path.exists("died")):
+            open("died", "w").close()
+            sys.exit("out of luck")
+        if what == "crashes":
+            print("bad crop", file=sys.stderr)
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if what == "hangs":
+            time.sleep(60)
+        if what == "prints":
+            print("loading model ...", flush=True)
+        if what == "none":
+            replies.append({"no_prediction": "too dark"})
+            continue
+        pixels = shared[face["offset"]:][:3 * w * h].reshape(h, w, 3)
+        replies.append({"angles_deg": [float(pixels[0, 0, 0]), 0, 0], "confidence": 0.5,
+                        "sum": int(pixels.sum()), "face": face, "count": len(request["faces"]),
+                        "device": os.environ.get("HPBENCH_DEVICE"), "pid": os.getpid()})
+        if what == "few":
+            replies = []
+    if any(face["image_id"] == "refused" for face in request["faces"]):
+        print(json.dumps({"error": "cannot do that"}), flush=True)
+    else:
+        print(json.dumps({"replies": replies}), flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM)
+    return file
+
+
+@pytest.fixture
+def start(program):
+    return lambda **options: WorkerProcess("method 'x'", [sys.executable, str(program)], **options)
+
+
+def face(image_id="a", value=10, size=(40, 30), camera=None) -> Face:
+    width, height = size
+    image = np.full((height, width, 3), value, np.uint8)
+    return Face(image_id, image, np.array([1.0, 2.0, 30.0, 28.5]), camera)
+
+
+class Mine(Worker):
+    name = "mine"
+    summary = "for a test"
+    file = Path("program.py")
+
+    def command(self):
+        return [sys.executable, str(self.file.absolute())]
+
+    def card(self):
+        return MethodCard(name=self.name, title=self.name)
+
+
+@pytest.fixture
+def mine(program):
+    method = Mine()
+    method.load()
+    return method
+
+
+# ---- what is sent and what comes back ------------------------------------------------------------
+
+
+def test_pixels_arrive_whole_whatever_the_size_and_order(start):
+    process = start()
+    random = np.random.default_rng(0)
+    faces = []
+    for size in ((40, 30), (500, 400), (3, 2)):
+        pixels = random.integers(0, 256, (size[1], size[0] * 2, 3), np.uint8)[:, ::2]
+        faces.append(Face("a", pixels, np.array([0.0, 0.0, 2.0, 2.0])))
+    for some in (faces, faces[::-1], faces[:1]):
+        sums = [reply["sum"] for reply in process.ask(some)]
+        assert sums == [int(one.image.sum()) for one in some]
+
+
+def test_box_and_camera_arrive_and_annotated_landmarks_do_not(start):
+    camera = Camera(np.array([[600.0, 0, 20], [0, 601.0, 15], [0, 0, 1]]), np.arange(5.0))
+    (reply,) = start().ask([face(camera=camera)])
+    assert reply["face"] == {
+        "image_id": "a", "offset": 0, "width": 40, "height": 30,
+        "box_xyxy": [1.0, 2.0, 30.0, 28.5],
+        "camera_matrix": camera.matrix.tolist(), "distortion": [0.0, 1.0, 2.0, 3.0, 4.0],
+    }  # fmt: skip
+
+
+def test_large_batches_are_sent_in_portions(start, monkeypatch):
+    process = start()
+    replies = process.ask([face(value=k) for k in range(100)])
+    assert [reply["angles_deg"][0] for reply in replies] == [float(k) for k in range(100)]
+    assert {reply["count"] for reply in replies} == {64, 36}
+    monkeypatch.setattr(worker_module, "MAX_REQUEST_BYTES", 2 * face().image.nbytes)
+    assert [reply["count"] for reply in process.ask([face()] * 5)] == [2, 2, 2, 2, 1]
+
+
+def test_a_method_reads_angles_rotations_and_reasons(mine):
+    found = mine.predict([face(value=30), face("none")])
+    assert geodesic_deg(found[0].R_cam, rotation_from_angles([30.0, 0.0, 0.0])) < 1e-6
+    assert found[0].confidence == 0.5
+    assert found[1] == NoPrediction("too dark")
+    R_cam = rotation_from_angles([10.0, 20.0, 30.0])
+    np.testing.assert_array_equal(mine.prediction({"R_cam": R_cam.tolist()}).R_cam, R_cam)
+
+
+def test_the_device_is_named_to_the_worker(program):
+    method = Mine(device="cuda:1")
+    method.load()
+    assert method.process.ask([face()])[0]["device"] == "cuda:1"
+
+
+def test_the_key_of_stored_rows_covers_the_program(program):
+    before = Mine().fingerprint()
+    program.write_text(PROGRAM + "\n# changed\n")
+    os.utime(program, (1, 1))
+    assert Mine().fingerprint() != before
+
+
+def test_an_instance_that_is_not_loaded_pickles(program):
+    pickle.loads(pickle.dumps(Mine()))
+
+
+# ---- failures ------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_dies_once_is_started_again_counted_and_said(mine, caplog):
+    with caplog.at_level(logging.WARNING, "hpbench"):
+        (found,) = mine.predict([face("once", 30)])
+    assert isinstance(found, Prediction)
+    said = "the worker exited with status 1 (out of luck) and was started again"
+    assert mine.incidents() == [said]
+    assert "method 'mine': its worker exited with status 1 (out of luck)" in caplog.text
+
+
+def test_a_face_that_kills_the_worker_twice_is_counted_and_the_others_are_predicted(mine):
+    solved = solve_batch(mine, [face("a", 1), face("crashes"), face("b", 2), face("none")])
+    outcomes = [one.prediction for one in solved]
+    assert [isinstance(one, Prediction) for one in outcomes] == [True, False, True, False]
+    assert outcomes[1].reason == (
+        "infer failed: WorkerError: the worker was killed by SIGSEGV (bad crop), twice"
+    )
+    assert outcomes[3].reason == "too dark"
+
+
+def test_a_worker_that_survives_no_request_ends_the_run(start):
+    process = start()
+    for _ in range(2):
+        with pytest.raises(WorkerError, match=r"exited with status 1 \(out of luck\), twice"):
+            process.ask([face("dies")])
+    with pytest.raises(HpbenchError, match=r"method 'x': its worker .*, 3 requests in a row"):
+        process.ask([face("dies")])
+
+
+def test_a_worker_that_hangs_is_killed_with_its_children(program):
+    process = WorkerProcess(
+        "method 'x'", ["/bin/sh", "-c", f"{sys.executable} {program}; true"], reply_s=0.3
+    )
+    child = psutil.Process(process.pid)
+    family = [child, *child.children(recursive=True)]
+    assert len(family) == 2
+    with pytest.raises(WorkerError, match=r"did not reply within 0\.3 s and was killed, twice"):
+        process.ask([face("hangs")])
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+
+
+def test_what_a_program_prints_is_named_as_the_mistake(start):
+    with pytest.raises(HpbenchError, match=r"wrote 'loading model \.\.\.' to standard output"):
+        start().ask([face("prints")])
+
+
+def test_too_few_replies_are_an_error(start):
+    with pytest.raises(HpbenchError, match=r"gave 0 replies to 1"):
+        start().ask([face("few")])
+
+
+def test_an_error_of_the_worker_is_the_reason_of_the_face(mine):
+    found = [one.prediction for one in solve_batch(mine, [face("refused"), face("b", 2)])]
+    assert found[0] == NoPrediction("infer failed: WorkerError: cannot do that")
+    assert isinstance(found[1], Prediction)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"START": "never"}, r"does not start: it exited with status 1 \(no weights here\)"),
+        ({"START": "error"}, r"does not start: no GPU"),
+        ({"PROTOCOL": "9"}, r"speaks protocol 9, this hpbench 1"),
+    ],
+)
+def test_a_worker_that_does_not_start_is_one_line(start, environment, message):
+    with pytest.raises(HpbenchError, match=message):
+        start(environment=environment)
+
+
+def test_a_program_that_is_not_there_is_one_line():
+    with pytest.raises(HpbenchError, match=r"cannot be started: /no/such/program: No such file"):
+        WorkerProcess("method 'x'", ["/no/such/program"])
+
+
+def test_a_worker_ends_with_its_method(program):
+    method = Mine()
+    method.load()
+    child = psutil.Process(method.process.pid)
+    del method
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while child.is_running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not child.is_running()
