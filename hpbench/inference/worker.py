@@ -152,8 +152,8 @@ class WorkerProcess:
         except OSError as error:
             raise _EndedError(self._how_it_ended()) from error
         reply = self._read(self._reply_s)
-        if isinstance(error := reply.get("error"), str):
-            raise WorkerError(error)
+        if "error" in reply:
+            raise WorkerError(str(reply["error"]))
         replies = reply.get("replies")
         if not isinstance(replies, list) or len(replies) != len(faces):
             count = len(replies) if isinstance(replies, list) else "no"
@@ -185,8 +185,8 @@ class WorkerProcess:
             first = self._read(self._start_s)
         except _EndedError as ended:
             raise HpbenchError(f"{self._subject}: its worker does not start: it {ended}") from ended
-        if isinstance(error := first.get("error"), str):
-            raise HpbenchError(f"{self._subject}: its worker does not start: {error}")
+        if "error" in first:
+            raise HpbenchError(f"{self._subject}: its worker does not start: {first['error']}")
         if first.get("hpbench_worker") != PROTOCOL:
             raise HpbenchError(
                 f"{self._subject}: its worker speaks protocol {first.get('hpbench_worker')}, this "
@@ -370,6 +370,9 @@ class Worker(Method):
             self.start_s,
             self.reply_s,
         )
+
+    def load_to_prepare(self) -> None:
+        """Start nothing: only :meth:`infer` asks the worker."""
 
     @property
     def process(self) -> WorkerProcess:
