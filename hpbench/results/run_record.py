@@ -42,6 +42,9 @@ class MethodRecord(FrozenModel):
     )
     card: MethodCard
     stored: bool = Field(False, description="Predictions were read from a file, not computed.")
+    incidents: tuple[str, ...] = Field(
+        (), description="What went wrong on the way and was put right, such as a restarted worker."
+    )
 
 
 class LabelWarning(FrozenModel):

@@ -174,6 +174,7 @@ def _fill(
     cache_run(cache, evaluations, folder, cached, record, to_run)
     if shared is not None:
         shared.add(evaluations, cached)
+    _record_incidents(record, prepared.methods, out)
     folder.finish([(one.indexed, list(one.methods)) for one in evaluations], times)
 
 
@@ -321,6 +322,17 @@ def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluati
         folder.write_index(one.indexed for one in evaluations)
     except OSError as error:
         raise DataError(f"{folder.path}: cannot be written ({error.strerror})") from error
+
+
+def _record_incidents(record: RunRecord, methods: Mapping[str, Method], out: Path) -> None:
+    """Write what went wrong on the way into ``run.json``, where there was anything."""
+    incidents = {name: tuple(method.incidents()) for name, method in methods.items()}
+    if any(incidents.values()):
+        described = {
+            name: one.model_copy(update={"incidents": incidents[name]})
+            for name, one in record.methods.items()
+        }
+        record.model_copy(update={"methods": described}).write(out)
 
 
 def _measure_or_reuse_times(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hpbench
 from hpbench.checking.checks.worker import check_worker
 from hpbench.checking.conformance import CHECKS, check_method
 from hpbench.face import Face
@@ -131,3 +132,29 @@ def test_peak_memory_counts_the_worker(tmp_path):
     found = measure_fresh("large", "cpu", [tmp_path / "large.py"], [face], one_core=True)
     alone = measure_fresh("constant", "cpu", (), [face], one_core=True)
     assert found.peak_memory_mib > alone.peak_memory_mib + 300
+
+
+DYING = """
+import json, sys
+from pathlib import Path
+
+died = Path(sys.argv[0]).with_name("died")
+print(json.dumps({"hpbench_worker": 1}), flush=True)
+for line in sys.stdin:
+    if not died.exists():
+        died.touch()
+        sys.exit("out of luck")
+    faces = json.loads(line)["faces"]
+    print(json.dumps({"replies": [{"angles_deg": [0, 0, 0]} for _ in faces]}), flush=True)
+"""
+
+
+def test_a_restart_is_in_the_report(tmp_path):
+    (tmp_path / "allocating.py").write_text(DYING)
+    (tmp_path / "large.py").write_text(PLUGIN)
+    results = hpbench.run(
+        "large", limit=4, timing="off", plugin=tmp_path / "large.py", out=tmp_path / "run"
+    )
+    assert results.rows[0].images.scored == 4
+    said = "the worker exited with status 1 (out of luck) and was started again"
+    assert f"Incidents: {said}" in results.report()[0].read_text()
