@@ -38,6 +38,7 @@ Row = Mapping[str, Any]
 
 EMPTY = "the file has an empty row for this face"
 MAX_DEG = 360.0
+BEYOND = f"is beyond {MAX_DEG:g}"
 
 _IDS = ("image_id", "id", "face_id")
 _BOX = ("x0", "y0", "x1", "y1")
@@ -168,6 +169,7 @@ def read_predictions(path: Path, options: PredictionsOptions) -> PredictionTable
             np.array([as_number(row[name]) for name in box]) if len(box) == 4 else None,
             _finite(row, further.get("ms")),
         )
+    _refuse_degrees(path, faces)
     _require_any(path, faces)
     unused = tuple(name for name in names if name and name not in used)
     return PredictionTable(faces, dataset, read_as, unused)
@@ -285,7 +287,7 @@ def _from_angles(
     angles = options.angles_deg(written, unit)
     for name, degrees in zip(ANGLES, angles, strict=True):
         if abs(degrees) > MAX_DEG:
-            raise DataError(f"{name} {degrees:.4g} deg is beyond {MAX_DEG:g}")
+            raise DataError(f"{name} {degrees:.4g} deg {BEYOND}")
     return rotation_from_euler(angles, order)
 
 
@@ -327,6 +329,20 @@ def _outcome(
 def _finite(row: Row, column: str | None) -> float | None:
     number = math.nan if column is None or is_empty(row[column]) else as_number(row[column])
     return None if math.isnan(number) else number
+
+
+def _refuse_degrees(path: Path, faces: Mapping[str, StoredFace]) -> None:
+    """Refuse a file whose angles are mostly far too large: degrees that are taken as radians."""
+    beyond = [
+        face.outcome.reason
+        for face in faces.values()
+        if isinstance(face.outcome, NoPrediction) and face.outcome.reason.endswith(BEYOND)
+    ]
+    if len(beyond) > len(faces) / 2:
+        raise DataError(
+            f"{path}: {len(beyond)} of its {len(faces)} rows are no poses, the first: {beyond[0]}; "
+            "is the unit right? (unit=deg, unit=rad)"
+        )
 
 
 def _require_any(path: Path, faces: Mapping[str, StoredFace]) -> None:

@@ -130,6 +130,12 @@ def test_a_file_that_is_wrong_is_one_line(predict, text, message):
         predict(text, "euler=canonical")
 
 
+def test_degrees_that_are_taken_as_radians_are_refused(predict):
+    text = f"{GOOD}\na,30,2,3\nb,0.5,1,2\nc,40,-10,5\n".replace("_deg", "")
+    with pytest.raises(DataError, match=r"2 of its 3 rows are no poses, .*unit=deg"):
+        predict(text, "unit=rad,euler=canonical")
+
+
 def test_rows_without_a_rotation_are_counted_with_a_reason(predict):
     text = (
         f"{GOOD},reason\na,1,2,3,\nb,,,,face too small\nc,,,,\nd,1,,3,\ne,x,2,3,\nf,inf,2,3,\n"
