@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,12 @@ from hpbench.reports import words
 from hpbench.reports.figures.registry import FIGURES
 from hpbench.reports.figures.shapes import Shape
 from hpbench.reports.figures.style import MethodStyle, method_styles
-from hpbench.reports.sentences import protocol_sentences, summary_sentences
-from hpbench.reports.tables.accuracy import accuracy_tables, pairs_table
+from hpbench.reports.sentences import (
+    overview_sentences,
+    protocol_sentences,
+    summary_sentences,
+)
+from hpbench.reports.tables.accuracy import accuracy_tables, overview_table, pairs_table
 from hpbench.reports.tables.confidence import calibration_table, confidence_table
 from hpbench.reports.tables.explain import Rerun, explain_table, load_rerun
 from hpbench.reports.tables.importance import importance_sentences, importance_table
@@ -39,6 +43,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Report", "Section", "load_report"]
+
+
+_MOST_SUMMARISED = 3
+"""Data sets of which the summary speaks one by one."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +138,27 @@ class Report:
         return self.faces[self.faces["dataset"] == section.scores.name]
 
     @property
+    def overview(self) -> Table | None:
+        """Mean errors on all data sets, where they are many; sentences stand in sections then."""
+        if len(self.sections) <= _MOST_SUMMARISED:
+            return None
+        results = {section.title: section.results for section in self.sections}
+        ranked = sorted(self.styles, key=lambda spec: self.styles[spec].rank)
+        return overview_table(results, ranked, self.labels)
+
+    @property
+    def overview_sentences(self) -> list[str]:
+        """What holds over all data sets."""
+        return overview_sentences([section.results for section in self.sections], self.labels)
+
+    @property
     def title(self) -> str:
         """What was compared on what."""
         names = dict.fromkeys(method.card.name for method in self.run.methods.values())
-        return f"{words.join(names)} on {words.join(section.title for section in self.sections)}"
+        data = list(dict.fromkeys(section.record.card.title for section in self.sections))
+        if len(self.sections) <= _MOST_SUMMARISED:
+            data = [section.title for section in self.sections]
+        return f"{_listed(list(names), 'methods')} on {_listed(data, 'data sets')}"
 
     @property
     def command(self) -> str:
@@ -204,6 +229,10 @@ def load_report(
         times = timing.get(one.name, {})
         report.sections.append(_section(one, report, siblings, times, rerun.get(one.name)))
     return report
+
+
+def _listed(names: Sequence[str], what: str) -> str:
+    return words.join(names) if len(names) <= 8 else f"{len(names)} {what}"
 
 
 def _ranked(summary: ResultsFile, run: RunRecord) -> list[str]:
@@ -300,13 +329,14 @@ def _siblings(
     for other in clean:
         if other is scores or run.datasets[other.name].name != base:
             continue
-        changed = [
-            f"{key} = {value}"
+        changed = {
+            key: value
             for key, value in sorted(other.protocol.settings.items())
             if scores.protocol.settings.get(key) != value
-        ]
-        if changed:
-            found.append((f"data set with {words.join(changed)}", other))
+        }
+        if changed and not any(key.endswith("_sha256") for key in changed):  # other faces
+            shown = words.join(f"{key} = {value}" for key, value in changed.items())
+            found.append((f"data set with {shown}", other))
     return found
 
 

@@ -20,6 +20,7 @@ FORMATS = {
     "html": "html.write_page",
     "csv": "csv.write_csv",
     "latex": "latex.write_latex",
+    "svg": "figures.write_svg",
 }
 """Formats of :func:`write_report`, with the function of ``hpbench.reports.formats`` for each."""
 

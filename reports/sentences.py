@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from hpbench.protocol import Protocol
@@ -10,7 +11,7 @@ from hpbench.reports.tables.table import is_reference
 from hpbench.results.results_file import Comparison, Intervals, MethodResult, YawBinErrors, value_at
 from hpbench.scoring.statistics import MIN_UNITS
 
-__all__ = ["protocol_sentences", "summary_sentences"]
+__all__ = ["overview_sentences", "protocol_sentences", "summary_sentences"]
 
 _EULER = {
     "nearest": "A rotation has two exact yaw, pitch, roll triples; the one nearer to the ground "
@@ -25,6 +26,31 @@ _WRAP = {
     "none": "The error of an angle is the plain difference, as in Hopenet's script, so it can "
     "exceed 180 degrees.",
 }
+
+
+_MOST_NAMED = 5
+"""A sentence that names more methods is not read."""
+
+
+def overview_sentences(
+    sections: Sequence[Sequence[MethodResult]], labels: dict[str, str]
+) -> list[str]:
+    """What holds over many data sets, given the results on each."""
+    wins: Counter[str] = Counter()
+    for results in sections:
+        ranked = [result for result in results if not is_reference(result.method)]
+        known = [one for one in ranked if one.common_images.mae_deg.mean is not None]
+        if known:
+            wins[_best(known, 1)[0].method_spec] += 1
+    if not wins:
+        return [f"On none of {len(sections)} data sets was a face predicted by every method."]
+    first, *others = wins.most_common(_MOST_NAMED)
+    text = (
+        f"{labels[first[0]]} has the lowest mean error on {first[1]} of {len(sections)} data sets"
+    )
+    if others:
+        text += f", {words.join(f'{labels[spec]} on {count}' for spec, count in others)}"
+    return [f"{text}. The sections of the data sets begin with what holds on each."]
 
 
 def summary_sentences(
@@ -146,7 +172,13 @@ def _times(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]
         return []
     if len(times) == 1:
         return [f"Time per face: {next(iter(timed.values()))}."]
-    return [f"Time per face: {words.join(f'{labels[s]} {time}' for s, time in timed.items())}."]
+    if len(timed) <= _MOST_NAMED:
+        return [f"Time per face: {words.join(f'{labels[s]} {time}' for s, time in timed.items())}."]
+    order = sorted(timed, key=lambda spec: times[spec].p50 or 0.0)
+    first, last = order[0], order[-1]
+    text = f"Time per face: from {timed[first]} ({labels[first]}) to {timed[last]} ({labels[last]})"
+    best = _best([result for result in results if result.method_spec in timed], 1)[0].method_spec
+    return [text + (f"; {labels[best]} {timed[best]}." if best not in (first, last) else ".")]
 
 
 def _coverage(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
@@ -158,6 +190,12 @@ def _coverage(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
         return f"{shares[0]} of the evaluated faces."
     if len(incomplete) == len(results) and len({result.coverage for result in results}) == 1:
         return f"Every method predicted {_share(incomplete[0])} of the evaluated faces."
+    if len(incomplete) > _MOST_NAMED:
+        least = min(incomplete, key=lambda result: result.coverage or 0.0)
+        return (
+            f"{len(incomplete)} of {len(results)} methods did not predict every evaluated face; "
+            f"{labels[least.method_spec]} predicted the fewest, {_share(least)}."
+        )
     text = f"Of the evaluated faces, {words.join(shares)}"
     return text + ", every other method all of them" * (len(incomplete) < len(results)) + "."
 

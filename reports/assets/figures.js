@@ -163,7 +163,8 @@ const figures = (() => {
   function furtherLines(shape, methods, lines, axes, first, look) {
     const trace = {
       ...axes, type: "scatter", x: [], y: [], text: [], connectgaps: false, showlegend: first,
-      name: `${methods.length} further methods`, legendgroup: "further", hovertemplate: "%{text}<extra></extra>",
+      name: `${methods.length} further method${methods.length > 1 ? "s" : ""}`,
+      legendgroup: "further", hovertemplate: "%{text}<extra></extra>",
       mode: inRows(shape) || shape.look === "points" ? "markers" : "lines",
       line: { color: look.colour, width: 1, shape: shape.look === "steps" ? "hvh" : "linear" },
       marker: { color: look.colour, symbol: inRows(shape) ? "line-ns-open" : "circle", size: 8 },
@@ -196,10 +197,12 @@ const figures = (() => {
     const traces = [];
     const layout = {};
     const seen = new Set();
+    const varied = new Set(shape.panels.map((panel) => panel.x.title)).size > 1;
     shape.panels.forEach((panel, index) => {
       const axes = { xaxis: `x${suffix(index)}`, yaxis: `y${suffix(index)}` };
       const last = index >= shape.panels.length - columns;
-      layout[`xaxis${suffix(index)}`] = axisOf(panel.x, places[index].x, last || !stacked);
+      const middle = varied || index % columns === Math.floor(Math.min(columns, shape.panels.length) / 2);
+      layout[`xaxis${suffix(index)}`] = axisOf(panel.x, places[index].x, stacked ? last : middle);
       layout[`yaxis${suffix(index)}`] = axisOf(panel.y, places[index].y, index % columns === 0);
       layout[`xaxis${suffix(index)}`].anchor = axes.yaxis;
       layout[`yaxis${suffix(index)}`].anchor = axes.xaxis;

@@ -1,13 +1,27 @@
 "use strict";
 // Sorting, filters, figures and faces of one report. No library but Plotly, no outside address.
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+(async () => {
+  // What is large is packed: gzip in base64.
+  async function unpacked(id) {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (sign) => sign.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  }
+
+  const data = JSON.parse(await unpacked("data"));
+  const plotly = document.createElement("script");
+  plotly.textContent = await unpacked("plotly");
+  document.head.append(plotly);
   const filters = document.getElementById("filters");
   const AXIS_COLOURS = ["#eb322d", "#2dc846", "#3c78ff"];
   const PALE_COLOURS = ["#f8b4b2", "#b2ecbd", "#bdd2ff"];
 
   // --- tables -------------------------------------------------------------------------------
-  const valueOf = (row, place) => row.cells[place].dataset.value;
+  // A cell is sorted by what it shows, if no other value is given; "-" is a missing one.
+  function valueOf(row, place) {
+    const { dataset, textContent } = row.cells[place];
+    return dataset.value ?? (textContent === "-" ? undefined : textContent);
+  }
 
   function compare(a, b) {
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
@@ -68,8 +82,8 @@
 
   // Rows and galleries by method; looked up once, for there may be many thousands.
   const ofMethod = new Map();
-  for (const one of document.querySelectorAll("[data-method]")) {
-    const { method } = one.dataset;
+  for (const one of document.querySelectorAll("[data-m]")) {
+    const method = data.methods[one.dataset.m];
     if (!ofMethod.has(method)) ofMethod.set(method, []);
     ofMethod.get(method).push(one);
   }
@@ -109,7 +123,7 @@
     place.replaceChildren();
     if (from === 0 && to >= 180) return;
     const table = document.createElement("table");
-    table.className = "sortable";
+    table.className = "sortable w1";
     const titles = ["Method", ...data.angles, "Faces"];
     const head = table.createTHead().insertRow();
     for (const title of titles) {
@@ -136,7 +150,6 @@
         cell.textContent = value === undefined ? "-" : value;
         if (value !== undefined) cell.dataset.value = value;
       }
-      row.cells[0].className = "words";
     }
     table.createCaption().textContent =
       `Mean absolute error on faces with ground-truth |yaw| from ${from} to ${to} degrees`;
@@ -149,19 +162,19 @@
 
   // --- figures ------------------------------------------------------------------------------
   // On a touch screen a drag has to scroll the page, and buttons would lie on the titles.
+  const main = document.querySelector("main"); // as wide as every figure; a figure out of sight has no size
   const touch = matchMedia("(pointer: coarse), (max-width: 40rem)").matches;
 
   function made(place) {
     const shape = data.plots[place.dataset.plot];
     const { further } = data.styles;
-    return figures.make[shape.kind](shape, chosenMethods(), place.clientWidth, further, yawRange());
+    return figures.make[shape.kind](shape, chosenMethods(), main.clientWidth, further, yawRange());
   }
 
   // Room for a figure before it is drawn, or all below would move when it is.
-  function reserve(place) {
+  function heightOf(place) {
     const { kind } = data.plots[place.dataset.plot];
-    const height = kind === "faces" ? figures.FACES_PX : made(place).layout.height;
-    place.style.minHeight = `${height}px`;
+    return kind === "faces" ? figures.FACES_PX : made(place).layout.height;
   }
 
   function draw(place) {
@@ -263,7 +276,8 @@
   function fillGalleries(root) {
     for (const gallery of root.querySelectorAll(".gallery:not([data-filled])")) {
       gallery.dataset.filled = "";
-      const { gallery: key, method } = gallery.dataset;
+      const key = gallery.dataset.gallery;
+      const method = data.methods[gallery.dataset.m];
       for (const image of data.sections[key].worst[method] || []) {
         const figure = faceFigure(key, method, image);
         if (figure) gallery.append(figure);
@@ -307,8 +321,11 @@
   });
   document.addEventListener("toggle", ({ target }) => fillGalleries(target), true);
   update();
-  for (const place of document.querySelectorAll(".drawing")) {
-    reserve(place);
+  const places = [...document.querySelectorAll(".drawing")];
+  const heights = places.map(heightOf); // all before the first change, or each would lay out the page
+  places.forEach((place, index) => {
+    place.style.minHeight = `${heights[index]}px`;
     sight.observe(place);
-  }
+  });
+  document.documentElement.dataset.ready = "";
 })();

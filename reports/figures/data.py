@@ -50,6 +50,9 @@ _MAX_NAME = 40
 _MAX_FACES = 2000
 """Faces of the plot with one point per face; a browser draws no more smoothly."""
 
+_MAX_POINTS = 60_000
+"""Points of all methods in it; each takes some ten bytes of the page."""
+
 MEAN_ERROR = "mean error, degrees"
 
 
@@ -152,12 +155,13 @@ def faces(dataset: DatasetScores) -> FacePlot | None:
 
 def _some_faces(dataset: DatasetScores) -> npt.NDArray[np.intp]:
     count = len(dataset.image_ids)
-    if count <= _MAX_FACES:
+    most = min(_MAX_FACES, _MAX_POINTS // len(dataset.methods))
+    if count <= most:
         return np.arange(count)
     worst = {index for method in dataset.methods for index in worst_faces(method)}
-    worst = set(sorted(worst)[: _MAX_FACES // 2])
+    worst = set(sorted(worst)[: most // 2])
     others = np.setdiff1d(np.arange(count), list(worst))
-    chosen = np.random.default_rng(0).choice(others, _MAX_FACES - len(worst), replace=False)
+    chosen = np.random.default_rng(0).choice(others, most - len(worst), replace=False)
     return np.sort(np.append(chosen, list(worst))).astype(np.intp)
 
 

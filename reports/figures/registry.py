@@ -15,7 +15,7 @@ from hpbench.reports.figures.shapes import Shape
 if TYPE_CHECKING:
     from hpbench.reports.content import Section
 
-__all__ = ["FIGURES", "ReportFigure"]
+__all__ = ["FIGURES", "ReportFigure", "still_figures"]
 
 
 @dataclass(frozen=True)
@@ -149,3 +149,8 @@ FIGURES: tuple[ReportFigure, ...] = (
     ),
 )  # fmt: skip
 """In the order of the report."""
+
+
+def still_figures(section: Section) -> list[ReportFigure]:
+    """Figures of the report that can be drawn on paper and that the results are enough for."""
+    return [one for one in FIGURES if one.plot and one.name in section.shapes]

@@ -116,7 +116,7 @@ class LinePlot:
         Methods that are named; all further ones are grey.
     """
 
-    panels: Sequence[Panel]
+    panels: list[Panel]
     look: Literal["lines", "steps", "points", "rows", "bars"] = "lines"
     columns: int = 1
     hover: str = ""
@@ -161,7 +161,7 @@ class HeatPlot:
         Methods that are drawn.
     """
 
-    panels: Sequence[HeatPanel]
+    panels: list[HeatPanel]
     highest: float
     written: bool = False
     most: int = 6

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import singledispatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial, singledispatch
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -15,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from hpbench.reports import words
 from hpbench.reports.figures.shapes import (
@@ -30,7 +29,7 @@ from hpbench.reports.figures.shapes import (
 )
 from hpbench.reports.figures.style import FURTHER, MethodStyle, split
 
-__all__ = ["ShownFigure", "draw", "save"]
+__all__ = ["ShownFigure", "draw", "render", "start_rendering"]
 
 Styles = Mapping[str, MethodStyle]
 
@@ -51,9 +50,6 @@ _WIDTH_INCH = 9.0
 _MAX_INTERVALS = 6
 """With more lines, bands are not told apart any more."""
 
-_MAX_LABELS = 8
-"""With more points, names beside them cover one another and go into the legend."""
-
 _REFERENCE = "#9aa7b2"
 
 
@@ -72,17 +68,24 @@ def draw(shape: Shape, styles: Styles) -> Figure:
         return _draw(shape, styles)
 
 
-def save(shape: Shape, styles: Styles, stem: Path) -> None:
-    """Draw a shape in the report's look and write ``stem.png`` and ``stem.svg``."""
-    png, svg = (stem.with_name(stem.name + end) for end in (".png", ".svg"))
+def render(shape: Shape, styles: Styles, kind: str) -> bytes:
+    """Draw a shape in the report's look; what a ``png`` or ``svg`` file of it holds."""
+    stream = BytesIO()
     with mpl.rc_context(_LOOK):
         figure = _draw(shape, styles)
         # Figure.savefig would draw everything once more to find out its size.
-        figure.set_dpi(150)
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
-        figure.set_layout_engine("none")  # the layout of the PNG holds; finding it again is slow
-        figure.set_dpi(72)
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        if kind == "svg":
+            figure.set_dpi(72)
+            FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        else:
+            figure.set_dpi(150)
+            FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    return stream.getvalue()
+
+
+def start_rendering(styles: Styles, kind: str) -> Callable[[Shape], bytes]:
+    """What :class:`hpbench.inference.worker_processes.WorkerPool` needs to draw in processes."""
+    return partial(render, styles=styles, kind=kind)
 
 
 @singledispatch
@@ -97,30 +100,61 @@ def _draw(shape: Shape, styles: Styles) -> Figure:
 def _lines(shape: LinePlot, styles: Styles) -> Figure:
     specs = list(dict.fromkeys(spec for panel in shape.panels for spec in panel.lines))
     named, further = split(specs, styles, shape.most)
-    columns = shape.columns
-    rows = -(-len(shape.panels) // columns)
-    heights = [shape.panels[row * columns].height_inch for row in range(rows)]
     legend = _Legend(named, further, styles)
-    gaps = sum(0.45 if panel.title else 0.25 for panel in shape.panels[::columns])
-    figure = ShownFigure(
-        figsize=(_WIDTH_INCH, sum(heights) + gaps + 0.5 + legend.height_inch), layout="constrained"
-    )
-    axes = figure.subplots(
-        rows, columns, squeeze=False, sharex=columns == 1, sharey=columns > 1, height_ratios=heights
-    ).ravel()
-    for place, panel in zip(axes, shape.panels, strict=False):
+    stacked = shape.columns == 1
+    left = 0.75
+    if shape.in_rows:
+        left = _words_inch(
+            name for panel in shape.panels for name in (panel.y.ticks or {}).values()
+        )
+    figure, axes = _grid(
+        [panel.height_inch for panel in shape.panels], shape.columns, left=left, right=0.25,
+        top=0.3 if shape.panels[0].title else 0.12,
+        gap_x=0.2, gap_y=0.62 if not stacked else 0.32 if shape.in_rows else 0.15,
+        bottom=0.55 + legend.height_inch, share=True,
+    )  # fmt: skip
+    for place, panel in zip(axes, shape.panels, strict=True):
         _panel(place, panel, shape, styles, named, further)
-    for index, panel in enumerate(shape.panels):
-        if columns == 1 and index < len(shape.panels) - 1:
-            axes[index].set_xlabel("")
-        if index % columns:
-            axes[index].set_ylabel("")
-        axes[index].set_ylim(panel.y.low, panel.y.high)  # after all: it ends the common search
-    for place in axes[len(shape.panels) :]:
-        place.set_visible(False)
-    if shape.look != "points" or len(named) > _MAX_LABELS:
-        legend.draw(figure, lines=shape.look in ("lines", "steps"))
+    for place, panel in zip(axes, shape.panels, strict=True):
+        # after all panels: it ends the search for common ends
+        place.set_xlim(panel.x.low, panel.x.high)
+        place.set_ylim(panel.y.low, panel.y.high)
+    legend.draw(figure, lines=shape.look in ("lines", "steps"))
     return figure
+
+
+def _grid(
+    heights_inch: Sequence[float], columns: int, *, left: float, right: float, top: float,
+    gap_x: float, gap_y: float, bottom: float, share: bool,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """A figure with panels row by row, each as high as given, and margins in inches.
+
+    Matplotlib's layout engines would take longer to find the margins than to draw the figure.
+    Shared are the x axes of a single column, and the y axes of several.
+    """
+    rows = [
+        max(heights_inch[start : start + columns]) for start in range(0, len(heights_inch), columns)
+    ]
+    height = top + sum(rows) + gap_y * (len(rows) - 1) + bottom
+    width = (_WIDTH_INCH - left - right - gap_x * (columns - 1)) / columns
+    figure = ShownFigure(figsize=(_WIDTH_INCH, height))
+    axes: list[Axes] = []
+    for index in range(len(heights_inch)):
+        row, column = divmod(index, columns)
+        x = left + column * (width + gap_x)
+        y = height - top - sum(rows[: row + 1]) - gap_y * row
+        shared: dict[str, Any] = (
+            {} if not axes or not share else {"sharex" if columns == 1 else "sharey": axes[0]}
+        )
+        place = (x / _WIDTH_INCH, y / height, width / _WIDTH_INCH, rows[row] / height)
+        axes.append(figure.add_axes(place, **shared))
+    return figure, axes
+
+
+def _words_inch(names: Iterable[str]) -> float:
+    """Room for names at the left of a panel."""
+    longest = max((len(line) for name in names for line in _wrapped(name).splitlines()), default=0)
+    return 0.3 + 0.085 * longest
 
 
 def _panel(
@@ -148,7 +182,7 @@ def _panel(
                 )
             _row_points(axes, line, style, offset)
         elif shape.look == "points":
-            _point(axes, line, style, name=len(named) <= _MAX_LABELS)
+            _markers(axes, line, line.y, style, size=9.0)
         else:
             _one_line(axes, line, style, shape, interval=len(named) <= _MAX_INTERVALS)
     if panel.title:
@@ -160,8 +194,22 @@ def _panel(
         axes.margins(x=0.25)
     _set_axis(axes, panel.x, "x")
     _set_axis(axes, panel.y, "y")
+    varied = len({one.x.title for one in shape.panels}) > 1
+    _outer_words(axes, shape.panels.index(panel), shape.columns, len(shape.panels), varied)
     if shape.columns > 1 and panel.x.ticks is None:
         axes.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
+
+
+def _outer_words(axes: Axes, index: int, columns: int, panels: int, varied: bool = True) -> None:
+    """Keep the words of a shared axis at the outer panels, equal x titles at the middle one."""
+    if columns == 1 and index < panels - 1:
+        axes.set_xlabel("")
+        axes.tick_params(labelbottom=False)
+    if index % columns:
+        axes.set_ylabel("")
+        axes.tick_params(labelleft=False)
+    if columns > 1 and index % columns != min(columns, panels) // 2 and not varied:
+        axes.set_xlabel("")
 
 
 def _one_line(axes: Axes, line: Line, style: MethodStyle, shape: LinePlot, interval: bool) -> None:
@@ -185,7 +233,7 @@ def _one_line(axes: Axes, line: Line, style: MethodStyle, shape: LinePlot, inter
 def _further_line(axes: Axes, line: Line, shape: LinePlot) -> None:
     if shape.in_rows or shape.look == "points":
         marker = FURTHER.marker if shape.in_rows else "."
-        axes.plot(line.x, line.y, marker, color=FURTHER.colour, markersize=7, zorder=0.5)
+        axes.plot(line.x, line.y, marker, color=FURTHER.colour, markersize=8, mew=1.5, zorder=0.5)
         return
     steps: Any = "steps-mid" if shape.look == "steps" else "default"
     axes.plot(line.x, line.y, color=FURTHER.colour, lw=0.7, zorder=0.5, drawstyle=steps)
@@ -197,15 +245,6 @@ def _row_points(axes: Axes, line: Line, style: MethodStyle, offset: float) -> No
     if line.low is not None and line.high is not None:
         axes.hlines(y, line.low, line.high, color=style.colour, linewidth=1.4)
     _markers(axes, line, y, style, size=5.0)
-
-
-def _point(axes: Axes, line: Line, style: MethodStyle, name: bool) -> None:
-    _markers(axes, line, line.y, style, size=9.0)
-    if name:
-        axes.annotate(
-            _wrapped(style.label), (line.x[0], line.y[0]), xytext=(9, 5),
-            textcoords="offset points",
-        )  # fmt: skip
 
 
 def _markers(axes: Axes, line: Line, y: Any, style: MethodStyle, size: float) -> None:
@@ -223,11 +262,11 @@ def _set_axis(axes: Axes, axis: Axis, name: str) -> None:
     whole.set_label_text(axis.title)
     if axis.log:
         (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+        whole.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         whole.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        whole.set_minor_formatter(NullFormatter())
     if axis.ticks is not None:
-        whole.set_ticks(list(axis.ticks), list(axis.ticks.values()))
-    if name == "x" and (axis.low is not None or axis.high is not None):
-        axes.set_xlim(axis.low, axis.high)
+        whole.set_ticks(list(axis.ticks), [_wrapped(one) for one in axis.ticks.values()])
 
 
 class _Legend:
@@ -238,10 +277,10 @@ class _Legend:
         self._names = [style.label for style in self._styles]
         if further:
             self._styles.append(FURTHER)
-            self._names.append(f"{len(further)} further methods" if named else "methods")
+            self._names.append(f"{len(further)} further method{'s' * (len(further) > 1)}")
         longest = max((len(name) for name in self._names), default=1)
         self._columns = max(1, min(len(self._names), 110 // (longest + 8)))
-        self.height_inch = 0.19 * -(-len(self._names) // self._columns)
+        self.height_inch = 0.1 + 0.2 * -(-len(self._names) // self._columns)
 
     def draw(self, figure: Figure, lines: bool) -> None:
         handles = []
@@ -252,7 +291,7 @@ class _Legend:
             handles.append(
                 Line2D([], [], color=style.colour, linewidth=1.8 if style.named else 0.7, **look)
             )
-        figure.legend(handles, self._names, loc="outside lower center", ncols=self._columns)
+        figure.legend(handles, self._names, loc="lower center", ncols=self._columns)
 
 
 # --- bars -------------------------------------------------------------------------------------
@@ -263,8 +302,10 @@ def _bars(shape: BarPlot, styles: Styles) -> Figure:
     specs = list(shape.texts)
     names = [_wrapped(styles[spec].label) for spec in specs]
     pitch = 0.32 if max(name.count("\n") for name in names) == 0 else 0.5
-    figure = ShownFigure(figsize=(_WIDTH_INCH, 1.4 + pitch * len(specs)), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = _grid(
+        [pitch * len(specs) + 0.1], 1, left=_words_inch(names), right=0.2, top=0.12, gap_x=0.0,
+        gap_y=0.0, bottom=0.9 if shape.mark_name else 0.55, share=False,
+    )  # fmt: skip
     rows = np.arange(len(specs))
     ends = np.zeros(len(specs))
     for part, lengths in shape.parts.items():
@@ -295,13 +336,13 @@ def _bars(shape: BarPlot, styles: Styles) -> Figure:
     axes.set_xlabel(shape.x.title)
     axes.set_xlim(left=shape.x.low)
     if shape.mark_name:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=5)
     return figure
 
 
 def _wrapped(label: str) -> str:
     """Name of a method where it has little room."""
-    return "\n".join(words.wrapped(label, 26))
+    return "\n".join(words.wrapped(label, 32))
 
 
 # --- heat -------------------------------------------------------------------------------------
@@ -315,26 +356,30 @@ def _heat(shape: HeatPlot, styles: Styles) -> Figure:
         for spec in split(panel.values, styles, shape.most)[0]
     ]
     columns = min(3, len(drawn))
-    rows = -(-len(drawn) // columns)
-    figure = ShownFigure(figsize=(_WIDTH_INCH, 0.8 + 2.5 * rows), layout="constrained")
-    share = len(shape.panels) == 1
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share).ravel()
-    for place, (panel, spec) in zip(axes, drawn, strict=False):
+    titles = [
+        "\n".join(filter(None, [panel.title, _wrapped(styles[spec].label)]))
+        for panel, spec in drawn
+    ]
+    above = 0.1 + 0.16 * max(title.count("\n") + 1 for title in titles)
+    words_inch = _words_inch(
+        name for panel in shape.panels for name in (panel.y.ticks or {}).values()
+    )
+    figure, axes = _grid(
+        [1.9] * len(drawn), columns, left=max(0.75, words_inch), right=1.0, top=above,
+        gap_x=words_inch if shape.written else 0.2,
+        gap_y=above + (0.55 if shape.written else 0.3), bottom=0.6, share=False,
+    )  # fmt: skip
+    for index, (place, title, (panel, spec)) in enumerate(zip(axes, titles, drawn, strict=True)):
         _heat_panel(place, panel, spec, shape)
-        title = _wrapped(styles[spec].label)
-        place.set_title(f"{panel.title}\n{title}" if panel.title else title, fontsize=9)
-    for index, place in enumerate(axes):
-        if index >= len(drawn):
-            place.set_visible(False)
-        elif share and index % columns:
-            place.set_ylabel("")
-    if share:
-        for place in axes[: len(drawn)][:-columns]:
-            place.set_xlabel("")
-        for place in axes[: len(drawn)][-columns:]:  # the lowest of each column
-            place.tick_params(labelbottom=True)
+        place.set_title(title, fontsize=9)
+        if not shape.written:
+            _outer_words(place, index, columns, len(drawn))
+            if index < len(drawn) - columns:
+                place.set_xlabel("")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, shape.highest), "viridis")
-    figure.colorbar(scale, ax=list(axes), extend="max").set_label("mean error, degrees")
+    height = figure.get_figheight()
+    bar = figure.add_axes((1.0 - 0.8 / _WIDTH_INCH, 0.6 / height, 0.17 / _WIDTH_INCH, 1.9 / height))
+    figure.colorbar(scale, cax=bar, extend="max").set_label("mean error, degrees")
     return figure
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hpbench.errors import HpbenchError
 from hpbench.reports.content import Report, Section
@@ -20,7 +22,7 @@ from hpbench.reports.figures.faces import EmbeddedFace, embedded_faces
 from hpbench.reports.figures.page import page_figure, page_styles
 from hpbench.reports.figures.registry import FIGURES
 from hpbench.reports.figures.style import MOST_NAMED
-from hpbench.reports.tables.table import Table
+from hpbench.reports.tables.table import Cell, Table
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.storage.atomic import write_text
@@ -28,6 +30,7 @@ from hpbench.storage.atomic import write_text
 __all__ = ["write_page"]
 
 _YAW_STEP_DEG = 5
+_MARKS: dict[int | None, str] = {1: "<strong>{}</strong>", 2: "<u>{}</u>"}
 _FREE_IMAGES = frozenset({"sample"})
 """Data sets whose images may always be embedded: the project's own renders."""
 
@@ -40,7 +43,9 @@ def write_page(report: Report) -> Path:
         for name, shape in section.shapes.items()
     }
     faces, missing = _faces(report)
+    numbers = {spec: number for number, spec in enumerate(report.styles)}
     data = {
+        "methods": list(report.styles),
         "labels": report.labels,
         "styles": page_styles(report.styles),
         "angles": ["Yaw", "Pitch", "Roll", "Mean", "Geodesic"],
@@ -70,8 +75,8 @@ def write_page(report: Report) -> Path:
     environment.filters.update(
         {name: partial(_element, name) for name in ("h1", "h2", "h3", "h4", "p")},
         note=_note, bullets=_bullets,
-        facts=_facts, folded=_folded, code=_code, figure=partial(_figure, plots),
-        table=partial(_table, environment),
+        facts=_facts, folded=_folded, printed=escape, code=_code, figure=_figure,
+        table=partial(_table, environment, numbers),
     )  # fmt: skip
     assets = files("hpbench.reports").joinpath("assets")
     text = environment.get_template("page.html.j2").render(
@@ -79,11 +84,11 @@ def write_page(report: Report) -> Path:
         html=True,
         faces_of={key for key, found in faces.items() if found},
         missing_faces=missing,
-        data=_json_in_html(data),
+        numbers=numbers,
+        packed={"data": _packed(_json(data)), "plotly": _packed(_plotly())},
         style=Markup(assets.joinpath("report.css").read_text(encoding="utf-8")),
         most_named=MOST_NAMED,
-        scripts=[Markup(_plotly())]
-        + [
+        scripts=[
             Markup(assets.joinpath(name).read_text(encoding="utf-8"))
             for name in ("figures.js", "report.js")
         ],
@@ -129,20 +134,43 @@ def _code(text: str) -> Markup:
     return Markup("<pre><code>{}</code></pre>").format(text)
 
 
-def _figure(plots: dict[str, Any], name: str, section: Section) -> Markup:
-    key = f"{section.key}-{name}"
-    if key not in plots:
+def _figure(name: str, section: Section) -> Markup:
+    if name not in section.shapes:
         return Markup("")
     caption = next(figure.caption for figure in FIGURES if figure.name == name)
     return Markup(
         '<figure class="plot" role="img" aria-label="{0}"><div class="drawing" data-plot="{1}">'
         "</div><figcaption>{0}</figcaption></figure>"
-    ).format(caption, key)
+    ).format(caption, f"{section.key}-{name}")
 
 
-def _table(environment: Environment, table: Table, most: int | None = None) -> Markup:
+def _table(
+    environment: Environment, numbers: Mapping[str, int], table: Table, most: int | None = None
+) -> Markup:
     """The whole table whatever `most` says: the page scrolls, searches and sorts it."""
-    return Markup(environment.get_template("table.html.j2").render(table=table))
+    rows = Markup("\n").join(_row(table, index, numbers) for index in range(len(table.rows)))
+    return Markup(environment.get_template("table.html.j2").render(table=table, rows=rows))
+
+
+def _row(table: Table, index: int, numbers: Mapping[str, int]) -> Markup:
+    """One row, as short as can be: a page may hold ten thousands."""
+    attributes = Markup("")
+    if table.methods:
+        spec = table.methods[index]
+        attributes = Markup(' data-m="{}"').format(numbers[spec])
+        if spec in table.references:
+            attributes += Markup(' class="reference"')
+    cells = Markup("").join(map(_cell, table.rows[index]))
+    return Markup("<tr{}>{}").format(attributes, cells)  # HTML needs no end of a row or cell
+
+
+def _cell(cell: Cell) -> Markup:
+    """A cell, with the value it is sorted by where that is not what it shows."""
+    shown = Markup(_MARKS.get(cell.rank, "{}")).format(cell.shown)
+    value = f"{cell.value:.6g}" if isinstance(cell.value, float) else cell.value
+    if value is None or str(value) == cell.shown:
+        return Markup("<td>{}").format(shown)
+    return Markup('<td data-value="{}">{}').format(value, shown)
 
 
 def _faces(report: Report) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str, str]]:
@@ -159,10 +187,13 @@ def _faces(report: Report) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str
     return faces, missing
 
 
-def _json_in_html(data: object) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+def _json(data: object) -> str:
+    return json.dumps(data, allow_nan=False, separators=(",", ":"))
+
+
+def _packed(text: str) -> str:
+    """A text that the page unpacks: a third of its size, and it cannot end its element."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), 6, mtime=0)).decode("ascii")
 
 
 def sums_by_yaw(dataset: DatasetScores, method: MethodScores) -> dict[str, Any]:

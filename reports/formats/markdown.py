@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpbench.reports.content import Report, Section
-from hpbench.reports.figures.registry import FIGURES, ReportFigure
+from hpbench.reports.figures.registry import still_figures
 from hpbench.reports.tables.table import Cell, Table
 from hpbench.storage.atomic import write_text
 from hpbench.storage.text import visible
@@ -41,23 +41,13 @@ def escape(value: object) -> str:
 
 
 def write_markdown(report: Report) -> Path:
-    """Write ``report.md`` and the figures it shows, as PNG and SVG."""
-    from hpbench.reports.figures.static import save
+    """Write ``report.md`` and the figures it shows, as PNG."""
+    from hpbench.reports.formats.figures import draw_figures
 
-    folder = report.folder / "figures"
-    folder.mkdir(exist_ok=True)
-    for section in report.sections:
-        for figure in figures_of(section):
-            shape = section.shapes[figure.name]
-            save(shape, report.styles, folder / f"{section.key}_{figure.name}")
+    draw_figures(report, "png")
     path = report.folder / "report.md"
     write_text(path, render_markdown(report))
     return path
-
-
-def figures_of(section: Section) -> list[ReportFigure]:
-    """Still figures that the results of a data set are enough for."""
-    return [one for one in FIGURES if one.plot and one.name in section.shapes]
 
 
 def render_markdown(report: Report) -> str:
@@ -72,7 +62,7 @@ def render_markdown(report: Report) -> str:
     environment.filters.update(
         h1=partial(_heading, 1), h2=partial(_heading, 2), h3=partial(_heading, 3),
         h4=partial(_heading, 4), p=_paragraph, note=_paragraph, bullets=_bullets, table=_table,
-        folded=_folded, facts=_facts, code=_code, figure=_figure,
+        folded=_folded, printed=Raw, facts=_facts, code=_code, figure=_figure,
     )  # fmt: skip
     text = environment.get_template("report.j2").render(report=report, html=False)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -102,7 +92,7 @@ def _folded(rendered: str, summary: str) -> Raw:
 
 
 def _figure(name: str, section: Section) -> Raw:
-    for figure in figures_of(section):
+    for figure in still_figures(section):
         if figure.name == name:
             path = f"figures/{section.key}_{name}.png"
             short = figure.caption.partition(". ")[0].rstrip(".")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hpbench.reports import words
@@ -16,13 +16,17 @@ from hpbench.reports.tables.table import (
     item_table,
     method_table,
     number,
+    text,
     text_column,
     whole,
 )
 from hpbench.results.results_file import Comparison, MethodResult, value_at
 from hpbench.scoring.registry import Metric, all_metrics
 
-__all__ = ["accuracy_tables", "pairs_table"]
+__all__ = ["accuracy_tables", "overview_table", "pairs_table"]
+
+_MOST_COLUMNS = 8
+"""Of an overview; more do not fit on a screen."""
 
 Columns = list[tuple[Column, Reader]]
 
@@ -64,6 +68,22 @@ def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> 
         accuracy, common, others, readings, _by_yaw(results, labels), _intervals(results, labels),
     )  # fmt: skip
     return {table.key: table for table in tables}
+
+
+def overview_table(
+    sections: Mapping[str, Sequence[MethodResult]], ranked: Sequence[str], labels: dict[str, str]
+) -> Table:
+    """Mean error on every data set, by its title, of the methods with the lowest errors."""
+    shown = list(ranked[:_MOST_COLUMNS])
+    rows = []
+    for title, results in sections.items():
+        means = {one.method_spec: one.mae_deg.mean for one in results}
+        rows.append([text(title), *(number(means.get(spec)) for spec in shown)])
+    note = ""
+    if len(ranked) > len(shown):
+        note = f"The {len(shown)} best of {len(ranked)} methods; all are in the sections."
+    columns = [Column("Data set", text=True), *(Column(labels[spec]) for spec in shown)]
+    return Table("overview", "Mean absolute error in degrees by data set", columns, rows, note)
 
 
 def _at(path: str) -> Reader:

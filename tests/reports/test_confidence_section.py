@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from hpbench.reports import write_report
@@ -13,7 +12,7 @@ from hpbench.reports.plots import Plots
 TITLE = "Does it know when it is wrong?"
 
 
-def test_report_has_curve_and_table_of_methods_with_confidence(make_run):
+def test_report_has_curve_and_table_of_methods_with_confidence(make_run, page_data):
     folder = make_run(confidence={"near": float})
     text = write_report(folder)[0].read_text()
     assert f"### {TITLE}" in text
@@ -21,7 +20,7 @@ def test_report_has_curve_and_table_of_methods_with_confidence(make_run):
     assert (folder / "figures" / "heads_confidence.png").is_file()
     page = (folder / "report.html").read_text()
     assert TITLE in page
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    data = page_data(page)
     (panel,) = data["plots"]["heads-confidence"]["panels"]
     assert list(panel["lines"]) == ["near"]
 
@@ -50,16 +49,14 @@ def test_notebook_draws_the_curve(make_run):
     assert line.get_xdata()[-1] == 100.0
 
 
-def test_claimed_spread_is_drawn_and_tabled_beside_what_is_observed(make_run):
+def test_claimed_spread_is_drawn_and_tabled_beside_what_is_observed(make_run, page_data):
     folder = make_run(spread={"near": lambda number: 1000.0})
     text = write_report(folder)[0].read_text()
     assert f"### {TITLE}" in text
     (row,) = re.findall(r"\| near \|.*1000\.00.*", text)
     assert row.count("100.0 %") == 3  # nothing errs as much as it claims
     assert (folder / "figures" / "heads_calibration.png").is_file()
-    data = json.loads(
-        re.search(r'id="data">(.*?)</script>', (folder / "report.html").read_text(), re.DOTALL)[1]
-    )
+    data = page_data((folder / "report.html").read_text())
     (panel,) = data["plots"]["heads-calibration"]["panels"]
     assert list(panel["lines"]) == ["near"]
     within = panel["lines"]["near"]["y"]

@@ -63,7 +63,7 @@ def test_every_table_of_the_markdown_report_is_there(page) -> None:
     shown = set(re.findall(r'data-table="(\w+)"', text))
     assert shown == {
         "accuracy", "common", "metrics", "readings", "yaw", "worst", "unscored", "runtime",
-        "pairs", "explain", "intervals", "slices",
+        "pairs", "explain", "intervals", "importance",
     }  # fmt: skip
 
 
@@ -82,7 +82,6 @@ const drawn = () => [...document.querySelectorAll(".drawing")]
 found.atFirst = drawn();
 dispatchEvent(new Event("beforeprint"));
 found.drawn = drawn();
-found.texts = document.querySelector("[data-plot=heads-slices]").textContent;
 dispatchEvent(new Event("afterprint"));
 
 const table = document.querySelector("#heads [data-table=accuracy] table");
@@ -106,7 +105,7 @@ dispatchEvent(new Event("beforeprint"));
 const points = document.querySelector("[data-plot=heads-scatter]").data;
 found.points = points.map((trace) => trace.meta);
 found.lines = document.querySelector("[data-plot=heads-ced]").data.map((trace) => trace.meta);
-found.forest = document.querySelector("[data-plot=heads-slices]").data.map((trace) => trace.meta);
+found.maps = document.querySelector("[data-plot=heads-map]").data.map((trace) => trace.meta);
 found.widestYaw = Math.max(...points[0].x.map(Math.abs));
 dispatchEvent(new Event("afterprint"));
 
@@ -133,11 +132,13 @@ def browse(page: Path, folder: Path, probe: str, width_px: int) -> dict:
     The page is shown in a frame, because a window has no width below 500 pixels.
     """
     script = (
-        "<script>addEventListener('load', () => setTimeout(() => { let found;"
+        "<script>addEventListener('load', async () => { let found;"
+        "while (document.documentElement.dataset.ready === undefined)"
+        " await new Promise((resolve) => setTimeout(resolve, 50));"
         f"try {{ found = (async () => {{ {probe} }})(); }}"
         "catch (error) { found = { error: `${error}` }; }"
         "Promise.resolve(found).then((one) => parent.postMessage(JSON.stringify(one), '*'));"
-        " }, 500));</script></body>"
+        " });</script></body>"
     )
     text = page.read_text(encoding="utf-8")
     inner, outer = folder / "inner.html", folder / "outer.html"
@@ -162,7 +163,7 @@ def browsed(page, tmp_path_factory) -> dict:
 
 @in_browser
 def test_page_opens_without_a_complaint_and_draws_every_figure(browsed) -> None:
-    assert browsed["drawn"] == [True] * 16
+    assert browsed["drawn"] == [True] * 14
     assert not all(browsed["atFirst"])  # what is out of sight is drawn later
     assert "CONSOLE" not in browsed["log"]
 
@@ -177,7 +178,7 @@ def test_click_on_a_head_sorts_up_then_down(browsed) -> None:
 def test_filters_hide_a_method_and_a_data_set(browsed) -> None:
     assert browsed["hiddenRows"] == [False, True]  # sorted down: near is the second row
     assert browsed["points"] == browsed["lines"] == [EVIL]
-    assert set(browsed["forest"]) == {EVIL}
+    assert browsed["maps"] == [EVIL]
     assert browsed["hiddenSection"] is True
 
 
@@ -286,3 +287,34 @@ def test_image_of_the_page_can_be_taken(page, tmp_path) -> None:
     )  # fmt: skip
     with Image.open(image) as shown:
         assert len(shown.convert("RGB").getcolors(1_000_000) or []) > 50
+
+
+CHOOSE = """
+const form = document.getElementById("filters");
+const colour = (spec) => form.querySelector(`[value=${spec}]`).nextElementSibling.style.background;
+const found = { at_first: colour("m21"), count: form.querySelector("[data-count]").textContent };
+form.querySelector("[data-choose=none]").click();
+form.querySelector("[value=m21]").click();
+found.chosen = colour("m21");
+found.rows = [...document.querySelectorAll("#heads [data-table=accuracy] tbody tr")]
+  .filter((row) => !row.hidden).length;
+dispatchEvent(new Event("beforeprint"));
+found.traces = document.querySelector("[data-plot=heads-ced]").data.map((trace) => trace.name);
+form.querySelector("[data-choose=all]").click();
+dispatchEvent(new Event("beforeprint"));
+found.all = document.querySelector("[data-plot=heads-ced]").data.map((trace) => trace.name);
+return found;
+"""
+
+
+@in_browser
+def test_method_beyond_the_twentieth_takes_a_colour_that_is_free(tmp_path, run_maker) -> None:
+    errors = {f"m{number}": (0.5 * number, 1.0, 1.0) for number in range(23)}
+    folder = run_maker(tmp_path / "run", errors=errors, timed=False).write()
+    (page,) = write_report(folder, ["html"])
+    found = browse(page, tmp_path, CHOOSE, 1000)
+    assert found["count"] == "23 of 23 methods"
+    assert found["chosen"] != found["at_first"]
+    assert found["rows"] == 1
+    assert found["traces"] == ["m21"]
+    assert sorted(found["all"]) == sorted(["3 further methods", *(f"m{n}" for n in range(20))])

@@ -129,3 +129,30 @@ def test_single_method_with_gaps(sentences) -> None:
 def test_times_are_named_by_method_where_there_are_several(make_run) -> None:
     (section,) = load_report(make_run(errors=NEAR | FAR)).sections
     assert section.sentences[-1].startswith("Time per face: near 4")
+
+
+MANY = {f"m{number}": (1.0 + number, 1.0, 1.0) for number in range(8)}
+
+
+def test_coverage_and_times_of_many_methods_are_one_sentence_each(make_run) -> None:
+    missing = {name: 10 - number for number, name in enumerate(MANY)}
+    (section,) = load_report(make_run(errors=MANY, without_prediction=missing)).sections
+    *_, coverage, times = section.sentences
+    assert coverage == (
+        "8 of 8 methods did not predict every evaluated face; m7 predicted the fewest, 67.8 %."
+    )
+    assert re.fullmatch(r"Time per face: from \S+ ms \(m\d\) to \S+ ms \(m\d\)(; m0 .*)?\.", times)
+
+
+def test_summary_of_many_data_sets_is_one_sentence_and_a_table(make_run) -> None:
+    datasets = tuple(f"heads{number}" for number in range(5))
+    report = load_report(make_run(errors=NEAR | FAR, datasets=datasets, faces=20, timed=False))
+    assert report.overview_sentences == [
+        "near has the lowest mean error on 5 of 5 data sets. The sections of the data sets begin "
+        "with what holds on each."
+    ]
+    rows = [[cell.shown for cell in row] for row in report.overview.rows]
+    assert rows[0] == ["Heads0", "2.00", "4.00"]
+    assert len(rows) == 5
+    summary = render_markdown(report).partition("### Methods")[0]
+    assert summary.count("\n- ") == 1

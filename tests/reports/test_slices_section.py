@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -79,9 +78,9 @@ def test_factor_with_many_values_is_said_in_words(make_run):
     assert "No slices by file: 59 values; at most 30 can be shown." in text
 
 
-def test_every_line_of_the_figure_on_the_page_belongs_to_a_method(dark_run):
+def test_every_line_of_the_figure_on_the_page_belongs_to_a_method(dark_run, page_data):
     page = write_report(dark_run, ["html"])[0].read_text()
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    data = page_data(page)
     panels = data["plots"]["heads-slices"]["panels"]
     assert [list(panel["lines"]) for panel in panels] == [["near", "far[k=2]"]] * len(panels)
     assert panels
