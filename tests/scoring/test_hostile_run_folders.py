@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import hpbench
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.progress import NoProgress
 from hpbench.reports import write_report
+from hpbench.reports.content import load_report
+from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.run_config import RunConfig
 from hpbench.rotation import is_rotation, nearest_rotation
 from hpbench.running.explain import explain
 from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
 from hpbench.scoring.scores import load_run
-from hpbench.scoring.summary import summarise
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,23 @@ def finished(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "out"
     run(RunConfig(methods="constant", limit=12, timing="off"), out, NoProgress())
     (out / "SHA256SUMS").unlink()  # a stranger's would fit
+    return out
+
+
+@pytest.fixture(scope="module")
+def explained(finished, tmp_path_factory) -> Path:
+    """With times, and a row of ``hpbench explain`` that needed no detector."""
+    out = tmp_path_factory.mktemp("runs") / "timed"
+    run(RunConfig(methods="constant", limit=8, timing_images=1), out, NoProgress())
+    (out / "SHA256SUMS").unlink()
+    (result,) = json.loads((out / "results.json").read_text())["results"]
+    row = {key: result[key] for key in ExplainRow.model_fields if key in result}
+    ExplainFile(
+        created="now",
+        run_created=result.get("created", ""),
+        rows=[ExplainRow.model_validate({**row, "rule": "boxes"})],
+        failed=[FailedVariant(dataset="sample", rule="boxes", reason="none")],
+    ).write(out)
     return out
 
 
@@ -59,24 +79,83 @@ def test_lapack_ends_on_any_matrix(value):
     assert not is_rotation(matrix)
 
 
-def test_mutated_folders_give_a_result_or_one_typed_line(finished, tmp_path):
-    chance = np.random.default_rng(0)
-    folder = Path(shutil.copytree(finished, tmp_path / "copy"))
-    refused = 0
-    for number in range(150):
-        name = ("faces.parquet", "predictions.parquet", "run.json")[number % 3]
-        content = (finished / name).read_bytes()
-        mutated = bytearray(content)
-        for at in chance.integers(0, len(mutated), 3):
-            mutated[at] = chance.integers(256)
-        (folder / name).write_bytes(mutated)
-        try:
-            summarise(load_run(folder))
-        except DataError as error:
-            assert len(str(error).splitlines()) == 1
-            refused += 1
-        (folder / name).write_bytes(content)
-    assert refused > 50
+JSON_FILES = ("run.json", "timing.json", "explain.json", "results.json")
+TABLES = ("faces.parquet", "predictions.parquet", "timing.parquet")
+STRANGE = (None, "", 0, -1, 1e308, True, [], {}, "\x1b[2J", "../../etc/passwd", [[[]]], 10**30,
+           "NaN", {"a": 1}, "\ud800", "a\0b", "<script>", "x" * 70_000)  # fmt: skip
+CELLS = ("text", 7, 1e308, np.nan, None, True, b"bytes", [1, 2], {"a": 1}, pd.Timestamp("2020"))
+MUTATIONS = int(os.environ.get("HPBENCH_MUTATIONS", "5"))
+"""Of each file; some hundreds take minutes."""
+
+
+@pytest.mark.parametrize("name", [*JSON_FILES, *TABLES])
+def test_mutated_folder_gives_a_result_or_one_typed_line(explained, tmp_path, name):
+    folder = Path(shutil.copytree(explained, tmp_path / "copy"))
+    for number in range(MUTATIONS):
+        chance = np.random.default_rng([number, len(name)])
+        content = mutated(explained / name, chance)
+        for read in (lambda: load_report(folder), lambda: compare_runs(explained, folder)):
+            (folder / name).write_bytes(content)
+            try:
+                read()
+            except HpbenchError as error:
+                assert len(str(error).splitlines()) == 1
+            except Exception as error:
+                pytest.fail(f"mutation {number} of {name}: {type(error).__name__}: {error}")
+
+
+def mutated(file: Path, chance: np.random.Generator) -> bytes:
+    """Content with some other bytes, or some other values."""
+    content = file.read_bytes()
+    kind = chance.random()
+    if kind < 0.2:
+        return content[: chance.integers(len(content))]
+    if kind < 0.4:
+        other = bytearray(content)
+        for at in chance.integers(0, len(other), 3):
+            other[at] = chance.integers(256)
+        return bytes(other)
+    if file.suffix == ".json":
+        root = json.loads(content)
+        places = list(places_in(root))
+        owner, key = places[chance.integers(len(places))]
+        if chance.random() < 0.2:
+            del owner[key]
+        else:
+            owner[key] = STRANGE[chance.integers(len(STRANGE))]
+        return json.dumps(root).encode()
+    return mutated_table(pd.read_parquet(file), chance)
+
+
+def places_in(value):
+    """Every container of a JSON value with each of its keys."""
+    keys = value.keys() if isinstance(value, dict) else range(len(value))
+    for key in list(keys):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places_in(value[key])
+
+
+def mutated_table(table: pd.DataFrame, chance: np.random.Generator) -> bytes:
+    column = table.columns[chance.integers(len(table.columns))]
+    cell = CELLS[chance.integers(len(CELLS))]
+    kind = chance.integers(5)
+    if kind == 0:
+        table = table.drop(columns=column)
+    elif kind == 1:
+        table[column] = [cell] * len(table)
+    elif kind == 2:
+        row = int(chance.integers(len(table)))
+        table = table.astype({column: object})
+        table.at[row, column] = cell
+    elif kind == 3:
+        table = table.iloc[chance.integers(0, len(table), int(chance.integers(2 * len(table))))]
+    else:
+        table = table.rename(columns={column: str(cell)})
+    try:
+        return table.to_parquet()
+    except (pa.ArrowException, TypeError):  # Parquet holds no such mixture
+        return table.astype(str).to_parquet()
 
 
 @pytest.mark.parametrize(
