@@ -22,7 +22,7 @@ from hpbench.spec import parse_specs, suggest
 
 __all__ = [
     "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Files", "Limit", "Metavar",
-    "Methods", "Plugins", "Workers", "arguments", "build", "documented", "spread",
+    "Methods", "Plugins", "Specs", "Workers", "arguments", "build", "documented", "spread",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)

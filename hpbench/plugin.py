@@ -100,6 +100,21 @@ class Plugin(ABC):
         """
         return None
 
+    def spec_in_tables(self, spec: Spec) -> Spec:
+        """Spec by which tables and run folders name the plugin, from the one that the user wrote.
+
+        A plugin that a file describes puts the file's own name in the place of its path, so that
+        it is the same one from any folder.
+        """
+        return spec
+
+    def fingerprint_is_complete(self) -> bool:
+        """Whether the fingerprint covers the content of every file that is read in ``load``.
+
+        Otherwise files that Python code opens in ``load`` are noted, with their paths.
+        """
+        return False
+
     @classmethod
     def missing(cls) -> str | None:
         """What has to be installed or fetched before the plugin can be used, or None.

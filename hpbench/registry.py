@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError, plugin_errors
@@ -27,16 +27,46 @@ from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs
 __all__ = [
     "DATASETS",
     "METHODS",
+    "MethodSpec",
     "Offer",
     "Registry",
     "load_method",
     "make_dataset",
     "make_method",
+    "make_methods",
     "outdated_contract",
     "require_live",
 ]
 
 T = TypeVar("T", bound=Plugin)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """All that another process needs to make a method; no instance of a plugin's class is in it.
+
+    Attributes
+    ----------
+    name : str
+        Of the plugin.
+    options : mapping of str to object
+        Those that were given.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, method: Method) -> MethodSpec:
+        """The spec of a method."""
+        return cls(method.name, method.options.model_dump(exclude_unset=True))
+
+    def make(self, device: str, plugins: Sequence[Path] = ()) -> Method:
+        """Make the method; its weights are not loaded yet."""
+        method_class = METHODS.load(self.name, plugins)
+        options = build_options(method_class.Options, self.options, f"method '{self.name}'")
+        with plugin_errors(f"method '{self.name}' cannot be made"):
+            return method_class(options, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +212,10 @@ class Registry(Generic[T]):
         ]
         if lacking:
             raise HpbenchError(f"{subject} has no {', '.join(lacking)}; give its class one")
+        if cls.name != offer.name:
+            raise HpbenchError(
+                f"{subject}: its class has name = '{cls.name}'; write the same name in both"
+            )
         return cls
 
     def _classes_in(self, file: Path) -> Iterator[type[T]]:
@@ -280,6 +314,24 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
     cls, options, _ = METHODS.configure(spec, plugins)
     with plugin_errors(f"method '{cls.name}' cannot be made"):
         return cls(options, device)
+
+
+def make_methods(
+    specs: SpecsLike, device: str = "cpu", plugins: Sequence[Path] = ()
+) -> dict[str, Method]:
+    """Make methods, each under the spec that tables have for it; see :func:`make_method`.
+
+    Where two would have the same, both keep what the user wrote.
+    """
+    made = [(spec, make_method(spec, device, plugins)) for spec in parse_specs(specs)]
+    named = []
+    for spec, method in made:
+        with plugin_errors(f"method '{spec}': its spec_in_tables() fails"):
+            named.append(str(method.spec_in_tables(spec)))
+    return {
+        name if named.count(name) == 1 else str(spec): method
+        for name, (spec, method) in zip(named, made, strict=True)
+    }
 
 
 def load_method(method: Method, only_prepare: bool = False) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import product
 
 from pydantic import ValidationError
 
@@ -17,6 +20,12 @@ __all__ = ["Spec", "SpecsLike", "build_options", "parse_spec", "parse_specs", "s
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PATH = re.compile(r"[/\\]|\.[A-Za-z]\w*$")
 """A folder or a suffix: such a name is a path, which a plugin may claim."""
+
+_NUMBER = r"([+-]?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9}))"
+_SWEEP = re.compile(f"{_NUMBER}:{_NUMBER}:{_NUMBER}")
+
+MAX_SWEEP = 100
+"""Specs that one spec with sweeps may stand for."""
 
 _QUOTES = "\"'"
 _NEEDS_QUOTES = re.compile(r"""[,\[\]"']|^\s|\s$""")
@@ -111,11 +120,19 @@ def parse_spec(text: str) -> Spec:
 def parse_specs(given: SpecsLike, separator: str = ",") -> list[Spec]:
     """Parse a list of specs; separators inside brackets or quotes do not separate.
 
-    A mapping holds the options by name: ``{"hopenet": {"weights": path}, "pnp": {}}``. An empty
+    A mapping holds the options by name: ``{"hopenet": {"weights": path}, "pnp": {}}``. A value
+    ``LOW:HIGH:STEP`` is a sweep: the spec with each of the values, both ends included. An empty
     list, a malformed item and a spec that stands twice are UsageErrors.
+
+    Examples
+    --------
+    >>> [str(spec) for spec in parse_specs("lwhpe[k=1.2:1.8:0.2],pnp")]
+    ['lwhpe[k=1.2]', 'lwhpe[k=1.4]', 'lwhpe[k=1.6]', 'lwhpe[k=1.8]', 'pnp']
     """
     items = [given] if isinstance(given, str | Mapping) else list(given)
-    specs = [spec for item in items for spec in _specs_in(item, separator)]
+    specs = [
+        swept for item in items for spec in _specs_in(item, separator) for swept in _swept(spec)
+    ]
     if not specs:
         raise UsageError("the list of names is empty; name at least one")
     seen: set[str] = set()
@@ -137,6 +154,29 @@ def _specs_in(item: str | Spec | OptionsByName, separator: str) -> list[Spec]:
         given = {key: _as_text(value) for key, value in (options or {}).items()}
         specs.append(Spec(spec.name, spec.options | given, spec.path))
     return specs
+
+
+def _swept(spec: Spec) -> Iterator[Spec]:
+    """The specs that one with sweeps stands for; with several sweeps all their combinations."""
+    choices = {key: _values(key, value) for key, value in spec.options.items()}
+    if math.prod(map(len, choices.values())) > MAX_SWEEP:
+        raise UsageError(f"'{spec}': a sweep over more than {MAX_SWEEP} methods")
+    for values in product(*choices.values()):
+        yield Spec(spec.name, dict(zip(choices, values, strict=True)), spec.path)
+
+
+def _values(key: str, value: str) -> list[str]:
+    """Values of a sweep, or the one value; decimal, so that .1 steps end where they should."""
+    found = _SWEEP.fullmatch(value)
+    if not found:
+        return [value]
+    low, high, step = (Decimal(part) for part in found.groups())
+    if step <= 0 or high < low:
+        raise UsageError(f"{key}={value}: write LOW:HIGH:STEP, LOW below HIGH and STEP above 0")
+    count = int((high - low) / step) + 1
+    if count > MAX_SWEEP:
+        raise UsageError(f"{key}={value}: a sweep over {count} values; at most {MAX_SWEEP}")
+    return [f"{(low + index * step).normalize():f}" for index in range(count)]
 
 
 def _as_text(value: object) -> str:

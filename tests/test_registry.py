@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import subprocess
 import sys
@@ -14,7 +15,14 @@ from typer.testing import CliRunner
 from hpbench.cli import app
 from hpbench.detectors.base import DETECTORS
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.registry import DATASETS, METHODS, load_method, make_dataset, make_method
+from hpbench.registry import (
+    DATASETS,
+    METHODS,
+    MethodSpec,
+    load_method,
+    make_dataset,
+    make_method,
+)
 from hpbench.spec import Spec
 
 PLUGIN = """
@@ -54,7 +62,7 @@ def test_a_spec_looks_at_the_installed_packages_once(monkeypatch):
         return entry_points(**group)
 
     monkeypatch.setattr("hpbench.registry.entry_points", counted)
-    assert make_method("nets/my_net.toml").name == "onnx"
+    assert make_method("nets/my_net.toml").name == "card"
     assert asked == [{"group": "hpbench.methods"}]
 
 
@@ -87,7 +95,7 @@ def test_plugin_for_a_newer_contract_is_refused(tmp_path):
 
 def test_path_stands_for_the_spec_of_the_plugin_that_claims_it():
     card = METHODS.resolve("nets/my_net.toml[weights=/w]")
-    assert (card.name, card.options) == ("onnx", {"card": "nets/my_net.toml", "weights": "/w"})
+    assert (card.name, card.options) == ("card", {"file": "nets/my_net.toml", "weights": "/w"})
     for table in ("data/labels.csv", "labels.PARQUET"):
         assert DATASETS.resolve(table) == Spec("table", path=table)
         assert make_dataset(table).root == Path(table)
@@ -107,7 +115,7 @@ def test_path_that_two_plugins_claim_is_refused_with_both_readings(tmp_path):
             "        from hpbench.spec import Spec\n"
             "        return Spec('mine', {'file': text}) if text.endswith('.toml') else None\n"
         )
-    with pytest.raises(UsageError, match=r"may mean mine\[file=a\.toml\] and onnx\[card=a\.toml\]"):
+    with pytest.raises(UsageError, match=r"may mean card\[file=a\.toml\] and mine\[file=a\.toml\]"):
         make_method("a.toml", plugins=[file])
 
 
@@ -229,3 +237,9 @@ def test_listing_plugins_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_another_process_makes_a_method_of_the_same_options():
+    method = make_method("pnp[focal=1.2,landmarks=annotated]")
+    made = pickle.loads(pickle.dumps(MethodSpec.of(method))).make("cpu")
+    assert (type(made), made.options) == (type(method), method.options)

@@ -125,3 +125,37 @@ def test_options_may_be_given_as_a_mapping():
     assert specs[0].options == {"weights": "a,b.pkl", "k": "0.2"}
     (table,) = parse_specs({"table=labels.csv": {"unit": "rad"}})
     assert (table.path, table.options) == ("labels.csv", {"unit": "rad"})
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1.2:1.8:0.2", ["1.2", "1.4", "1.6", "1.8"]),
+        ("0:0.3:0.1", ["0", "0.1", "0.2", "0.3"]),
+        ("-1:1:1", ["-1", "0", "1"]),
+        ("10:30:10", ["10", "20", "30"]),
+        ("1:2:0.75", ["1", "1.75"]),
+        ("a:b:c", ["a:b:c"]),
+    ],
+)
+def test_a_sweep_is_a_spec_per_value(text, values):
+    specs = parse_specs(f"lwhpe[k={text}]")
+    assert [spec.options["k"] for spec in specs] == values
+
+
+def test_two_sweeps_are_all_combinations_and_paths_keep_theirs():
+    specs = parse_specs("nets/a.toml[k=1:2:1,x=0:1:1]")
+    assert [str(spec) for spec in specs] == [
+        f"nets/a.toml[k={k},x={x}]" for k in (1, 2) for x in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("text", ["2:1:0.5", "1:2:0", "1:2:-1", "0:1000:1", "0:1:0.000000001"])
+def test_a_sweep_that_never_ends_is_refused(text):
+    with pytest.raises(UsageError, match=f"k={text}: "):
+        parse_specs(f"lwhpe[k={text}]")
+
+
+def test_sweeps_multiply_to_a_limit():
+    with pytest.raises(UsageError, match="more than 100 methods"):
+        parse_specs("lwhpe[k=0:50:1,x=0:50:1]")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Files, Metavar, Plugins, Workers
+from hpbench.arguments import Config, DataFolders, Files, Metavar, Plugins, Specs, Workers
 from hpbench.cli.report import EmbedImages
 
 __all__ = ["explain"]
@@ -28,6 +28,7 @@ class ExplainConfig(Config):
     )
     workers: Workers = None
     plugins: Plugins = ()
+    methods: Specs = Field("", description="The run's methods, where their files have moved since.")
 
 
 def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
@@ -47,7 +48,15 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
-        rerun(config.rundir, bars, config.data, config.plugins, config.allow, config.workers)
+        rerun(
+            config.rundir,
+            bars,
+            config.data,
+            config.plugins,
+            config.allow,
+            config.workers,
+            config.methods,
+        )
     report = load_report(config.rundir, embed_images, data=config.data)
     for section in report.sections:
         table = section.tables["explain"]

@@ -49,23 +49,28 @@ def new_dataset(name: Name, folder: Folder = Path()) -> None:
 
 
 def new_card(
-    network: Annotated[Path, typer.Argument(help="The network.", metavar="FILE.onnx")],
+    network: Annotated[Path, typer.Argument(help="The network.", metavar="FILE")],
     folder: Annotated[
         Path, typer.Option(help="Where the card is written.", metavar="DIR")
     ] = Path(),
 ) -> None:
-    """Write the card that makes a method of an ONNX network, to be completed by hand.
+    """Write the card that makes a method of a network, to be completed by hand.
+
+    The file is ONNX, TorchScript (.ts), torch.export (.pt2), OpenVINO IR (.xml) or TFLite.
 
     Examples
     --------
     hpbench new card my_net.onnx
-    hpbench new card ~/nets/my_net.onnx --folder cards
+    hpbench new card ~/nets/my_net.pt2 --folder cards
     """
     from hpbench.scaffold import write_card
 
     card = write_card(network, folder)
-    typer.echo(str(card))
-    typer.echo(f"next: uncomment what is right in it, then: hpbench check {quote(str(card))}")
+    typer.echo(str(card.path))
+    for warning in card.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    where = quote(str(card.path))
+    typer.echo(f"next: complete its TODO lines, then: hpbench check {where}")
 
 
 def _write(kind: PluginType, name: str, parent: Path) -> None:

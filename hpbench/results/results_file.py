@@ -239,6 +239,7 @@ class MethodResult(MethodErrors, extra="allow"):
 
     __pydantic_extra__: dict[str, Rounded]
     method: str
+    card: str = Field(description="Name on the method's card, such as that of a network's card.")
     coverage: Rounded = Field(description="Share of the evaluated faces with a prediction.")
     excluded_reasons: dict[str, int]
     no_answer_reasons: dict[str, int]

@@ -18,7 +18,7 @@ from hpbench.geometry.boxes import check_box, match_box
 from hpbench.images import max_pixels, set_max_pixels
 from hpbench.method import Method
 from hpbench.protocol import Protocol as EvaluationProtocol
-from hpbench.registry import DATASETS, load_method, make_method
+from hpbench.registry import DATASETS, MethodSpec, load_method
 from hpbench.results.run_config import ANNOTATED, Several
 from hpbench.results.run_record import SEVERAL_FACES, LabelWarning
 from hpbench.running.corruptions import Corruption, corrupt_box, corrupt_image
@@ -97,8 +97,8 @@ class EvaluationSpec:
     dataset : tuple
         Name, root and options (as a dict) of the data set.
     protocol : hpbench.protocol.Protocol
-    methods : tuple of str
-        Canonical specs.
+    methods : dict
+        By their specs in the tables.
     device : str
     plugins : tuple of Path
     boxes : str
@@ -110,7 +110,7 @@ class EvaluationSpec:
 
     dataset: tuple[str, Path | None, Mapping[str, Any]]
     protocol: EvaluationProtocol
-    methods: tuple[str, ...]
+    methods: Mapping[str, MethodSpec]
     device: str
     plugins: tuple[Path, ...]
     boxes: str
@@ -129,7 +129,7 @@ class EvaluationSpec:
                 evaluation.dataset.options.model_dump(),
             ),
             protocol=evaluation.protocol,
-            methods=tuple(evaluation.methods),
+            methods={name: MethodSpec.of(one) for name, one in evaluation.methods.items()},
             device=next(iter(evaluation.methods.values())).device,
             plugins=tuple(path.resolve() for path in evaluation.plugins),
             boxes=evaluation.boxes,
@@ -152,7 +152,7 @@ class EvaluationSpec:
         name, root, options = self.dataset
         cls = DATASETS.load(name, self.plugins)
         device = "cpu" if only_prepare else self.device
-        methods = {spec: make_method(spec, device, self.plugins) for spec in self.methods}
+        methods = {name: spec.make(device, self.plugins) for name, spec in self.methods.items()}
         for method in methods.values():
             load_method(method, only_prepare)
         detector = None if self.boxes == ANNOTATED else make_detector(self.boxes, self.plugins)

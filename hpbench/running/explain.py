@@ -18,7 +18,7 @@ from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS, make_method
+from hpbench.registry import DATASETS, make_methods
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.results_file import MethodErrors
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -132,6 +132,7 @@ def explain(
     plugins: Sequence[Path] = (),
     allow: Sequence[Path] = (),
     workers: int | None = None,
+    methods: str = "",
 ) -> Path:
     """Predict a finished run again under other settings and write ``explain.json`` into it.
 
@@ -152,6 +153,8 @@ def explain(
         run folder names is opened or imported by itself: it may be a stranger's.
     workers : int or None
         Threads or processes that read and prepare faces; None for the number of cores.
+    methods : str
+        The run's methods as they are written now, where their files have moved.
 
     Returns
     -------
@@ -182,11 +185,12 @@ def explain(
     items = dataset_items(spec)
     folders = data_folders(data or {}, items.values())
     recorded = tables.run.methods
-    live = [one for one in parse_specs(spec.methods) if not recorded[str(one)].stored]
+    written = parse_specs(methods or spec.methods)
+    live = [one for one in written if str(one) not in recorded or not recorded[str(one)].stored]
     if not live:
         raise UsageError(f"{folder}: nothing to rerun: {STORED}")
     spec = spec.model_copy(update={"methods": ",".join(one.text for one in live)})
-    others = [parse_spec(spec.boxes), *live]
+    others = [parse_spec(spec.boxes), *([] if methods else live)]
     require_named(others, items, spec.data, folders, allow)
     spec = spec.model_copy(update={"data": folders})
     _refuse_changed_methods(folder, tables.run, spec)
@@ -223,7 +227,17 @@ def explain(
 
 def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> None:
     """Raise where a difference would be that of a method, not of the settings."""
-    methods = {str(m): make_method(m, "cpu", spec.plugins) for m in parse_specs(spec.methods)}
+    try:
+        methods = make_methods(spec.methods, "cpu", spec.plugins)
+    except DataError as error:
+        raise DataError(
+            f"{error}; if it has moved since the run, name it with --methods"
+        ) from error
+    if methods.keys() != {name for name, record in run.methods.items() if not record.stored}:
+        raise UsageError(
+            f"--methods {spec.methods}: {folder} holds {', '.join(run.methods)}; name the same "
+            "methods, where they are now"
+        )
     digests, _ = method_digests(methods)
     for name in methods:
         record = run.methods[name]

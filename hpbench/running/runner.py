@@ -20,7 +20,7 @@ from hpbench.images import max_pixels, set_max_pixels
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
 from hpbench.method import Method, MethodCard, StoredMethod
-from hpbench.registry import load_method, make_method
+from hpbench.registry import load_method, make_methods
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import CorruptionRecord, DatasetRecord, MethodRecord, RunRecord
 from hpbench.results.timing_record import TimingRecord
@@ -39,7 +39,6 @@ from hpbench.running.reuse import (
 )
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import store_results, summarise
-from hpbench.spec import parse_specs
 from hpbench.storage.atomic import PARTIAL
 from hpbench.storage.environment import git_revision, hardware, versions
 from hpbench.storage.fingerprints import hash_of, method_digest
@@ -209,9 +208,7 @@ class _PreparedRun:
 def _prepare(config: RunConfig) -> _PreparedRun:
     device = resolve_device(config.device)
     corruptions = parse_corruptions(config.corrupt, config.seed)
-    methods = {
-        str(item): make_method(item, device, config.plugins) for item in parse_specs(config.methods)
-    }
+    methods = make_methods(config.methods, device, config.plugins)
     detector = None if config.boxes == ANNOTATED else make_detector(config.boxes, config.plugins)
     cache = None if config.fresh else PredictionCache()
     evaluations = plan(config, methods, detector, corruptions, cache)
@@ -231,12 +228,12 @@ def method_digests(methods: Mapping[str, Method]) -> tuple[dict[str, str], set[s
         load_method(methods[name])
         loaded.add(name)
 
-    digests = {
-        name: method_digest(
-            name, method, known_files(method_digest(name, method), partial(load, name))
-        )
-        for name, method in methods.items()
-    }
+    digests = {}
+    for name, method in methods.items():
+        digests[name] = method_digest(name, method)
+        if not method.fingerprint_is_complete():
+            files = known_files(digests[name], partial(load, name))
+            digests[name] = method_digest(name, method, files)
     return digests, loaded
 
 

@@ -166,7 +166,8 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
     ----------
     run_a, run_b : Path
         Run folders; changes are second minus first. Methods are matched by their whole spec,
-        and what is left by name, where a run holds only one of the name.
+        what is left by identity (a card that lies elsewhere, other options that mean the same),
+        then by name and card, where a run holds only one of them.
     by : str, optional
         Factors of the candidate to slice by; those that it was run for if not given.
 
@@ -193,9 +194,9 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
     for name in scores_a:
         if name in scores_b:
             _refuse_other_protocol(name, scores_a[name].protocol, scores_b[name].protocol)
-            pairs, lonely = _match_methods(scores_a[name], scores_b[name])
-            unmatched += lonely
             both = scores_a[name], scores_b[name]
+            pairs, lonely = _match_methods(*both, tables[0].run, tables[1].run)
+            unmatched += lonely
             # the candidate's slices for both, so that the same faces are compared
             cut = cut_slices(scores_b[name], asked)
             if asked and cut.refused:
@@ -250,27 +251,35 @@ def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
 
 
 def _match_methods(
-    a: DatasetScores, b: DatasetScores
+    a: DatasetScores, b: DatasetScores, run_a: RunRecord, run_b: RunRecord
 ) -> tuple[list[tuple[MethodScores, MethodScores]], list[Unmatched]]:
     """Pairs of the same method, and what is left over."""
-    by_spec = {method.spec: method for method in b.methods}
-    pairs = [(method, by_spec[method.spec]) for method in a.methods if method.spec in by_spec]
-    matched = {method.spec for method, _ in pairs}
-    left_a = [method for method in a.methods if method.spec not in matched]
-    left_b = [method for method in b.methods if method.spec not in matched]
-    for method in list(left_a):
-        twins = [other for other in left_b if _name(other) == _name(method)]
-        if len(twins) == 1 and [_name(one) for one in left_a].count(_name(method)) == 1:
-            pairs.append((method, twins[0]))
-            left_a.remove(method)
-            left_b.remove(twins[0])
+    pairs: list[tuple[MethodScores, MethodScores]] = []
+    left_a, left_b = list(a.methods), list(b.methods)
+    for key in (_spec, _identity, _name_and_card):
+        keys_a = [key(method.spec, run_a) for method in left_a]
+        by_key = {key(method.spec, run_b): method for method in left_b}
+        keys_b = [key(method.spec, run_b) for method in left_b]
+        for method, found in list(zip(left_a, keys_a, strict=True)):
+            if keys_a.count(found) == 1 and keys_b.count(found) == 1:
+                pairs.append((method, by_key[found]))
+                left_a.remove(method)
+                left_b.remove(by_key[found])
     only_a = [Unmatched(a.name, method.spec, "baseline") for method in left_a]
     only_b = [Unmatched(a.name, method.spec, "candidate") for method in left_b]
     return pairs, only_a + only_b
 
 
-def _name(method: MethodScores) -> str:
-    return method.spec.partition("[")[0]
+def _spec(spec: str, run: RunRecord) -> str:
+    return spec
+
+
+def _identity(spec: str, run: RunRecord) -> str:
+    return f"{run.methods[spec].name} {run.methods[spec].fingerprint}"
+
+
+def _name_and_card(spec: str, run: RunRecord) -> str:
+    return f"{run.methods[spec].name} {run.methods[spec].card.name}"
 
 
 def _compare(

@@ -226,6 +226,7 @@ def _described(
     return {
         **_counted(dataset, method, data),
         "method": record.name,
+        "card": record.card.name,
         "coverage": float(method.predicted.mean()),
         "excluded_reasons": dataset.excluded,
         "no_answer_reasons": method.no_answer,

@@ -14,7 +14,7 @@ __all__ = ["git_revision", "hardware", "versions"]
 
 _PACKAGES = (
     "hpbench", "numpy", "scipy", "torch", "torchvision", "opencv-python-headless", "dlib-bin",
-    "onnxruntime", "pandas", "pyarrow", "pillow", "matplotlib",
+    "onnxruntime", "openvino", "ai-edge-litert", "pandas", "pyarrow", "pillow", "matplotlib",
 )  # fmt: skip
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.worker_processes import WorkerPool
+from hpbench.method import Method
+from hpbench.registry import MethodSpec
 from hpbench.results.timing_record import ColdStart, CoresTiming, Spread
 from hpbench.scoring.runtime import summarise_times
 
@@ -56,15 +58,15 @@ class FreshRun:
 
 
 def measure_fresh(
-    spec: str, device: str, plugins: Sequence[Path], faces: Sequence[Face], one_core: bool
+    method: Method, plugins: Sequence[Path], faces: Sequence[Face], one_core: bool
 ) -> FreshRun:
     """Start a process that loads a method and predicts faces one by one, the first one cold.
 
     With `one_core` it is pinned to one core, so that every library in it uses one thread.
     """
     environment = {"OMP_NUM_THREADS": "1"} if one_core else {}
-    job = (spec, device, tuple(plugins), faces[:FACES], one_core)
-    with WorkerPool(spec, 1, _predict_first, *job, environment=environment) as pool:
+    job = (MethodSpec.of(method), method.device, tuple(plugins), faces[:FACES], one_core)
+    with WorkerPool(method.name, 1, _predict_first, *job, environment=environment) as pool:
         start = perf_counter()
         load_s = pool.submit("load_s").result()
         first_answer_s = perf_counter() - start
@@ -72,14 +74,12 @@ def measure_fresh(
 
 
 def _predict_first(
-    spec: str, device: str, plugins: Sequence[Path], faces: Sequence[Face], one_core: bool
+    spec: MethodSpec, device: str, plugins: Sequence[Path], faces: Sequence[Face], one_core: bool
 ) -> Callable[[str], float | tuple[object, ...]]:
     if one_core and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-    from hpbench.registry import make_method
-
-    method = make_method(spec, device, plugins)
+    method = spec.make(device, plugins)
     start = perf_counter()
     method.load()
     load_s = perf_counter() - start

@@ -237,8 +237,7 @@ def _measure_fresh(
     for _ in range(FRESH_ROUNDS):
         for name in found:
             for cores, runs in found[name].items():
-                device = dataset.methods[name].device
-                job = name, device, dataset.plugins, faces[name]
+                job = dataset.methods[name], dataset.plugins, faces[name]
                 runs.append(measure_fresh(*job, one_core=cores == "one"))
                 progress.advance(dataset.key, _FRESH, 1)
     return found

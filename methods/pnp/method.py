@@ -139,6 +139,17 @@ class Pnp(Method):
         options = self.options.model_dump_json(exclude={"landmarks", "predictor"})
         return f"{options} landmarks={self._detector.fingerprint()}"
 
+    def fingerprint_is_complete(self) -> bool:
+        """Face models are files of this package, so it is up to the landmark detector."""
+        return self._detector.fingerprint_is_complete()
+
+    def spec_in_tables(self, spec: Spec) -> Spec:
+        """With the landmark detector's own name, which may be that of a card."""
+        if "landmarks" not in spec.options:
+            return spec
+        landmarks = self._detector.spec_in_tables(parse_spec(self.options.landmarks))
+        return Spec(spec.name, {**spec.options, "landmarks": str(landmarks)})
+
     def card(self) -> MethodCard:
         """Describe the landmarks, and what is done with them."""
         model = face_model(self.options.model)

@@ -26,7 +26,7 @@ from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Face
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
-from hpbench.methods.onnx_card import FsaNet
+from hpbench.methods.card import FsaNet
 from hpbench.registry import METHODS, make_dataset, make_method
 from hpbench.rotation import (
     angles_from_rotation,
@@ -536,7 +536,7 @@ def test_wrong_line_in_a_real_networks_card_is_named(
     assert old in text
     card = tmp_path / "wrong.toml"
     card.write_text(text.replace(old, new))
-    found = failures_on_the_sample(f"onnx[card={card},weights={folder}]", CONVENTIONS)
+    found = failures_on_the_sample(f"card[file={card},weights={folder}]", CONVENTIONS)
     assert list(found) == [failed]
     assert re.search(named, found[failed])
 

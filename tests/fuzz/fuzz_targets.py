@@ -35,8 +35,8 @@ from hpbench.datasets.sample import Sample
 from hpbench.datasets.table import Table
 from hpbench.errors import DataError, HpbenchError
 from hpbench.images import read_rgb, read_size
+from hpbench.methods.card.card import read_card
 from hpbench.methods.hopenet.card import CARD_KEY
-from hpbench.methods.onnx_card.card import read_card
 from hpbench.predicting.sources import open_source
 from hpbench.registry import DATASETS, METHODS
 from hpbench.results.explain_file import ExplainFile
@@ -324,7 +324,7 @@ def _cards() -> list[str]:
     tests = Path(__file__).resolve().parents[1]
     return [
         (tests / "probe_card.toml").read_text(),
-        (tests.parent / "methods" / "onnx_card" / "fsanet.toml").read_text(),
+        (tests.parent / "methods" / "card" / "fsanet.toml").read_text(),
     ]
 
 
@@ -548,7 +548,7 @@ _SPECS = (
     "hopenet,pnp[model=mallick6]", "pnp[landmarks=dlib,focal=1.0]", "table=labels.csv[unit=rad]",
     'hopenet[weights="lr=0.1,bs=32/best.pkl",bin_width=3,offset="-99,-99,-99"]', "nets/my_net.toml",
     "constant[yaw=20]", "biwi[calibrated=true,frames='a b.txt']", "aflw2000[box=pt2d-visible]",
-    "onnx[card=x.toml]", "synthetic=renders", "fsanet[runtime=onnx]",
+    "card[file=x.toml]", "synthetic=renders", "fsanet[runtime=onnx]",
 )  # fmt: skip
 _PARTS = (
     "[",

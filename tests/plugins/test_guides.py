@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpbench.methods.onnx_card.card import NetworkCard
+from hpbench.methods.card.card import NetworkCard
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -74,10 +74,19 @@ def test_detector_guide_runs(environment, tmp_path):
     assert "20 faces, 0 excluded" in output
 
 
-def test_card_of_the_onnx_guide_is_valid():
-    (card,) = [
+def test_export_guide_ends_with_a_row_in_the_table(environment, tmp_path):
+    pytest.importorskip("onnxruntime", reason="pip install 'hpbench[onnx]'")
+    output = follow("export-to-onnx.md", environment, tmp_path)
+    assert "net.onnx gives what the network gives" in output
+    assert "net.toml" in (tmp_path / "runs" / "export" / "report.md").read_text()
+    assert results_of(tmp_path / "runs" / "export")["card"]["confidence"]["given"] > 0
+    assert "../net.pt2" in (tmp_path / "nets" / "exported" / "net.toml").read_text()
+
+
+def test_card_of_the_guide_is_valid():
+    (card, *_) = [
         body
-        for language, body in BLOCK.findall((DOCS / "add-an-onnx-network.md").read_text())
+        for language, body in BLOCK.findall((DOCS / "add-a-network.md").read_text())
         if language == "toml"
     ]
     assert NetworkCard.model_validate(tomllib.loads(card)).name == "my_net"

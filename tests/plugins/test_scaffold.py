@@ -7,16 +7,18 @@ import runpy
 import subprocess
 import sys
 import tomllib
+import warnings
+import zipfile
 from pathlib import Path
-from string import Template
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hpbench import scaffold
 from hpbench.cli.new import new
 from hpbench.errors import UsageError
-from hpbench.methods.onnx_card.card import NetworkCard
+from hpbench.methods.card.card import NetworkCard, read_card
+from hpbench.methods.card.network import open_network
 from hpbench.scaffold import write_card, write_package
 
 
@@ -131,30 +133,128 @@ def test_command_says_what_it_wrote_and_what_to_do_next(tmp_path):
     assert "pip install -e" in done.output.splitlines()[-1]
 
 
-def test_card_of_a_network_holds_what_its_graph_says(tmp_path):
+def read_wheel(package: Path, environment, folder: Path) -> zipfile.ZipFile:
+    command = ("-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", folder, package)
+    done = environment.run(environment.python, *command)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = folder.glob("*.whl")
+    return zipfile.ZipFile(wheel)
+
+
+def test_weights_of_a_generated_method_are_in_its_wheel(environment, tmp_path):
+    package, *_ = write_package("method", "bulky", tmp_path)
+    (package / "src/hpbench_bulky/weights/net.safetensors").write_bytes(b"numbers")
+    wheel = read_wheel(package, environment, tmp_path)
+    assert wheel.read("hpbench_bulky/weights/net.safetensors") == b"numbers"
+
+
+def test_fingerprint_of_a_generated_method_changes_with_its_weights(tmp_path):
+    package, *_ = write_package("method", "bulky", tmp_path)
+    module = package / "src" / "hpbench_bulky" / "__init__.py"
+    method = runpy.run_path(str(module))["Bulky"]()
+    before = method.fingerprint()
+    weights = module.parent / "weights" / "net.safetensors"
+    weights.write_bytes(b"numbers")
+    with_weights = method.fingerprint()
+    weights.write_bytes(b"other numbers")
+    assert len({before, with_weights, method.fingerprint()}) == 3
+
+
+# ---- cards -----------------------------------------------------------------------------------
+
+
+def write_onnx(path: Path, inputs: dict[str, list], outputs: dict[str, list]) -> Path:
+    """A network of these inputs and outputs, which does nothing."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    ends = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 3, 48, 64])
-        for name in ("face", "pose")
+    number = onnx.TensorProto.FLOAT
+    values = [
+        onnx.numpy_helper.from_array(np.zeros(shape, "f"), f"zero_{name}")
+        for name, shape in outputs.items()
     ]
-    node = onnx.helper.make_node("Identity", ["face"], ["pose"])
-    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    nodes = [onnx.helper.make_node("Identity", [f"zero_{name}"], [name]) for name in outputs]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [onnx.helper.make_tensor_value_info(name, number, shape) for name, shape in inputs.items()],
+        [
+            onnx.helper.make_tensor_value_info(name, number, shape)
+            for name, shape in outputs.items()
+        ],
+        values,
+    )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
     model.ir_version = 8
-    onnx.save(model, tmp_path / "my net.onnx")
-    card = write_card(tmp_path / "my net.onnx", tmp_path)
+    onnx.save(model, path)
+    return path
+
+
+def completed(card: Path) -> dict:
+    """Content of a card whose TODO lines are taken as they stand."""
+    text = card.read_text(encoding="utf-8")
+    return tomllib.loads(re.sub(r"^# TODO (?=\w+ = )", "", text, flags=re.MULTILINE))
+
+
+def test_card_of_a_network_holds_what_its_graph_says(tmp_path):
+    network = write_onnx(tmp_path / "my net.onnx", {"face": [1, 3, 48, 64]}, {"pose": [1, 3]})
+    card = write_card(network, tmp_path).path
     content = tomllib.loads(card.read_text(encoding="utf-8"))
     assert (content["name"], content["weights"]) == ("my_net", [{"file": "my net.onnx"}])
-    assert content["input"] == {"width": 64, "height": 48, "layout": "NCHW"}
+    assert content["input"] == {"name": "face", "width": 64, "height": 48, "layout": "NCHW"}
+    assert content["output"] == {"names": ["pose"]}
     with pytest.raises(UsageError, match="exists already"):
-        write_card(tmp_path / "my net.onnx", tmp_path)
+        write_card(network, tmp_path)
 
 
-def test_completed_card_is_valid(tmp_path):
-    (tmp_path / "net.onnx").write_bytes(b"")
-    text = (Path(scaffold.__file__).parent / "card/card.toml.template").read_text(encoding="utf-8")
-    words = {"file": "net.onnx", "name": "net", "path": "net.onnx", "inputs": "", "outputs": ""}
-    words |= {"width": "64", "height": "64", "layout": "NCHW"}
-    completed = re.sub(r"^# (?=\w+ = )", "", Template(text).substitute(words), flags=re.MULTILINE)
-    assert NetworkCard.model_validate(tomllib.loads(completed)).output.kind == "angles"
+@pytest.mark.parametrize(
+    ("outputs", "kind"),
+    [
+        ({"pose": [1, 3]}, "angles"),
+        ({"roll_fc": [1, 1], "pitch_fc": [1, 1], "yaw_fc": [1, 1]}, "angles"),
+        ({"yaw": [1, 120], "pitch": [1, 66], "roll": [1, 66]}, "bins"),
+        ({"scores": [1, 3, 66]}, "bins"),
+        ({"quaternion": [1, 4]}, "quaternion"),
+        ({"sure": [1, 1], "columns": [1, 6]}, "6d"),
+        ({"R": [1, 3, 3]}, "matrix"),
+        ({"pose": [1, 3, 4]}, "matrix3x4"),
+        ({"points": [1, 98, 2]}, "landmarks"),
+    ],
+)
+def test_completed_card_of_every_kind_is_valid_and_its_network_fits(outputs, kind, tmp_path):
+    network = write_onnx(tmp_path / "net.onnx", {"face": [1, 3, 48, 64]}, outputs)
+    card = write_card(network, tmp_path).path
+    content = completed(card)
+    output = NetworkCard.model_validate(content).output
+    assert output.kind == kind
+    if "yaw_fc" in outputs:
+        assert output.order == ("roll", "pitch", "yaw")
+    card.write_text(re.sub(r"^# TODO (?=\w+ = )", "", card.read_text(), flags=re.MULTILINE))
+    open_network(network, read_card(card), "cpu")
+
+
+def test_inputs_that_have_to_be_frozen_are_named(tmp_path):
+    inputs = {"scale": [1, 1], "face": [1, 48, 64, 3]}
+    network = write_onnx(tmp_path / "net.onnx", inputs, {"pose": [1, 3]})
+    done = CliRunner().invoke(new, ["card", str(network), "--folder", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "further inputs: scale [1, 1]; hpbench feeds the image (face) alone" in done.output
+    assert tomllib.loads((tmp_path / "net.toml").read_text())["input"]["layout"] == "NHWC"
+
+
+def test_names_of_a_strangers_network_add_nothing_to_the_card(tmp_path):
+    outputs = {'pose"]\nlicence = "x': [1, 3]}
+    network = write_onnx(tmp_path / "net.onnx", {"face": [1, 3, 48, 64]}, outputs)
+    content = tomllib.loads(write_card(network, tmp_path).path.read_text(encoding="utf-8"))
+    assert "licence" not in content
+    assert content["output"] == {"names": list(outputs)}
+
+
+def test_a_program_whose_shapes_are_unknown_gets_a_card_that_says_so(tmp_path):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(net, torch.zeros(1, 3, 8, 8)).save(tmp_path / "net.ts")
+    text = write_card(tmp_path / "net.ts", tmp_path).path.read_text(encoding="utf-8")
+    assert re.search(r"width = 224  # TODO: a guess", text)
+    assert "# the file: output_0 [?, 3]" in text

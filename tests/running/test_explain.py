@@ -185,7 +185,7 @@ def test_folder_that_a_run_names_is_asked_for(explained, spec) -> None:
 @pytest.mark.parametrize(
     ("method", "asked"),
     [
-        ("onnx[card=/etc/passwd]", "--allow /etc/passwd"),
+        ("card[file=/etc/passwd]", "--allow /etc/passwd"),
         ("nets/card.toml", "--allow nets/card.toml"),
         ("pnp[landmarks='dlib[predictor=~/x.dat]']", "--allow '~/x.dat'"),
         ("hopenet[weights=here.bin]", "--allow here.bin"),

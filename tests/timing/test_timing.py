@@ -14,6 +14,7 @@ from hpbench.detectors.base import make_detector
 from hpbench.face import Face
 from hpbench.inference.progress import NoProgress
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
+from hpbench.registry import make_method
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 from hpbench.scoring.runtime import summarise_times
@@ -172,7 +173,7 @@ def test_method_that_predicts_no_face_has_no_throughput():
 
 
 def test_fresh_process_predicts_on_one_core():
-    found = measure_fresh("constant", "cpu", (), faces(3), one_core=True)
+    found = measure_fresh(make_method("constant"), (), faces(3), one_core=True)
     assert found.cores == 1
     assert len(found.total_ms) == 3
     assert found.first_answer_s > found.load_s >= 0.0

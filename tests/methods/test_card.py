@@ -13,11 +13,11 @@ from hpbench.datasets.aflw2000 import Aflw2000, Aflw2000Options
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.method import NoPrediction
-from hpbench.methods.onnx_card import FsaNet, Onnx, read_card
-from hpbench.methods.onnx_card.card import AnglesOutput, BinsOutput, RotationOutput
-from hpbench.methods.onnx_card.decode import decode_networks
-from hpbench.methods.onnx_card.method import OnnxOptions, fit_to
-from hpbench.registry import make_method
+from hpbench.methods.card import CardMethod, FsaNet, read_card
+from hpbench.methods.card.decode import decode_networks
+from hpbench.methods.card.method import CardOptions, fit_to
+from hpbench.methods.card.outputs import AnglesOutput, BinsOutput, RotationOutput
+from hpbench.registry import make_method, make_methods
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 from hpbench.weights.store import sha256_of
 
@@ -209,9 +209,9 @@ def test_declared_method_pickles_before_it_is_loaded(tmp_path):
 
 def test_short_form_and_long_form_are_the_same_method(tmp_path):
     card = write_card(tmp_path)
-    long = make_method(f"onnx[card={card}]")
-    assert isinstance(long, Onnx)
-    assert long.options == make_method(str(card)).options == OnnxOptions(card=str(card))
+    long = make_method(f"card[file={card}]")
+    assert isinstance(long, CardMethod)
+    assert long.options == make_method(str(card)).options == CardOptions(file=str(card))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_short_form_and_long_form_are_the_same_method(tmp_path):
         ('unit = "deg"', 'unit = "grad"', "'output.unit'.*'deg' or 'rad'"),
         ('"pitch", ', '"yaw", ', "yaw, pitch and roll once each"),
         ('"angles"', '"angels"', "'output.kind' is unknown; did you mean 'angles'"),
-        ('"angles"', '"quaternion"', "'output.kind' is unknown; known: 6d, angles"),
+        ('"angles"', '"spline"', "'output.kind' is unknown; known: 6d, angles"),
         ('rule = "box"', 'rule = "margin"', "rule 'margin' needs k"),
         ("std = 1.0", "std = [1.0, 0.0, 1.0]", "std has to be above 0"),
         ('file = "probe.onnx"', 'url = "https://x/y.onnx"', "needs its sha256"),
@@ -281,14 +281,177 @@ def test_missing_and_corrupted_weights_are_named(tmp_path):
 
 
 def test_method_without_card_says_what_to_write():
-    with pytest.raises(UsageError, match=r"onnx\[card=my_net\.toml\]"):
-        make_method("onnx").load()
+    with pytest.raises(UsageError, match=r"card\[file=my_net\.toml\]"):
+        make_method("card").load()
 
 
 def test_use_before_load_is_an_error_of_one_line(tmp_path):
     write_colour_probe(tmp_path)
     with pytest.raises(HpbenchError, match="before load"):
         make_method(str(write_card(tmp_path))).predict([coloured_face()])
+
+
+# ---- options, confidence, identity -----------------------------------------------------------
+
+
+def test_options_stand_in_place_of_what_the_card_says(tmp_path):
+    write_colour_probe(tmp_path)
+    card = write_card(tmp_path, ('"box"', '"square"\nk = 1.5'))
+    edited = tmp_path / "edited"
+    edited.mkdir()
+    write_colour_probe(edited)
+    other = write_card(edited, ('"box"', '"square"\nk = 2.5\noutside = "edge"'))
+    option = make_method(f"{card}[k=2.5,outside=edge]")
+    assert option.card().crop_rule == "square k=2.5, outside edge"
+    assert option.fingerprint() == make_method(str(other)).fingerprint()
+    assert option.fingerprint() != make_method(str(card)).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("k=20", r"probe\.toml: k=20\.0: must be less than or equal to 10"),
+        ("filter=nearest", r"probe\.toml: filter=nearest: must be 'opencv-linear'"),
+        ("outside=white", "outside=white: must be 'black', 'clip' or 'edge'"),
+    ],
+)
+def test_option_that_does_not_fit_the_card_is_named(tmp_path, options, message):
+    write_colour_probe(tmp_path)
+    card = write_card(tmp_path, ('"box"', '"square"\nk = 1.5'))
+    with pytest.raises(UsageError, match=message):
+        make_method(f"{card}[{options}]").fingerprint()
+
+
+def test_a_sweep_over_a_cards_option_is_a_method_per_value(tmp_path):
+    write_colour_probe(tmp_path)
+    card = write_card(tmp_path, ('"box"', '"square"\nk = 1.5'))
+    made = make_methods(f"{card}[k=1:2:0.5]")
+    assert list(made) == ["probe.toml[k=1]", "probe.toml[k=1.5]", "probe.toml[k=2]"]
+    assert len({method.fingerprint() for method in made.values()}) == 3
+
+
+def test_a_card_is_the_same_method_from_any_folder(tmp_path):
+    fingerprints = set()
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        write_colour_probe(tmp_path / name)
+        made = make_methods(str(write_card(tmp_path / name)))
+        assert list(made) == ["probe.toml"]
+        fingerprints.add(made["probe.toml"].fingerprint())
+    assert len(fingerprints) == 1
+
+
+def test_two_cards_of_one_name_keep_their_paths_in_one_run(tmp_path):
+    paths = []
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        write_colour_probe(tmp_path / name)
+        paths.append(str(write_card(tmp_path / name)))
+    assert list(make_methods(paths)) == paths
+
+
+def test_fingerprint_changes_with_external_data(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    model = onnx.load(write_colour_probe(tmp_path))
+    numbers = onnx.numpy_helper.from_array(np.ones((1, 3), np.float32), "numbers")
+    model.graph.initializer.append(numbers)
+    onnx.save(
+        model, tmp_path / "probe.onnx", save_as_external_data=True, size_threshold=0,
+        location="probe.onnx.data",
+    )  # fmt: skip
+    card = str(write_card(tmp_path))
+    before = make_method(card).fingerprint()
+    data = tmp_path / "probe.onnx.data"
+    content = bytearray(data.read_bytes())
+    content[0] ^= 1
+    data.write_bytes(content)
+    assert make_method(card).fingerprint() != before
+
+
+CONFIDENCE = """
+names = ["y"]
+[confidence]
+name = "z"
+surer = "larger"
+"""
+
+
+def write_two_outputs(folder: Path) -> None:
+    """The colour probe with a second output: the mean of all colours, one number per face."""
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    model = onnx.load(write_colour_probe(folder))
+    nodes = [onnx.helper.make_node("ReduceMean", ["x"], ["z"], axes=[1, 2, 3], keepdims=0)]
+    model.graph.node.extend(nodes)
+    number = onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info("z", number, ["n"]))
+    onnx.save(model, folder / "probe.onnx")
+
+
+def test_an_output_that_the_card_names_is_the_confidence(tmp_path):
+    write_two_outputs(tmp_path)
+    method = make_method(str(write_card(tmp_path, extra=CONFIDENCE)))
+    method.load()
+    (prediction,) = method.predict([coloured_face(60, 20, 10)])
+    assert prediction.confidence == pytest.approx(30.0)
+    np.testing.assert_allclose(angles_from_rotation(prediction.R_cam), [60, 20, 10], atol=1e-4)
+    assert "confidence: output 'z', larger is surer" in method.card().notes
+
+
+def test_size_is_that_of_all_files_and_their_constants(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    model = onnx.load(write_colour_probe(tmp_path))
+    numbers = onnx.numpy_helper.from_array(np.ones((4, 3), np.float32), "numbers")
+    model.graph.initializer.append(numbers)
+    onnx.save(model, tmp_path / "probe.onnx")
+    method = make_method(str(write_card(tmp_path)))
+    method.load()
+    file = tmp_path / "probe.onnx"
+    assert (method.size().parameters, method.size().weights_bytes) == (12, file.stat().st_size)
+
+
+def test_network_that_mixes_faces_of_a_batch_is_run_on_one_at_a_time(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    model = onnx.load(write_colour_probe(tmp_path))
+    model.graph.node[0].output[0] = "means"
+    largest = onnx.helper.make_node("ReduceMax", ["means"], ["top"], axes=[0], keepdims=1)
+    spread = onnx.helper.make_node("Max", ["means", "top"], ["y"])
+    model.graph.node.extend([largest, spread])
+    onnx.save(model, tmp_path / "probe.onnx")
+    method = make_method(str(write_card(tmp_path)))
+    method.load()
+    faces = [coloured_face(40), coloured_face(60)]
+    yaws = [angles_from_rotation(prediction.R_cam)[0] for prediction in method.predict(faces)]
+    assert yaws == pytest.approx([40, 60], abs=1e-4)
+    assert "run on one face at a time: the network takes no batches" in method.card().notes
+
+
+def test_further_inputs_of_a_network_are_named(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    model = onnx.load(write_colour_probe(tmp_path))
+    number = onnx.TensorProto.FLOAT
+    model.graph.input.append(onnx.helper.make_tensor_value_info("scale", number, [1]))
+    model.graph.node[0].output[0] = "means"
+    model.graph.node.append(onnx.helper.make_node("Mul", ["means", "scale"], ["y"]))
+    onnx.save(model, tmp_path / "probe.onnx")
+    with pytest.raises(WeightsError, match=r"further inputs: scale \[1\].* frozen"):
+        make_method(str(write_card(tmp_path))).load()
+
+
+def test_cards_are_bounded(tmp_path):
+    card = tmp_path / "card.toml"
+    card.write_text(f"name = '{'x' * 70_000}'")
+    with pytest.raises(DataError, match=r"card\.toml: larger than 64 KiB"):
+        read_card(card)
+    for text in ("a = " + "[" * 20_000, "a = " + "[" * 9 + "]" * 9, f"{'a.' * 30_000}b = 1"):
+        card.write_text(text)
+        with pytest.raises(DataError, match=r"card\.toml: nested deeper than 8"):
+            read_card(card)
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "9" * 5000])
+def test_numbers_that_are_none_are_refused(tmp_path, number):
+    with pytest.raises(DataError, match=r"probe\.toml: .*(finite|digits)"):
+        read_card(write_card(tmp_path, ("mean = 0.0", f"mean = {number}")))
 
 
 # ---- scaling ---------------------------------------------------------------------------------

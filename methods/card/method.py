@@ -1,4 +1,4 @@
-"""ONNX networks that a card describes, as methods of the benchmark."""
+"""Networks that a card describes, as methods of the benchmark."""
 
 from __future__ import annotations
 
@@ -7,30 +7,41 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from hpbench.crops import Bounds, centre_of, crop_box, cut_out, short_side_wh, whole_pixels
-from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
+from hpbench.crops import Outside, centre_of, cut_out, short_side_wh
+from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError, invalid_value
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
-from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction, WeightsInfo
-from hpbench.methods.onnx_card.card import LandmarksOutput, NetworkCard, WeightsFile, read_card
-from hpbench.methods.onnx_card.decode import decode_networks
-from hpbench.methods.onnx_card.session import Network, open_network
+from hpbench.inference.graphs import FORMATS, graph_files
+from hpbench.method import (
+    Method,
+    MethodCard,
+    ModelSize,
+    NoPrediction,
+    Options,
+    Prediction,
+    WeightsInfo,
+)
+from hpbench.methods.card.card import InputCard, NetworkCard, WeightsFile, read_card
+from hpbench.methods.card.crop import CropCard
+from hpbench.methods.card.decode import confidence_of, decode_networks
+from hpbench.methods.card.network import Network, open_network
+from hpbench.methods.card.outputs import LandmarksOutput
 from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
 from hpbench.spec import Spec
-from hpbench.storage.fingerprints import content_hash
 from hpbench.weights.downloads import DownloadLimits
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
-__all__ = ["DeclaredMethod", "DeclaredOptions", "FsaNet", "Onnx", "OnnxOptions"]
+__all__ = ["CardMethod", "CardOptions", "DeclaredMethod", "DeclaredOptions", "FsaNet"]
 
 Pixels = npt.NDArray[np.uint8]
+T = TypeVar("T", CropCard, InputCard)
 
 _NO_RUNTIME = "onnxruntime: pip install 'hpbench[onnx]'"
 
@@ -40,8 +51,15 @@ class DeclaredOptions(Options):
 
     weights: str = Field(
         default="",
-        description="folder with the ONNX files of the card; default: beside the card, "
+        description="folder with the files of the card; default: beside the card, "
         "else what 'hpbench weights fetch' has stored",
+    )
+    k: float | None = Field(default=None, description="crop.k, in place of the card's")
+    outside: Outside | None = Field(
+        default=None, description="crop.outside, in place of the card's: black, clip, edge"
+    )
+    filter: str | None = Field(
+        default=None, description="input.filter, in place of the card's: opencv-linear, ..."
     )
 
 
@@ -82,19 +100,40 @@ class DeclaredMethod(Method):
         return [_weights_info(card, entry, cls.card_file.parent) for entry in card.weights]
 
     def fingerprint(self) -> str:
-        """Hashes of the card and of all weights files."""
-        digest = hashlib.sha256(self.network_card().model_dump_json().encode()).hexdigest()
-        return " ".join([digest, *(content_hash(path) for path in self._paths())])
+        """Hashes of the card's content and of all files of all networks, wherever they lie."""
+        card = self.network_card().model_dump_json()
+        files = [file for path in self._paths() for file in graph_files(path)]
+        return " ".join([hashlib.sha256(card.encode()).hexdigest(), *map(sha256_of, files)])
+
+    def fingerprint_is_complete(self) -> bool:
+        """The card and its networks are all that is read."""
+        return True
 
     def card_path(self) -> Path:
         """TOML file of the card."""
         return self.card_file
 
     def network_card(self) -> NetworkCard:
-        """The card, read once."""
+        """The card, read once, with the options in place of what it says."""
         if self._network_card is None:
-            self._network_card = read_card(self.card_path())
+            card = read_card(self.card_path())
+            crop = self._changed(card.crop, k=self.options.k, outside=self.options.outside)
+            rule = self._changed(card.input, filter=self.options.filter)
+            self._network_card = card.model_copy(update={"crop": crop, "input": rule})
         return self._network_card
+
+    def _changed(self, table: T, **options: object) -> T:
+        """A table of the card with options in place of its entries, where any are given."""
+        given = {key: value for key, value in options.items() if value is not None}
+        if not given:
+            return table
+        try:
+            return type(table).model_validate({**table.model_dump(), **given})
+        except ValidationError as error:
+            names = ", ".join(f"{key}={value}" for key, value in given.items())
+            raise UsageError(
+                f"{self.card_path()}: {names}: {invalid_value(error.errors()[0])}"
+            ) from error
 
     def card(self) -> MethodCard:
         """Describe the method."""
@@ -104,8 +143,14 @@ class DeclaredMethod(Method):
         notes = [size, f"resized by {card.input.filter}", *card.notes]
         if len(paths) > 1:
             notes.append(f"mean of {len(paths)} networks")
-        if self.device != "cpu" and any(network.on_cpu for network in self._networks):
-            notes.append(f"runs on the CPU and not on {self.device}: onnxruntime-gpu is missing")
+        if self.device != "cpu" and any(network.graph.on_cpu for network in self._networks):
+            notes.append(f"runs on the CPU and not on {self.device}: its runtime has no GPU here")
+        if any(network.one_by_one for network in self._networks):
+            notes.append("run on one face at a time: the network takes no batches")
+        if card.confidence is not None:
+            notes.append(
+                f"confidence: output '{card.confidence.name}', {card.confidence.surer} is surer"
+            )
         if not card.trained_on:
             notes.append("what these weights were trained on is not known")
         return MethodCard(
@@ -124,10 +169,28 @@ class DeclaredMethod(Method):
             notes=tuple(notes),
         )
 
+    def load_to_prepare(self) -> None:
+        """Read the card alone, and no network."""
+        self.network_card()
+
     def load(self) -> None:
-        """Open the networks and check them against the card."""
+        """Open the networks, check them against the card, and decode what they give."""
         card = self.network_card()
         self._networks = [open_network(path, card, self.device) for path in self._paths()]
+        grey = np.full((card.input.height, card.input.width, 3), 128, np.uint8)
+        self.check_outputs(self.infer([grey]))
+
+    def check_outputs(self, output: list[list[npt.NDArray[np.float64]]]) -> None:
+        """Raise WeightsError where outputs do not fit the card: before the first face."""
+        self.decode(output)
+
+    def size(self) -> ModelSize:
+        """Parameters and bytes of all networks."""
+        files = [file for path in self._paths() for file in graph_files(path)]
+        return ModelSize(
+            parameters=sum(network.graph.parameters for network in self._networks),
+            weights_bytes=sum(file.stat().st_size for file in files),
+        )
 
     def _paths(self) -> list[Path]:
         return [
@@ -146,17 +209,11 @@ class DeclaredMethod(Method):
         except DataError as error:
             return NoPrediction(str(error))
         card = self.network_card()
-        crop = cut_out(face.image, self.crop_bounds(face), card.crop.outside)
+        crop = cut_out(face.image, card.crop.bounds(face), card.crop.outside)
         if crop.size == 0:
             return NoPrediction("the crop does not touch the image")
         size_wh = (card.input.width, card.input.height)
         return fit_to(crop, size_wh, card.input.fit, card.input.short_side, card.input.filter)
-
-    def crop_bounds(self, face: Face) -> Bounds:
-        """What is cut out, in whole pixels; it may reach outside of the image."""
-        crop = self.network_card().crop
-        box = crop_box(face.box_xyxy, crop.rule, crop.amount)
-        return whole_pixels(box, with_last=crop.with_last)
 
     def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> list[list[npt.NDArray[np.float64]]]:
         """Outputs of every network for a batch of RGB inputs, shape (height, width, 3)."""
@@ -180,52 +237,70 @@ class DeclaredMethod(Method):
         self, output: list[list[npt.NDArray[np.float64]]]
     ) -> list[Prediction | NoPrediction]:
         """Rotations by the card's output rule."""
-        rule = self.network_card().output
+        card = self.network_card()
+        rule = card.output
         assert not isinstance(rule, LandmarksOutput)  # load() has refused it
         try:
+            confidences = None
+            if card.confidence is not None:
+                confidences = confidence_of([outputs[-1] for outputs in output], card.confidence)
+                output = [outputs[:-1] for outputs in output]
             rotations = decode_networks(output, rule)
         except WeightsError as error:
-            raise WeightsError(f"{self.card_path()}: {error}; see [output]") from error
+            raise WeightsError(f"{self.card_path()}: {error}") from error
         return [
-            Prediction(R_cam)
-            if np.isfinite(R_cam).all() and is_rotation(R_cam)
-            else NoPrediction("the network's output is not a number or gives no rotation")
-            for R_cam in rotations
+            _prediction(R_cam, None if confidences is None else float(confidences[i]))
+            for i, R_cam in enumerate(rotations)
         ]
 
 
-class OnnxOptions(DeclaredOptions):
-    """Options of the method ``onnx``."""
+def _prediction(
+    R_cam: npt.NDArray[np.float64], confidence: float | None
+) -> Prediction | NoPrediction:
+    finite = np.isfinite(R_cam).all() and (confidence is None or np.isfinite(confidence))
+    if finite and is_rotation(R_cam):
+        return Prediction(R_cam, confidence=confidence)
+    return NoPrediction("the network's output is not a number or gives no rotation")
 
-    card: str = Field(default="", description="TOML card of the network; see docs/add-a-method.md")
+
+class CardOptions(DeclaredOptions):
+    """Options of the method ``card``."""
+
+    file: str = Field(default="", description="TOML card of the network; see docs/add-a-network.md")
 
 
-class Onnx(DeclaredMethod):
-    """Any ONNX network with a card; ``my_net.toml`` is short for ``onnx[card=my_net.toml]``."""
+class CardMethod(DeclaredMethod):
+    """Any network with a card; ``my_net.toml`` is short for ``card[file=my_net.toml]``."""
 
-    name: ClassVar[str] = "onnx"
-    summary: ClassVar[str] = "any ONNX network, described by a card: --methods my_net.toml"
-    Options: ClassVar[type[Options]] = OnnxOptions
+    name: ClassVar[str] = "card"
+    summary: ClassVar[str] = "any network file with a card: --methods my_net.toml"
+    Options: ClassVar[type[Options]] = CardOptions
 
     @classmethod
     def claims(cls, text: str) -> Spec | None:
-        """``my_net.toml`` stands for ``onnx[card=my_net.toml]``; a network alone lacks one."""
-        if text.lower().endswith(".onnx"):
+        """``my_net.toml`` stands for ``card[file=my_net.toml]``; a network alone lacks one."""
+        path = Path(text)
+        if path.suffix.lower() in FORMATS:
             raise UsageError(
-                f"{text}: an ONNX network needs a card of its input and output; "
-                f"write one with 'hpbench new card {text}', then --methods {Path(text).stem}.toml"
+                f"{text}: a network needs a card of its input and output; "
+                f"write one with 'hpbench new card {text}', then --methods {path.stem}.toml"
             )
-        return Spec(cls.name, {"card": text}) if text.lower().endswith(".toml") else None
+        return Spec(cls.name, {"file": text}) if path.suffix.lower() == ".toml" else None
 
     @classmethod
     def missing(cls) -> str | None:
-        """Say that onnxruntime has to be installed."""
-        return _NO_RUNTIME if find_spec("onnxruntime") is None else None
+        """Return none: what is needed depends on the format."""
+        return None
 
     @classmethod
     def named_weights(cls) -> Sequence[WeightsInfo]:
         """Return none: they depend on the card."""
         return ()
+
+    def spec_in_tables(self, spec: Spec) -> Spec:
+        """The card's name in place of its path, so that it is the same from any folder."""
+        options = {key: value for key, value in spec.options.items() if key != "file"}
+        return Spec(f"{self.network_card().name}.toml", options)
 
     def load(self) -> None:
         """Open the network; one that gives landmarks is no method."""
@@ -238,12 +313,12 @@ class Onnx(DeclaredMethod):
 
     def card_path(self) -> Path:
         """TOML file that the user named."""
-        if not self.options.card:
+        if not self.options.file:
             raise UsageError(
-                "method 'onnx' needs a card: write the name of its TOML file, my_net.toml, "
-                "or onnx[card=my_net.toml]"
+                "method 'card' needs a file: write the name of the TOML file, my_net.toml, "
+                "or card[file=my_net.toml]"
             )
-        return Path(self.options.card).expanduser()
+        return Path(self.options.file).expanduser()
 
     def _by_hand(self) -> str:
         return f"put it into {self.card_path().resolve().parent}"

@@ -1,4 +1,4 @@
-"""ONNX networks that give landmarks, as landmark detectors: ``pnp[landmarks=my_net.toml]``."""
+"""Networks that give landmarks, as landmark detectors: ``pnp[landmarks=my_net.toml]``."""
 
 from __future__ import annotations
 
@@ -11,34 +11,44 @@ from hpbench.face import Face
 from hpbench.landmarks.base import Array, LandmarkDetector
 from hpbench.landmarks.orders import ORDERS, point_count
 from hpbench.method import MethodCard, NoPrediction
-from hpbench.methods.onnx_card.card import LandmarksOutput, NetworkCard
-from hpbench.methods.onnx_card.method import DeclaredMethod, Onnx, OnnxOptions
+from hpbench.methods.card.card import NetworkCard
+from hpbench.methods.card.decode import numbers_of
+from hpbench.methods.card.method import CardMethod, CardOptions, DeclaredMethod
+from hpbench.methods.card.outputs import LandmarksOutput
 from hpbench.spec import Spec
 
-__all__ = ["OnnxLandmarks"]
+__all__ = ["CardLandmarks"]
 
 
-class OnnxLandmarks(LandmarkDetector):
-    """Any ONNX network whose card has ``output.kind = "landmarks"``."""
+class CardLandmarks(LandmarkDetector):
+    """Any network whose card has ``output.kind = "landmarks"``."""
 
-    name = "onnx"
-    summary = "any ONNX network that gives landmarks, with a card: landmarks=my_net.toml"
-    Options = OnnxOptions
-    options: OnnxOptions
+    name = "card"
+    summary = "any network that gives landmarks, with a card: landmarks=my_net.toml"
+    Options = CardOptions
+    options: CardOptions
 
     @classmethod
     def claims(cls, text: str) -> Spec | None:
-        """``my_net.toml`` stands for ``onnx[card=my_net.toml]``."""
-        return Onnx.claims(text)
+        """``my_net.toml`` stands for ``card[file=my_net.toml]``."""
+        return CardMethod.claims(text)
 
     @classmethod
     def missing(cls) -> str | None:
         """Say that onnxruntime has to be installed."""
-        return Onnx.missing()
+        return CardMethod.missing()
 
     def fingerprint(self) -> str:
         """Hashes of the card and of all weights files."""
-        return f"onnx {Onnx(self.options).fingerprint()}"
+        return f"card {CardMethod(self.options).fingerprint()}"
+
+    def fingerprint_is_complete(self) -> bool:
+        """The card and its networks are all that is read."""
+        return True
+
+    def spec_in_tables(self, spec: Spec) -> Spec:
+        """The card's name in place of its path."""
+        return CardMethod(self.options).spec_in_tables(spec)
 
     def load(self) -> None:
         """Open the network, once per process."""
@@ -46,7 +56,7 @@ class OnnxLandmarks(LandmarkDetector):
 
     def card(self) -> MethodCard:
         """Describe the network."""
-        return Onnx(self.options).card()
+        return CardMethod(self.options).card()
 
     def find(self, face: Face) -> Array | NoPrediction:
         """Landmarks of the crop, placed in the whole image."""
@@ -55,7 +65,7 @@ class OnnxLandmarks(LandmarkDetector):
         if isinstance(pixels, NoPrediction):
             return pixels
         card = network.network_card()
-        bounds = np.array(network.crop_bounds(face), dtype=np.float64)
+        bounds = np.array(card.crop.bounds(face), dtype=np.float64)
         if card.crop.outside == "clip":
             bounds = np.clip(bounds, 0.0, np.array(face.size_wh * 2))
         outputs = [found[0][0] for found in network.infer([pixels])]
@@ -65,7 +75,7 @@ class OnnxLandmarks(LandmarkDetector):
         return np.asarray(landmarks)
 
 
-class _Network(Onnx):
+class _Network(CardMethod):
     def load(self) -> None:
         """Open the network, whatever it gives."""
         if not isinstance(self.network_card().output, LandmarksOutput):
@@ -75,9 +85,18 @@ class _Network(Onnx):
             )
         DeclaredMethod.load(self)
 
+    def check_outputs(self, output: list[list[Array]]) -> None:
+        """Place what the networks give for one face."""
+        size = np.array([0.0, 0.0, self.network_card().input.width, 1.0])
+        for found in output:
+            try:
+                _place_landmarks(found[0][0], self.network_card(), size)
+            except WeightsError as error:
+                raise WeightsError(f"{self.card_path()}: {error}") from error
+
 
 @cache
-def _opened(options: OnnxOptions) -> _Network:
+def _opened(options: CardOptions) -> _Network:
     network = _Network(options)
     network.load()
     return network
@@ -92,12 +111,8 @@ def _place_landmarks(output: Array, card: NetworkCard, bounds_xyxy: Array) -> Ar
     rule = card.output
     assert isinstance(rule, LandmarksOutput)
     count = point_count(rule.points)
-    if output.size not in (2 * count, 3 * count):
-        raise WeightsError(
-            f"card '{card.name}': the network gives {output.size} numbers per face; "
-            f"'{rule.points}' has {count} points of 2 or 3"
-        )
-    points = output.reshape(count, -1)[ORDERS[rule.points], :2]
+    numbers = numbers_of([output[None]], rule, (2 * count, 3 * count), rule.points)
+    points = numbers.reshape(count, -1)[ORDERS[rule.points], :2]
     if rule.unit == "pixels":
         points = points / [card.input.width, card.input.height]
     elif rule.unit == "centred":

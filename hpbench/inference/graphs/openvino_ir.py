@@ -1,0 +1,88 @@
+"""OpenVINO IR: a graph in XML and its numbers in a ``.bin`` beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpbench.errors import WeightsError
+from hpbench.inference.cores import compute_threads
+from hpbench.inference.graphs.base import (
+    Array,
+    Graph,
+    TensorInfo,
+    require_runtime,
+    trained_numbers,
+    unreadable,
+)
+
+__all__ = ["OpenvinoGraph"]
+
+
+class OpenvinoGraph(Graph):
+    """OpenVINO on the CPU, which shares out a batch by itself."""
+
+    def __init__(self, path: Path) -> None:
+        require_runtime(path, "OpenVINO", ("openvino",), "openvino")
+        import openvino
+
+        numbers = path.with_suffix(".bin")
+        if not numbers.is_file():
+            raise WeightsError(f"{numbers}: no such file; keep .xml and .bin side by side")
+        # single precision also where the processor offers half: the same answers everywhere
+        settings = {
+            "INFERENCE_NUM_THREADS": compute_threads(),
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        try:
+            core = openvino.Core()
+            model = core.read_model(path, numbers)
+            self._model = core.compile_model(model, "CPU", settings)
+            self.inputs = tuple(map(_info, self._model.inputs, range(len(self._model.inputs))))
+            self.outputs = tuple(map(_info, self._model.outputs, range(len(self._model.outputs))))
+            constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
+            self.parameters = sum(
+                trained_numbers(
+                    _dtype(node.get_output_element_type(0)), list(node.get_output_shape(0))
+                )
+                for node in constants
+            )
+        except RuntimeError as error:
+            line = RuntimeError(str(error).strip().splitlines()[-1])
+            raise unreadable(path, "OpenVINO IR", line) from error
+
+    def run(
+        self,
+        input_name: str,
+        values: npt.NDArray[Any],
+        output_names: Sequence[str],
+        one_core: bool = False,
+    ) -> list[Array]:
+        """See :meth:`Graph.run`."""
+        number = [info.name for info in self.inputs].index(input_name)
+        found = self._model({number: values})
+        names = [info.name for info in self.outputs]
+        return [np.array(found[names.index(name)], dtype=np.float64) for name in output_names]
+
+
+def _info(port: Any, number: int) -> TensorInfo:
+    shape = tuple(
+        None if side.is_dynamic else side.get_length() for side in port.get_partial_shape()
+    )
+    name = port.get_any_name() if port.get_names() else f"{number}"
+    return TensorInfo(name, shape, _dtype(port.get_element_type()))
+
+
+def _dtype(element_type: Any) -> str:
+    return "bfloat16" if element_type.get_type_name() == "bf16" else _numpy_name(element_type)
+
+
+def _numpy_name(element_type: Any) -> str:
+    try:
+        return np.dtype(element_type.to_dtype()).name
+    except (RuntimeError, TypeError):  # types of less than a byte
+        return str(element_type.get_type_name())
