@@ -108,8 +108,12 @@ class Adas(PublishedMethod):
         try:
             model = openvino.Core().read_model(graph, numbers)
             model.reshape([-1, 3, self.input_size, self.input_size])
-            threads = {"INFERENCE_NUM_THREADS": usable_cores()}
-            self._model = openvino.Core().compile_model(model, "CPU", threads)
+            settings = {
+                "INFERENCE_NUM_THREADS": usable_cores(),
+                # else processors that have bfloat16 use it, and angles differ by up to a degree
+                "INFERENCE_PRECISION_HINT": "f32",
+            }
+            self._model = openvino.Core().compile_model(model, "CPU", settings)
             outputs = {name for output in self._model.outputs for name in output.names}
         except RuntimeError as error:
             line = str(error).strip().splitlines()[-1]
