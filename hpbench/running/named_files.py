@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hpbench.errors import HpbenchError, UsageError
@@ -16,6 +17,7 @@ from hpbench.spec import Spec, parse_spec
 __all__ = ["require_named"]
 
 _PATH = re.compile(r"[/\\]|^~")
+_SEPARATORS = re.compile(r"[;,:|\s]+")
 
 
 def require_named(
@@ -77,20 +79,24 @@ def _texts(item: Spec) -> Iterator[str]:
 
 def _option_texts(item: Spec) -> Iterator[str]:
     for value in item.options.values():
-        yield value
-        if "[" in value:
-            try:
-                yield from _texts(parse_spec(value))
-            except HpbenchError:  # just a text with a bracket in it
-                continue
+        # a path may have spaces; what is none may be a list of paths
+        yield from [value] if _exists(value) else _SEPARATORS.split(value)
+        for part in value.split(";"):
+            if "[" in part:
+                with suppress(HpbenchError):  # just a text with a bracket in it
+                    yield from _texts(parse_spec(part))
 
 
 def _may_be_a_file(text: str) -> bool:
     if _PATH.search(text):
         return "[" not in text or not text.endswith("]")  # its parts are looked at, too
+    return _exists(text)
+
+
+def _exists(text: str) -> bool:
     try:
-        return Path(text).exists()
-    except (OSError, ValueError):
+        return Path(text).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):
         return False
 
 

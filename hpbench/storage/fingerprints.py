@@ -90,13 +90,22 @@ def prediction_key(index: str, digest: str, device: str) -> str:
 def plugin_digest(plugin: Plugin) -> str:
     """Hash over the code of a plugin, of the plugins that it holds, and the files of its options.
 
-    ``pnp[landmarks=...]`` holds a landmark detector, which may be of another package.
+    ``pnp[landmarks=...]`` holds a landmark detector, which may be of another package, and
+    ``ensemble`` several methods.
     """
-    parts = [plugin_digest(part) for part in vars(plugin).values() if isinstance(part, Plugin)]
+    parts = [plugin_digest(part) for value in vars(plugin).values() for part in _plugins_in(value)]
     values = plugin.options.model_dump().values()
     named = [Path(value).expanduser() for value in values if isinstance(value, str | Path)]
     files = [content_hash(path) for path in named if _is_file(path)]
     return hash_of(code_digest(type(plugin)), files, parts)
+
+
+def _plugins_in(value: object) -> list[Plugin]:
+    """A plugin, or those in a list or a mapping."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    some = value if isinstance(value, list | tuple) else [value]
+    return [part for part in some if isinstance(part, Plugin)]
 
 
 def _is_file(path: Path) -> bool:

@@ -35,8 +35,13 @@ _FIX = (
 
 
 def python_of(option: str) -> str:
-    """Interpreter that runs MediaPipe: the option, the environment variable, or this one."""
-    return option or os.environ.get(_VARIABLE, "") or sys.executable
+    """Interpreter that runs MediaPipe: the option, the environment variable, or this one.
+
+    The option is a path: a mere name in a run folder must not start any program of the system.
+    """
+    if option:
+        return str(Path(option).expanduser().absolute())
+    return os.environ.get(_VARIABLE, "") or sys.executable
 
 
 def missing_mediapipe() -> str | None:

@@ -189,6 +189,9 @@ def test_folder_that_a_run_names_is_asked_for(explained, spec) -> None:
         ("nets/card.toml", "--allow nets/card.toml"),
         ("pnp[landmarks='dlib[predictor=~/x.dat]']", "--allow '~/x.dat'"),
         ("hopenet[weights=here.bin]", "--allow here.bin"),
+        ("ensemble[methods='pnp;../x.toml']", "--allow ../x.toml"),
+        ("ensemble[methods='pnp;onnx[card=../x]']", "--allow ../x"),
+        ("other[files='here.txt,/etc/passwd']", "--allow /etc/passwd"),
         ("hopenet[weights='nets/../../out.bin']", "--allow nets/../../out.bin"),
     ],
 )

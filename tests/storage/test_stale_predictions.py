@@ -124,6 +124,19 @@ def test_file_of_an_option_counts_by_its_content(here):
     assert len(digests) == 2
 
 
+@pytest.mark.parametrize("holds", [lambda one: one, lambda one: [one], lambda one: {"a": one}])
+def test_plugins_that_a_plugin_holds_count(here, holds):
+    weights = here / "w.bin"
+    cls = METHODS.load("turned", [here / "plugin" / "turned.py"])
+    digests = set()
+    for content in (b"a", b"b"):
+        weights.write_bytes(content)
+        outer = cls()
+        outer.held = holds(cls(cls.Options(weights=str(weights))))
+        digests.add(plugin_digest(outer))
+    assert len(digests) == 2
+
+
 def test_folder_that_changes_while_it_is_read_is_not_taken(here):
     for k in range(3):
         Image.new("RGB", (32, 32)).save(here / f"{k}.png")
