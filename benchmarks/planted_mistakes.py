@@ -403,15 +403,21 @@ def subjects(weights: Path | None, work: Path) -> Iterator[tuple[str, Callable[[
 
     def with_two_softmaxes() -> list[Plant]:
         text = exported_hopenet(work, softmax=True)
-        right, *_ = card(text, work)
-        wrong_card = work / "wrong.toml"
-        wrong_card.write_text(text.replace('scores = "probabilities"', 'scores = "logits"'))
-        wrong = lambda: make_method(f"onnx[card={wrong_card},weights={work}]")  # noqa: E731
+        for name, scores in (("right", "probabilities"), ("wrong", "logits")):
+            line = f'scores = "{scores}"'
+            (work / f"{name}.toml").write_text(text.replace('scores = "probabilities"', line))
+        right, wrong = (
+            partial(make_method, f"onnx[card={work / name}.toml,weights={work}]")
+            for name in ("right", "wrong")
+        )
         name = "probabilities for logits"
-        return [right, Plant(name, wrong, "scores", "probabilities are taken")]
+        return [
+            Plant("none", right, "", ""),
+            Plant(name, wrong, "scores", "probabilities are taken"),
+        ]
 
-    yield "hopenet card, logits", exported
-    yield "hopenet card, probabilities", with_two_softmaxes
+    yield "hopenet card (logits)", exported
+    yield "hopenet card (probabilities)", with_two_softmaxes
 
 
 def examine(method: str, plant: Plant, base: Probe, right_deg: float | None) -> tuple[Found, float]:
@@ -459,6 +465,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, help="folder with tddfa.toml, lwhpe.toml")
     parser.add_argument("--methods", default="", help="only these, comma-separated")
+    parser.add_argument("--mistakes", default="", help="only those that match this expression")
     parser.add_argument("--out", type=Path, help="write the table there, too")
     arguments = parser.parse_args()
     only = [name for name in arguments.methods.split(",") if name]
@@ -471,6 +478,8 @@ def main() -> None:
             right_deg = None
             try:
                 for plant in plants():
+                    if plant.check and not re.search(arguments.mistakes, plant.name):
+                        continue
                     one, error = examine(method, plant, base, right_deg)
                     right_deg = right_deg or error
                     found.append(one)

@@ -375,18 +375,31 @@ def _scaling_text(declared: str, wanted: str) -> str:
 
 
 def _with_scores(outputs: Any, change: Callable[[Array], Array]) -> Any:
-    """Outputs with the scores of bins changed, in each array that holds some."""
+    """Outputs with the scores of bins changed, in each array that holds some; there must be one."""
     if isinstance(outputs, list | tuple):
-        return type(outputs)(_with_scores(part, change) for part in outputs)
-    shape = tuple(getattr(outputs, "shape", ()))
-    if len(shape) < 2 or shape[-1] < _FEWEST_BINS:
+        held = [_holds_scores(part) for part in outputs]
+        if not any(held):
+            raise _NotApplicableError
+        return type(outputs)(
+            _with_scores(part, change) if holds else part
+            for part, holds in zip(outputs, held, strict=True)
+        )
+    if not _holds_scores(outputs):
         raise _NotApplicableError
+    shape = tuple(outputs.shape)
     is_array = isinstance(outputs, np.ndarray)
     values = outputs if is_array else outputs.detach().cpu().numpy()
     heads = values.reshape(*shape[:-1], 3, -1) if shape[-1] % 3 == 0 and len(shape) == 2 else None
     # three heads side by side, as hpbench's own networks give them, or one head
     changed = change(values) if heads is None else change(heads).reshape(shape)
     return changed if is_array else outputs.new_tensor(changed)
+
+
+def _holds_scores(outputs: Any) -> bool:
+    if isinstance(outputs, list | tuple):
+        return any(_holds_scores(part) for part in outputs)
+    shape = tuple(getattr(outputs, "shape", ()))
+    return len(shape) >= 2 and shape[-1] >= _FEWEST_BINS
 
 
 _FEWEST_BINS = 18

@@ -61,8 +61,12 @@ POOR_DEG, NEAR_YAW_DEG = 25.0, 25.0
 MIN_OFFSET_DEG = 6.0
 """Networks differ by up to 5 degrees in what they call frontal; a wrong offset is more."""
 
+MAX_OFFSET_DEG = 120.0
+"""Of pitch and roll: bins of -99 to 99 degrees that are counted from 0 are off by 99."""
+
 MIN_OFFSET_GAIN = 0.25
-"""By which share of the error an offset has to lower it to count: any constant helps a bit."""
+"""By which share of the error, or of what another mistake leaves of it, an offset has to lower it:
+any constant helps a bit."""
 
 COLLAPSED = 0.25
 """Predictions that spread by less than this share of what the labels do are all but one pose."""
@@ -272,15 +276,32 @@ def _explain(predictions: Array, ground_truth: Array) -> Diagnosis:
     found = diagnose(predictions, ground_truth)
     offsets = _offset_mistake(predictions, ground_truth)
     with_offsets = diagnose(predictions, ground_truth, (*MISTAKES, *offsets))
-    enough = with_offsets.fixed_deg < (1.0 - MIN_OFFSET_GAIN) * found.error_deg
+    enough = with_offsets.fixed_deg < (1.0 - MIN_OFFSET_GAIN) * found.fixed_deg
     return with_offsets if enough else found
 
 
 def _offset_mistake(predictions: Array, ground_truth: Array) -> list[RotationMistake]:
     """The median difference of each angle that has a large one, as a mistake."""
-    angles_deg = _upright_angles(predictions)
-    off_deg = np.median(wrap_deg(angles_deg - angles_from_rotation(ground_truth)), axis=0)
-    off_deg = np.where(np.abs(off_deg) < MIN_OFFSET_DEG, 0.0, off_deg)
+    truth_deg = angles_from_rotation(ground_truth)
+    first = angles_from_rotation(predictions)
+    starts = [np.zeros(3)]  # an offset may be so large that only few faces tell which it is
+    for index in evenly_spaced(len(first), 5):
+        starts += [
+            first[index] - truth_deg[index],
+            equivalent_angles(first[index]) - truth_deg[index],
+        ]
+    offsets = [
+        np.median(wrap_deg(_angles_near(predictions, start) - start - truth_deg), axis=0) + start
+        for start in starts
+    ]
+    # half turns of all three are another triple of the rotation with the sign of yaw swapped
+    usual = [off for off in map(wrap_deg, offsets) if (np.abs(off[1:]) < MAX_OFFSET_DEG).all()]
+    if not usual:
+        return []
+    off_deg = min(
+        (np.where(np.abs(off) < MIN_OFFSET_DEG, 0.0, off) for off in usual),
+        key=lambda off: float(geodesic_deg(_without(predictions, off), ground_truth).mean()),
+    )
     if not off_deg.any():
         return []
     text = " and ".join(
@@ -292,16 +313,20 @@ def _offset_mistake(predictions: Array, ground_truth: Array) -> list[RotationMis
         RotationMistake(
             f"a wrong offset_deg, first bin or crop: {text} on all faces",
             "offset",
-            lambda R: rotation_from_angles(_upright_angles(R) - off_deg),
+            lambda R: _without(R, off_deg),
         )
     ]
 
 
-def _upright_angles(R: Array) -> Array:
-    """The triple of each rotation with the smaller pitch and roll; yaw may go beyond 90 degrees."""
+def _without(R: Array, off_deg: Array) -> Array:
+    return rotation_from_angles(_angles_near(R, off_deg) - off_deg)
+
+
+def _angles_near(R: Array, off_deg: Array) -> Array:
+    """The triple of each rotation whose pitch and roll are nearer to an offset."""
     both = np.stack([angles_from_rotation(R), equivalent_angles(angles_from_rotation(R))])
-    nearer = np.abs(both[..., 1:]).sum(axis=-1).argmin(axis=0)
-    return np.asarray(both[nearer, np.arange(len(R))])
+    distance = np.abs(wrap_deg(both - off_deg))[..., 1:].sum(axis=-1)
+    return np.asarray(both[distance.argmin(axis=0), np.arange(len(R))])
 
 
 def _spread_deg(R: Array) -> float:

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import softmax
 from typer.testing import CliRunner
 
+from hpbench.checking.checks.conventions import check_offset
 from hpbench.checking.checks.description import check_light_import
 from hpbench.checking.checks.geometry import check_in_plane_rotation, check_mirror
 from hpbench.checking.checks.unusual_faces import check_tiny_and_huge_faces, check_unsolvable_faces
@@ -29,6 +30,7 @@ from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.methods.card import FsaNet
 from hpbench.registry import METHODS, make_dataset, make_method
 from hpbench.rotation import (
+    ANGLES,
     angles_from_rotation,
     geodesic_deg,
     rotation_from_angles,
@@ -562,6 +564,18 @@ def test_scores_of_bins_without_or_with_two_softmaxes_are_named():
         wrong = type("Wrong", (Bins,), {"given": given, "read": read})
         reason = outcome(wrong, checks)["scores"]
         assert f"it looks like {given} are taken for {read}" in reason
+
+
+@pytest.mark.parametrize("offset_deg", [(9, 9, 9), (0, 45, 0), (-81, 0, 0), (97.5, 97.5, 97.5)])
+def test_offset_of_any_size_is_measured(offset_deg):
+    class Shifted(Changed):
+        def change(self, R):
+            return rotation_from_angles(angles_from_rotation(R) + offset_deg)
+
+    reason = outcome(Shifted, [check_offset])["offset"]
+    found = dict(re.findall(r"(\w+) is off by ([+-]\d+) degrees", reason))
+    for name, degrees in zip(ANGLES, offset_deg, strict=True):
+        assert float(found.get(name, 0)) == pytest.approx(degrees, abs=3)
 
 
 def test_a_method_that_understates_roll_is_told_so_and_passes():
