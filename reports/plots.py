@@ -26,8 +26,8 @@ class Plots:
 
     Every method takes the name of a data set, needed where a run has several, and returns a
     ``matplotlib.figure.Figure``: ``accuracy``, ``errors``, ``ced``, ``by_yaw``, ``heat_map``,
-    ``slices``, ``importance``, ``risk_coverage``, ``calibration``, ``runtime``, ``tradeoff``,
-    ``robustness``, ``sweep``.
+    ``slices``, ``crossed_slices``, ``importance``, ``risk_coverage``, ``calibration``,
+    ``runtime``, ``tradeoff``, ``robustness``, ``sweep``.
     They are the figures of the report, with the same colour and line for a method in all of them.
 
     Examples

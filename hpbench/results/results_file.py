@@ -133,6 +133,7 @@ class SliceErrors(FrozenModel):
 
     factor: str = Field(description="Factor, or crossed factors as in 'camera * light'.")
     slice: str = Field(description="Value or range; 'unknown' where the factor is missing.")
+    values: tuple[str, ...] = Field(description="The same, of each of the crossed factors.")
     faces: int
     scored: int
     coverage: Rounded

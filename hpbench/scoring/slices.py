@@ -60,14 +60,21 @@ class Slice:
 
     Attributes
     ----------
-    factor, name : str
+    factor : str
+    values : tuple of str
+        Value or range; of crossed factors that of each.
     faces : ndarray of bool, shape (n,)
         Among the evaluated faces.
     """
 
     factor: str
-    name: str
+    values: tuple[str, ...]
     faces: Mask
+
+    @property
+    def name(self) -> str:
+        """Values as a report shows them."""
+        return " * ".join(self.values)
 
 
 @dataclass(frozen=True)
@@ -145,19 +152,19 @@ def _default_factors(factors: dict[str, Factor]) -> list[str]:
 
 def _crossed(spec: SliceSpec, factors: dict[str, Factor]) -> list[Slice]:
     """Slices of a factor, or of the combinations of several that any face has."""
-    names: list[str] = []
+    found: list[tuple[str, ...]] = [()]
     numbers: npt.NDArray[np.int64] | None = None
     for cut in spec.cuts:
-        own_names, own_numbers = _cut(factors[cut.factor], cut.edges)
+        names, own_numbers = _cut(factors[cut.factor], cut.edges)
         if numbers is None:
-            names, numbers = own_names, own_numbers
+            found, numbers = [(name,) for name in names], own_numbers
             continue
-        both, numbers = np.unique(numbers * len(own_names) + own_numbers, return_inverse=True)
-        names = [f"{names[i // len(own_names)]} * {own_names[i % len(own_names)]}" for i in both]
+        both, numbers = np.unique(numbers * len(names) + own_numbers, return_inverse=True)
+        found = [(*found[i // len(names)], names[i % len(names)]) for i in both]
     assert numbers is not None
-    if len(names) > MAX_SLICES:  # only their number is needed
-        return [Slice(spec.name, name, np.zeros(0, dtype=bool)) for name in names]
-    return [Slice(spec.name, name, numbers == index) for index, name in enumerate(names)]
+    if len(found) > MAX_SLICES:  # only their number is needed
+        return [Slice(spec.name, values, np.zeros(0, dtype=bool)) for values in found]
+    return [Slice(spec.name, values, numbers == index) for index, values in enumerate(found)]
 
 
 def _cut(
@@ -294,6 +301,7 @@ def _slice_errors(
     return SliceErrors(
         factor=one.factor,
         slice=one.name,
+        values=one.values,
         faces=faces,
         scored=scored,
         coverage=scored / faces,

@@ -32,8 +32,8 @@ from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.scoring.slices import MIN_FACES
 
 __all__ = [
-    "accuracy", "calibration", "ced", "confidence", "error_maps", "errors_by_yaw", "faces",
-    "forest", "histogram", "importance", "levels", "pareto", "runtime",
+    "accuracy", "calibration", "ced", "confidence", "crossed_slices", "error_maps",
+    "errors_by_yaw", "faces", "forest", "histogram", "importance", "levels", "pareto", "runtime",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -376,6 +376,48 @@ def _importance_line(key: str, shown: Sequence[tuple[float, FactorShare]]) -> Li
         high,
         hollow=np.array([not one.matters for _, one in shown]),
         texts=[f"{one.factor}: {s:.1f} %" for s, (_, one) in zip(shares, shown, strict=True)],
+    )
+
+
+def crossed_slices(results: Sequence[MethodResult]) -> HeatPlot | None:
+    """Mean error over two crossed factors, a table of cells per pair of factors and method.
+
+    Cells in which a method scored fewer faces than a worst slice needs are empty.
+    """
+    pairs: dict[str, list[list[SliceErrors]]] = {}
+    for same in zip(*(result.slices for result in results), strict=True):
+        if len(same[0].values) == 2:
+            pairs.setdefault(same[0].factor, []).append(list(same))
+    specs = [result.method_spec for result in results]
+    panels = [_crossed_panel(factor, cells, specs) for factor, cells in pairs.items()]
+    means = [one[np.isfinite(one)] for panel in panels for one in panel.values.values()]
+    if not any(one.size for one in means):
+        return None
+    return HeatPlot(panels, max(5.0, float(np.concatenate(means).max())), written=True)
+
+
+def _crossed_panel(
+    factor: str, cells: Sequence[Sequence[SliceErrors]], specs: Sequence[str]
+) -> HeatPanel:
+    """Cells of two crossed factors: the first from left to right, the second from above."""
+    columns = list(dict.fromkeys(same[0].values[0] for same in cells))
+    rows = list(dict.fromkeys(same[0].values[1] for same in cells))[::-1]
+    means = {spec: np.full((len(rows), len(columns)), np.nan) for spec in specs}
+    counts = {spec: np.zeros((len(rows), len(columns))) for spec in specs}
+    for same in cells:
+        cell = rows.index(same[0].values[1]), columns.index(same[0].values[0])
+        for spec, one in zip(specs, same, strict=True):
+            counts[spec][cell] = one.scored
+            if one.mae_deg is not None and one.scored >= MIN_FACES:
+                means[spec][cell] = one.mae_deg
+    return HeatPanel(
+        Axis(ticks={x + 0.5: cut_name(name) for x, name in enumerate(columns)}),
+        Axis(ticks={y + 0.5: cut_name(name) for y, name in enumerate(rows)}),
+        np.arange(len(columns) + 1.0),
+        np.arange(len(rows) + 1.0),
+        means,
+        counts,
+        cut_name(factor),
     )
 
 

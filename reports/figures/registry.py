@@ -94,6 +94,13 @@ FIGURES: tuple[ReportFigure, ...] = (
         lambda section: data.forest(section.sliced),
     ),
     ReportFigure(
+        "crossed", "crossed_slices",
+        "Mean error in degrees over two crossed factors; cells in which a method scored fewer than "
+        "20 faces are empty. At most 6 methods are drawn, the best ones.",
+        "two crossed factors, such as by=camera*light, with a slice of 20 scored faces or more",
+        lambda section: data.crossed_slices(section.results),
+    ),
+    ReportFigure(
         "map", "heat_map",
         "Mean error in cells of 15 degrees of ground-truth yaw and pitch; cells with fewer than 3 "
         "predicted faces are empty. All panels share one colour scale, which is clipped at the "

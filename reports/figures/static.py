@@ -355,19 +355,24 @@ def _heat(shape: HeatPlot, styles: Styles) -> Figure:
         for panel in shape.panels
         for spec in split(panel.values, styles, shape.most)[0]
     ]
+    beside, below = (
+        _words_inch(name for panel in shape.panels for name in (axis(panel).ticks or {}).values())
+        for axis in (lambda panel: panel.y, lambda panel: panel.x)
+    )
     columns = min(3, len(drawn))
+    left, gap_x, gap_y, bottom = 0.75, 0.2, 0.3, 0.6
+    if shape.written:
+        columns = max(1, min(columns, int(8.0 / (beside + 1.6))))
+        bottom = 0.2 + 0.5 * below  # words at 30 degrees
+        left, gap_x, gap_y = beside + 0.2, beside, bottom
     titles = [
         "\n".join(filter(None, [panel.title, _wrapped(styles[spec].label)]))
         for panel, spec in drawn
     ]
     above = 0.1 + 0.16 * max(title.count("\n") + 1 for title in titles)
-    words_inch = _words_inch(
-        name for panel in shape.panels for name in (panel.y.ticks or {}).values()
-    )
     figure, axes = _grid(
-        [1.9] * len(drawn), columns, left=max(0.75, words_inch), right=1.0, top=above,
-        gap_x=words_inch if shape.written else 0.2,
-        gap_y=above + (0.55 if shape.written else 0.3), bottom=0.6, share=False,
+        [1.9] * len(drawn), columns, left=left, right=1.0, top=above, gap_x=gap_x,
+        gap_y=above + gap_y, bottom=bottom, share=False,
     )  # fmt: skip
     for index, (place, title, (panel, spec)) in enumerate(zip(axes, titles, drawn, strict=True)):
         _heat_panel(place, panel, spec, shape)
@@ -378,7 +383,8 @@ def _heat(shape: HeatPlot, styles: Styles) -> Figure:
                 place.set_xlabel("")
     scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0.0, shape.highest), "viridis")
     height = figure.get_figheight()
-    bar = figure.add_axes((1.0 - 0.8 / _WIDTH_INCH, 0.6 / height, 0.17 / _WIDTH_INCH, 1.9 / height))
+    place_of_bar = (1.0 - 0.8 / _WIDTH_INCH, bottom / height, 0.17 / _WIDTH_INCH, 1.9 / height)
+    bar = figure.add_axes(place_of_bar)
     figure.colorbar(scale, cax=bar, extend="max").set_label("mean error, degrees")
     return figure
 
@@ -394,6 +400,8 @@ def _heat_panel(axes: Axes, panel: HeatPanel, spec: str, shape: HeatPlot) -> Non
     _set_axis(axes, panel.y, "y")
     if not shape.written:
         return
+    for name in axes.get_xticklabels():
+        name.set(rotation=30, ha="right", rotation_mode="anchor")
     x, y = ((edges[:-1] + edges[1:]) / 2.0 for edges in (panel.x_edges, panel.y_edges))
     for row, column in np.argwhere(np.isfinite(values)):
         value = float(values[row, column])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hpbench.api import Results
 from hpbench.cli import app
 from hpbench.errors import UsageError
 from hpbench.reports import write_report
@@ -43,8 +42,8 @@ def test_by_chooses_the_factors_and_ranges(dark_run):
         app, ["report", str(dark_run), "--format", "md", "--by", "light,abs_yaw=0:45:90"]
     )
     assert result.exit_code == 0, result.output
-    (near, _) = Results(dark_run).rows
-    assert [(one.factor, one.slice) for one in near.slices] == [
+    near, _ = json.loads((dark_run / "results.json").read_text())["results"]
+    assert [(one["factor"], one["slice"]) for one in near["slices"]] == [
         ("light", "day"), ("light", "night"), ("abs_yaw", "0 to 45"), ("abs_yaw", "45 to 90"),
     ]  # fmt: skip
 
@@ -58,6 +57,39 @@ def test_frontal_baseline_is_a_reference_in_the_table_of_slices(make_run):
     errors = {"constant": (1.0, 1.0, 1.0), "near": (2.0, 2.0, 2.0)}
     (section,) = load_report(make_run(errors=errors, factors_of=light)).sections
     assert section.tables["slices"].references == {"constant"}
+
+
+def scene(number: int) -> dict[str, str]:
+    return {"camera": "left" if number % 4 < 2 else "right"} | light(number)
+
+
+def test_two_crossed_factors_are_a_table_of_cells_by_method(make_run, page_data):
+    folder = make_run(factors_of=scene, faces=121, worse=lambda n: 3.0 if n % 4 == 3 else 1.0)
+    page = write_report(folder, ["md", "html"], by="camera*light")[1].read_text()
+    (panel,) = page_data(page)["plots"]["heads-crossed"]["panels"]
+    assert panel["x"]["ticks"][1] == ["left", "right"]
+    assert panel["y"]["ticks"][1] == ["night", "day"]  # from below
+    assert panel["cells"]["near"] == {
+        "values": [[2.0, 6.0], [2.0, 2.0]],
+        "faces": [[30, 30], [30, 30]],
+    }
+    assert (folder / "figures" / "heads_crossed.png").is_file()
+
+
+def test_cells_with_few_faces_are_empty_and_one_factor_is_no_table(make_run):
+    folder = make_run(factors_of=scene, faces=61)  # fifteen faces in each cell
+    (section,) = load_report(folder, by="camera*light,light").sections
+    assert "crossed" not in section.shapes
+
+
+def test_stars_in_values_do_not_mix_crossed_factors_up(make_run):
+    starred = {True: "a * b", False: "c"}
+    folder = make_run(
+        factors_of=lambda n: {"one": starred[n % 2 == 0], "two": starred[n % 4 < 2]}, faces=121
+    )
+    (section,) = load_report(folder, by="one*two").sections
+    (panel,) = section.shapes["crossed"].panels
+    assert set(panel.x.ticks.values()) == set(panel.y.ticks.values()) == {"a * b", "c"}
 
 
 def test_hostile_names_are_text_in_both_formats(make_run):
