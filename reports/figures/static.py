@@ -356,8 +356,8 @@ def _heat(shape: HeatPlot, styles: Styles) -> Figure:
         for spec in split(panel.values, styles, shape.most)[0]
     ]
     beside, below = (
-        _words_inch(name for panel in shape.panels for name in (axis(panel).ticks or {}).values())
-        for axis in (lambda panel: panel.y, lambda panel: panel.x)
+        _words_inch(name for axis in axes_of for name in (axis.ticks or {}).values())
+        for axes_of in zip(*((panel.y, panel.x) for panel in shape.panels), strict=True)
     )
     columns = min(3, len(drawn))
     left, gap_x, gap_y, bottom = 0.75, 0.2, 0.3, 0.6
