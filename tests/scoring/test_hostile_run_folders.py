@@ -171,6 +171,17 @@ def test_column_of_another_type_is_named(folder, table, column, value):
         load_run(folder)
 
 
+@pytest.mark.parametrize("name", ["run.json", "faces.parquet", "SHA256SUMS"])
+def test_pipe_in_place_of_a_file_is_not_waited_for(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    if name == "SHA256SUMS":
+        load_run(folder)
+    else:
+        with pytest.raises(DataError, match=f"{name}: missing"):
+            load_run(folder)
+
+
 def test_names_of_a_run_record_that_do_not_fit_are_refused(folder):
     record = json.loads((folder / "run.json").read_text())
     copy = {**record["datasets"]["sample"], "corruption": {"name": "x", "level": 1, "of": "sample"}}
