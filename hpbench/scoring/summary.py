@@ -133,7 +133,7 @@ def store_results(folder: Path, computed: ResultsFile) -> None:
         except DataError:
             _log.warning("%s: results.json corrupted; computed again and replaced", folder)
         else:
-            if _without_slices(stored) != _without_slices(computed):
+            if _values(stored) != _values(computed):
                 _log.warning(
                     "%s: results.json does not match the tables; computed again and replaced",
                     folder,
@@ -142,10 +142,12 @@ def store_results(folder: Path, computed: ResultsFile) -> None:
         computed.write(folder)
 
 
-def _without_slices(results: ResultsFile) -> dict[str, Any]:
-    """Content, but for what a report may be asked to cut otherwise."""
+def _values(results: ResultsFile) -> dict[str, Any]:
+    """Content, but for the time and what a report may be asked to cut otherwise."""
     slices = {"slices", "worst_slice", "slice_gap", "not_sliced"}
-    return results.model_dump(exclude={"results": {"__all__": slices}})
+    return results.model_dump(
+        exclude={"created": True, "hpbench": True, "results": {"__all__": slices}}
+    )
 
 
 def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
