@@ -248,7 +248,7 @@ def card_plants(text: str, folder: Path, work: Path) -> Iterator[Plant]:
         number = len(list(work.iterdir()))
         file = work / f"card{number}.toml"
         file.write_text(changed)
-        return lambda: make_method(f"onnx[card={file},weights={folder}]")
+        return lambda: make_method(f"card[file={file},weights={folder}]")
 
     white = float(values["white"])
     yield Plant(
@@ -372,7 +372,7 @@ def subjects(weights: Path | None, work: Path) -> Iterator[tuple[str, Callable[[
         own = work / str(len(list(work.iterdir())))
         own.mkdir()
         (own / "right.toml").write_text(text)
-        right = lambda: make_method(f"onnx[card={own / 'right.toml'},weights={folder}]")  # noqa: E731
+        right = lambda: make_method(f"card[file={own / 'right.toml'},weights={folder}]")  # noqa: E731
         return [Plant("none", right, "", ""), *card_plants(text, folder, own)]
 
     yield "hopenet", lambda: built_in("hopenet", torch_plants)
@@ -407,7 +407,7 @@ def subjects(weights: Path | None, work: Path) -> Iterator[tuple[str, Callable[[
             line = f'scores = "{scores}"'
             (work / f"{name}.toml").write_text(text.replace('scores = "probabilities"', line))
         right, wrong = (
-            partial(make_method, f"onnx[card={work / name}.toml,weights={work}]")
+            partial(make_method, f"card[file={work / name}.toml,weights={work}]")
             for name in ("right", "wrong")
         )
         name = "probabilities for logits"
