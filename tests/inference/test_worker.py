@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import pickle
+import re
 import sys
 import time
 from pathlib import Path
@@ -21,6 +23,8 @@ from hpbench.inference.solving import solve_batch
 from hpbench.inference.worker import Worker, WorkerError, WorkerProcess
 from hpbench.method import MethodCard, NoPrediction, Prediction
 from hpbench.rotation import geodesic_deg, rotation_from_angles
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import json, os, signal, sys, time
@@ -249,3 +253,19 @@ def test_a_worker_ends_with_its_method(program):
     while child.is_running() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not child.is_running()
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def test_the_page_of_the_protocol_shows_requests_and_replies_as_they_are(mine):
+    page = (ROOT / "docs" / "worker-protocol.md").read_text()
+    shown_request, shown_reply = (
+        json.loads(text)
+        for text in re.findall(r"^ {8}(\{.*?\]\})$", page, re.MULTILINE | re.DOTALL)
+    )
+    (sent,) = mine.process.ask([face()])
+    assert shown_request.keys() == {"pixels", "faces"}
+    assert shown_request["faces"][0].keys() == sent["face"].keys()
+    found = mine.prediction(shown_reply["replies"][0])
+    assert geodesic_deg(found.R_cam, rotation_from_angles([12.5, -3.0, 0.8])) < 1e-6
