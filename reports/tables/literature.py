@@ -18,7 +18,8 @@ Published = dict[str, str]
 
 SAME = "nothing that is stated"
 _UNSTATED = "boxes are not stated"
-_FIRST = 8
+_FIRST, _BEST = 8, 2
+"""Rows of all methods that come first, and those of each method that come before them."""
 _WRAPPING = {"none": "angle differences not wrapped", "360": "angle differences wrapped"}
 
 
@@ -63,7 +64,7 @@ def literature_table(
     results: Sequence[MethodResult],
     labels: Mapping[str, str],
 ) -> Table | None:
-    """Measured rows first, then the best published of the same methods and of others, then all.
+    """Measured rows first, then the best published of each method, of all methods and of others.
 
     None where nothing is published on the data set.
     """
@@ -74,7 +75,10 @@ def literature_table(
     rows.sort(key=lambda row: float(row["mae_deg"]))
     related = [row for row in rows if row["family"] in families]
     others = [row for row in rows if row["family"] not in families]
-    rows = [*related[:_FIRST], *others[:_FIRST], *related[_FIRST:], *others[_FIRST:]]
+    best = [row for family in families for row in _of_family(related, family)[:_BEST]]
+    best.sort(key=related.index)
+    more = [row for row in related if row not in best]
+    rows = [*best, *more[:_FIRST], *others[:_FIRST], *more[_FIRST:], *others[_FIRST:]]
     columns = [
         Column("Method", text=True),
         Column("Year", text=True),
@@ -91,6 +95,10 @@ def literature_table(
         columns,
         [*measured, *(_published_row(row, protocol, faces) for row in rows)],
     )
+
+
+def _of_family(rows: Sequence[Published], family: str) -> list[Published]:
+    return [row for row in rows if row["family"] == family]
 
 
 def _measured_row(result: MethodResult, labels: Mapping[str, str]) -> list[Cell]:
