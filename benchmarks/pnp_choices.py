@@ -1,13 +1,14 @@
 """What the defaults of `pnp` were chosen by: renders, Pointing'04 and 300W-LP, no test set.
 
-    hpbench render RENDERS --count 600 --seed 31 --size 320 --per-identity 2 --assets ... --environments ...
-    python benchmarks/pnp_choices.py --renders RENDERS --pointing04 DIR --w300lp DIR --tddfa FILE
+    hpbench render RENDERS --count 600 --seed 31 --size 320 --per-identity 2
+    python benchmarks/pnp_choices.py --renders RENDERS --pointing04 DIR --w300lp DIR
+        --tddfa FILE --reference "lwhpe[weights=FILE]"
 
-Errors are angles between rotations; Pointing'04 has no roll, so there they are between the
-directions that the faces look in, of every fourth photo with a tilt of up to 30 degrees. Boxes of
-300W-LP are the extents of 3DDFA_V2's landmarks (FILE are its weights), since ``pt2d`` of its turned
-versions is that of the photo before.
-"""  # noqa: E501
+Errors are angles between rotations. Pointing'04 labels where people were asked to look, and no
+roll, so there the reference is what another method says, of every fourth photo. Boxes of 300W-LP
+are the extents of 3DDFA_V2's landmarks (FILE are its weights): ``pt2d`` of its turned versions
+is that of the photo before.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import dlib
 import numpy as np
@@ -32,10 +34,11 @@ from hpbench.landmarks.dlib import (
     load_predictor,
     search_square,
 )
+from hpbench.method import Method
 from hpbench.methods.pnp.landmark_check import badly_fitted, outside_of_box
 from hpbench.methods.pnp.models import ict_shape_model
-from hpbench.registry import make_dataset
-from hpbench.rotation import geodesic_deg, rotation_from_angles
+from hpbench.registry import make_dataset, make_method
+from hpbench.rotation import geodesic_deg
 
 Array = npt.NDArray[np.float64]
 
@@ -46,10 +49,9 @@ JAW = slice(0, 17)
 
 @dataclass
 class Faces:
-    """Faces of one data set: labels (n, 3, 3), and landmarks (n, 68, 2) by detector."""
+    """Faces of one data set: rotations (n, 3, 3), and landmarks (n, 68, 2) by detector."""
 
     name: str
-    has_roll: bool
     boxes: Array
     R_label: Array
     scores: Array
@@ -57,11 +59,7 @@ class Faces:
 
     def errors_deg(self, R_cam: Array, which: Array) -> Array:
         """Errors of predictions for some of the faces."""
-        R_label = self.R_label[which]
-        if self.has_roll:
-            return geodesic_deg(R_cam, R_label)
-        cosines = (R_cam[:, :, 2] * R_label[:, :, 2]).sum(axis=1)
-        return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+        return geodesic_deg(R_cam, self.R_label[which])
 
 
 def main() -> None:
@@ -69,54 +67,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("renders", "pointing04", "w300lp", "tddfa"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--reference", required=True)
     given = parser.parse_args()
     tddfa = make_landmark_detector(f"tddfa[weights={given.tddfa}]")
+    reference = make_method(given.reference)
+    reference.load()
     sets = [
         read("synthetic", given.renders, tddfa, exact=True),
-        read("pointing04[box=to-ear]", given.pointing04, tddfa, every=4),
+        read("pointing04[box=to-ear]", given.pointing04, tddfa, every=4, reference=reference),
         read("w300lp", given.w300lp, tddfa),
     ]
     score_table(sets)
-    for landmarks in ("exact", "tddfa", "dlib"):
+    for landmarks in ("dlib", "tddfa", "exact"):
         shape_table([faces for faces in sets if landmarks in faces.landmarks], landmarks)
 
 
 def read(
-    spec: str, folder: Path, tddfa: LandmarkDetector, every: int = 1, exact: bool = False
+    spec: str,
+    folder: Path,
+    tddfa: LandmarkDetector,
+    every: int = 1,
+    exact: bool = False,
+    reference: Method | None = None,
 ) -> Faces:
     """Detect all landmarks of a data set."""
     dataset: Dataset = make_dataset(spec, folder)
+    detector = dlib.get_frontal_face_detector()
     predictor = load_predictor(installed_predictor())
     rows = []
     for record in list(dataset.records())[::every]:
-        yaw, pitch, roll = record.label.angles_deg if record.label else (np.nan,) * 3
-        if record.box_xyxy is None or (np.isnan(roll) and not abs(pitch) <= 30):
+        if record.box_xyxy is None or record.label is None:
             continue
         face = Face(record.image_id, dataset.read_image(record), record.box_xyxy)
         found = tddfa.find(face)
         if dataset.name == "w300lp":
             face = replace(face, box_xyxy=box_from_points(found))
-        score, points = dlib_landmarks(face, predictor)
-        rows.append((face.box_xyxy, (yaw, pitch, roll), score, points, found, record.landmarks_xy))
-    boxes, angles, scores, by_dlib, by_tddfa, annotated = zip(*rows, strict=True)
+        R_cam = reference.predict([face])[0].R_cam if reference else record.label.R_cam
+        score, points = dlib_landmarks(face, detector, predictor)
+        rows.append((face.box_xyxy, R_cam, score, points, found, record.landmarks_xy))
+    boxes, R_label, scores, by_dlib, by_tddfa, annotated = zip(*rows, strict=True)
     landmarks = {"dlib": np.stack(by_dlib), "tddfa": np.stack(by_tddfa)}
     if exact:
         landmarks["exact"] = np.stack(annotated)
-    labelled = np.array(angles)
     return Faces(
         dataset.name,
-        not np.isnan(labelled[:, 2]).any(),
         np.stack(boxes),
-        rotation_from_angles(np.nan_to_num(labelled)),
+        np.stack(R_label),
         np.array(scores),
         landmarks,
     )
 
 
-def dlib_landmarks(face: Face, predictor: Callable) -> tuple[float, Array]:
+def dlib_landmarks(face: Face, detector: Any, predictor: Any) -> tuple[float, Array]:
     """Score of dlib's detector at the box, -9 below the lowest of SCORES, and its landmarks."""
     square, zoom, corner_xy = search_square(face)
-    detector = dlib.get_frontal_face_detector()
     for box, score in zip(*detector.run(square, 0, SCORES[0])[:2], strict=True):
         sides = np.array([box.left(), box.top(), box.right(), box.bottom()], dtype=float)
         if np.abs((sides[:2] + sides[2:] - SEARCH_PX) / 2.0).max() < SEARCH_FACE_PX / 2.0:
@@ -165,13 +169,17 @@ def shape_table(sets: list[Faces], landmarks: str) -> None:
 def variants() -> Iterator[tuple[str, Callable[[Array], Array]]]:
     """Fits that differ from the default in one thing."""
     model = ict_shape_model()
-    yield "as by default", lambda xy: fit_faces(distant_plane(xy), model).R_cam
+    yield "visibility=off, else as by default", lambda xy: fit_faces(distant_plane(xy), model).R_cam
     yield (
         "hidden points count less",
         lambda xy: fit_faces(distant_plane(xy), model, by_visibility=True).R_cam,
     )
     rigid = replace(model, modes=np.empty((0, 68, 3)))
     yield "rigid", lambda xy: fit_faces(distant_plane(xy), rigid).R_cam
+    yield (
+        "rigid, hidden points count less",
+        lambda xy: fit_faces(distant_plane(xy), rigid, by_visibility=True).R_cam,
+    )
     for weight in (1.0, 0.3, 0.03):
         weighted = with_jaw(model, weight)
         yield (
