@@ -73,6 +73,7 @@ class WorkerPool:
         self._environment = {**os.environ, **environment}
         self._setup = (start, arguments)
         self._workers: list[_Worker] = []
+        self._is_over = False
         self._local = threading.local()
         # one thread for each worker: it waits for the worker's result
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="hpbench-worker")
@@ -85,8 +86,9 @@ class WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over = True
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for worker in self._workers:
+        for worker in list(self._workers):
             worker.kill()  # the thread that waits for it goes on
         self._threads.shutdown()
         for worker in self._workers:
@@ -96,6 +98,8 @@ class WorkerPool:
         if not hasattr(self._local, "worker"):
             self._local.worker = _Worker(self._name, self._environment)
             self._workers.append(self._local.worker)
+            if self._is_over:  # the pool was left while this one was started
+                self._local.worker.kill()
             self._local.worker.ask(self._setup)
         return self._local.worker.ask(arguments)
 

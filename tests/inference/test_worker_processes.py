@@ -30,6 +30,15 @@ def test_workers_are_other_processes_and_end_with_the_pool():
             os.kill(pid, 0)
 
 
+def test_pool_that_is_left_while_a_worker_starts_is_over_at_once(monkeypatch):
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: time.sleep(0.3) or real(*a, **k))
+    begun = time.monotonic()
+    with WorkerPool("sleepers", 1, partial, time.sleep) as pool:
+        pool.submit(20)
+    assert time.monotonic() - begun < 15
+
+
 @pytest.mark.parametrize(
     ("program", "ended"),
     [
