@@ -81,7 +81,10 @@ def calibration_intervals(
         return {}
     columns = (np.where(np.isfinite(claimed), claimed <= p, np.nan) for p in _LEVELS.values())
     draws = resampling.means(columns, MIN_UNITS)
-    return {name: percentile_interval(draw) for name, draw in zip(_LEVELS, draws.T, strict=True)}
+    return {
+        name: percentile_interval(draw, resampling.units)
+        for name, draw in zip(_LEVELS, draws.T, strict=True)
+    }
 
 
 def _problem(claimed: Array) -> str | None:

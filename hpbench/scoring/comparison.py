@@ -362,7 +362,7 @@ def _statistics(
         return (float("nan"), float("nan")), float("nan")
     column = difference_deg[:, None]
     p_values, _ = statistics.sign_flip_p_values(resampling.unit_sums(column))
-    interval = statistics.percentile_interval(resampling.means(column.T)[:, 0])
+    interval = statistics.percentile_interval(resampling.means(column.T)[:, 0], resampling.units)
     return interval, float(p_values[0])
 
 

@@ -102,7 +102,8 @@ def confidence_intervals(
     predicted = method.predicted
     confidence, errors = method.confidence[predicted], method.face_mae_deg[predicted]
     unit_of_face = resampling.unit_of_face[predicted]
-    if len(np.unique(unit_of_face)) < MIN_UNITS or _problem(confidence) is not None:
+    units = len(np.unique(unit_of_face))
+    if units < MIN_UNITS or _problem(confidence) is not None:
         return {}
     draws = min(len(resampling.counts), max(_MIN_DRAWS, _MAX_CELLS // len(errors)))
     step = max(1, _CHUNK_CELLS // len(errors))
@@ -112,7 +113,9 @@ def confidence_intervals(
         weights = counts[:, unit_of_face].astype(np.int64)
         for name, values in _values(confidence, errors, weights[weights.any(axis=1)]).items():
             found.setdefault(name, []).append(values)
-    return {name: percentile_interval(np.concatenate(parts)) for name, parts in found.items()}
+    return {
+        name: percentile_interval(np.concatenate(parts), units) for name, parts in found.items()
+    }
 
 
 def _problem(confidence: Array) -> str | None:

@@ -54,7 +54,7 @@ def compare_pairs(
                     method_spec_b=dataset.methods[b].spec,
                     images=int(np.count_nonzero(both)),
                     difference_deg=mean,
-                    interval_95=statistics.percentile_interval(draws[:, index]),
+                    interval_95=statistics.percentile_interval(draws[:, index], resampling.units),
                     p_value=float(raw[index]),
                     p_holm=float(adjusted[index]),
                     test="sign flip, exact" if exact else "sign flip, 9999 random",

@@ -280,9 +280,9 @@ class _Tested:
             t = np.where(np.abs(differences) < 1e-9, 0.0, np.abs(differences) / _spread(gaps))
             p_values = np.where(units < MIN_UNITS, np.nan, 2.0 * stdtr(units - 1.0, -t))
         return cls(
-            np.array([percentile_interval(one) for one in draws.T]),
+            np.array([percentile_interval(*one) for one in zip(draws.T, units, strict=True)]),
             differences,
-            np.array([percentile_interval(one) for one in gaps.T]),
+            np.array([percentile_interval(*one) for one in zip(gaps.T, units, strict=True)]),
             p_values,
         )
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "MIN_UNITS", "Resampling", "holm", "make_resampling", "percentile_interval",
-    "ranks_with_ties", "sign_flip_p_values",
+    "MIN_UNITS", "Resampling", "expanded_shares", "holm", "make_resampling",
+    "percentile_interval", "ranks_with_ties", "sign_flip_p_values",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -98,7 +98,7 @@ class Resampling:
     def median_interval(
         self, values: npt.ArrayLike, level: float = 0.95, min_units: int = 1
     ) -> tuple[float, float]:
-        """Percentile bootstrap interval of the median of one column.
+        """Interval of the median of one column, as :func:`percentile_interval`.
 
         A drawn median is at most x just when at least half of the draw is at most x. That is a
         mean, so the limits are searched for among the sorted values, without sorting any draw.
@@ -117,7 +117,8 @@ class Resampling:
         column = np.asarray(values, dtype=np.float64)
         order = np.argsort(column)[: np.count_nonzero(np.isfinite(column))]  # NaN sorts last
         unit_of_rank = self.unit_of_face[order]
-        if len(np.unique(unit_of_rank)) < max(min_units, 1):
+        units = len(np.unique(unit_of_rank))
+        if units < max(min_units, 1):
             return float("nan"), float("nan")
 
         def limit(share: float) -> float:
@@ -130,7 +131,8 @@ class Resampling:
                 high = high if first == len(ranks) else int(ranks[first])
             return float(column[order[low]])
 
-        return limit((1.0 - level) / 2.0), limit((1.0 + level) / 2.0)
+        low_share, high_share = expanded_shares(units, level)
+        return limit(low_share), limit(high_share)
 
     def _medians_within(
         self, unit_of_rank: npt.NDArray[np.int32], ranks: npt.NDArray[np.int64]
@@ -204,20 +206,38 @@ def make_resampling(
     return Resampling(unit_of_face.astype(np.int32), counts)
 
 
-def percentile_interval(draws: npt.ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Middle part of bootstrap draws, shape (resamples,).
+def percentile_interval(
+    draws: npt.ArrayLike, units: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Middle part of bootstrap draws, shape (resamples,), of so many independent units.
 
     Returns
     -------
     tuple of float
         Lower and upper limit; NaN when fewer than two draws are numbers.
+
+    Notes
+    -----
+    Draws of few units spread too little: with 24 the plain middle 95 % hold the population value
+    in 93 % of samples. The *expanded* percentile interval (Hesterberg, "What Teachers Should Know
+    About the Bootstrap", The American Statistician 69(4), 2015, section 4.3) takes as much more of
+    the draws as Student's t is wider than the normal distribution.
     """
     values = np.asarray(draws, dtype=np.float64)
     finite = values[np.isfinite(values)]
     if finite.size < 2:
         return float("nan"), float("nan")
-    low, high = np.quantile(finite, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    low, high = np.quantile(finite, expanded_shares(units, level))
     return float(low), float(high)
+
+
+def expanded_shares(units: int, level: float = 0.95) -> tuple[float, float]:
+    """Shares of bootstrap draws of so many units that lie below the limits of an interval."""
+    from scipy.special import ndtr, stdtrit
+
+    freedom = max(units - 1, 1)
+    below = float(ndtr(-np.sqrt((freedom + 1) / freedom) * stdtrit(freedom, (1.0 + level) / 2.0)))
+    return below, 1.0 - below
 
 
 def sign_flip_p_values(

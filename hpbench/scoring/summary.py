@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -341,21 +342,20 @@ def _intervals(
 
     means = resampling.means(columns(), statistics.MIN_UNITS)
     draws = dict(zip(names, means.T, strict=True))
+    interval = partial(statistics.percentile_interval, units=resampling.units)
     limits: dict[str, Any] = {}
     for metric in all_metrics():
         if metric.statistic == "mean":
-            limits[metric.name] = statistics.percentile_interval(draws[metric.name])
+            limits[metric.name] = interval(draws[metric.name])
         elif metric.statistic == "median":
             limits[metric.name] = resampling.median_interval(
                 metric.face_values(method), min_units=statistics.MIN_UNITS
             )
         elif metric.statistic == "yaw_balanced":
             filled = [draws[f"{metric.name} {i}"] for i, mask in enumerate(masks) if mask.any()]
-            limits[metric.name] = statistics.percentile_interval(
-                np.mean(filled, axis=0) if filled else []
-            )
+            limits[metric.name] = interval(np.mean(filled, axis=0) if filled else [])
     for name in ("common_images.mae_deg.mean", "missing_as_frontal.mae_deg.mean"):
-        limits[name] = statistics.percentile_interval(draws[name])
+        limits[name] = interval(draws[name])
     for key, found in (
         ("confidence", confidence_intervals(method, resampling)),
         ("calibration", calibration_intervals(method, resampling)),
@@ -364,7 +364,7 @@ def _intervals(
     return Intervals(
         draws="group" if dataset.resample_groups else "image",
         units=resampling.units,
-        by_abs_yaw=[statistics.percentile_interval(draws[f"yaw {i}"]) for i in range(len(masks))],
+        by_abs_yaw=[interval(draws[f"yaw {i}"]) for i in range(len(masks))],
         **nested(limits),
     )
 

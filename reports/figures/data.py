@@ -186,7 +186,8 @@ def errors_by_yaw(dataset: DatasetScores) -> LinePlot | None:
         low = high = None
         if resampling.units >= statistics.MIN_UNITS:
             draws = resampling.means(columns.T, statistics.MIN_UNITS)
-            low, high = np.array([statistics.percentile_interval(one) for one in draws.T]).T
+            limits = [statistics.percentile_interval(one, resampling.units) for one in draws.T]
+            low, high = np.array(limits).T
         lines[method.spec] = Line(starts[drawn] + 5.0, np.nanmean(columns, axis=0), low, high)
     if not lines:
         return None

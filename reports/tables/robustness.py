@@ -196,7 +196,7 @@ def _mean(values: npt.NDArray[np.float64]) -> float | None:
 
 
 def _interval(draws: npt.NDArray[np.float64], units: int) -> tuple[float, float] | None:
-    low, high = statistics.percentile_interval(draws)
+    low, high = statistics.percentile_interval(draws, units)
     return (low, high) if units >= statistics.MIN_UNITS and np.isfinite(low) else None
 
 

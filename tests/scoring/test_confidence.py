@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals, risk_coverage
 from hpbench.scoring.scores import MethodScores
-from hpbench.scoring.statistics import make_resampling
+from hpbench.scoring.statistics import expanded_shares, make_resampling
 
 
 def method(errors, confidence) -> MethodScores:
@@ -83,8 +83,10 @@ def test_intervals_are_those_of_the_definition_on_every_drawn_sample():
         areas.append(area(errors[surest]))
         correlations.append(spearmanr(errors[drawn], confidence[drawn]).statistic)
     found = confidence_intervals(method(errors, confidence), resampling)
-    assert found["aurc_deg"] == pytest.approx(np.quantile(areas, [0.025, 0.975]))
-    assert found["spearman"] == pytest.approx(np.quantile(correlations, [0.025, 0.975]))
+    assert found["aurc_deg"] == pytest.approx(np.quantile(areas, expanded_shares(resampling.units)))
+    assert found["spearman"] == pytest.approx(
+        np.quantile(correlations, expanded_shares(resampling.units))
+    )
 
 
 def test_curve_ends_at_the_mean_error_and_starts_at_the_surest_face():

@@ -11,7 +11,7 @@ from hpbench.scoring import statistics
 
 def interval_of_mean(values: np.ndarray, groups=None, draws: int = 2000) -> tuple[float, float]:
     resampling = statistics.make_resampling(len(values), groups, draws, seed=1)
-    return statistics.percentile_interval(resampling.means([values])[:, 0])
+    return statistics.percentile_interval(resampling.means([values])[:, 0], resampling.units)
 
 
 def test_interval_of_a_mean_agrees_with_scipy_bootstrap() -> None:
@@ -132,6 +132,7 @@ def test_median_interval_is_that_of_the_drawn_medians():
     resampling = statistics.make_resampling(501, resamples=400, seed=9)
     medians = [np.median(np.repeat(values, counts)) for counts in resampling.counts]
     low, high = resampling.median_interval(values)
+    below, above = statistics.expanded_shares(501)
     # the interval's ends are drawn medians; a percentile interpolates between two of them
-    assert low == pytest.approx(np.quantile(medians, 0.025, method="inverted_cdf"))
-    assert high == pytest.approx(np.quantile(medians, 0.975, method="inverted_cdf"))
+    assert low == pytest.approx(np.quantile(medians, below, method="inverted_cdf"))
+    assert high == pytest.approx(np.quantile(medians, above, method="inverted_cdf"))
