@@ -49,23 +49,26 @@ _state = {"debug": False}
 _ParseError: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "UsageError")
 
 
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"hpbench {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[
+    version: Annotated[bool, typer.Option("--version", help="Show version and exit.")] = False,
+    verbose: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show version and exit."
-        ),
+        typer.Option("--verbose", help="With --version: libraries and machine, for bug reports."),
     ] = False,
 ) -> None:
     _state["debug"] = debug
+    if version:
+        typer.echo(f"hpbench {__version__}")
+        if verbose:
+            from hpbench.storage.environment import describe
+
+            typer.echo("\n".join(describe()))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")
 
 
 for _name, _command in (

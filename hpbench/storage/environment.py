@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["git_revision", "hardware", "versions"]
+__all__ = ["describe", "git_revision", "hardware", "versions"]
 
 _PACKAGES = (
     "hpbench", "numpy", "scipy", "torch", "torchvision", "opencv-python-headless", "dlib-bin",
@@ -50,6 +51,50 @@ def hardware(device: str) -> dict[str, Any]:
 
         described["device_name"] = torch.cuda.get_device_name(device)
     return described
+
+
+def describe() -> list[str]:
+    """Lines on this installation and machine, for a bug report; no paths and no names of users."""
+    import psutil
+
+    machine = hardware("cpu")
+    return [
+        f"commit {git_revision() or 'unknown: not run from a checkout'}",
+        f"python {platform.python_version()} ({platform.python_implementation()})",
+        f"system {machine['system']} ({platform.machine()}, {'-'.join(platform.libc_ver())})",
+        f"processor {machine['processor']}, {psutil.cpu_count(logical=False)} cores, "
+        f"{machine['cores']} threads, {machine['memory_gib']} GiB",
+        *_devices(),
+        *(f"{name} {found or 'not installed'}" for name, found in _dependencies().items()),
+    ]
+
+
+def _devices() -> list[str]:
+    """What networks could run on beside the processor."""
+    try:
+        import torch
+    except Exception as error:  # a broken installation is what the report may be about
+        return [f"device unknown: torch cannot be imported ({type(error).__name__}: {error})"]
+    if not torch.cuda.is_available():
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "a build for CPUs"
+        return [f"device cpu (torch is {built})"]
+    return [
+        f"device cuda:{number} {torch.cuda.get_device_name(number)} (CUDA {torch.version.cuda})"
+        for number in range(torch.cuda.device_count())
+    ]
+
+
+def _dependencies() -> dict[str, str | None]:
+    """Versions of what hpbench and its extras need; None where it is not installed."""
+    lines = [line for line in requires("hpbench") or () if 'extra == "dev"' not in line]
+    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines}
+    found: dict[str, str | None] = {}
+    for name in sorted(names, key=str.lower):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def _processor() -> str:
