@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -182,3 +186,18 @@ def test_report_of_no_run_folder_is_a_data_error(tmp_path):
 def test_debug_shows_the_traceback():
     done = hpbench("--debug", "run", "--methods", "hoppenet")
     assert "Traceback" in done.stderr
+
+
+def test_verbose_version_has_what_a_bug_report_needs_and_no_paths():
+    done = hpbench("--version", "--verbose")
+    assert done.returncode == 0, done.stderr
+    words = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert words["hpbench"] == version("hpbench")
+    assert words["python"].startswith(platform.python_version())
+    assert words["numpy"] == np.__version__
+    assert {"commit", "system", "processor", "device", "torch", "mediapipe"} <= set(words)
+    assert str(Path.home()) not in done.stdout
+
+
+def test_plain_version_is_one_line():
+    assert hpbench("--version").stdout == f"hpbench {version('hpbench')}\n"
