@@ -65,6 +65,9 @@ Frame = Literal["camera", "6drepnet", "y-up", "opal"]
 - ``opal``: ``R_cam = S T R T S`` (opal23, SRHP).
 """
 
+_ROUNDED_COSINE = 1e-9
+"""Below it, entries of a rotation that are multiplied by the cosine are rounding errors."""
+
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 _S = np.diag([1.0, -1.0, -1.0])
 _ST = _S @ np.diag([-1.0, 1.0, -1.0])
@@ -121,12 +124,13 @@ def angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     -------
     ndarray, shape (..., 3)
         Yaw, pitch, roll in degrees. At exactly +-90 degrees of yaw pitch and roll are not
-        separable; roll then takes what pitch leaves.
+        separable; pitch is 0 then, and roll takes it all.
 
     Notes
     -----
     ``yaw = atan2(R02, hypot(R12, R22))``, ``pitch = atan2(R12, R22)``,
     ``roll = atan2(-R01, R00)``; no arcsine, so that rotations with rounding errors are safe.
+    Where the cosine of yaw is itself a rounding error, ``roll = atan2(R10, R11)``.
 
     Examples
     --------
@@ -134,9 +138,13 @@ def angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     array([ 30., -10.,   5.])
     """
     R = np.asarray(R_cam, dtype=np.float64)
-    yaw = np.arctan2(R[..., 0, 2], np.hypot(R[..., 1, 2], R[..., 2, 2]))
+    cosine = np.hypot(R[..., 1, 2], R[..., 2, 2])
+    yaw = np.arctan2(R[..., 0, 2], cosine)
     pitch = np.arctan2(R[..., 1, 2], R[..., 2, 2])
     roll = np.arctan2(-R[..., 0, 1], R[..., 0, 0])
+    locked = cosine < _ROUNDED_COSINE
+    pitch = np.where(locked, 0.0, pitch)
+    roll = np.where(locked, np.arctan2(R[..., 1, 0], R[..., 1, 1]), roll)
     return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
 
 
@@ -226,7 +234,8 @@ def nearest_angles(R_cam: npt.ArrayLike, reference_deg: npt.ArrayLike) -> Array:
 
     A label of yaw 95 degrees and a perfect prediction are the same rotation, yet a reading
     with yaw in -90..90 would call it 85 with pitch and roll off by 180. Both triples
-    describe the rotation exactly, so the nearer one is the error that was made.
+    describe the rotation exactly, so the nearer one is the error that was made. At exactly +-90
+    degrees of yaw there are more than two: the one with the reference's pitch is as near as any.
 
     Parameters
     ----------
@@ -239,8 +248,15 @@ def nearest_angles(R_cam: npt.ArrayLike, reference_deg: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3)
     """
     first = angles_from_rotation(R_cam)
-    second = equivalent_angles(first)
     reference = np.asarray(reference_deg, dtype=np.float64)
+    entries = np.asarray(R_cam, dtype=np.float64)[..., 1:, 2]
+    locked = np.hypot(entries[..., 0], entries[..., 1]) < _ROUNDED_COSINE
+    if locked.any():
+        pitch = np.where(locked, np.nan_to_num(reference[..., 1]), 0.0)
+        roll = wrap_deg(first[..., 2] + np.sign(first[..., 0]) * pitch)
+        first[..., 1] += pitch
+        first[..., 2] = np.where(locked, roll, first[..., 2])
+    second = equivalent_angles(first)
     distance_first = np.nansum(np.abs(wrap_deg(first - reference)), axis=-1)
     distance_second = np.nansum(np.abs(wrap_deg(second - reference)), axis=-1)
     return np.where((distance_second < distance_first)[..., None], second, first)

@@ -169,3 +169,17 @@ def test_mirrored_angles_are_those_of_the_mirrored_rotation():
     angles = [[40.0, -20.0, 15.0], [-75.0, 30.0, -5.0]]
     mirrored = mirror_rotation(rotation_from_angles(angles))
     np.testing.assert_allclose(mirror_angles(angles), angles_from_rotation(mirrored), atol=1e-9)
+
+
+@pytest.mark.parametrize("yaw", [90.0, -90.0])
+def test_prediction_at_gimbal_that_is_the_label_has_no_error(yaw):
+    # pitch and roll are not separable there, and were once read from rounding errors
+    label = np.array([yaw, 99.0, 120.0])
+    found = nearest_angles(rotation_from_angles(label), label)
+    np.testing.assert_allclose(wrap_deg(found - label), 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("yaw", [90.0, -90.0])
+def test_angles_that_are_read_at_gimbal_are_the_rotation(yaw):
+    R = rotation_from_angles([yaw, 33.0, -71.0])
+    np.testing.assert_allclose(rotation_from_angles(angles_from_rotation(R)), R, atol=1e-9)
