@@ -82,9 +82,9 @@ def explain_errors(
             matters=name in chosen,
             p_value=p_values[name],
             alone=_share(shares.alone[name]),
-            alone_95=_limits(shares.alone[name]),
+            alone_95=_limits(shares.alone[name], len(names)),
             together=_share(shares.together[name]) if name in chosen else None,
-            together_95=_limits(shares.together[name]) if name in chosen else None,
+            together_95=_limits(shares.together[name], len(names)) if name in chosen else None,
         )
         for name in design
     ]
@@ -93,7 +93,7 @@ def explain_errors(
     return Importance(
         faces=len(faces),
         explained=_share(shares.chosen),
-        explained_95=_limits(shares.chosen),
+        explained_95=_limits(shares.chosen, len(names)),
         factors=found,
     )
 
@@ -254,6 +254,6 @@ def _share(draws: Array) -> float:
     return max(float(np.mean(draws)), 0.0)
 
 
-def _limits(draws: Array) -> tuple[float, float]:
-    low, high = percentile_interval(draws)
+def _limits(draws: Array, units: int) -> tuple[float, float]:
+    low, high = percentile_interval(draws, units)
     return max(low, 0.0), max(high, 0.0)

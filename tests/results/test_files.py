@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 import jsonschema
+import pydantic
 import pytest
 
 from hpbench.errors import DataError
@@ -34,6 +35,10 @@ def folder(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.skipif(
+    tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 10),
+    reason="older versions of pydantic write the same schema in other words",
+)
 def test_committed_schemas_and_metrics_table_are_the_generated_ones() -> None:
     generated = runpy.run_path(str(ROOT / "tools" / "reference.py"))["generated"]()
     for path, text in generated.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 from scipy.spatial.transform import Rotation
 
 from hpbench.rotation import (
@@ -105,7 +106,7 @@ def test_ced_is_the_share_of_all_faces_predicted_or_not() -> None:
 def test_auc_equals_the_area_under_a_finely_stepped_curve() -> None:
     errors = np.append(np.random.default_rng(2).gamma(2.0, 4.0, 300), NAN)
     steps = np.linspace(0.0, 15.0, 200_001)
-    area = np.trapezoid(metrics.ced(errors, steps), steps) / 15.0
+    area = trapezoid(metrics.ced(errors, steps), steps) / 15.0
     assert metrics.auc_gains(errors, 15.0).mean() == pytest.approx(area, abs=1e-5)
 
 
