@@ -25,7 +25,7 @@ def explained(log_error, groups=None, **factors) -> Importance:
     )  # fmt: skip
     data = SimpleNamespace(
         factors={
-            name: values.astype(object) if values.dtype.kind in "US" else values.astype(float)
+            name: values.astype(object) if values.dtype.kind in "USO" else values.astype(float)
             for name, values in factors.items()
         }
     )
@@ -137,6 +137,19 @@ def test_too_few_faces_or_subjects_are_said_in_words():
     )
     few = explained(np.zeros(100), np.arange(100) % 4, light=light)
     assert few.problem == "4 sequences or subjects are too few; 6 are needed"
+
+
+def test_missing_cells_are_a_slice_of_their_own_that_can_matter():
+    generator = np.random.default_rng(7)
+    light = np.array([None, "day"], dtype=object)[generator.integers(0, 2, 300)]
+    log_error = np.where(light == "day", 0.0, 1.5) + generator.normal(0.0, 0.5, 300)
+    assert matter(explained(log_error, light=light)) == ["light"]
+
+
+def test_columns_that_no_slice_can_be_cut_of_explain_nothing():
+    names = np.array([f"face {i}" for i in range(100)])
+    found = explained(np.arange(100.0), file=names, site=np.full(100, "A"))
+    assert (found.factors, found.problem) == ([], None)
 
 
 def test_faces_without_a_prediction_are_left_out():

@@ -1,0 +1,43 @@
+"""Planted differences on rendered heads are found, and no others: ten seeds of the benchmark."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "planted_factors.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("planted_factors", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def scores(benchmark, tmp_path_factory):
+    """Predictions of hopenet for the sample, as it is and with a patch on every face."""
+    out = tmp_path_factory.mktemp("planted") / "run"
+    return benchmark.predict(out, None, "hopenet", ["patch"])
+
+
+def test_planted_patch_ranks_first_and_its_slice_is_the_worst(benchmark, scores):
+    for seed in range(10):
+        data, without = benchmark.planted(scores, "patch", seed)
+        ((_, matter, worst),) = benchmark.findings(data)
+        assert matter[0] == "patch"
+        assert worst == ("patch", "patch")
+        assert not set(matter) & without
+
+
+def test_shuffled_factors_do_not_matter(benchmark, scores):
+    found = [
+        matter
+        for seed in range(10)
+        for _, matter, _ in benchmark.findings(benchmark.shuffled(scores[""], seed))
+    ]
+    assert sum(map(bool, found)) <= 1  # at a level of 1 %
