@@ -31,7 +31,8 @@ class Appearance(NamedTuple):
 def measure_appearance(face: Face) -> Appearance:
     """Appearance of a face over its box, as far as that lies in the image.
 
-    It is scaled to 64 x 64 pixels; a smaller face is enlarged and counts as blurred.
+    It is scaled to 64 x 64 pixels by area averaging; a smaller face is enlarged and counts as
+    blurred.
     """
     import cv2
 
@@ -39,10 +40,13 @@ def measure_appearance(face: Face) -> Appearance:
     crop = face.image[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
     if not crop.size:
         return Appearance()
-    smaller = min(crop.shape[:2]) < SIDE_PX
-    grey = cv2.resize(
-        cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY),
-        (SIDE_PX, SIDE_PX),
-        interpolation=cv2.INTER_LINEAR if smaller else cv2.INTER_AREA,
-    )
-    return Appearance(float(grey.mean()), float(cv2.Laplacian(grey, cv2.CV_32F).var()))
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    while min(grey.shape) >= 2 * SIDE_PX:  # 2 x 2 pixels at a time, which takes half as long
+        half = grey.shape[1] // 2, grey.shape[0] // 2
+        even = grey[: 2 * half[1], : 2 * half[0]]
+        grey = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
+    smaller = min(grey.shape) < SIDE_PX
+    kind = cv2.INTER_LINEAR if smaller else cv2.INTER_AREA
+    grey = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=kind)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
+    return Appearance(cv2.mean(grey)[0], float(deviation[0, 0]) ** 2)
