@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hpbench.checking.conformance import check_method
 from hpbench.datasets.aflw2000 import Aflw2000, Aflw2000Options
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
@@ -17,7 +18,7 @@ from hpbench.methods.card import CardMethod, FsaNet, read_card
 from hpbench.methods.card.decode import decode_networks
 from hpbench.methods.card.method import CardOptions, fit_to
 from hpbench.methods.card.outputs import AnglesOutput, BinsOutput, RotationOutput
-from hpbench.registry import make_method, make_methods
+from hpbench.registry import make_dataset, make_method, make_methods
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 from hpbench.weights.store import sha256_of
 
@@ -435,6 +436,14 @@ def test_further_inputs_of_a_network_are_named(tmp_path):
     onnx.save(model, tmp_path / "probe.onnx")
     with pytest.raises(WeightsError, match=r"further inputs: scale \[1\].* frozen"):
         make_method(str(write_card(tmp_path))).load()
+
+
+def test_check_stops_at_the_first_fault_of_a_graph(tmp_path):
+    write_colour_probe(tmp_path)
+    output = CARD[CARD.index("[output]") :]
+    card = write_card(tmp_path, (output, '[output]\nkind = "6d"\nframe = "camera"\n'))
+    with pytest.raises(WeightsError, match="gives 3 numbers per face; the card's '6d' has 6"):
+        check_method(lambda: make_method(str(card)), make_dataset("sample"))
 
 
 def test_cards_are_bounded(tmp_path):
