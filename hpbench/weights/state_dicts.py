@@ -85,7 +85,8 @@ def _refuse_other_files(path: Path) -> None:
             raise WeightsError(f"{path}: corrupted ({error}); fetch it again") from error
         if any(name.endswith("/constants.pkl") for name in names):
             raise WeightsError(
-                f"{path}: is a TorchScript program; save the network's state_dict() instead"
+                f"{path}: is a TorchScript program; save the network's state_dict() instead, or "
+                f"write the card that makes a method of it: 'hpbench new card {path.name}'"
             )
         return
     with path.open("rb") as file:
