@@ -193,6 +193,17 @@ def test_openvino_needs_its_numbers(files, tmp_path):
             use(tmp_path / "net.xml")
 
 
+def test_openvino_names_that_are_no_text_are_one_line(files, tmp_path):
+    if "net.xml" not in files:
+        pytest.skip("openvino is not installed")
+    content = files["net.xml"].read_bytes()
+    assert b'names="angles"' in content
+    (tmp_path / "net.xml").write_bytes(content.replace(b'names="angles"', b'names="angle\xb4"'))
+    (tmp_path / "net.bin").write_bytes(files["net.xml"].with_suffix(".bin").read_bytes())
+    with pytest.raises(WeightsError, match=r"net\.xml: cannot be opened as OpenVINO IR"):
+        open_graph(tmp_path / "net.xml")
+
+
 # ---- hostile and damaged files ---------------------------------------------------------------
 
 

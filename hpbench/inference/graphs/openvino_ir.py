@@ -51,8 +51,8 @@ class OpenvinoGraph(Graph):
                 )
                 for node in constants
             )
-        except RuntimeError as error:
-            line = RuntimeError(str(error).strip().splitlines()[-1])
+        except Exception as error:  # names of a damaged graph may not even be text
+            line = RuntimeError((str(error).strip() or type(error).__name__).splitlines()[-1])
             raise unreadable(path, "OpenVINO IR", line) from error
 
     def run(
