@@ -202,11 +202,15 @@ def open_source(text: str) -> Source:
     DataError
         If it does not exist, cannot be read, or a folder holds no image.
     """
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # a name that no file can have, or no such user
+        raise DataError(f"{text[:100]}: cannot be a path ({error.args[-1]})") from error
     camera = _CAMERA.fullmatch(text.strip())
-    if camera and (not path.exists() or path.is_char_device()):
+    if camera and (not exists or path.is_char_device()):
         return LiveCamera(int(camera[1]) if camera[1].isdecimal() else camera[1])
-    if not path.exists():
+    if not exists:
         raise DataError(f"{text}: no such image, folder or video")
     if path.is_dir():
         return _folder(text, path)

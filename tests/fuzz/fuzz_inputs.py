@@ -95,7 +95,7 @@ def _with_other_value(value: Any, chance: Random) -> Any:
     elif kind < 0.12 and isinstance(value, dict):
         value[chance.choice((*_WORDS, *keys))] = value.pop(key)
     elif kind < 0.16 and isinstance(value, list):
-        value.append(copy.deepcopy(value[key]))
+        value.append(value[key])
     else:
         value[key] = _with_other_value(value[key], chance)
     return value
@@ -104,8 +104,8 @@ def _with_other_value(value: Any, chance: Random) -> Any:
 def _strange(value: Any, chance: Random) -> Any:
     kind = chance.random()
     if kind < 0.7:
-        return chance.choice(VALUES)
-    if kind < 0.8 and isinstance(value, int | float):
+        return copy.copy(chance.choice(VALUES))
+    if kind < 0.8 and isinstance(value, int | float) and abs(value) < 1e8:
         return value * chance.choice((-1, 0.5, 1000, 1e300))
     if kind < 0.9 and isinstance(value, str):
         return mutated_text(value, chance)

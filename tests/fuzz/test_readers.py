@@ -21,6 +21,7 @@ from hpbench.datasets.table import Table
 from hpbench.errors import DataError, WeightsError
 from hpbench.methods.card.card import read_card
 from hpbench.methods.hopenet.weights import load_weights
+from hpbench.predicting.sources import open_source
 from hpbench.weights.state_dicts import read_state_dict
 
 
@@ -120,3 +121,9 @@ def test_text_of_a_table_that_is_no_text_is_one_line(tmp_path):
     pq.write_table(table, tmp_path / "labels.parquet")
     with pytest.raises(DataError, match=r"labels\.parquet: cannot be read as Parquet"):
         Table(tmp_path / "labels.parquet").records()
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "~nobody-of-this-name/a.png"])
+def test_source_that_cannot_be_a_path_is_one_line(name):
+    with pytest.raises(DataError, match="cannot be a path"):
+        open_source(name)
