@@ -26,7 +26,7 @@ def report(
     formats: Annotated[
         str,
         typer.Option(
-            "--format", help="Any of md, html, csv, latex, separated by commas.", metavar="A,B"
+            "--format", help="Any of md, html, csv, latex, svg, separated by commas.", metavar="A,B"
         ),
     ] = "md,html",
     embed_images: EmbedImages = False,
