@@ -414,6 +414,12 @@ def _index_faces(name: str, record: DatasetRecord, faces: pd.DataFrame) -> Datas
 def _score_method(dataset: DatasetScores, spec: str, rows: pd.DataFrame) -> MethodScores:
     import pandas as pd
 
+    if not rows["image_id"].is_unique:
+        twice = rows.loc[rows["image_id"].duplicated(), "image_id"].iloc[0]
+        raise DataError(
+            f"predictions.parquet: image '{twice}' occurs twice for '{spec}' on '{dataset.name}'; "
+            "repeat the run"
+        )
     row_of_face = pd.Index(rows["image_id"]).get_indexer(pd.Index(dataset.image_ids))
     if (row_of_face < 0).any():
         lacking = int(np.count_nonzero(row_of_face < 0))

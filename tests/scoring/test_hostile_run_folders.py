@@ -23,7 +23,7 @@ from hpbench.rotation import is_rotation, nearest_rotation
 from hpbench.running.explain import explain
 from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
-from hpbench.scoring.scores import load_run
+from hpbench.scoring.scores import load_run, score_datasets
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +180,14 @@ def test_pipe_in_place_of_a_file_is_not_waited_for(folder, name):
     else:
         with pytest.raises(DataError, match=f"{name}: missing"):
             load_run(folder)
+
+
+def test_face_that_was_predicted_twice_is_named(folder):
+    content = pd.read_parquet(folder / "predictions.parquet")
+    pd.concat([content, content[3:4]]).to_parquet(folder / "predictions.parquet")
+    twice = content["image_id"].iloc[3]
+    with pytest.raises(DataError, match=rf"predictions\.parquet: image '{twice}' occurs twice for"):
+        score_datasets(load_run(folder))
 
 
 def test_names_of_a_run_record_that_do_not_fit_are_refused(folder):
