@@ -82,7 +82,7 @@ def test_metadata_name_the_licences_of_all_files_that_ship(wheel):
 @pytest.mark.parametrize(
     ("file", "notice"),
     [
-        ("pnp/ict_facekit_landmarks.csv", "Permission is hereby granted, free of charge"),
+        ("pnp/ict_facekit_LICENSE.txt", "Permission is hereby granted, free of charge"),
         ("facemesh/canonical_face.csv", "The MediaPipe Authors, Apache License 2.0"),
     ],
 )
