@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,10 +16,11 @@ from hpbench.face import Face
 from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.ensemble.method import combine, geodesic_mean
 from hpbench.registry import make_dataset, make_method
-from hpbench.rotation import angles_from_rotation, rotation_from_angles
+from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
 from hpbench.spec import parse_spec
 from hpbench.storage.schemas import ROTATION_COLUMNS, SPREAD_DEG
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ensemble"
 MEMBERS = "hopenet;hopenet[k=0.5]"
 
 
@@ -87,6 +90,21 @@ def test_a_run_stores_the_mean_of_what_its_members_predict_alone(tmp_path):
     ensemble = rows.loc[str(parse_spec(spec))]
     assert (ensemble["confidence"] < 0.0).all()
     assert (ensemble[list(SPREAD_DEG)] >= 0.0).all(axis=None)
+
+
+def test_cards_are_members_and_together_they_are_the_published_mean(
+    loaded, sample_faces, shared_path
+):
+    pytest.importorskip("onnxruntime")
+    weights = shared_path("weights")
+    members = ";".join(
+        f"{EXAMPLES / name}[weights={weights}]" for name in ("fsanet-1x1.toml", "fsanet-var.toml")
+    )
+    both = loaded(f'ensemble[methods="{members}"]')
+    published = loaded(f"fsanet[weights={weights}]")  # the mean of the angles
+    for a, b in zip(both.predict(sample_faces), published.predict(sample_faces), strict=True):
+        assert geodesic_deg(a.R_cam, b.R_cam) < 0.5
+    assert both.card().trained_on == ("w300lp",)
 
 
 def test_spec_with_options_of_members_is_read_as_it_is_written():
