@@ -303,7 +303,8 @@ def _bars(shape: BarPlot, styles: Styles) -> Figure:
     names = [_wrapped(styles[spec].label) for spec in specs]
     pitch = 0.32 if max(name.count("\n") for name in names) == 0 else 0.5
     figure, (axes,) = _grid(
-        [max(1.1, pitch * len(specs) + 0.1)], 1, left=_words_inch(names), right=0.2, top=0.12, gap_x=0.0,
+        [max(1.1, pitch * len(specs) + 0.1)], 1,
+        left=_words_inch(names), right=0.2, top=0.12, gap_x=0.0,
         gap_y=0.0, bottom=0.9 if shape.mark_name else 0.55, share=False,
     )  # fmt: skip
     rows = np.arange(len(specs))
