@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpbench.method import Method, MethodCard
 from hpbench.results.run_record import ReusedRecord, RunRecord
 from hpbench.running.evaluation import Evaluation
@@ -182,10 +184,12 @@ class EqualFaces:
 
     def take(self, evaluation: Evaluation, folder: RunFolder, cache: PredictionCache) -> None:
         """Put what finished runs have of the faces of an evaluation into its run folder."""
+        included = np.flatnonzero(evaluation.indexed.index.included()).tolist()
         keys = _face_keys(evaluation)
+        row_of = {keys[row]: row for row in included}
         for number, name in enumerate(evaluation.methods):
             tables = [
-                _rows_of_equal_faces(entry.table(), _face_keys(earlier), keys)
+                _rows_of_equal_faces(entry.table(), _face_keys(earlier), row_of)
                 for earlier, cached in self._finished
                 if _given_by(earlier) == _given_by(evaluation)
                 and (entry := cache.get(cached.keys[earlier.key, name])) is not None
@@ -203,11 +207,12 @@ def _face_keys(evaluation: Evaluation) -> list[str]:
     return [repr(row) for row in table.to_pylist()]
 
 
-def _rows_of_equal_faces(table: pa.Table, keys: Sequence[str], wanted: Sequence[str]) -> pa.Table:
-    """Rows of a cache entry whose faces are wanted, with the row that these have there."""
+def _rows_of_equal_faces(
+    table: pa.Table, keys: Sequence[str], row_of: Mapping[str, int]
+) -> pa.Table:
+    """Rows of a cache entry whose faces are wanted, each with the row that it has there."""
     import pyarrow as pa
 
-    row_of = {key: row for row, key in enumerate(wanted)}
     rows = [row_of.get(keys[row]) for row in table["row"].to_pylist()]
     moved = table.set_column(table.schema.get_field_index("row"), "row", pa.array(rows, pa.int64()))
     return moved.filter(moved["row"].is_valid())

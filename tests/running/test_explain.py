@@ -47,8 +47,8 @@ class Wide(Method):
 
 class HeadsOptions(Options):
     box: Literal["narrow", "broad"] = "narrow"
-    tilted: bool = False
     most_deg: float | None = 30.0
+    tilted: bool = False
 
     @field_validator("most_deg", mode="before")
     @classmethod
@@ -153,6 +153,14 @@ def test_only_faces_that_a_setting_changes_are_predicted_again(spec, tmp_path) -
     )
     assert narrow == [f"head{number}" for number in range(9)]
     assert broad == [f"head{number}" for number in range(8)]
+
+
+def test_exclusion_that_an_earlier_setting_has_lifted_holds_again(explained) -> None:
+    rules = rows(explained)
+    assert list(rules)[1:3] == [
+        "most_deg = none (in this run 30.0)", "tilted = true (in this run false)"
+    ]  # fmt: skip
+    assert rules["tilted = true (in this run false)"]["images"]["excluded"] == 1
 
 
 def test_exclusion_is_lifted(explained) -> None:
