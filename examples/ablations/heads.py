@@ -2,7 +2,7 @@
 
     hpbench render renders --count 3720 --per-identity 3 --size 160 --seed 11
     python examples/ablations/heads.py synthetic=renders --validate sample --epochs 12 \
-        --epoch-faces 4096 --seeds 3
+        --epoch-faces 2560 --seeds 3
 
 All settings share data, network, schedule, augmentation and seeds; only heads and loss differ.
 """
