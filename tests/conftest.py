@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import gzip
+import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -78,3 +84,14 @@ def hopenet_lite_weights() -> Path:
 def reliability_cases() -> Path:
     """Inputs that once ended, hung or took over a run."""
     return _require("cases/reliability")
+
+
+@pytest.fixture
+def page_data() -> Callable[[str], Any]:
+    """Return ``page_data(text)``: what the script of ``report.html`` is given."""
+
+    def unpack(page: str) -> Any:
+        (packed,) = re.findall(r'<script type="text/plain" id="data">(.*?)</script>', page)
+        return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+    return unpack

@@ -146,13 +146,18 @@ class _Fit:
         self.R_cam, self.t_cam = _scaled_orthography(seen, model)
         self.shape = np.zeros((len(seen), len(model.modes)))
         self.nearest = 1.5 * float(np.linalg.norm(model.points, axis=1).max())
+        self.moving = np.ones(len(seen), dtype=bool)
         self.by_point = np.ascontiguousarray(model.modes.transpose(1, 2, 0))  # (m, 3, k)
 
     def run(self) -> None:
-        """Take Gauss-Newton steps until the rotations stand still."""
+        """Take Gauss-Newton steps until the rotations stand still.
+
+        A face stands still on its own: what it gets does not depend on its batch.
+        """
         for _ in range(_ROUNDS):
-            if self.step() < _STEP_RAD:
+            if not self.moving.any():
                 break
+            self.step()
 
     def residuals(self) -> tuple[Array, Array, Array]:
         """Seen minus projected (n, m, 2), the points turned (n, m, 3), and before the camera."""
@@ -161,8 +166,8 @@ class _Fit:
         placed = turned + self.t_cam[:, None]
         return self.seen - placed[..., :2] / placed[..., 2:], turned, placed
 
-    def step(self) -> float:
-        """One step in pose and shape; gives the largest rotation of the batch in radians."""
+    def step(self) -> None:
+        """One step in pose and shape of the faces that still move."""
         residuals, turned, placed = self.residuals()
         projection = np.zeros((*residuals.shape, 3))
         projection[..., 0, 0] = projection[..., 1, 1] = 1.0 / placed[..., 2]
@@ -187,11 +192,12 @@ class _Fit:
         diagonal[:, :6] += 1e-9 * diagonal[:, :6].max(axis=1, keepdims=True)
         diagonal[:, 6:] += 1.0  # the ridge: modes count in standard deviations
         change = np.linalg.solve(normal, gradient[..., None])[..., 0]
+        change[~self.moving] = 0.0
         self.R_cam = rotation_from_rotvec(change[:, :3]) @ self.R_cam
         self.t_cam = self.t_cam + change[:, 3:6]
         self.t_cam[:, 2] = np.maximum(self.t_cam[:, 2], self.nearest)
         self.shape = self.shape + change[:, 6:]
-        return float(np.linalg.norm(change[:, :3], axis=1).max())
+        self.moving &= np.linalg.norm(change[:, :3], axis=1) >= _STEP_RAD
 
     def _weights(self, residuals: Array, placed: Array) -> Array:
         """How much each point of each face counts in this round (n, m)."""

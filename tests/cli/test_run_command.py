@@ -25,12 +25,15 @@ def own_photos(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("own_photos")
-def test_own_photos_go_into_the_report_only_when_asked():
+def test_own_photos_go_into_the_report_only_when_asked(page_data):
     words = ["run", "--methods", "constant", "--datasets", "table=mine.csv", "--timing", "off"]
     for out, further in (("without", []), ("with", ["--embed-images"])):
         done = CliRunner().invoke(app, [*words, "--out", out, *further])
         assert done.exit_code == 0, done.output
-    without, embedded = (Path(out, "report.html").read_text() for out in ("without", "with"))
+    without, embedded = (
+        page + json.dumps(page_data(page))
+        for page in (Path(out, "report.html").read_text() for out in ("without", "with"))
+    )
     assert not PICTURE.search(without)
     assert len(PICTURE.findall(embedded)) >= 12
 

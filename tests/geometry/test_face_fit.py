@@ -86,7 +86,7 @@ def test_a_face_is_fitted_alone_as_in_a_batch(rendered):
     together = fit_faces(seen, MODEL)
     for index in range(6):
         alone = fit_faces(seen[index : index + 1], MODEL)
-        assert geodesic_deg(alone.R_cam[0], together.R_cam[index]) < 0.01
+        assert geodesic_deg(alone.R_cam[0], together.R_cam[index]) < 1e-6
 
 
 def test_a_distant_face_looks_alike_wherever_and_however_large_it_is(rendered):

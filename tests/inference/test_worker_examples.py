@@ -129,8 +129,9 @@ def test_peak_memory_counts_the_worker(tmp_path):
     (tmp_path / "allocating.py").write_text(ALLOCATING)
     (tmp_path / "large.py").write_text(PLUGIN)
     face = Face("a", np.zeros((40, 40, 3), np.uint8), np.array([5.0, 5.0, 30.0, 30.0]))
-    found = measure_fresh("large", "cpu", [tmp_path / "large.py"], [face], one_core=True)
-    alone = measure_fresh("constant", "cpu", (), [face], one_core=True)
+    plugins = [tmp_path / "large.py"]
+    found = measure_fresh(make_method("large", plugins=plugins), plugins, [face], one_core=True)
+    alone = measure_fresh(make_method("constant"), (), [face], one_core=True)
     assert found.peak_memory_mib > alone.peak_memory_mib + 300
 
 

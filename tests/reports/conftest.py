@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,17 +164,6 @@ def _times(dataset: str, method: str, name: str, generator: np.random.Generator)
         "dataset": dataset, "method": method, "image_id": name, "round": 0, **stages,
         "total_ms": sum(stages.values()),
     }  # fmt: skip
-
-
-@pytest.fixture
-def page_data() -> Callable[[str], Any]:
-    """Return ``page_data(text)``: what the script of ``report.html`` is given."""
-
-    def unpack(page: str) -> Any:
-        (packed,) = re.findall(r'<script type="text/plain" id="data">(.*?)</script>', page)
-        return json.loads(gzip.decompress(base64.b64decode(packed)))
-
-    return unpack
 
 
 @pytest.fixture(scope="session")
