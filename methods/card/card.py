@@ -159,7 +159,7 @@ class NetworkCard(CardTable):
         return self
 
 
-MAX_BYTES = 64 * 2**10
+MAX_BYTES = 32 * 2**10
 MAX_DEPTH = 8
 """Limits of a card, which may come from anyone; parsing time grows with the square of its size."""
 
