@@ -11,4 +11,4 @@ hpbench predict $sample/sample_117.jpg --methods hopenet,pnp --draw cube --out $
 
 run="$(mktemp -d)/readme"
 hpbench run --methods hopenet,pnp --fresh --out "$run"
-python tools/report_picture.py "$run/report.md" $images/report.png
+python tools/report_picture.py "$run/report.html" $images/report.png
