@@ -176,26 +176,39 @@ class EqualFaces:
     same. The runs must have the same methods, data folders and no corruption.
     """
 
-    _finished: list[tuple[Evaluation, CachedRun]] = field(default_factory=list)
+    _finished: list[_FinishedFaces] = field(default_factory=list)
 
     def add(self, evaluations: Iterable[Evaluation], cached: CachedRun) -> None:
         """Remember a finished run, whose predictions are in the cache."""
-        self._finished.extend((one, cached) for one in evaluations)
+        for one in evaluations:
+            entries = {name: cached.keys[one.key, name] for name in one.methods}
+            self._finished.append(_FinishedFaces(_given_by(one), _face_keys(one), entries))
 
     def take(self, evaluation: Evaluation, folder: RunFolder, cache: PredictionCache) -> None:
         """Put what finished runs have of the faces of an evaluation into its run folder."""
-        included = np.flatnonzero(evaluation.indexed.index.included()).tolist()
+        alike = [one for one in self._finished if one.given_by == _given_by(evaluation)]
         keys = _face_keys(evaluation)
+        included = np.flatnonzero(evaluation.indexed.index.included()).tolist()
         row_of = {keys[row]: row for row in included}
         for number, name in enumerate(evaluation.methods):
+            if folder.done(evaluation.indexed, name).all():
+                continue
             tables = [
-                _rows_of_equal_faces(entry.table(), _face_keys(earlier), row_of)
-                for earlier, cached in self._finished
-                if _given_by(earlier) == _given_by(evaluation)
-                and (entry := cache.get(cached.keys[earlier.key, name])) is not None
+                _rows_of_equal_faces(entry.table(), earlier.keys, row_of)
+                for earlier in alike
+                if (entry := cache.get(earlier.entries[name])) is not None
             ]
-            if any(map(len, tables)) and not folder.done(evaluation.indexed, name).all():
+            if any(map(len, tables)):
                 folder.add_cached(evaluation.indexed, name, number, tables)
+
+
+@dataclass(frozen=True)
+class _FinishedFaces:
+    """Faces of a finished evaluation, and the keys of their predictions by method."""
+
+    given_by: tuple[str, str, str]
+    keys: Sequence[str]
+    entries: Mapping[str, str]
 
 
 def _given_by(evaluation: Evaluation) -> tuple[str, str, str]:
