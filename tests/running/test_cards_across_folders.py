@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hpbench.errors import DataError, UsageError
+from hpbench.inference.progress import NoProgress
 from hpbench.registry import MethodSpec, make_methods
 from hpbench.results.results_file import ResultsFile
 from hpbench.results.run_config import RunConfig
@@ -22,14 +23,6 @@ CARD = (Path(__file__).parents[1] / "probe_card.toml").read_text() + (
     '[output]\nkind = "angles"\norder = ["yaw", "pitch", "roll"]\nunit = "deg"\nscale = 0.2\n'
 )
 WIDER = ('rule = "box"', 'rule = "square"\nk = 2.0')
-
-
-class NoBars:
-    def start(self, dataset, method, total, done):
-        pass
-
-    def advance(self, dataset, method, count):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +55,7 @@ def run_of(methods: Path | str, out: Path) -> Path:
     config = RunConfig(
         methods=str(methods), datasets="sample", limit=24, timing="off", device="cpu", workers=1
     )
-    return run(config, out, NoBars())
+    return run(config, out, NoProgress())
 
 
 def copied(card: Path, to: Path, *change: str) -> Path:
@@ -126,20 +119,20 @@ def test_explain_finds_a_moved_card_where_it_is_named(card, tmp_path, monkeypatc
     folder = run_of("probe.toml", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"probe\.toml: no such card.* with --methods"):
-        explain(folder, NoBars())
-    explain(folder, NoBars(), methods="here/probe.toml")
+        explain(folder, NoProgress())
+    explain(folder, NoProgress(), methods="here/probe.toml")
     assert (folder / "explain.json").is_file()
 
 
 def test_explain_refuses_a_card_that_has_changed(card, first, tmp_path):
     edited = copied(card, tmp_path / "edited", *WIDER)
     with pytest.raises(DataError, match=r"'probe\.toml' has changed since the run"):
-        explain(first, NoBars(), methods=str(edited))
+        explain(first, NoProgress(), methods=str(edited))
 
 
 def test_explain_refuses_other_methods(first):
     with pytest.raises(UsageError, match=r"holds probe\.toml; name the same methods"):
-        explain(first, NoBars(), methods="constant")
+        explain(first, NoProgress(), methods="constant")
 
 
 def test_another_process_makes_the_card_that_tables_name_by_its_name(card):

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from hpbench.errors import DataError, UsageError
 from hpbench.geometry.boxes import iou
 from hpbench.images import read_rgb
+from hpbench.inference.progress import NoProgress
 from hpbench.protocol import Protocol
 from hpbench.reports.tables.robustness import corruption_curves
 from hpbench.results.results_file import ResultsFile
@@ -264,14 +265,6 @@ class Sees(Method):
 '''
 
 
-class NoBars:
-    def start(self, dataset, method, total, done):
-        pass
-
-    def advance(self, dataset, method, count):
-        pass
-
-
 @pytest.fixture
 def run_table(tmp_path):
     """Run on three grey images (150) with boxes of 32 pixels, or without boxes."""
@@ -290,7 +283,7 @@ def run_table(tmp_path):
             plugins=(tmp_path / "sees.py",), device="cpu", timing_images=1, corrupt=corrupt,
             boxes="annotated" if box else "dlib",
         )  # fmt: skip
-        return run(spec, tmp_path / "out", NoBars())
+        return run(spec, tmp_path / "out", NoProgress())
 
     return run_it
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
+from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.running.explain import explain, plan_variants
 from hpbench.running.named_files import require_named
@@ -80,14 +81,6 @@ class Heads(Dataset):
 '''
 
 
-class NoBars:
-    def start(self, dataset, method, total, done):
-        pass
-
-    def advance(self, dataset, method, count):
-        pass
-
-
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory) -> RunConfig:
     folder = tmp_path_factory.mktemp("heads")
@@ -102,8 +95,8 @@ def spec(tmp_path_factory) -> RunConfig:
 
 @pytest.fixture(scope="module")
 def explained(spec, tmp_path_factory) -> Path:
-    folder = run(spec, tmp_path_factory.mktemp("run") / "run", NoBars())
-    explain(folder, NoBars(), spec.data, spec.plugins)
+    folder = run(spec, tmp_path_factory.mktemp("run") / "run", NoProgress())
+    explain(folder, NoProgress(), spec.data, spec.plugins)
     return folder
 
 
@@ -141,12 +134,12 @@ def test_method_sees_the_other_box(explained) -> None:
 def test_only_faces_that_a_setting_changes_are_predicted_again(spec, tmp_path) -> None:
     """Eight faces with the broad box, and the excluded ninth; nothing for other labels."""
     log = spec.plugins[0].with_name("prepared.txt")
-    folder = run(spec, tmp_path / "run", NoBars())
+    folder = run(spec, tmp_path / "run", NoProgress())
     log.unlink(missing_ok=True)
     moved = spec.data["heads"].parent / "moved"  # not in the cache
     moved.mkdir()
     shutil.copy(spec.data["heads"] / "grey.png", moved)
-    explain(folder, NoBars(), {"heads": moved}, spec.plugins)
+    explain(folder, NoProgress(), {"heads": moved}, spec.plugins)
     narrow, broad = (
         sorted(line.split()[0] for line in log.read_text().splitlines() if line.endswith(width))
         for width in (" 10", " 25")
@@ -182,12 +175,12 @@ def test_run_itself_is_left_as_it_is(explained) -> None:
 
 def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
     with pytest.raises(DataError, match="gone: no such folder"):
-        explain(explained, NoBars(), {"heads": tmp_path / "gone"}, spec.plugins)
+        explain(explained, NoProgress(), {"heads": tmp_path / "gone"}, spec.plugins)
 
 
 def test_folder_that_a_run_names_is_asked_for(explained, spec) -> None:
     with pytest.raises(UsageError, match=r"opened only if you name them; .* add --data heads=/"):
-        explain(explained, NoBars(), plugins=spec.plugins)
+        explain(explained, NoProgress(), plugins=spec.plugins)
 
 
 @pytest.mark.parametrize(
@@ -230,22 +223,22 @@ class Read(Wide):
     )
     (tmp_path / "k.txt").write_text("1.5")
     changed = spec.model_copy(update={"methods": "read", "plugins": (plugin,)})
-    folder = run(changed, tmp_path / "run", NoBars())
+    folder = run(changed, tmp_path / "run", NoProgress())
     (tmp_path / "k.txt").write_text("2.4")
     with pytest.raises(DataError, match="method 'read' has changed since the run"):
-        explain(folder, NoBars(), spec.data, [plugin])
+        explain(folder, NoProgress(), spec.data, [plugin])
 
 
 def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
     with pytest.raises(UsageError, match="did you mean 'heads'"):
-        explain(explained, NoBars(), {"head": tmp_path}, spec.plugins)
+        explain(explained, NoProgress(), {"head": tmp_path}, spec.plugins)
 
 
 def test_half_finished_run_is_refused(explained, tmp_path) -> None:
     shutil.copytree(explained, tmp_path / "run")
     (tmp_path / "run" / "predictions.parquet").unlink()
     with pytest.raises(DataError, match="not finished"):
-        explain(tmp_path / "run", NoBars())
+        explain(tmp_path / "run", NoProgress())
 
 
 def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec) -> None:
@@ -261,4 +254,4 @@ def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec
 
 def test_plugins_that_a_run_folder_names_are_asked_for(explained) -> None:
     with pytest.raises(UsageError, match=r"run only if you name them; .* add --plugin /.*\.py"):
-        explain(explained, NoBars())
+        explain(explained, NoProgress())

@@ -17,6 +17,7 @@ from PIL import Image
 
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.face import Face
+from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.running.evaluation import ReadFace
 from hpbench.running.local_engine import ImagesAhead, PreparedFace
@@ -74,15 +75,7 @@ class Skewed(_Base):
 '''
 
 
-class NoBars:
-    def start(self, dataset, method, total, done):
-        pass
-
-    def advance(self, dataset, method, count):
-        pass
-
-
-class StopAfter(NoBars):
+class StopAfter(NoProgress):
     """Stops the run like a user's Ctrl-C once so many faces are predicted."""
 
     def __init__(self, faces):
@@ -127,7 +120,7 @@ def run_here(tmp_path, plugin, labels, methods, bars=None, **changes) -> dict[st
         fresh=True,
         **changes,
     )
-    out = run(spec, tmp_path / "out", bars or NoBars())
+    out = run(spec, tmp_path / "out", bars or NoProgress())
     results = json.loads((out / "results.json").read_text())["results"]
     return {row["method"]: row for row in results}
 
@@ -220,7 +213,7 @@ def test_index_of_all_faces_is_written_before_the_first_prediction(tmp_path, plu
     assert index["x1"].tolist() == [48.0] * 10
 
 
-class Thief(NoBars):
+class Thief(NoProgress):
     """Another process that writes to the same folder and joins its parts first."""
 
     def __init__(self, out):
@@ -246,7 +239,7 @@ def test_run_whose_parts_another_process_takes_is_not_published(
     assert rows["constant"]["images"]["scored"] == 10
 
 
-class SecondRun(NoBars):
+class SecondRun(NoProgress):
     """Starts the same run in the same folder while the first is under way."""
 
     def __init__(self, start):
@@ -422,7 +415,7 @@ def test_whatever_the_reader_of_a_plugin_raises_costs_one_image(tmp_path, plugin
         methods="constant", datasets=f"odd={labels}", plugins=(reader,), device="cpu",
         timing="off", fresh=True,
     )  # fmt: skip
-    faces = pd.read_parquet(run(spec, tmp_path / "out", NoBars()) / "faces.parquet")
+    faces = pd.read_parquet(run(spec, tmp_path / "out", NoProgress()) / "faces.parquet")
     assert faces["excluded"].dropna().tolist() == ["image cannot be read (KeyError: 'codec')"]
 
 
@@ -432,7 +425,7 @@ def test_limit_of_pixels_is_an_option_of_a_run(tmp_path, plugin, labels):
     assert images["constant"]["images"]["excluded"] == 1
 
 
-class FolderGone(NoBars):
+class FolderGone(NoProgress):
     """Takes the data away after some faces."""
 
     def __init__(self, folder, after):

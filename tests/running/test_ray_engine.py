@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from hpbench.errors import HpbenchError, UsageError
+from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.rotation import geodesic_deg
 from hpbench.running.runner import run
@@ -49,14 +50,6 @@ class Brightness(Method):
 '''
 
 
-class NoBars:
-    def start(self, dataset, method, total, done):
-        pass
-
-    def advance(self, dataset, method, count):
-        pass
-
-
 @pytest.fixture(scope="module")
 def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -91,7 +84,7 @@ def run_in(here: Path, out: str, **changes) -> pd.DataFrame:
         batch_size=5,
         **changes,
     )
-    run(spec, here / out, NoBars())
+    run(spec, here / out, NoProgress())
     return pd.read_parquet(here / out / "predictions.parquet")
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import UsageError
+from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 from hpbench.storage.prediction_cache import PredictionCache
@@ -43,15 +44,7 @@ class Counting(Method):
 '''
 
 
-class NoBars:
-    def start(self, dataset, method, total, done):
-        pass
-
-    def advance(self, dataset, method, count):
-        pass
-
-
-class StopAtOnce(NoBars):
+class StopAtOnce(NoProgress):
     def advance(self, dataset, method, count):
         raise KeyboardInterrupt
 
@@ -77,7 +70,7 @@ def run_in(here: Path, out: str, methods: str = "counting", bars=None, **changes
         plugins=(here / "plugin" / "counting.py",),
         **{"device": "cpu", "timing": "off", **changes},
     )
-    return run(spec, here / out, bars or NoBars())
+    return run(spec, here / out, bars or NoProgress())
 
 
 def log(here: Path) -> list[str]:
@@ -137,7 +130,9 @@ def test_changed_code_of_the_method_computes_again(here):
     (again / "counting.py").write_text(METHODS.replace("np.eye(3)", "np.diag([1.0, -1.0, -1.0])"))
     spec = {"datasets": f"table={here / 'labels.csv'}", "plugins": (again / "counting.py",)}
     run(
-        RunConfig(methods="counting", device="cpu", timing="off", **spec), here / "second", NoBars()
+        RunConfig(methods="counting", device="cpu", timing="off", **spec),
+        here / "second",
+        NoProgress(),
     )
     assert (again / "log.txt").exists()
 
