@@ -74,7 +74,7 @@ def main() -> None:
     reference.load()
     sets = [
         read("synthetic", given.renders, tddfa, exact=True),
-        read("pointing04[box=to-ear]", given.pointing04, tddfa, every=4, reference=reference),
+        read("pointing04[box=landmarks]", given.pointing04, tddfa, every=4, reference=reference),
         read("w300lp", given.w300lp, tddfa),
     ]
     score_table(sets)

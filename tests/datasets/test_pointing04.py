@@ -9,6 +9,9 @@ from PIL import Image
 
 from hpbench.datasets.pointing04 import Pointing04, Pointing04Options
 from hpbench.errors import DataError
+from hpbench.face import Face
+from hpbench.landmarks.base import make_landmark_detector
+from hpbench.method import NoPrediction
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +79,35 @@ def test_made_photo_is_read_by_its_name_and_box(tmp_path):
     assert (record.group, record.factors["series"]) == ("person01", "1")
 
 
-def test_box_grows_towards_the_ear_and_only_when_asked(tmp_path):
+def test_box_of_landmarks_reaches_the_chin_and_the_ear_and_only_when_asked(tmp_path):
     for pan in ("+90", "-90", "+0"):
         _write(tmp_path, f"person01146+0{pan}", ["200", "100", "100", "80"])
-    records = Pointing04(tmp_path, Pointing04Options(box="to-ear")).records()
-    boxes = {record.label.angles_deg[0]: record.box_xyxy.tolist() for record in records}
+    records = Pointing04(tmp_path, Pointing04Options(box="landmarks")).records()
+    boxes = {record.label.angles_deg[0]: record.box_xyxy for record in records}
     # Nose to the left (+90): the ear is on the right.
-    assert boxes == {90: [150, 60, 325, 140], -90: [75, 60, 250, 140], 0: [150, 60, 250, 140]}
+    np.testing.assert_allclose(boxes[90], [162, 65.6, 300, 150.4])
+    np.testing.assert_allclose(boxes[-90], [100, 65.6, 238, 150.4])
+    np.testing.assert_allclose(boxes[0], [146, 65.6, 254, 155.2])
+
+
+@pytest.mark.parametrize("pan", ["-30", "+0", "+30"])
+def test_box_of_landmarks_agrees_with_dlib_landmarks_on_photos(pointing04_dir, pan):
+    """Edges within 6 % of the box's side in the mean over the fifteen people."""
+    dataset = Pointing04(pointing04_dir, Pointing04Options(box="landmarks"))
+    detector = make_landmark_detector("dlib")
+    detector.load()
+    differences = []
+    for record in dataset.records():
+        if not record.image_id.endswith(f"+0{pan}") or record.image_id[8] != "1":
+            continue
+        face = Face(record.image_id, dataset.read_image(record), record.box_xyxy)
+        points = detector.find(face)
+        if isinstance(points, NoPrediction):
+            continue
+        extent = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        differences.append((extent - record.box_xyxy) / np.tile(np.ptp(points, axis=0), 2))
+    assert len(differences) >= 8
+    assert np.abs(np.mean(differences, axis=0)).max() < 0.06
 
 
 def test_bad_photos_among_good_ones_are_records_with_their_reason(tmp_path):

@@ -120,9 +120,18 @@ def cut_batch(pixels: Tensor, affine: Tensor, size: int) -> Tensor:
     )
 
 
-def photometric(images: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Change light, colour and sharpness of RGB images in 0..1, shape (n, 3, size, size)."""
-    draw = _Draw(images, generator)
+def photometric(
+    images: Tensor,
+    settings: Augmentation,
+    generator: np.random.Generator,
+    torch_generator: torch.Generator,
+) -> Tensor:
+    """Change light, colour and sharpness of RGB images in 0..1, shape (n, 3, size, size).
+
+    What is drawn once for a batch comes from `generator`, so that nothing waits for a GPU; what is
+    drawn per face or pixel from `torch_generator`, on the device.
+    """
+    draw = _Draw(images, generator, torch_generator)
 
     def change_some(share: float, change: Callable[[Tensor, _Draw], Tensor]) -> None:
         count = round(share * len(images))
@@ -141,11 +150,14 @@ def photometric(images: Tensor, settings: Augmentation, generator: torch.Generat
 
 
 class _Draw:
-    """Random numbers on the device of a batch."""
+    """Random numbers for a batch: tensors on its device, and single numbers."""
 
-    def __init__(self, images: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, images: Tensor, single: np.random.Generator, generator: torch.Generator
+    ) -> None:
         self.count = len(images)
         self.device = images.device
+        self.single = single
         self.generator = generator
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
@@ -154,10 +166,6 @@ class _Draw:
 
     def normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.device)
-
-    def integer(self, low: int, high: int) -> int:
-        drawn = torch.randint(low, high, (1,), generator=self.generator, device=self.device)
-        return int(drawn)
 
     def some(self, count: int) -> Tensor:
         order = torch.randperm(self.count, generator=self.generator, device=self.device)
@@ -203,7 +211,7 @@ def _grey(images: Tensor, share: float, draw: _Draw) -> Tensor:
 
 def _low_resolution(images: Tensor, draw: _Draw) -> Tensor:
     size = images.shape[-1]
-    small = draw.integer(round(0.2 * size), round(0.7 * size))
+    small = int(draw.single.integers(round(0.2 * size), round(0.7 * size)))
     reduced = functional.interpolate(
         images, size=(small, small), mode="bilinear", antialias=True, align_corners=False
     )
@@ -213,7 +221,7 @@ def _low_resolution(images: Tensor, draw: _Draw) -> Tensor:
 def _blur(images: Tensor, draw: _Draw) -> Tensor:
     """Gaussian blur with a standard deviation of 0.5 to 2 % of the side."""
     size = images.shape[-1]
-    sigma = float(draw.uniform(0.005, 0.02, 1)) * size
+    sigma = draw.single.uniform(0.005, 0.02) * size
     radius = max(1, math.ceil(2.0 * sigma))
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
     kernel = torch.softmax(-0.5 * (offsets / sigma) ** 2, dim=0)

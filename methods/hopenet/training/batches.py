@@ -32,18 +32,27 @@ class Batch:
     progress: float
 
 
-@dataclass(frozen=True, slots=True)
 class BatchMaker:
     """Makes the batches of an epoch; all random choices follow from seed and epoch alone.
 
     `weights` are the shares of the faces that are drawn from each cache, relative to each other.
     """
 
-    caches: Sequence[FaceCache]
-    weights: Sequence[float]
-    settings: TrainSettings
-    augmentation: Augmentation
-    device: torch.device
+    def __init__(
+        self,
+        caches: Sequence[FaceCache],
+        weights: Sequence[float],
+        settings: TrainSettings,
+        augmentation: Augmentation,
+        device: torch.device,
+    ) -> None:
+        self.weights, self.settings, self.augmentation = weights, settings, augmentation
+        self.device = device
+        self.caches = caches
+        self.boxes_xyxy = np.concatenate([cache.boxes_xyxy for cache in caches])
+        self.angles_deg = np.concatenate([cache.angles_deg for cache in caches])
+        self.first = np.cumsum([0, *(len(cache) for cache in caches)])
+        self.pixels_on_gpu = _on_gpu(caches, device)
 
     def epoch(
         self, epoch: int, steps: int, progress: Callable[[int], float]
@@ -79,18 +88,36 @@ class BatchMaker:
         generator: np.random.Generator,
         torch_generator: torch.Generator,
     ) -> Batch:
-        pairs = [(self.caches[source], int(face)) for source, face in faces]
-        boxes = np.stack([cache.boxes_xyxy[face] for cache, face in pairs])
-        angles = np.stack([cache.angles_deg[face] for cache, face in pairs])
-        stored = np.stack([cache.pixels[face] for cache, face in pairs])
-        bins = self.settings.angle_bins
-        geometry = draw_geometry(boxes, angles, bins, self.augmentation, generator)
-        pixels = torch.from_numpy(stored).to(self.device)
+        rows = self.first[faces[:, 0]] + faces[:, 1]
+        geometry = draw_geometry(
+            self.boxes_xyxy[rows],
+            self.angles_deg[rows],
+            self.settings.angle_bins,
+            self.augmentation,
+            generator,
+        )
         size = self.settings.input_size_at(progress)
-        images = cut_batch(pixels, geometry.affine.to(self.device), size)
-        images = normalised(photometric(images, self.augmentation, torch_generator))
+        images = cut_batch(self._pixels(faces, rows), geometry.affine.to(self.device), size)
+        images = normalised(photometric(images, self.augmentation, generator, torch_generator))
         labels = torch.from_numpy(geometry.angles_deg).float().to(self.device)
         return Batch(images.contiguous(memory_format=torch.channels_last), labels, progress)
+
+    def _pixels(self, faces: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Tensor:
+        """Cut-outs of (source, face) pairs, which are `rows` of all sources, on the device."""
+        if self.pixels_on_gpu is not None:
+            return self.pixels_on_gpu[torch.from_numpy(rows).to(self.device)]
+        stored = np.stack([self.caches[source].pixels[face] for source, face in faces])
+        return torch.from_numpy(stored).to(self.device)
+
+
+def _on_gpu(caches: Sequence[FaceCache], device: torch.device) -> Tensor | None:
+    """All cut-outs in the memory of a GPU, or None without one or if they fill half of it."""
+    if device.type != "cuda":
+        return None
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    if sum(cache.pixels.nbytes for cache in caches) > free_bytes // 2:
+        return None
+    return torch.cat([torch.from_numpy(np.array(cache.pixels)).to(device) for cache in caches])
 
 
 def normalised(images: Tensor) -> Tensor:

@@ -39,6 +39,9 @@ _DIVERGED = 1.5
 _STEPS_TO_JUDGE = 10
 """Steps that an epoch needs for its mean loss to say so."""
 
+_STEPS_PER_LOOK = 20
+"""Steps after which the losses are looked at; at every step a GPU would be waited for."""
+
 Note = Callable[[str], None]
 
 
@@ -119,9 +122,11 @@ class _Run:
             check_input_size(network, settings.backbone, size)
         self.network.to(memory_format=torch.channels_last)
         self.averaged = torch.optim.swa_utils.AveragedModel(
-            self.network, avg_fn=_average(settings.average), use_buffers=True
+            self.network, multi_avg_fn=self._move_average, use_buffers=True
         )
-        self.optimizer = torch.optim.AdamW(_parameter_groups(network, settings), settings.lr)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(network, settings), settings.lr, fused=self.device.type == "cuda"
+        )
         precision = settings.precision
         self.bf16 = precision == "bf16" or (precision == "auto" and self.device.type == "cuda")
         self.epoch, self.step, self.seconds = 0, 0, 0.0
@@ -191,7 +196,8 @@ class _Run:
     def _train_epoch(self) -> float:
         self.network.train()
         torch.manual_seed(self.settings.seed * 100_003 + self.epoch)  # dropout
-        total, blind, steps = 0.0, 0.0, 0
+        total, blind = torch.zeros(2, dtype=torch.float64, device=self.device)
+        steps = 0
         first = self.epoch * self.epoch_steps
         batches = self.maker.epoch(
             self.epoch, self.epoch_steps, lambda step: self._progress(first + step)
@@ -203,34 +209,45 @@ class _Run:
                 for group in self.optimizer.param_groups:
                     share = _schedule(batch.progress, self.settings.warm_up)
                     group["lr"] = self.settings.lr * share
-                loss = self._train_step(batch)
-                if not math.isfinite(loss):
-                    raise self._diverged(f"is no longer a number at step {steps + 1} of")
-                total, blind, steps = total + loss, blind + self._baseline_loss(batch), steps + 1
+                total = total + self._train_step(batch)
+                blind = blind + self._baseline_loss(batch)
+                steps += 1
                 self.step += 1
-        if steps >= _STEPS_TO_JUDGE and total > _DIVERGED * blind:
+                if steps % _STEPS_PER_LOOK == 0:
+                    self._require_number(total, steps)
+        self._require_number(total, steps)
+        if steps >= _STEPS_TO_JUDGE and bool(total > _DIVERGED * blind):
             raise self._diverged(
-                f"is {total / blind:.1f} times that of a network that always predicts 0 degrees in"
+                f"is {float(total / blind):.1f} times that of a network that always predicts "
+                "0 degrees in"
             )
-        return total / max(steps, 1)
+        return float(total) / max(steps, 1)
 
-    def _train_step(self, batch: Batch) -> float:
+    def _require_number(self, total: Tensor, steps: int) -> None:
+        """End before weights that are not numbers reach a checkpoint."""
+        if not math.isfinite(float(total)):
+            raise self._diverged(f"is no longer a number by step {steps} of")
+
+    def _train_step(self, batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             outputs = self.network(batch.images)
         loss = self._loss(outputs.float(), batch.angles_deg)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-        value = float(loss.detach())
-        if math.isfinite(value):  # weights that are not numbers never reach a checkpoint
-            self.optimizer.step()
-            self.averaged.update_parameters(self.network)
-        return value
+        self.optimizer.step()
+        self.averaged.update_parameters(self.network)
+        return loss.detach()
 
-    def _baseline_loss(self, batch: Batch) -> float:
+    def _move_average(self, averaged: Any, current: Any, count: Any) -> None:
+        """Exponential moving average that forgets the first steps faster."""
+        keep = min(self.settings.average, (1.0 + self.step) / (10.0 + self.step))
+        torch.optim.swa_utils.get_ema_multi_avg_fn(keep)(averaged, current, count)
+
+    def _baseline_loss(self, batch: Batch) -> Tensor:
         """Loss of outputs of zero: no bin is preferred, every angle is 0 degrees."""
         nothing = torch.zeros(len(batch.images), 3, self.settings.outputs, device=self.device)
-        return float(self._loss(nothing, batch.angles_deg))
+        return self._loss(nothing, batch.angles_deg)
 
     def _loss(self, outputs: Tensor, angles: Tensor) -> Tensor:
         s = self.settings
@@ -328,18 +345,6 @@ def _parameter_groups(network: HopenetNetwork, settings: TrainSettings) -> list[
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def _average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential moving average that forgets the first steps faster."""
-
-    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
-        keep = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
-        return averaged * keep + current * (1.0 - keep)
-
-    return average
 
 
 def _schedule(progress: float, warm_up: float) -> float:

@@ -92,10 +92,9 @@ def rotation_loss(outputs: Tensor, angles_deg: Tensor, bins: Bins | None) -> Ten
     nothing.
     """
     labelled = torch.isfinite(angles_deg).all(dim=-1)
-    if not bool(labelled.any()):
-        return outputs.sum() * 0.0
-    predicted = decode_rotations(outputs[labelled], bins)
-    return geodesic_deg(predicted, rotations_from_angles(angles_deg[labelled])).mean()
+    known_deg = torch.where(labelled[:, None], angles_deg, torch.zeros_like(angles_deg))
+    error = geodesic_deg(decode_rotations(outputs, bins), rotations_from_angles(known_deg))
+    return (error * labelled).sum() / labelled.sum().clamp(min=1)
 
 
 def _penalty(predicted: Tensor, angles: Tensor, penalty: Penalty) -> Tensor:

@@ -125,7 +125,12 @@ def test_photometric_augmentation_keeps_shape_and_range_and_follows_its_seed():
     settings = Augmentation(blur=0.2, random_convolution=0.3)
 
     def augmented(seed: int) -> torch.Tensor:
-        return photometric(images.clone(), settings, torch.Generator().manual_seed(seed))
+        return photometric(
+            images.clone(),
+            settings,
+            np.random.default_rng(seed),
+            torch.Generator().manual_seed(seed),
+        )
 
     first = augmented(1)
     assert first.shape == images.shape

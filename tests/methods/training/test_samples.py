@@ -97,7 +97,7 @@ def test_whole_people_are_held_out(pointing04_dir):
         ("synthetic=renders", ("synthetic", "renders", 1.0)),
         ("synthetic=renders:0.7", ("synthetic", "renders", 0.7)),
         ("table=/data/labels.parquet:2", ("table", "/data/labels.parquet", 2.0)),
-        ("pointing04=/data/p[box=to-ear]:0.3", ("pointing04[box=to-ear]", "/data/p", 0.3)),
+        ("pointing04=/data/p[box=landmarks]:0.3", ("pointing04[box=landmarks]", "/data/p", 0.3)),
         ("table=C:\\faces\\a.csv", ("table", "C:\\faces\\a.csv", 1.0)),
         ("sample", ("sample", None, 1.0)),
         ("sample:0.3", ("sample", None, 0.3)),

@@ -1,0 +1,44 @@
+"""A table of portraits with face boxes, for 'hpbench label table=portraits.csv'.
+
+    python portraits.py FOLDER OUT.csv
+
+Per image the largest face that dlib's detector finds, and the extent of its 68 landmarks as the
+box: the boxes of AFLW2000 and of renders are made in the same way. Angles are 0 until teachers
+label the faces.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import dlib
+import numpy as np
+import pandas as pd
+
+from hpbench.images import read_rgb
+from hpbench.landmarks.dlib import installed_predictor, load_predictor
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def main(folder: Path, out: Path) -> None:
+    """Write one row per image with a face; name the others."""
+    detector, predictor = dlib.get_frontal_face_detector(), load_predictor(installed_predictor())
+    rows = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
+        rgb = np.ascontiguousarray(read_rgb(path))
+        faces = detector(rgb, 1)
+        if not faces:
+            print(f"{path.name}: no face found")
+            continue
+        shape = predictor(rgb, max(faces, key=lambda face: face.area()))
+        points = np.array([(point.x, point.y) for point in shape.parts()])
+        box = dict(zip(("x0", "y0", "x1", "y1"), [*points.min(0), *points.max(0)], strict=True))
+        rows.append({"image": str(path.resolve()), "yaw": 0, "pitch": 0, "roll": 0, **box})
+    pd.DataFrame(rows).to_csv(out, index=False)
+    print(f"{out}: {len(rows)} faces")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
