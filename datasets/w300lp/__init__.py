@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -55,8 +56,8 @@ class W300lp(Dataset):
             "A photo, its turned versions and their mirror images form one group, so that none "
             "of them is split between training and validation.",
             "pt2d of a turned version is that of the photo before it was turned (seen on the AFW "
-            "part), so its box only roughly frames the face; Hopenet's training script takes it "
-            "as it is. Some copies have wrong pt2d points altogether (cleardusk/3DDFA, issue 192).",
+            "part), so its box only roughly frames the face, which Hopenet's training script takes "
+            "as it is, and it has no annotated landmarks here. Some copies have wrong pt2d points altogether (cleardusk/3DDFA, issue 192).",
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
@@ -81,6 +82,8 @@ class W300lp(Dataset):
 
     def _record(self, image: Path) -> Record:
         # AFW_134212_1_0 .. _17 are versions of the photo AFW_134212_1, turned by rendering.
-        photo = image.stem.rpartition("_")[0] or image.stem
+        photo, _, version = image.stem.rpartition("_")
         image_id = f"{image.parent.name}/{image.stem}"
-        return record_of(image_id, image, self.options, group=photo)
+        record = record_of(image_id, image, self.options, group=photo or image.stem)
+        # the points of a turned version are those of the photo before it was turned
+        return record if version == "0" else replace(record, landmarks_xy=None)

@@ -31,11 +31,11 @@ class LabelConfig(Config):
     max_spread: float | None = Field(
         None, description="Leave out faces whose predictions differ by more, in degrees."
     )
-    dataset_yaw: float = Field(
+    dataset_label: float = Field(
         0.0,
         ge=0.0,
         le=1.0,
-        description="Weight of the data set's yaw label at 90 degrees, growing from 30.",
+        description="Weight of the data set's own label in the mean with that of the teachers.",
     )
     limit: Limit = Field(None, description="Only the first N faces.")
     device: Device = "auto"
@@ -86,7 +86,7 @@ def label(config: LabelConfig) -> None:
             views=config.views,
             seed=config.seed,
             max_spread_deg=config.max_spread,
-            dataset_yaw_share=config.dataset_yaw,
+            dataset_share=config.dataset_label,
             note=typer.echo,
             on_progress=advance,
         )

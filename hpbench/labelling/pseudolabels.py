@@ -31,25 +31,20 @@ from hpbench.rotation import (
     geodesic_deg,
     mean_rotation,
     mirror_rotation,
-    rotation_from_angles,
 )
 from hpbench.storage.atomic import atomic_path
 from hpbench.storage.environment import versions
 from hpbench.storage.fingerprints import hash_of, method_digest, plugin_digest, records_digest
 
 __all__ = [
-    "BLEND_FROM_DEG",
     "PseudoLabel",
-    "blend_dataset_yaw",
+    "blend_dataset_label",
     "jittered_views",
     "label_dataset",
     "label_faces",
 ]
 
 Array = npt.NDArray[np.float64]
-
-BLEND_FROM_DEG = 30.0
-"""Yaw of the data set up to which teachers are trusted alone."""
 
 MAX_SHIFT = 0.06
 """Largest move of the box, as a share of its sides."""
@@ -98,7 +93,7 @@ def label_dataset(
     views: int = 4,
     seed: int = 0,
     max_spread_deg: float | None = None,
-    dataset_yaw_share: float = 0.0,
+    dataset_share: float = 0.0,
     note: Callable[[str], None] = print,
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> int:
@@ -114,8 +109,8 @@ def label_dataset(
         ``.parquet`` or ``.csv`` file with one row per face, replaced only when it is complete.
     max_spread_deg
         Faces whose predictions differ by more are left out.
-    dataset_yaw_share
-        See :func:`blend_dataset_yaw`.
+    dataset_share
+        See :func:`blend_dataset_label`.
     note
         Takes one line for the user: how many faces have no label, and why.
 
@@ -136,7 +131,7 @@ def label_dataset(
         labels = certain
     if not labels:
         raise DataError(f"data set '{dataset.name}': no face is left; raise --max-spread")
-    _write_table(labels, out, dataset_yaw_share)
+    _write_table(labels, out, dataset_share)
     progress_file.unlink(missing_ok=True)
     return len(labels)
 
@@ -280,22 +275,19 @@ def _label(
     return mean.tolist(), spread
 
 
-def blend_dataset_yaw(R_cam: Array, yaw_deg: float, share_at_90: float) -> Array:
-    """Pull the yaw of a pseudo-label towards that of the data set at profile.
+def blend_dataset_label(label: PseudoLabel, share: float) -> Array:
+    """Rotation between that of the teachers and the data set's own, which has the weight `share`.
 
-    Teachers say too little in profile, while a data set like Pointing'04 knows where people
-    were asked to look. The weight of its yaw grows linearly from zero at :data:`BLEND_FROM_DEG`
-    to `share_at_90` at 90 degrees; a yaw of NaN leaves the pseudo-label as it is.
+    For labels whose mistakes have other causes than those of teachers, such as a known turn of a
+    photo. A face without its own label of all three angles keeps that of the teachers.
     """
-    if not np.isfinite(yaw_deg):
-        return R_cam
-    yaw, pitch, roll = angles_from_rotation(R_cam)
-    beyond = np.clip((abs(yaw_deg) - BLEND_FROM_DEG) / (90.0 - BLEND_FROM_DEG), 0.0, 1.0)
-    share = float(share_at_90 * beyond)
-    return rotation_from_angles([(1.0 - share) * yaw + share * yaw_deg, pitch, roll])
+    own = label.record.label
+    if share == 0.0 or own is None or own.R_cam is None:
+        return label.R_cam
+    return mean_rotation([label.R_cam, own.R_cam], [1.0 - share, share])
 
 
-def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_yaw_share: float) -> None:
+def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_share: float) -> None:
     """Write labels as a table that the data set ``table`` reads."""
     import pandas as pd
 
@@ -303,8 +295,7 @@ def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_yaw_share: f
     rows = []
     for one in labels:
         record = one.record
-        labelled_yaw = record.label.angles_deg[0] if record.label is not None else np.nan
-        R_cam = blend_dataset_yaw(one.R_cam, labelled_yaw, dataset_yaw_share)
+        R_cam = blend_dataset_label(one, dataset_share)
         yaw, pitch, roll = angles_from_rotation(R_cam).round(4)
         assert record.box_xyxy is not None
         x0, y0, x1, y1 = record.box_xyxy

@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpbench.dataset import Dataset, DatasetCard, Record
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import box_from_points
-from hpbench.labelling.pseudolabels import blend_dataset_yaw, jittered_views, label_faces
+from hpbench.labelling.pseudolabels import (
+    PseudoLabel,
+    blend_dataset_label,
+    jittered_views,
+    label_faces,
+)
 from hpbench.methods.pnp.models import face_model
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
@@ -62,16 +67,18 @@ def test_teacher_that_needs_the_camera_labels_plain_and_mirrored_views_alike(tmp
     assert float(geodesic_deg(label.R_cam, dataset.R_cam)) < 1e-3
 
 
-def test_yaw_of_the_data_set_counts_from_30_degrees_and_most_at_90():
-    label = rotation_from_angles([60.0, 10.0, 5.0])
+def test_own_label_counts_with_its_weight_along_the_shortest_turn():
+    def blended(own: Label | None, share: float) -> list[float]:
+        record = Record("a", Path("a.jpg"), own)
+        label = PseudoLabel(record, rotation_from_angles([60.0, 0.0, 0.0]), 0.0)
+        return angles_from_rotation(blend_dataset_label(label, share)).tolist()
 
-    def blended(dataset_yaw: float) -> list[float]:
-        return angles_from_rotation(blend_dataset_yaw(label, dataset_yaw, 0.6)).tolist()
-
-    assert blended(90.0) == pytest.approx([0.4 * 60.0 + 0.6 * 90.0, 10.0, 5.0])
-    assert blended(60.0) == pytest.approx([60.0, 10.0, 5.0])
-    assert blended(float("nan")) == pytest.approx([60.0, 10.0, 5.0])
-    assert blended(20.0) == pytest.approx([60.0, 10.0, 5.0])
+    assert blended(Label.from_angles(80.0, 0.0, 0.0), 0.5) == pytest.approx([70.0, 0.0, 0.0])
+    assert blended(Label.from_angles(80.0, 0.0, 0.0), 0.0) == pytest.approx([60.0, 0.0, 0.0])
+    assert blended(Label.from_angles(80.0, 0.0, float("nan")), 0.5) == pytest.approx(
+        [60.0, 0.0, 0.0]
+    )
+    assert blended(None, 0.5) == pytest.approx([60.0, 0.0, 0.0])
 
 
 def test_a_teacher_that_always_says_frontal_has_no_spread(pointing04_dir, tmp_path):

@@ -171,11 +171,11 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_teachers_work(table, tm
         )  # fmt: skip
 
 
-def test_own_yaw_is_blended_in_beyond_30_degrees(table, tmp_path):
+def test_own_label_is_blended_in(table, tmp_path):
     rows = pd.read_csv(table)
-    rows["yaw"] = [0.0, 30.0, 60.0, 90.0, -90.0, 10.0, 20.0, -30.0, -60.0, 5.0]
+    rows[["pitch", "roll"]] = 0.0
+    rows["yaw"] = [0.0, 30.0, 60.0, 80.0, -80.0, 10.0, 20.0, -30.0, -60.0, 5.0]
     rows.to_csv(table, index=False)
     out = tmp_path / "blended.parquet"
-    invoke("label", f"table={table}", "--methods", "constant", "--dataset-yaw", 0.5, "--out", out)
-    expected = [0.0, 0.0, 15.0, 45.0, -45.0, 0.0, 0.0, 0.0, -15.0, 0.0]
-    assert pd.read_parquet(out)["yaw"].tolist() == pytest.approx(expected, abs=1e-3)
+    invoke("label", f"table={table}", "--methods", "constant", "--dataset-label", 0.5, "--out", out)
+    assert pd.read_parquet(out)["yaw"].tolist() == pytest.approx(rows["yaw"] / 2.0, abs=1e-3)

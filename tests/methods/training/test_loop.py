@@ -122,7 +122,7 @@ def test_the_geodesic_term_adds_to_the_loss(table, tmp_path):
 def test_a_diverging_loss_stops_and_keeps_the_last_good_checkpoint(table, tmp_path):
     run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
     before = (tmp_path / "out" / CHECKPOINT).read_bytes()
-    with pytest.raises(TrainingError, match=r"no longer a number by step \d+ of epoch 1.*Lower --lr"):
+    with pytest.raises(TrainingError, match=r"no longer a number by step .*Lower --lr"):
         run(table, tmp_path / "new", TINY.model_copy(update={"alpha": 1e38, "penalty": "mse"}))
     assert not (tmp_path / "new" / "hopenet.safetensors").exists()
     assert (tmp_path / "out" / CHECKPOINT).read_bytes() == before
