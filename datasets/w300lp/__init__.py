@@ -57,7 +57,8 @@ class W300lp(Dataset):
             "of them is split between training and validation.",
             "pt2d of a turned version is that of the photo before it was turned (seen on the AFW "
             "part), so its box only roughly frames the face, which Hopenet's training script takes "
-            "as it is, and it has no annotated landmarks here. Some copies have wrong pt2d points altogether (cleardusk/3DDFA, issue 192).",
+            "as it is, and it has no annotated landmarks here.",
+            "Some copies have wrong pt2d points altogether (cleardusk/3DDFA, issue 192).",
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
