@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,8 @@ TINY = (
 def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
     out = tmp_path / "out"
     shown = invoke("train", "hopenet", "--datasets", f"table={table}", "--out", out, *TINY)
-    assert "table: 10 faces" in shown
-    assert "MAE table held out" in shown
+    assert f"table={table.name}: 10 faces" in shown
+    assert f"MAE table={table.name} held out" in shown
     assert f"hopenet[weights={out / 'hopenet.safetensors'}]" in shown
     method = make_method(f"hopenet[weights={out / 'hopenet.safetensors'}]")
     method.load()
@@ -179,3 +180,19 @@ def test_own_label_is_blended_in(table, tmp_path):
     out = tmp_path / "blended.parquet"
     invoke("label", f"table={table}", "--methods", "constant", "--dataset-label", 0.5, "--out", out)
     assert pd.read_parquet(out)["yaw"].tolist() == pytest.approx(rows["yaw"] / 2.0, abs=1e-3)
+
+
+def test_two_tables_are_validated_apart(table, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    rows = pd.read_csv(table)
+    rows["image"] = [str(table.parent / image) for image in rows["image"]]
+    rows.to_csv(other / table.name, index=False)
+    out = tmp_path / "out"
+    invoke(
+        "train", "hopenet", "--datasets", f"table={table}",
+        "--datasets", f"table={other / table.name}", "--out", out, *TINY,
+    )  # fmt: skip
+    (row,) = json.loads((out / "history.json").read_text())
+    name = f"table={table.name}"
+    assert list(row["validation"]) == [f"{name} held out", f"{name} (2) held out"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,9 +24,15 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
     in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
     folders = data_folders(config.data, in_use.values())
 
+    used: Counter[str] = Counter()
+
     def open_source(spec: Spec, share: float, out_of_range: OutOfRange) -> TrainingSource:
         dataset = make_dataset(spec, folders.get(spec.name), config.plugins)
-        return collect_samples(str(spec), dataset, share, settings.angle_bins, out_of_range)
+        # validation errors and the card tell sources apart by these names
+        name = f"{spec}={Path(spec.path).name}" if spec.path else str(spec)
+        used[name] += 1
+        name += f" ({used[name]})" if used[name] > 1 else ""
+        return collect_samples(name, dataset, share, settings.angle_bins, out_of_range)
 
     sources = [open_source(*one, settings.out_of_range) for one in train_specs]
     validations = [open_source(*one, "drop") for one in validation_specs]
