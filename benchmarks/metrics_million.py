@@ -58,7 +58,7 @@ def metrics_with_intervals(R_pred: np.ndarray, R_gt: np.ndarray, angles: np.ndar
     columns += [(geodesic <= limit).astype(float) for limit in (5.0, 10.0, 15.0)]
     resampling = statistics.make_resampling(len(face))
     for draw in resampling.means(columns).T:
-        statistics.percentile_interval(draw)
+        statistics.percentile_interval(draw, resampling.units)
     resampling.median_interval(geodesic)
 
 

@@ -8,6 +8,7 @@ of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,9 @@ __all__ = ["RiskCoverage", "confidence_errors", "confidence_intervals", "risk_co
 
 Array = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.uint8]
 
-_CHUNK_CELLS = 1_000_000
+_CHUNK_CELLS = 50_000
 _MAX_CELLS = 20_000_000
 _MIN_DRAWS = 200
 _MAX_POINTS = 200
@@ -56,9 +58,10 @@ def risk_coverage(method: MethodScores) -> RiskCoverage | None:
     if not predicted.any() or _problem(method.confidence[predicted]) is not None:
         return None
     errors = method.face_mae_deg[predicted]
-    ordered = _Ordered.by(-method.confidence[predicted], errors, np.ones((1, len(errors)), int))
-    positions = np.unique(np.linspace(1, len(errors), _MAX_POINTS).round().astype(np.int64))
-    error_deg = np.array([ordered.mean_of_first(np.array([k]))[0] for k in positions])
+    one_each = np.ones((1, len(errors)), dtype=np.uint8)
+    drawn = _Order.by(-method.confidence[predicted], errors).drawn(one_each)
+    positions = np.unique(np.linspace(1, len(errors), _MAX_POINTS).round().astype(np.int32))
+    error_deg = np.array([drawn.mean_of_first(np.array([k]))[0] for k in positions])
     return RiskCoverage(positions / len(errors), error_deg)
 
 
@@ -77,13 +80,9 @@ def confidence_errors(method: MethodScores) -> ConfidenceErrors | None:
     problem = _problem(confidence)
     values: dict[str, float] = {}
     if problem is None:
-        errors = method.face_mae_deg[method.predicted]
-        values = {
-            name: float(found[0])
-            for name, found in _values(
-                confidence, errors, np.ones((1, len(errors)), np.int64)
-            ).items()
-        }
+        orders = _both_orders(confidence, method.face_mae_deg[method.predicted])
+        one_each = np.ones((1, len(confidence)), dtype=np.uint8)
+        values = {name: float(found[0]) for name, found in _values(*orders, one_each).items()}
     return ConfidenceErrors(faces=len(confidence), given=given, problem=problem, **values)
 
 
@@ -107,11 +106,11 @@ def confidence_intervals(
         return {}
     draws = min(len(resampling.counts), max(_MIN_DRAWS, _MAX_CELLS // len(errors)))
     step = max(1, _CHUNK_CELLS // len(errors))
+    orders = _both_orders(confidence, errors)
     found: dict[str, list[Array]] = {}
     for start in range(0, draws, step):
-        counts = resampling.counts[start : min(start + step, draws)]
-        weights = counts[:, unit_of_face].astype(np.int64)
-        for name, values in _values(confidence, errors, weights[weights.any(axis=1)]).items():
+        weights = resampling.counts[start : min(start + step, draws), unit_of_face]
+        for name, values in _values(*orders, weights[weights.any(axis=1)]).items():
             found.setdefault(name, []).append(values)
     return {
         name: percentile_interval(np.concatenate(parts), units) for name, parts in found.items()
@@ -128,17 +127,20 @@ def _problem(confidence: Array) -> str | None:
     return None
 
 
-def _values(confidence: Array, errors_deg: Array, weights: Integers) -> dict[str, Array]:
+def _both_orders(confidence: Array, errors_deg: Array) -> tuple[_Order, _Order]:
+    """The order by confidence, and the best possible one, that by error."""
+    return _Order.by(-confidence, errors_deg), _Order.by(errors_deg, errors_deg)
+
+
+def _values(sure: _Order, best: _Order, weights: Counts) -> dict[str, Array]:
     """All values for every row of weights, shape (draws, faces): how often a face is drawn."""
-    by_confidence = _Ordered.by(-confidence, errors_deg, weights)
-    by_error = _Ordered.by(errors_deg, errors_deg, weights)
+    by_confidence, by_error = sure.drawn(weights), best.drawn(weights)
     aurc = by_confidence.area()
-    faces = weights.sum(axis=1)
     return {
         "aurc_deg": aurc,
         "e_aurc_deg": aurc - by_error.area(),
         **{
-            name: by_confidence.mean_of_first(np.ceil(share * faces - 1e-9).astype(np.int64))
+            name: by_confidence.mean_of_first(np.ceil(share * by_confidence.faces - 1e-9))
             for name, share in _SHARES.items()
         },
         "spearman": -_correlation(by_confidence.ranks(), by_error.ranks(), weights),
@@ -146,70 +148,119 @@ def _values(confidence: Array, errors_deg: Array, weights: Integers) -> dict[str
 
 
 @dataclass(frozen=True, eq=False)
-class _Ordered:
-    """Faces in the order of a key, equal keys as one block, for many draws at once.
+class _Order:
+    """Faces in the order of a key, equal keys as one block.
 
     Attributes
     ----------
+    faces : ndarray, shape (faces,)
+        Their indices, in this order.
+    starts : ndarray, shape (blocks,)
+        Where each block starts in `faces`.
     block_of_face : ndarray, shape (faces,)
-    size : ndarray, shape (draws, blocks)
-        Faces of each block, as often as they are drawn.
-    mean : ndarray, shape (draws, blocks)
-        Mean error of each block; 0 where it is empty.
-    size_before, sum_before : ndarray, shape (draws, blocks)
-        Number and error sum of all faces before the block.
+    errors_deg : ndarray, shape (faces,)
+        In this order.
     """
 
+    faces: Integers
+    starts: Integers
     block_of_face: Integers
-    size: Integers
-    mean: Array
-    size_before: Integers
-    sum_before: Array
+    errors_deg: Array
 
     @classmethod
-    def by(cls, keys: Array, errors_deg: Array, weights: Integers) -> _Ordered:
+    def by(cls, keys: Array, errors_deg: Array) -> _Order:
         order = np.argsort(keys, kind="stable")
-        _, starts, block_of_face = np.unique(keys[order], return_index=True, return_inverse=True)
-        drawn = weights[:, order]
-        size = np.add.reduceat(drawn, starts, axis=1)
-        total = np.add.reduceat(drawn * errors_deg[order], starts, axis=1)
-        blocks = np.empty(len(keys), dtype=np.int64)
-        blocks[order] = block_of_face
-        mean = np.divide(total, size, out=np.zeros(total.shape), where=size > 0)
-        return cls(
-            blocks, size, mean, np.cumsum(size, axis=1) - size, np.cumsum(total, axis=1) - total
-        )
+        _, starts, block_in_order = np.unique(keys[order], return_index=True, return_inverse=True)
+        block_of_face = np.empty(len(keys), dtype=np.int64)
+        block_of_face[order] = block_in_order
+        return cls(order, starts, block_of_face, errors_deg[order])
+
+    def drawn(self, weights: Counts) -> _Drawn:
+        """Faces as often as they are drawn: weights of shape (draws, faces)."""
+        drawn = weights[:, self.faces]
+        if len(self.starts) == len(self.faces):
+            return _Drawn.of(self, drawn, self.errors_deg[None])
+        size = np.add.reduceat(drawn, self.starts, axis=1, dtype=np.int32)
+        total = np.add.reduceat(drawn * self.errors_deg, self.starts, axis=1)
+        return _Drawn.of(self, size, total / np.maximum(size, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Draws of the faces in an order.
+
+    Every value is a sum over positions of the error there times the weight of the position. Of a
+    weight that adds up to F(k) over the first k positions, the block from position a + 1 to b
+    gets F(b) - F(a) times its mean error; summed by parts, that is F at the end of each block
+    times the drop of the mean error to the next block.
+
+    Attributes
+    ----------
+    order : _Order
+    size : ndarray, shape (draws, blocks)
+        Faces in each block.
+    after : ndarray, shape (draws, blocks), int32
+        Faces up to the end of each block.
+    drop_deg : ndarray, shape (draws, blocks) or (1, blocks)
+        Mean error of each block minus that of the next one, which is 0 after the last.
+    """
+
+    order: _Order
+    size: Counts | Integers
+    after: npt.NDArray[np.int32]
+    drop_deg: Array
+
+    @classmethod
+    def of(cls, order: _Order, size: Counts | Integers, mean_deg: Array) -> _Drawn:
+        drop_deg = -np.diff(mean_deg, axis=1, append=0.0)
+        return cls(order, size, np.cumsum(size, axis=1, dtype=np.int32), drop_deg)
+
+    @property
+    def faces(self) -> npt.NDArray[np.int32]:
+        """Number of faces, shape (draws,)."""
+        return self.after[:, -1]
 
     def area(self) -> Array:
         """Mean over k of the mean error of the first k faces, shape (draws,).
 
-        Within a block of equal keys the expected error of the first k is m + (S - W m) / k, with
-        W faces and the error sum S before the block and m its mean, so that 1 / k adds up to a
-        difference of harmonic numbers.
+        Position p counts in the means of k = p to n, by 1 / k: H(n) - H(p - 1), with the harmonic
+        numbers H.
         """
-        faces = self.size.sum(axis=1)
-        harmonic = np.append(0.0, np.cumsum(1.0 / np.arange(1, faces.max() + 1)))
-        steps = harmonic[self.size_before + self.size] - harmonic[self.size_before]
-        areas = self.size * self.mean + (self.sum_before - self.size_before * self.mean) * steps
-        return np.asarray(areas.sum(axis=1) / faces)
+        harmonic, total = _harmonic_numbers(int(self.faces.max()))
+        weighted = harmonic[self.faces] * self._sum(self.after) - self._sum(total[self.after])
+        return weighted / self.faces
 
-    def mean_of_first(self, count: Integers) -> Array:
+    def mean_of_first(self, count: Array) -> Array:
         """Mean error of the first `count` faces, shape (draws,)."""
-        block = (self.size_before + self.size < count[:, None]).sum(axis=1)
-        row = np.arange(len(count))
-        inside = count - self.size_before[row, block]
-        total = self.sum_before[row, block] + inside * self.mean[row, block]
-        return np.asarray(total / count)
+        return self._sum(np.minimum(self.after, count[:, None].astype(np.int32))) / count
 
-    def ranks(self) -> Array:
-        """Rank of every face, equal keys sharing their mean rank, shape (draws, faces)."""
-        return np.asarray((self.size_before + (self.size + 1) / 2.0)[:, self.block_of_face])
+    def _sum(self, weight_to_end: npt.NDArray[np.int32] | Array) -> Array:
+        return np.asarray(np.einsum("db,db->d", weight_to_end, self.drop_deg))
+
+    def ranks(self) -> npt.NDArray[np.int32]:
+        """Twice the rank of every face minus the mean rank, shape (draws, faces), a whole number.
+
+        Equal keys share their mean rank.
+        """
+        twice = 2 * self.after
+        twice -= self.size
+        twice -= self.faces[:, None]
+        return twice[:, self.order.block_of_face]
 
 
-def _correlation(a: Array, b: Array, weights: Integers) -> Array:
-    """Pearson's correlation of each row; NaN where one of both is constant."""
-    faces = weights.sum(axis=1, keepdims=True)
-    a, b = (one - (weights * one).sum(axis=1, keepdims=True) / faces for one in (a, b))
-    both, of_a, of_b = ((weights * x * y).sum(axis=1) for x, y in ((a, b), (a, a), (b, b)))
-    scale = np.sqrt(of_a * of_b)
-    return np.divide(both, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
+@cache
+def _harmonic_numbers(most: int) -> tuple[Array, Array]:
+    """H(k), and the sum of H(0) to H(k - 1), each for k = 0 to `most`."""
+    k = np.arange(1, most + 1)
+    harmonic = np.cumsum(1.0 / k)
+    return np.append(0.0, harmonic), np.append(0.0, k * (harmonic - 1.0))
+
+
+def _correlation(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32], weights: Counts) -> Array:
+    """Pearson's correlation of each row, of mean 0; NaN where one of both is constant."""
+    sums = [
+        np.einsum("df,df,df->d", weights, x, y, dtype=np.float64)
+        for x, y in ((a, b), (a, a), (b, b))
+    ]
+    scale = np.sqrt(sums[1] * sums[2])
+    return np.divide(sums[0], scale, out=np.full(scale.shape, np.nan), where=scale > 0)

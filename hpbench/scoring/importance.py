@@ -139,9 +139,11 @@ def _select(
         }
         if not bases or residuals @ residuals < 1e-12:
             return chosen, p_values
-        observed = _f_test(residuals[:, None], known, bases)[:, 0]
-        by_chance = _f_test(_shuffled(residuals, unit_of_face, generator), known, bases).min(axis=0)
-        corrected = (1 + (by_chance <= observed[:, None]).sum(axis=1)) / (1 + len(by_chance))
+        left = _left(residuals[:, None], known, bases)[:, 0]
+        observed, as_good = _f_tests(left, faces - known.shape[1], bases)
+        by_chance = _left(_shuffled(residuals, unit_of_face, generator), known, bases)
+        reached = [(by_chance <= one[:, None]).any(axis=0).sum() for one in as_good]
+        corrected = (1.0 + np.array(reached)) / (1.0 + by_chance.shape[1])
         p_values |= dict(zip(bases, corrected.tolist(), strict=True))
         gains = {name: float(((b.T @ residuals) ** 2).sum()) for name, b in bases.items()}
         # p-values of strong factors may all be zero in floating point
@@ -169,19 +171,34 @@ def _shuffled(
     return np.asarray(residuals[:, None] * signs[unit_of_face])
 
 
-def _f_test(residuals: Array, known: Array, bases: dict[str, Array]) -> Array:
-    """p-value of the F test of every factor in every column of residuals, (factors, columns)."""
-    from scipy.special import fdtrc
+def _left(residuals: Array, known: Array, bases: dict[str, Array]) -> Array:
+    """Share of the variance of every column of residuals that each factor leaves.
 
+    Of shape (factors, columns).
+    """
     total = (residuals**2).sum(axis=0) - ((known.T @ residuals) ** 2).sum(axis=0)
-    found = []
-    for basis in bases.values():
-        gain = ((basis.T @ residuals) ** 2).sum(axis=0)
-        freedom = len(residuals) - known.shape[1] - basis.shape[1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = (gain / basis.shape[1]) / (np.maximum(total - gain, 0.0) / freedom)
-        found.append(fdtrc(basis.shape[1], freedom, ratio))
-    return np.array(found)
+    gains = np.stack([((basis.T @ residuals) ** 2).sum(axis=0) for basis in bases.values()])
+    with np.errstate(divide="ignore", invalid="ignore"):  # flipped signs may leave nothing
+        return np.asarray(np.maximum(1.0 - gains / total, 0.0))
+
+
+def _f_tests(left: Array, freedom: int, bases: dict[str, Array]) -> tuple[Array, Array]:
+    """F tests of the shares of variance, shape (factors,), that factors leave of so many degrees.
+
+    Returns
+    -------
+    p_values : ndarray, shape (factors,)
+    as_good : ndarray, shape (factors, factors)
+        Share that the factor of the column has to leave for the p-value of that of the row.
+    """
+    from scipy.special import betainc, betaincinv
+
+    a = np.array([(freedom - basis.shape[1]) / 2.0 for basis in bases.values()])
+    b = np.array([basis.shape[1] / 2.0 for basis in bases.values()])
+    p_values = betainc(a, b, left)
+    as_good = betaincinv(a, b, p_values[:, None])
+    np.fill_diagonal(as_good, left * (1.0 + 1e-9))  # the observed order, drawn again, must count
+    return p_values, as_good
 
 
 @dataclass(frozen=True)

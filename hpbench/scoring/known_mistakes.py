@@ -17,7 +17,6 @@ import numpy.typing as npt
 from hpbench.rotation import (
     ANGLES,
     angles_from_rotation,
-    geodesic_deg,
     rotation_from_angles,
     rotation_from_rotvec,
 )
@@ -104,10 +103,10 @@ def diagnose(
     mistakes : sequence of RotationMistake or None
         None for :data:`MISTAKES`.
     """
-    errors = geodesic_deg(predictions, ground_truth)
+    errors = _angles_between_deg(predictions, ground_truth)
     as_they_are = float(errors.mean()) if len(errors) else float("nan")
     fixed = {
-        mistake: geodesic_deg(mistake.fix(predictions), ground_truth)
+        mistake: _angles_between_deg(mistake.fix(predictions), ground_truth)
         for mistake in (MISTAKES if mistakes is None else mistakes)
     }
     explains = [
@@ -121,6 +120,16 @@ def diagnose(
     # of those that explain it as well, within chance, the more usual one
     usual = next(one for one in explains if _t_of_gain(fixed[best], fixed[one]) < AS_GOOD_T)
     return Diagnosis(len(errors), as_they_are, usual, float(fixed[usual].mean()))
+
+
+def _angles_between_deg(R_a: Array, R_b: Array) -> Array:
+    """Geodesic errors, shape (n,), to a millionth of a degree.
+
+    A run asks for some eighty of every method, and ``geodesic_deg``, which loses no digit, takes
+    several times as long.
+    """
+    cosine = (np.einsum("nij,nij->n", R_a, R_b) - 1.0) / 2.0
+    return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
 def clearly_smaller(errors: Array, than: Array, min_gain: float = MIN_GAIN) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -224,13 +225,15 @@ def percentile_interval(
     the draws as Student's t is wider than the normal distribution.
     """
     values = np.asarray(draws, dtype=np.float64)
-    finite = values[np.isfinite(values)]
-    if finite.size < 2:
+    ordered = np.sort(values[np.isfinite(values)])
+    if ordered.size < 2:
         return float("nan"), float("nan")
-    low, high = np.quantile(finite, expanded_shares(units, level))
+    positions = np.multiply(expanded_shares(units, level), ordered.size - 1)
+    low, high = np.interp(positions, np.arange(ordered.size), ordered)
     return float(low), float(high)
 
 
+@cache
 def expanded_shares(units: int, level: float = 0.95) -> tuple[float, float]:
     """Shares of bootstrap draws of so many units that lie below the limits of an interval."""
     from scipy.special import ndtr, stdtrit

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from hpbench.errors import DataError
 from hpbench.results.results_file import (
@@ -27,8 +28,8 @@ from hpbench.results.results_file import (
     SubsetErrors,
     YawBinErrors,
 )
-from hpbench.results.run_record import SEVERAL_FACES, DatasetRecord, MethodRecord
-from hpbench.results.slicing import parse_by
+from hpbench.results.run_record import SEVERAL_FACES, DatasetRecord, MethodRecord, RunRecord
+from hpbench.results.slicing import SliceSpec, parse_by
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import calibration, calibration_intervals
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
@@ -39,6 +40,9 @@ from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms, summarise_times
 from hpbench.scoring.scores import DatasetScores, FaceErrors, MethodScores, RunTables, each_dataset
 from hpbench.scoring.slices import Slices, cut_slices, score_slices
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["mean_errors", "store_results", "summarise", "training_flags"]
 
@@ -82,35 +86,17 @@ def summarise(
         for name, record in run.datasets.items()
         for warning in record.warnings
     ]
-    for dataset in each_dataset(tables) if scores is None else scores:
-        record = run.datasets[dataset.name]
-        resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
-        compared, ranks = compare_pairs(dataset, resampling)
-        comparisons += compared
-        if record.corruption is None:
-            warnings += _convention_warnings(dataset)
-            warnings += _several_faces_warnings(dataset, tables)
-        everything = cut = Slices([], {})
-        if record.corruption is None:
-            everything = cut_slices(dataset)
-            cut = cut_slices(dataset, asked) if asked else everything
-        sliced = score_slices(dataset, cut.shown, resampling)
-        for method, rank, found in zip(dataset.methods, ranks, sliced, strict=True):
-            result = MethodResult(
-                **_described(dataset, method, run.methods[method.spec], record),
-                **_accuracy(dataset, method, resampling),
-                rank=rank,
-                runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
-                stated_ms=summarise_times(method.stated_ms),
-                confidence=confidence_errors(method),
-                calibration=calibration(method),
-                importance=explain_errors(method, everything.shown, resampling)
-                if everything.shown
-                else None,
-                **vars(found),
-                not_sliced=cut.refused,
-            )
-            results.append(result)
+    # Matrices are small here: a second thread of BLAS gains nothing, and where cores are busy all
+    # threads wait for the one that has none.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for dataset in each_dataset(tables) if scores is None else scores:
+            resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
+            compared, ranks = compare_pairs(dataset, resampling)
+            results += _results(dataset, run, ranks, resampling, asked, times)
+            comparisons += compared
+            if run.datasets[dataset.name].corruption is None:
+                warnings += _convention_warnings(dataset)
+                warnings += _several_faces_warnings(dataset, tables)
     not_run = [
         NotRun(dataset=name, method_spec=spec, reason=reason)
         for name, record in run.datasets.items()
@@ -120,6 +106,40 @@ def summarise(
         hpbench=run.hpbench, created=run.created,
         results=results, comparisons=comparisons, not_run=not_run, warnings=warnings,
     )  # fmt: skip
+
+
+def _results(
+    dataset: DatasetScores,
+    run: RunRecord,
+    ranks: Sequence[int | None],
+    resampling: statistics.Resampling,
+    asked: Sequence[SliceSpec],
+    times: Mapping[tuple[str, str], pd.DataFrame],
+) -> list[MethodResult]:
+    """Everything about each method on one data set."""
+    record = run.datasets[dataset.name]
+    everything = cut = Slices([], {})
+    if record.corruption is None:
+        everything = cut_slices(dataset)
+        cut = cut_slices(dataset, asked) if asked else everything
+    sliced = score_slices(dataset, cut.shown, resampling)
+    return [
+        MethodResult(
+            **_described(dataset, method, run.methods[method.spec], record),
+            **_accuracy(dataset, method, resampling),
+            rank=rank,
+            runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
+            stated_ms=summarise_times(method.stated_ms),
+            confidence=confidence_errors(method),
+            calibration=calibration(method),
+            importance=explain_errors(method, everything.shown, resampling)
+            if everything.shown
+            else None,
+            **vars(found),
+            not_sliced=cut.refused,
+        )
+        for method, rank, found in zip(dataset.methods, ranks, sliced, strict=True)
+    ]
 
 
 def store_results(folder: Path, computed: ResultsFile) -> None:

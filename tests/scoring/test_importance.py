@@ -123,6 +123,18 @@ def test_factor_that_only_names_the_sequences_is_not_judged():
     assert [one.factor for one in found.factors] == ["age"]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_six_sequences_cannot_give_a_smaller_p_value_than_their_64_patterns_of_signs(seed):
+    generator = np.random.default_rng(seed)
+    night = generator.random(240) < 0.5
+    found = explained(
+        2.0 * night + generator.normal(size=240), np.arange(240) % 6,
+        light=np.where(night, "night", "day"), age=generator.normal(size=240),
+    )  # fmt: skip
+    assert of(found, "light").p_value > 0.012  # two of 64, but for the scatter of 999 flips
+    assert matter(found) == []
+
+
 def test_errors_of_zero_and_constant_errors_explain_nothing():
     light = np.where(np.arange(80) % 2, "night", "day")
     found = explained(np.full(80, -np.inf), light=light)
