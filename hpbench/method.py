@@ -8,7 +8,7 @@ the class must import fast: heavy libraries belong into :meth:`Method.load` and 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -177,6 +177,16 @@ class Method(Plugin):
     @abstractmethod
     def decode(self, output: Any) -> Sequence[Prediction | NoPrediction]:
         """Turn what :meth:`infer` returned into one prediction (or none) per input, in order."""
+
+    def infer_ahead(
+        self, batch: Sequence[Any]
+    ) -> Callable[[], Sequence[Prediction | NoPrediction]] | None:
+        """Start :meth:`infer` on a device of its own; what is returned decodes when called.
+
+        Another batch may be started in between. None, the default: the method has no device that
+        works while Python goes on, and nothing was started.
+        """
+        return None
 
     def incidents(self) -> Sequence[str]:
         """What went wrong on the way and was put right, a line each; asked after a run.

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,7 @@ __all__ = [
     "RuntimeName",
     "count_flops",
     "make_runtime",
+    "one_thread",
     "onnx_session",
 ]
 
@@ -114,6 +116,23 @@ def count_flops(network: nn.Module, image_size: int, device: str) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         _from_pixels(network)(_random_images(1, image_size, device))
     return int(counter.get_total_flops())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch use the calling thread alone.
+
+    What takes microseconds takes milliseconds where threads wait for each other, and for cores that
+    worker processes keep busy.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # 0.2 microseconds
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _from_pixels(network: nn.Module) -> nn.Module:

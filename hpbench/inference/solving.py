@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,11 @@ __all__ = [
     "prepare_face",
     "solve_batch",
     "solve_prepared",
+    "start_prepared",
     "valid_prediction",
 ]
+
+Out = TypeVar("Out")
 
 _FAILURE = re.compile(r"(prepare|infer) failed: ")
 
@@ -84,14 +87,22 @@ def infer_inputs(
         output = method.infer(inputs)
     method.synchronize()
     inferred = perf_counter()
-    predictions = list(method.decode(output))
+    predictions = method.decode(output)
     decoded = perf_counter()
-    if len(predictions) != len(inputs):
-        raise ValueError(f"decode gave {len(predictions)} predictions to {len(inputs)} faces")
     infer_ms, decode_ms = (
         1e3 * seconds / len(inputs) for seconds in (inferred - start, decoded - inferred)
     )
-    return [Solved(valid_prediction(method, one), None, infer_ms, decode_ms) for one in predictions]
+    valid = _validated(method, predictions, len(inputs))
+    return [Solved(one, None, infer_ms, decode_ms) for one in valid]
+
+
+def _validated(
+    method: Method, predictions: Sequence[object], count: int
+) -> list[Prediction | NoPrediction]:
+    """What :meth:`Method.decode` gave to `count` inputs, by :func:`valid_prediction`."""
+    if len(predictions) != count:
+        raise ValueError(f"decode gave {len(predictions)} predictions to {count} faces")
+    return [valid_prediction(method, one) for one in predictions]
 
 
 def valid_prediction(method: Method, prediction: object) -> Prediction | NoPrediction:
@@ -144,20 +155,55 @@ def solve_prepared(method: Method, prepared: Sequence[tuple[Any, float | None]])
     A batch that fails is run again input by input, so that one face that a method chokes on
     does not take the others along.
     """
+    return start_prepared(method, prepared)()
+
+
+def start_prepared(
+    method: Method, prepared: Sequence[tuple[Any, float | None]]
+) -> Callable[[], list[Solved]]:
+    """Start what :func:`solve_prepared` does; to call what is returned waits for the predictions.
+
+    A method with :meth:`Method.infer_ahead` is still at work then, and can be given another batch
+    meanwhile. The steps of two batches overlap so, and their milliseconds are None.
+    """
     inputs = [value for value, _ in prepared if not isinstance(value, NoPrediction)]
+
+    def one_by_one() -> list[Solved]:
+        return [_infer_one(method, value) for value in inputs]
+
+    started = _unless_it_fails(lambda: _start(method, inputs), lambda: one_by_one)
+
+    def finish() -> list[Solved]:
+        following = iter(_unless_it_fails(started, one_by_one))
+        return [
+            Solved(value, prepare_ms)
+            if isinstance(value, NoPrediction)
+            else replace(next(following), prepare_ms=prepare_ms)
+            for value, prepare_ms in prepared
+        ]
+
+    return finish
+
+
+def _start(method: Method, inputs: Sequence[Any]) -> Callable[[], list[Solved]]:
+    """Infer a batch, or start to; to call what is returned gives the predictions."""
+    if not inputs:
+        return list
+    decode = method.infer_ahead(inputs)
+    if decode is None:
+        solved = infer_inputs(method, inputs)
+        return lambda: solved
+    return lambda: [Solved(one) for one in _validated(method, decode(), len(inputs))]
+
+
+def _unless_it_fails(work: Callable[[], Out], otherwise: Callable[[], Out]) -> Out:
+    """What `work` returns, or `otherwise` where the method's own code raises."""
     try:
-        solved = infer_inputs(method, inputs) if inputs else []
+        return work()
     except HpbenchError:
         raise
     except Exception:
-        solved = [_infer_one(method, value) for value in inputs]
-    following = iter(solved)
-    return [
-        Solved(value, prepare_ms)
-        if isinstance(value, NoPrediction)
-        else replace(next(following), prepare_ms=prepare_ms)
-        for value, prepare_ms in prepared
-    ]
+        return otherwise()
 
 
 def _infer_one(method: Method, value: Any) -> Solved:

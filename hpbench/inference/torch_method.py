@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,11 +11,18 @@ import numpy as np
 
 from hpbench.errors import HpbenchError, UsageError
 from hpbench.inference.published_method import PublishedMethod
-from hpbench.inference.runtimes import Runtime, RuntimeName, count_flops, make_runtime
+from hpbench.inference.runtimes import (
+    Runtime,
+    RuntimeName,
+    count_flops,
+    make_runtime,
+    one_thread,
+)
 from hpbench.method import ModelSize, NoPrediction, Prediction, WeightsInfo
 from hpbench.plugin import BaseOptions
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "TorchMethod"]
@@ -42,6 +49,7 @@ class TorchMethod(PublishedMethod):
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
         self._runtime: Runtime | None = None
+        self._decode_stream: torch.cuda.Stream | None = None
 
     @abstractmethod
     def make_network(self, path: Path) -> nn.Module:
@@ -83,8 +91,7 @@ class TorchMethod(PublishedMethod):
         )
 
     def load_to_prepare(self) -> None:
-        """Read the weights for what goes with them (crop, side of the input)."""
-        self.make_network(self.weights_path())
+        """Read nothing: a subclass whose crop depends on the weights reads what it needs."""
 
     def _normalising(self, network: nn.Module) -> nn.Module:
         """The network with its input's colour order and scaling of pixels put before it."""
@@ -115,13 +122,55 @@ class TorchMethod(PublishedMethod):
 
         if self._runtime is None:
             raise HpbenchError(f"method '{self.name}' was used before load()")
-        pixels = torch.from_numpy(np.stack(batch)).to(self._torch_device)
         with torch.inference_mode():
-            return self._runtime.run(pixels)
+            return self._runtime.run(self._on_device(batch))
+
+    def infer_ahead(
+        self, batch: Sequence[Any]
+    ) -> Callable[[], Sequence[Prediction | NoPrediction]] | None:
+        """Start a batch on a GPU; it is decoded on a stream beside that of the next batch."""
+        if not self.device.startswith("cuda"):
+            return None
+        import torch
+
+        output = self.infer(batch)
+        done = torch.cuda.current_stream(self._torch_device).record_event()
+        if self._decode_stream is None:
+            self._decode_stream = torch.cuda.Stream(self._torch_device, priority=-1)
+        stream = self._decode_stream
+
+        def decode() -> Sequence[Prediction | NoPrediction]:
+            with torch.cuda.stream(stream):
+                stream.wait_event(done)
+                # it ends with a copy to the CPU, so `output` is read before it can be freed
+                return self.decode(output)
+
+        return decode
+
+    def _on_device(self, batch: Sequence[Any]) -> Tensor:
+        """Inputs as one tensor on the device, through page-locked memory where that is a GPU.
+
+        Only from there a copy waits in the stream while Python goes on.
+        """
+        import torch
+
+        pixels = torch.empty(
+            (len(batch), *batch[0].shape),
+            dtype=torch.from_numpy(np.empty(0, batch[0].dtype)).dtype,
+            pin_memory=self._torch_device.type == "cuda",
+        )
+        np.stack(batch, out=pixels.numpy())
+        return pixels.to(self._torch_device, non_blocking=True)
+
+    def numbers(self, outputs: Tensor) -> Tensor:
+        """What :meth:`rotations` is given: the outputs, or numbers made of them by torch."""
+        return outputs
 
     def decode(self, output: Any) -> list[Prediction | NoPrediction]:
         """Rotations, and confidences where the network offers any."""
-        return self.predictions(output.double().cpu().numpy())
+        with one_thread():
+            numbers = self.numbers(output).double().cpu().numpy()
+        return self.predictions(numbers)
 
     def size(self) -> ModelSize:
         """Parameters and operations of the network, and the size of its weights file."""

@@ -5,6 +5,9 @@
 is a fresh interpreter instead, which takes its work from standard input and ends when that is
 closed, so also when this process is killed. On Linux the kernel ends it then, in the middle of
 whatever it does.
+
+Results come through standard output. On Linux the arrays in them come through a file in memory,
+each in one read, which does not hold Python's lock; a pipe takes 64 KiB at a time.
 """
 
 from __future__ import annotations
@@ -17,11 +20,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
+
+import numpy as np
 
 import hpbench
 from hpbench.errors import HpbenchError
@@ -40,6 +46,9 @@ from hpbench.inference.worker_processes import serve
 serve()
 """
 """Program of a worker: this very hpbench, wherever `sys.path` of the new interpreter leads."""
+
+_LARGE_BYTES = 16 * 2**10
+"""From this size on arrays do not go through the pipe."""
 
 _PR_SET_PDEATHSIG = 1
 """Of Linux's ``sys/prctl.h``."""
@@ -111,14 +120,18 @@ class _Worker:
         self._name = name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - until close()
         self._oom_kills = _oom_kills()
+        self._arrays = os.memfd_create(name) if hasattr(os, "memfd_create") else None
+        passed = [] if self._arrays is None else [self._arrays]
         self._process = subprocess.Popen(
             # -P: not even the folder that hpbench was started in is searched for modules
-            [sys.executable, "-P", "-c", _START, str(hpbench.__file__), str(os.getpid())],
+            [sys.executable, "-P", "-c", _START, str(hpbench.__file__), str(os.getpid()),
+             *map(str, passed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env=environment,
-        )
+            pass_fds=passed,
+        )  # fmt: skip
 
     def ask(self, message: Any) -> Any:
         """Send a message and wait for what comes of it."""
@@ -126,7 +139,9 @@ class _Worker:
         try:
             pickle.dump(message, self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
-            succeeded, result = pickle.load(self._process.stdout)
+            sizes = pickle.load(self._process.stdout)
+            arrays = [] if self._arrays is None else _read_buffers(self._arrays, sizes)
+            succeeded, result = pickle.load(self._process.stdout, buffers=arrays)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise HpbenchError(self._how_it_ended()) from error
         if not succeeded:
@@ -145,6 +160,8 @@ class _Worker:
             if stream is not None:
                 with contextlib.suppress(OSError):  # what was not sent cannot be flushed
                     stream.close()
+        if self._arrays is not None:
+            os.close(self._arrays)
 
     def _how_it_ended(self) -> str:
         status = self._process.wait()
@@ -185,8 +202,10 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     requests, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a plugin prints must not get between the results
+    arrays = int(sys.argv[3]) if len(sys.argv) > 3 else None
     work: Callable[..., Any] | None = None
     while True:
+        large: list[pickle.PickleBuffer] = []
         try:
             message = pickle.load(requests)
         except EOFError:
@@ -197,14 +216,44 @@ def serve() -> None:
                 work, result = start(*arguments), None
             else:
                 result = work(*message)
-            reply = pickle.dumps((True, result), pickle.HIGHEST_PROTOCOL)
+            apart = None if arrays is None else partial(_put_apart, large)
+            reply = pickle.dumps((True, result), pickle.HIGHEST_PROTOCOL, buffer_callback=apart)
+            if arrays is not None:
+                _write_buffers(arrays, large)
         except HpbenchError as error:
-            reply = pickle.dumps((False, error))
+            large, reply = [], pickle.dumps((False, error))
         except Exception as error:
             line = f"worker process: {type(error).__name__}: {error}; run with --workers 1"
-            reply = pickle.dumps((False, HpbenchError(line)))
+            large, reply = [], pickle.dumps((False, HpbenchError(line)))
+        results.write(pickle.dumps([buffer.raw().nbytes for buffer in large]))
         results.write(reply)
         results.flush()
+
+
+def _put_apart(large: list[pickle.PickleBuffer], buffer: pickle.PickleBuffer) -> bool:
+    """Keep a large buffer out of the pickle; whether it is to stay in."""
+    if buffer.raw().nbytes < _LARGE_BYTES:
+        return True
+    large.append(buffer)
+    return False
+
+
+def _write_buffers(file: int, buffers: Sequence[pickle.PickleBuffer]) -> None:
+    """Write buffers one after the other from the start of a file."""
+    os.lseek(file, 0, os.SEEK_SET)
+    for buffer in buffers:
+        rest = buffer.raw()
+        while rest:  # a write ends after two gigabytes
+            rest = rest[os.write(file, rest) :]
+
+
+def _read_buffers(file: int, sizes: Sequence[int]) -> list[Any]:
+    """What :func:`_write_buffers` has written, as memory that may be changed."""
+    content = np.empty(sum(sizes), np.uint8)  # a bytearray would be filled with zeros first
+    done = 0
+    while done < len(content):
+        done += os.preadv(file, [content[done:]], done)
+    return np.split(content, np.cumsum(sizes[:-1])) if sizes else []
 
 
 def _end_with_parent(parent: int) -> None:

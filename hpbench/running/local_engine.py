@@ -30,7 +30,7 @@ from hpbench.inference.solving import (
     Solved,
     is_failure,
     prepare_face,
-    solve_prepared,
+    start_prepared,
 )
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.method import Method, NoPrediction, StoredMethod
@@ -96,6 +96,11 @@ class PreparedFace:
     def image_bytes(self) -> int:
         """Memory of its image."""
         return 0 if self.read.face is None else self.read.face.image.nbytes
+
+    def drop_image(self) -> None:
+        """Free the memory of the image, which no method needs any more."""
+        if self.read.face is not None:
+            self.read.face = replace(self.read.face, image=self.read.face.image[:0].copy())
 
 
 class ImagesAhead:
@@ -216,12 +221,20 @@ def predict_faces(
     proven: set[str] = set()
     read = _read_in_processes if use_processes else _read_in_threads
     with closing(read(evaluation, iter(faces), batch_size, workers)) as batches:
+        started: deque[list[Callable[[], list[PartRow]]]] = deque()
         for batch in batches:
-            yield [
-                row
-                for name, method in evaluation.methods.items()
-                for row in _predict_batch(name, method, batch, proven)
-            ]
+            started.append(
+                [
+                    _start_batch(name, method, batch, proven)
+                    for name, method in evaluation.methods.items()
+                ]
+            )
+            for face in batch:
+                face.drop_image()
+            if len(started) > 1:  # a GPU is busy with this batch while the last one is decoded
+                yield [row for finish in started.popleft() for row in finish()]
+        while started:
+            yield [row for finish in started.popleft() for row in finish()]
 
 
 def store_parts(
@@ -279,8 +292,7 @@ def _start_reader(spec: EvaluationSpec) -> Callable[[Sequence[IndexedFace]], lis
     def read(faces: Sequence[IndexedFace]) -> list[PreparedFace]:
         prepared = [_read_and_prepare(evaluation, names, face) for face in faces]
         for one in prepared:
-            if one.read.face is not None:
-                one.read.face = replace(one.read.face, image=one.read.face.image[:0])
+            one.drop_image()
         return prepared
 
     return read
@@ -324,77 +336,80 @@ def _read_and_prepare(
     return prepared
 
 
-def _predict_batch(
+def _start_batch(
     name: str, method: Method, batch: Sequence[PreparedFace], proven: set[str]
-) -> Iterator[PartRow]:
-    """Rows of one method for a batch."""
+) -> Callable[[], list[PartRow]]:
+    """Start one method on a batch; to call what is returned waits for the rows."""
     for item in batch:
         if item.read.face is not None and name not in item.inputs:
             item.inputs[name] = prepare_face(method, item.read.face)
     readable = [item for item in batch if item.read.face is not None]
-    solved = _infer(name, method, readable, proven)
-    if isinstance(method, StoredMethod):  # the time of looking it up is none of the program's
-        solved = [
-            Solved(one.prediction, infer_ms=method.stated_ms(item.read.image_id))
-            for item, one in zip(readable, solved, strict=True)
-        ]
-    following = iter(solved)
-    for item in batch:
-        if item.read.face is not None:
-            yield _row(item, name, next(following))
-        elif item.read.excluded is None:
-            yield _row(item, name, Solved(NoPrediction(MISSED)))
-        else:
-            yield _row(item, name, None)
+    inputs = [item.inputs.pop(name) for item in readable]
+    finish = start_prepared(method, inputs)
+
+    def rows() -> list[PartRow]:
+        solved = finish()
+        if name not in proven and _works(name, inputs, solved):
+            proven.add(name)
+        if isinstance(method, StoredMethod):  # the time of looking it up is none of the program's
+            solved = [
+                Solved(one.prediction, infer_ms=method.stated_ms(item.read.image_id))
+                for item, one in zip(readable, solved, strict=True)
+            ]
+        following = iter(solved)
+        return [_row(item, name, _outcome(item, following)) for item in batch]
+
+    return rows
 
 
-def _infer(
-    name: str, method: Method, items: Sequence[PreparedFace], proven: set[str]
-) -> list[Solved]:
-    """Predictions of a method for one batch of prepared faces."""
-    solved = solve_prepared(method, [item.inputs[name] for item in items])
-    inferred = [
-        one.prediction
-        for item, one in zip(items, solved, strict=True)
-        if not isinstance(item.inputs[name][0], NoPrediction)
+def _outcome(item: PreparedFace, solved: Iterator[Solved]) -> Solved | None:
+    """What a method made of a face, the next of `solved` where it saw it; None: it is excluded."""
+    if item.read.face is not None:
+        return next(solved)
+    return Solved(NoPrediction(MISSED)) if item.read.excluded is None else None
+
+
+def _works(name: str, inputs: Sequence[tuple[Any, float | None]], solved: Sequence[Solved]) -> bool:
+    """Whether a method was seen to work on a batch; raises where it fails on every face of it."""
+    reasons = [
+        one.prediction.reason if isinstance(one.prediction, NoPrediction) else None
+        for (value, _), one in zip(inputs, solved, strict=True)
+        if not isinstance(value, NoPrediction)
     ]
-    if inferred and name not in proven:
-        reasons = [one.reason for one in inferred if isinstance(one, NoPrediction)]
-        if len(reasons) == len(inferred) and all(map(is_failure, reasons)):
-            error = reasons[0].removeprefix("infer failed: ")
-            raise HpbenchError(f"method '{name}' fails on every face: {error}")
-        proven.add(name)
-    return solved
+    if reasons and all(map(is_failure, reasons)):
+        error = str(reasons[0]).removeprefix("infer failed: ")
+        raise HpbenchError(f"method '{name}' fails on every face: {error}")
+    return bool(reasons)
 
 
 def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
     """Row of a part; without a prediction where the face is excluded."""
     read = item.read
-    row = PartRow(
+    known = partial(
+        PartRow,
         row=item.row,
         method=name,
         excluded=read.excluded,
         box_status=read.box_status,
         box_xyxy=None if read.face is None else read.face.box_xyxy,
-        transient=read.unreadable,
         brightness=item.appearance.brightness,
         sharpness=item.appearance.sharpness,
     )
     if solved is None:
-        return row
-    prediction = solved.prediction
-    row = replace(
-        row,
+        return known(transient=read.unreadable)
+    known = partial(
+        known,
         prepare_ms=solved.prepare_ms,
         infer_ms=solved.infer_ms,
         decode_ms=solved.decode_ms,
     )
+    prediction = solved.prediction
     if isinstance(prediction, NoPrediction):
-        transient = is_failure(prediction.reason)
-        return replace(row, status="no_answer", reason=prediction.reason, transient=transient)
-    return replace(
-        row,
+        transient = read.unreadable or is_failure(prediction.reason)
+        return known(status="no_answer", reason=prediction.reason, transient=transient)
+    return known(
         status="ok",
+        transient=read.unreadable,
         R_cam=prediction.R_cam,
         confidence=prediction.confidence,
         spread_deg=prediction.spread_deg,

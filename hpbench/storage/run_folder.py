@@ -33,6 +33,7 @@ from hpbench.storage.schemas import (
     PartRow,
     faces_schema,
     part_schema,
+    part_table,
     predictions_schema,
     timing_schema,
 )
@@ -119,15 +120,12 @@ class RunFolder:
 
     def append(self, dataset: IndexedDataset, rows: Sequence[PartRow]) -> None:
         """Store what was found of some faces."""
-        import pyarrow as pa
-
         if dataset.key not in self._appended:
             numbers = [
                 int(part.name.split("-")[1].split(".")[0]) for part in self._parts(dataset, "part")
             ]
             self._appended[dataset.key] = max(numbers, default=-1) + 1
-        table = pa.Table.from_pylist([one.cells() for one in rows], schema=part_schema())
-        self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [table])
+        self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [part_table(rows)])
         self._appended[dataset.key] += 1
 
     def add_cached(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ __all__ = [
     "faces_schema",
     "index_schema",
     "part_schema",
+    "part_table",
     "predictions_schema",
     "rotation_cells",
     "timing_schema",
@@ -120,17 +122,6 @@ class PartRow:
     infer_ms: float | None = None
     decode_ms: float | None = None
 
-    def cells(self) -> dict[str, object]:
-        """Values by column of :func:`part_schema`; an array is one column per number."""
-        arrays = ("box_xyxy", "R_cam", "spread_deg")
-        names = [field.name for field in fields(self) if field.name not in arrays]
-        cells: dict[str, object] = {name: getattr(self, name) for name in names}
-        if self.box_xyxy is not None:
-            cells |= zip(BOX_XYXY, self.box_xyxy.tolist(), strict=True)
-        if self.spread_deg is not None:
-            cells |= zip(SPREAD_DEG, self.spread_deg.tolist(), strict=True)
-        return cells if self.R_cam is None else cells | rotation_cells(self.R_cam)
-
 
 def part_schema() -> pa.Schema:
     """Columns of what is stored during a run: one :class:`PartRow` per face and method."""
@@ -143,6 +134,23 @@ def part_schema() -> pa.Schema:
         more_numbers=(*ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS),
     )
     return pa.schema([("row", pa.int64()), *table, ("transient", pa.bool_())])
+
+
+def part_table(rows: Sequence[PartRow]) -> pa.Table:
+    """Rows as a table of :func:`part_schema`; an array is one column per number."""
+    import pyarrow as pa
+
+    arrays = {"box_xyxy": BOX_XYXY, "R_cam": ROTATION_COLUMNS, "spread_deg": SPREAD_DEG}
+    columns: dict[str, Sequence[object]] = {}
+    for field in fields(PartRow):
+        values = [getattr(row, field.name) for row in rows]
+        if field.name in arrays:
+            names = arrays[field.name]
+            cells = [[None] * len(names) if v is None else v.ravel().tolist() for v in values]
+            columns |= zip(names, zip(*cells, strict=True), strict=True)
+        else:
+            columns[field.name] = values
+    return pa.Table.from_pydict(columns, schema=part_schema())
 
 
 def predictions_schema() -> pa.Schema:

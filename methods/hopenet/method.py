@@ -16,7 +16,7 @@ from hpbench.errors import HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.runtimes import RuntimeName
 from hpbench.inference.torch_method import TorchMethod
-from hpbench.method import MethodCard, NoPrediction, Options, Prediction, WeightsInfo
+from hpbench.method import MethodCard, Options, WeightsInfo
 from hpbench.methods.hopenet.named import BACKBONES, named_weights
 from hpbench.rotation import rotation_from_angles
 from hpbench.weights.named import resolve_weights
@@ -25,6 +25,7 @@ from hpbench.weights.store import sha256_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from hpbench.methods.hopenet.card import WeightsCard
     from hpbench.methods.hopenet.weights import LoadedWeights
 
 __all__ = ["Hopenet", "HopenetOptions", "Regression"]
@@ -167,14 +168,25 @@ class Hopenet(TorchMethod):
         options = self.options
         self._loaded = loaded = load_weights(path, options.bin_width, options.offset)
         self._check_heads(loaded, path)
-        if options.crop == "auto" and loaded.card is not None:
-            self._crop, default_k = loaded.card.crop, loaded.card.crop_k
+        self._settle_input(loaded.card)
+        return loaded.network
+
+    def load_to_prepare(self) -> None:
+        """Settle the crop and the input's size by the weights' card; no network is made."""
+        from hpbench.methods.hopenet.card import read_card
+
+        path = self.weights_path()
+        self._settle_input(read_card(path) if path.suffix == ".safetensors" else None)
+
+    def _settle_input(self, card: WeightsCard | None) -> None:
+        options = self.options
+        if options.crop == "auto" and card is not None:
+            self._crop, default_k = card.crop, card.crop_k
         else:
             self._crop = "hopenet-test" if options.crop == "auto" else options.crop
             default_k = DEFAULT_K[self._crop]
         self._k = default_k if options.k is None else options.k
-        self.input_size = options.input_size or loaded.input_size
-        return loaded.network
+        self.input_size = options.input_size or (224 if card is None else card.input_size)
 
     def optimized(self, network: nn.Module) -> nn.Module:
         """Fold each batch norm into the convolution before it, where the network can be traced."""
@@ -204,20 +216,20 @@ class Hopenet(TorchMethod):
 
         return decode_angles(outputs, self._require_loaded().bins)
 
-    def decode(self, output: Tensor) -> list[Prediction | NoPrediction]:
-        """Expectation over the bins, as rotations, and how concentrated the bins are.
+    def numbers(self, outputs: Tensor) -> Tensor:
+        """Expectation over the bins, and how concentrated the bins are, in degrees.
 
-        The confidence is the negative standard deviation of the softmax over the bins, in degrees,
-        averaged over yaw, pitch and roll: -3 is surer than -10. Regressed angles have none.
+        The confidence is the negative standard deviation of the softmax over the bins, averaged
+        over yaw, pitch and roll: -3 is surer than -10. Regressed angles have none.
         """
         import torch
 
         from hpbench.methods.hopenet.network import spread_deg
 
-        numbers, bins = self.readings(output).double(), self._require_loaded().bins
-        if bins is not None:
-            numbers = torch.cat([numbers, spread_deg(output, bins)], dim=1)
-        return super().decode(numbers)
+        angles_deg, bins = self.readings(outputs).double(), self._require_loaded().bins
+        if bins is None:
+            return angles_deg
+        return torch.cat([angles_deg, spread_deg(outputs, bins)], dim=1)
 
     def rotations(self, outputs: Array) -> tuple[Array, Array | None]:
         """Rotations of the angles, and the spread of the bins, where there are any."""

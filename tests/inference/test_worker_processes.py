@@ -21,6 +21,16 @@ def test_results_come_back_to_whoever_asked():
         assert [future.result() for future in futures] == [2**k for k in range(20)]
 
 
+def test_arrays_of_all_sizes_come_back_equal_and_can_be_changed():
+    source = "[__import__('numpy').arange(n, dtype='f4') for n in (0, 3, 70_000, 5, 9_000)]"
+    with WorkerPool("arrays", 1, partial, eval) as pool:
+        first, second = (pool.submit(source).result() for _ in range(2))
+    for size, one, other in zip((0, 3, 70_000, 5, 9_000), first, second, strict=True):
+        assert one.tolist() == list(range(size))
+        one += 1  # memory of its own, which the next result does not share
+        assert other.tolist() == list(range(size))
+
+
 def test_workers_are_other_processes_and_end_with_the_pool():
     with WorkerPool("pids", 2, partial, os.getpid) as pool:
         pids = {pool.submit().result() for _ in range(8)}

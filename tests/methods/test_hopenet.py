@@ -215,6 +215,33 @@ def test_crop_rule_and_input_size_come_from_the_card(tmp_path):
     assert method.card().crop_rule == "hopenet-train k=0.3"
 
 
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [(".safetensors", ""), (".safetensors", ",crop=hopenet-test,input_size=96"), (".pt", ",k=0.1")],
+)
+def test_reader_that_makes_no_network_prepares_as_the_method_does(suffix, options, tmp_path):
+    path = own_weights(tmp_path / "own.safetensors", input_size=224)
+    if suffix == ".pt":  # without a card
+        path = tmp_path / "own.pt"
+        torch.save(make_network("alexnet", 66).state_dict(), path)
+    method, reader = (make_method(f"hopenet[weights={path}{options}]") for _ in range(2))
+    method.load()
+    reader.load_to_prepare()
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    face = Face("a", pixels, np.array([20.0, 20.0, 60.0, 60.0]))
+    np.testing.assert_array_equal(reader.prepare(face), method.prepare(face))
+
+
+def test_reader_needs_no_torch(tmp_path):
+    path = own_weights(tmp_path / "own.safetensors")
+    script = (
+        "import sys; from hpbench.registry import make_method; "
+        f"make_method('hopenet[weights={path}]').load_to_prepare(); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_own_weights_of_a_network_with_versioned_tensors_can_be_read_again(tmp_path):
     """MNASNet refuses a state dict that does not say its version."""
     network = make_network("mnasnet0_5", 66)

@@ -69,6 +69,15 @@ class Sure(_Base):
         numbers = [int(f.image_id[3:5]) for f in output]
         return [Prediction(np.eye(3), confidence=strange.get(n, n)) for n in numbers]
 
+class Ahead(Chokes):
+    """Decodes a batch when it is asked to, as on a GPU; says how many were started by then."""
+    name = "ahead"
+    batches = 0
+    def infer_ahead(self, batch):
+        self.batches += 1
+        output = self.infer(batch)
+        return lambda: [NoPrediction(f"{self.batches} started") for _ in output]
+
 class Skewed(_Base):
     name = "skewed"
     def decode(self, output): return [Prediction(np.diag([1.0, 1.0, -1.0]))] * len(output)
@@ -170,6 +179,19 @@ def test_data_set_without_a_usable_image_is_refused_with_the_first_reason(tmp_pa
 def test_face_that_a_method_chokes_on_does_not_take_its_batch_along(tmp_path, plugin, labels):
     rows = run_here(tmp_path, plugin, labels, "chokes")
     assert rows["chokes"]["images"]["no_answer"] == 1
+
+
+def test_method_that_runs_ahead_is_given_a_batch_before_the_last_one_is_decoded(
+    tmp_path, plugin, labels
+):
+    run_here(tmp_path, plugin, labels, "ahead", batch_size=2)
+    rows = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    started = rows["reason"].fillna("solved alone").tolist()
+    # the second batch raises when it is started, and is solved face by face
+    assert started[:2] == ["2 started"] * 2
+    assert started[4:] == ["4 started"] * 2 + ["5 started"] * 4
+    assert started[2] == "solved alone"
+    assert started[3].startswith("infer failed: ValueError")
 
 
 def test_method_that_fails_on_every_face_stops_the_run_with_its_error(tmp_path, plugin, labels):
