@@ -250,9 +250,9 @@ def _write_buffers(file: int, buffers: Sequence[pickle.PickleBuffer]) -> None:
 def _read_buffers(file: int, sizes: Sequence[int]) -> list[Any]:
     """What :func:`_write_buffers` has written, as memory that may be changed."""
     content = np.empty(sum(sizes), np.uint8)  # a bytearray would be filled with zeros first
-    done = 0
-    while done < len(content):
-        done += os.preadv(file, [content[done:]], done)
+    rest = content.data
+    while rest:
+        rest = rest[os.preadv(file, [rest], len(content) - len(rest)) :]
     return np.split(content, np.cumsum(sizes[:-1])) if sizes else []
 
 
