@@ -9,6 +9,7 @@ import typer
 
 from hpbench.cli.report import EmbedImages
 from hpbench.results.run_config import RunConfig
+from hpbench.results.run_record import RunRecord
 
 __all__ = ["run"]
 
@@ -55,6 +56,8 @@ def run(
     if not no_report:
         written = write_report(folder, embed_images=embed_images, data={**config.data, **tables})
     print_results(folder)
+    if config.batch_size == "auto":
+        typer.echo(f"--batch-size auto: {RunRecord.read(folder).batch_size} faces.")
     print_reused(folder)
     for path in reversed(written):  # scripts read the last line: the path of report.md
         typer.echo(str(path))

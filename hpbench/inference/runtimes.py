@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_DIFFERENCE_DEG",
+    "MAX_HALF_DIFFERENCE_DEG",
+    "Precision",
     "Runtime",
     "RuntimeName",
     "count_flops",
@@ -36,10 +38,14 @@ __all__ = [
 ]
 
 RuntimeName = Literal["torch", "compile", "onnx"]
+Precision = Literal["full", "half"]
 Run = Callable[["Tensor"], "Tensor"]
 
 MAX_DIFFERENCE_DEG = 0.05
 """How far an angle may be from that of the network itself."""
+
+MAX_HALF_DIFFERENCE_DEG = 0.5
+"""The same in half precision, whose rounding is 8,192 times as coarse."""
 
 _OPSET = 17
 _PROOF_BATCHES = (1, 5)
@@ -69,6 +75,7 @@ def make_runtime(
     image_size: int,
     device: str,
     angles_deg: Callable[[Tensor], Tensor],
+    exact: nn.Module | None = None,
 ) -> Runtime:
     """Make a network ready to run, and prove that it still gives the same angles.
 
@@ -82,25 +89,36 @@ def make_runtime(
     device : str
     angles_deg : callable
         From the network's outputs to angles in degrees, shape (n, 3).
+    exact : Module, optional
+        The same network in full precision, where `network` is in half.
 
     Raises
     ------
     HpbenchError
-        If the angles differ by more than :data:`MAX_DIFFERENCE_DEG`, onnxruntime is missing, or the
+        If the angles differ by more than :data:`MAX_DIFFERENCE_DEG`, or in half precision
+        :data:`MAX_HALF_DIFFERENCE_DEG`, or are no numbers, onnxruntime is missing, or the
         network cannot be compiled or exported here.
     """
     network = _from_pixels(network)
-    if name == "torch":
-        return Runtime(name, network if device != "cpu" else _shared(network, network))
     proofs = [_random_images(count, image_size, device) for count in _PROOF_BATCHES]
-    run = (
-        _compiled(network, proofs) if name == "compile" else _exported(network, proofs[-1], device)
-    )
-    difference_deg = max(_difference_deg(network, run, p, angles_deg) for p in proofs)
-    if not difference_deg <= MAX_DIFFERENCE_DEG:
+    if name == "torch":
+        run: Run = network if device != "cpu" else _shared(network, network)
+        if exact is None:
+            return Runtime(name, run)
+    elif name == "compile":
+        run = _compiled(network, proofs)
+    else:
+        run = _exported(network, proofs[-1], device)
+    reference = network if exact is None else _from_pixels(exact)
+    limit_deg = MAX_DIFFERENCE_DEG if exact is None else MAX_HALF_DIFFERENCE_DEG
+    difference_deg = max(_difference_deg(reference, run, p, angles_deg) for p in proofs)
+    if not difference_deg <= limit_deg:
+        made, safe = f"runtime={name}", "runtime=torch"
+        if exact is not None:
+            made, safe = f"precision=half, {made}", "precision=full"
         raise HpbenchError(
-            f"runtime={name}: angles differ by {difference_deg:.3f} degrees from runtime=torch, "
-            f"more than {MAX_DIFFERENCE_DEG}; use runtime=torch"
+            f"{made}: angles differ by {difference_deg:.3f} degrees from {safe}, "
+            f"more than {limit_deg}; use {safe}"
         )
     return Runtime(name, run, difference_deg)
 
@@ -199,7 +217,9 @@ def _difference_deg(
 def _compiled(network: nn.Module, proofs: list[Tensor]) -> Run:
     import torch
 
-    compiled: Run = torch.compile(network, dynamic=True)
+    # The second proof has another batch size than the first, so only that becomes dynamic. CUDA
+    # graphs (mode="reduce-overhead") would write each batch's outputs over those of the last.
+    compiled: Run = torch.compile(network)
     try:
         with torch.inference_mode():
             for pixels in proofs:  # compiles, and finds out whether it can

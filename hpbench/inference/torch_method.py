@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.inference.published_method import PublishedMethod
+from hpbench.inference.published_method import PublishedMethod, WeightsOptions
 from hpbench.inference.runtimes import (
+    Precision,
     Runtime,
     RuntimeName,
     count_flops,
     make_runtime,
     one_thread,
 )
-from hpbench.method import ModelSize, NoPrediction, Prediction, WeightsInfo
+from hpbench.method import MethodCard, ModelSize, NoPrediction, Options, Prediction, WeightsInfo
 from hpbench.plugin import BaseOptions
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "TorchMethod"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "TorchMethod", "TorchOptions"]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 """Of torchvision's classification networks, RGB, for pixel values 0 .. 255."""
+
+
+class TorchOptions(WeightsOptions):
+    """Options of all torch networks."""
+
+    precision: Precision = Field(
+        default="full",
+        description="full, or half: 16-bit numbers, on a GPU only; how far that moves the angles "
+        "is measured when it is loaded, and more than 0.5 degrees are refused",
+    )
 
 
 class TorchMethod(PublishedMethod):
@@ -42,6 +55,8 @@ class TorchMethod(PublishedMethod):
         The input is ``(pixel - mean) / std`` per colour, in the order of `facts.colour_order`.
     """
 
+    Options: ClassVar[type[Options]] = TorchOptions
+    options: TorchOptions
     runtime_name: RuntimeName = "torch"
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
     std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
@@ -72,23 +87,47 @@ class TorchMethod(PublishedMethod):
         """Read the weights and move the network to the device."""
         import torch
 
+        halves = self.options.precision == "half"
+        if halves and not self.device.startswith("cuda"):
+            raise UsageError(
+                f"precision=half: is for a GPU, not --device {self.device}; use precision=full"
+            )
         path = self.weights_path()
         network = self.make_network(path)
         try:
             device = torch.device(self.device)
-            scaled = self._normalising(self.optimized(network)).to(device)
+            full = self._normalising(self.optimized(network)).to(device)
         except (RuntimeError, AssertionError) as error:
             line = str(error).splitlines()[0]
             raise UsageError(f"--device {self.device}: cannot be used ({line})") from error
         self._torch_device = device
-        self._network: nn.Module = scaled.to(memory_format=torch.channels_last)
+        full = full.to(memory_format=torch.channels_last)
+        self._network: nn.Module = _half(full) if halves else full
         self._size = ModelSize(
             parameters=sum(p.numel() for p in network.parameters()),
             weights_bytes=path.stat().st_size,
         )
         self._runtime = make_runtime(
-            self.runtime_name, self._network, self.input_size, self.device, self.readings
+            self.runtime_name,
+            self._network,
+            self.input_size,
+            self.device,
+            self.readings,
+            full if halves else None,
         )
+
+    def runtime_notes(self) -> list[str]:
+        """What the card says of another runtime or precision, with the difference measured."""
+        runtime, half = self._runtime, self.options.precision == "half"
+        if runtime is None or (runtime.name == "torch" and not half):
+            return []
+        made = [f"runtime {runtime.name}"] * (runtime.name != "torch") + ["half precision"] * half
+        return [f"{', '.join(made)}, within {runtime.difference_deg:.1g} degrees of torch"]
+
+    def card(self) -> MethodCard:
+        """Describe the method with its weights, and how it is run."""
+        card = super().card()
+        return card.model_copy(update={"notes": (*card.notes, *self.runtime_notes())})
 
     def load_to_prepare(self) -> None:
         """Read nothing: a subclass whose crop depends on the weights reads what it needs."""
@@ -104,6 +143,7 @@ class TorchMethod(PublishedMethod):
             def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
                 super().__init__()
                 self.network = network
+                self.dtype = torch.float32
                 self.shift: Tensor
                 self.scale: Tensor
                 self.register_buffer("shift", torch.tensor(mean).view(3, 1, 1))
@@ -111,8 +151,10 @@ class TorchMethod(PublishedMethod):
 
             def forward(self, pixels: Tensor) -> Tensor:
                 ordered = pixels.flip(1) if swap_colours else pixels
-                outputs: Tensor = self.network((ordered - self.shift) / self.scale)
-                return outputs
+                # the network alone may be in half precision
+                scaled = ((ordered - self.shift) / self.scale).to(self.dtype)
+                outputs: Tensor = self.network(scaled)
+                return outputs.float()
 
         return Normalising(self.mean, self.std).eval()
 
@@ -183,3 +225,13 @@ class TorchMethod(PublishedMethod):
             import torch
 
             torch.cuda.synchronize(self._torch_device)
+
+
+def _half(normalising: nn.Module) -> nn.Module:
+    """A copy whose network has 16-bit numbers; pixels are still scaled in 32 bits."""
+    import torch
+
+    halved = copy.deepcopy(normalising)
+    halved.network = halved.network.half()  # type: ignore[operator]
+    halved.dtype = torch.float16
+    return halved

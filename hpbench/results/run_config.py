@@ -75,6 +75,13 @@ def _checked_by(by: object) -> object:
     return text
 
 
+def _size_or_auto(value: object) -> object:
+    """A batch size; checked as a whole, so that one line says what is allowed."""
+    if value != "auto" and not (str(value).isdecimal() and int(str(value)) > 0):
+        raise ValueError("must be greater than 0, or auto")
+    return value
+
+
 class RunConfig(Config):
     """What to run; stored in ``run.json`` under ``spec``.
 
@@ -95,7 +102,13 @@ class RunConfig(Config):
     boxes: Boxes = ANNOTATED
     several: SeveralFaces = "refuse"
     device: Device = "auto"
-    batch_size: PositiveInt = Field(32, description="Faces per network call.")
+    batch_size: Annotated[
+        int | Literal["auto"], BeforeValidator(_size_or_auto), Metavar("N|auto")
+    ] = Field(
+        32,
+        description="Faces per network call; auto: on a GPU as many as still make it faster, "
+        "else 32.",
+    )
     limit: Limit = None
     plugins: Plugins = ()
     timing: TimingMode = Field(

@@ -88,6 +88,9 @@ class RunRecord(JsonFile):
     seed: int
     versions: dict[str, str]
     hardware: dict[str, str | int | float | None]
+    batch_size: int | None = Field(
+        None, description="Faces per network call, also where 'auto' has found it."
+    )
     reused: ReusedRecord = ReusedRecord()
     git: str | None = Field(None, description="Commit of the checkout, '-dirty' with changes.")
     methods: dict[str, MethodRecord] = Field(min_length=1)

@@ -24,6 +24,7 @@ from hpbench.registry import load_method, make_methods
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import CorruptionRecord, DatasetRecord, MethodRecord, RunRecord
 from hpbench.results.timing_record import TimingRecord
+from hpbench.running.batch_size import settle_batch_size
 from hpbench.running.corruptions import parse_corruptions
 from hpbench.running.data_folders import data_folders
 from hpbench.running.evaluation import Evaluation, read_face
@@ -154,16 +155,17 @@ def _fill(
                     cards[name] = method.card()
         if prepared.detector is not None and (must_time or any(to_run.values())):
             prepared.detector.load()
-        record = _describe(config, prepared, cards, command)
+        needed = [replace(one, methods=to_run[one.key]) for one in evaluations]
+        batch_size = settle_batch_size(config.batch_size, needed)
+        record = _describe(config, prepared, cards, command, batch_size)
         _create(folder, record, evaluations)
         add_cached(evaluations, folder, cached)
         for one in evaluations:
             if shared is not None and to_run[one.key]:
                 shared.take(replace(one, methods=to_run[one.key]), folder, PredictionCache())
             if methods_to_run(one, folder, cached):
-                needed = replace(one, methods=to_run[one.key])
                 absent = _absent_share(one)
-                evaluate(needed, folder, progress, config.batch_size)
+                evaluate(replace(one, methods=to_run[one.key]), folder, progress, batch_size)
                 _stop_if_images_vanished(one, folder, absent)
     folder.drop_corrupted_parts()
     if any(methods_to_run(one, folder, cached) for one in evaluations):
@@ -371,6 +373,7 @@ def _describe(
     prepared: _PreparedRun,
     cards: Mapping[str, MethodCard],
     command: Sequence[str],
+    batch_size: int,
 ) -> RunRecord:
     return RunRecord(
         hpbench=versions()["hpbench"],
@@ -381,6 +384,7 @@ def _describe(
         seed=config.seed,
         versions=versions(),
         hardware=dict(prepared.machine),
+        batch_size=batch_size,
         reused=prepared.cached.record(),
         git=git_revision(),
         methods={

@@ -109,10 +109,17 @@ class Ensemble(Method):
 
     def load(self) -> None:
         """Load all members."""
+        self._load_members(only_prepare=False)
+
+    def load_to_prepare(self) -> None:
+        """Load of all members what they need to prepare."""
+        self._load_members(only_prepare=True)
+
+    def _load_members(self, only_prepare: bool) -> None:
         if not self._members:
             raise UsageError(f"method 'ensemble' has no members; write {_HOW}")
         for member in self._members.values():
-            load_method(member)
+            load_method(member, only_prepare)
 
     def size(self) -> ModelSize | None:
         """Sum over the members that have a network."""

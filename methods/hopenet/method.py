@@ -15,7 +15,7 @@ from hpbench.crops import DEFAULT_K, crop_box, cut_out, resize_and_centre, whole
 from hpbench.errors import HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.inference.runtimes import RuntimeName
-from hpbench.inference.torch_method import TorchMethod
+from hpbench.inference.torch_method import TorchMethod, TorchOptions
 from hpbench.method import MethodCard, Options, WeightsInfo
 from hpbench.methods.hopenet.named import BACKBONES, named_weights
 from hpbench.rotation import rotation_from_angles
@@ -33,7 +33,7 @@ __all__ = ["Hopenet", "HopenetOptions", "Regression"]
 Array = npt.NDArray[np.float64]
 
 
-class HopenetOptions(Options):
+class HopenetOptions(TorchOptions):
     """Options of the method ``hopenet``."""
 
     weights: str = Field(
@@ -138,11 +138,7 @@ class Hopenet(TorchMethod):
         notes = [f"input {self.input_size} px", f"backbone {loaded.backbone}"]
         if loaded.bins is not None:
             notes.append(str(loaded.bins))
-        if self._runtime is not None and self._runtime.name != "torch":
-            notes.append(
-                f"runtime {self._runtime.name}, "
-                f"within {self._runtime.difference_deg:.1g} degrees of torch"
-            )
+        notes += self.runtime_notes()
         source = loaded.card or known
         if source is None or not source.trained_on:
             notes.append("what these weights were trained on is not known")

@@ -13,8 +13,7 @@ from pydantic import Field
 
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
-from hpbench.inference.published_method import WeightsOptions
-from hpbench.inference.torch_method import TorchMethod
+from hpbench.inference.torch_method import TorchMethod, TorchOptions
 from hpbench.method import MethodCard, NoPrediction, Options, Prediction, WeightsInfo
 from hpbench.rotation import rotation_from_angles
 
@@ -31,7 +30,7 @@ _BIN_VALUES_DEG = 3.0 * np.arange(66) - 97.5
 """Middles of 66 bins of 3 degrees from -99 to 99."""
 
 
-class LwhpeOptions(WeightsOptions):
+class LwhpeOptions(TorchOptions):
     """Options of the method ``lwhpe``."""
 
     k: float = Field(
@@ -54,6 +53,7 @@ class Lwhpe(TorchMethod):
     name: ClassVar[str] = "lwhpe"
     summary: ClassVar[str] = "lightweight network of 0.2 M parameters (Li et al. 2022)"
     Options: ClassVar[type[Options]] = LwhpeOptions
+    options: LwhpeOptions
     input_size = 224
     published: ClassVar[tuple[WeightsInfo, ...]] = (
         WeightsInfo(

@@ -11,8 +11,7 @@ from pydantic import Field
 
 from hpbench.crops import resize_linear
 from hpbench.face import Face, crop_with_black
-from hpbench.inference.published_method import WeightsOptions
-from hpbench.inference.torch_method import TorchMethod
+from hpbench.inference.torch_method import TorchMethod, TorchOptions
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
 from hpbench.rotation import nearest_rotation, rotation_in_camera_frame
 
@@ -65,7 +64,7 @@ POSE_STD = np.array(
 )
 
 
-class TddfaOptions(WeightsOptions):
+class TddfaOptions(TorchOptions):
     """Options of the method ``tddfa``."""
 
     crop: Literal["landmarks", "detection"] = Field(
@@ -81,6 +80,7 @@ class Tddfa(TorchMethod):
     name: ClassVar[str] = "tddfa"
     summary: ClassVar[str] = "3DDFA_V2, 3D face model from a MobileNet (Guo et al. 2020)"
     Options: ClassVar[type[Options]] = TddfaOptions
+    options: TddfaOptions
     input_size = INPUT_SIZE
     mean: ClassVar[tuple[float, float, float]] = (127.5, 127.5, 127.5)
     std: ClassVar[tuple[float, float, float]] = (128.0, 128.0, 128.0)

@@ -13,8 +13,7 @@ from pydantic import Field
 from hpbench.crops import crop_box, whole_pixels
 from hpbench.face import Face
 from hpbench.inference.angle_bins import expected_angles
-from hpbench.inference.published_method import WeightsOptions
-from hpbench.inference.torch_method import TorchMethod
+from hpbench.inference.torch_method import TorchMethod, TorchOptions
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
 from hpbench.rotation import rotation_from_angles
 
@@ -31,7 +30,7 @@ _BIN_VALUES_DEG = tuple(3.0 * np.arange(bins) - 1.5 * bins for bins in (120, 66,
 """Lower edges of the bins of yaw, pitch, roll, which the authors decode with."""
 
 
-class WhenetOptions(WeightsOptions):
+class WhenetOptions(TorchOptions):
     """Options of the method ``whenet``."""
 
     crop: Literal["demo", "margin"] = Field(
@@ -47,6 +46,7 @@ class Whenet(TorchMethod):
     name: ClassVar[str] = "whenet"
     summary: ClassVar[str] = "full-range yaw, EfficientNet-B0 (Zhou and Gregson 2020)"
     Options: ClassVar[type[Options]] = WhenetOptions
+    options: WhenetOptions
     input_size = 224
     published: ClassVar[tuple[WeightsInfo, ...]] = (
         WeightsInfo(

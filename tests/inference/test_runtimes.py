@@ -7,13 +7,18 @@ import os
 import numpy as np
 import pytest
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, UsageError
 from hpbench.face import Face
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import geodesic_deg
 
 torch = pytest.importorskip("torch")
-from hpbench.inference.runtimes import count_flops, make_runtime  # noqa: E402
+from hpbench.inference.runtimes import (  # noqa: E402
+    MAX_HALF_DIFFERENCE_DEG,
+    count_flops,
+    make_runtime,
+)
+from hpbench.inference.torch_method import _half  # noqa: E402
 
 
 def _angles(outputs):
@@ -26,6 +31,17 @@ def small_network():
         torch.nn.Conv2d(3, 4, 3, stride=2), torch.nn.ReLU(), torch.nn.Flatten(1),
         torch.nn.Linear(4 * 7 * 7, 3),
     ).eval()  # fmt: skip
+
+
+class Rounded(torch.nn.Module):
+    """Beyond 65,504 there is no number of 16 bits."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels):
+        return self.network((pixels * 1000.0).half().float())
 
 
 def random_pixels(count):
@@ -101,6 +117,29 @@ def test_runtime_that_changes_the_angles_is_refused():
 
     with pytest.raises(HpbenchError, match=r"angles differ by .* use runtime=torch"):
         make_runtime("onnx", Drifting().eval(), 16, "cpu", _angles)
+
+
+def test_half_precision_moves_the_angles_a_little_and_is_measured():
+    method = make_method("hopenet")
+    method.load()
+    half = _half(method._network)
+    runtime = make_runtime(
+        "torch", half, method.input_size, "cpu", method.readings, method._network
+    )
+    assert 1e-4 < runtime.difference_deg < MAX_HALF_DIFFERENCE_DEG
+    assert next(method._network.parameters()).dtype == torch.float32
+
+
+def test_network_that_overflows_in_half_precision_is_refused():
+    exact = small_network()
+    half = Rounded(exact)
+    with pytest.raises(HpbenchError, match=r"precision=half, .* use precision=full"):
+        make_runtime("torch", half, 16, "cpu", _angles, exact)
+
+
+def test_half_precision_is_refused_on_a_cpu():
+    with pytest.raises(UsageError, match="precision=half: is for a GPU, not --device cpu"):
+        make_method("hopenet[precision=half]").load()
 
 
 def test_flops_are_two_per_multiply_add():
