@@ -232,6 +232,6 @@ def _half(normalising: nn.Module) -> nn.Module:
     import torch
 
     halved = copy.deepcopy(normalising)
-    halved.network = halved.network.half()  # type: ignore[operator]
-    halved.dtype = torch.float16
+    halved.get_submodule("network").half()
+    halved.dtype = torch.float16  # type: ignore[assignment]
     return halved
