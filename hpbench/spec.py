@@ -137,10 +137,24 @@ def parse_specs(given: SpecsLike, separator: str = ",") -> list[Spec]:
         raise UsageError("the list of names is empty; name at least one")
     seen: set[str] = set()
     for spec in specs:
+        _refuse_unwritable(spec)
         if spec.text in seen:
             raise UsageError(f"'{spec}': listed twice; remove one")
         seen.add(spec.text)
     return specs
+
+
+def _refuse_unwritable(spec: Spec) -> None:
+    """Raise where the text that is stored of a spec would be read as another one."""
+    try:
+        readable = parse_spec(spec.text) == spec
+    except UsageError:
+        readable = False
+    if not readable:
+        raise UsageError(
+            f"'{spec.text}': a name, path or value with both kinds of quotes, or with quotes in "
+            "its middle, cannot be written; rename it"
+        )
 
 
 def _specs_in(item: str | Spec | OptionsByName, separator: str) -> list[Spec]:

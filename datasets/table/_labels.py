@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
@@ -167,6 +168,11 @@ def needs_size(options: TableOptions) -> bool:
     return options.box_unit != "px" or bool(options.box_size) or options.exif == "boxes"
 
 
+def _is_file(path: Path) -> bool:
+    """As ``Path.is_file``, and False for a name that no file can have."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def image_path(folder: Path, text: str) -> Path:
     r"""Path of an image, relative to the table's folder; one of Windows is found by its end.
 
@@ -174,9 +180,9 @@ def image_path(folder: Path, text: str) -> Path:
     ``a.jpg`` that exists.
     """
     path = folder / text
-    if "\\" not in text or path.is_file():
+    if "\\" not in text or _is_file(path):
         return path
     windows = PureWindowsPath(text)
     parts = windows.parts[1:] if windows.anchor else windows.parts
     ends = [folder.joinpath(*parts[k:]) for k in range(len(parts) if windows.anchor else 1)]
-    return next((end for end in ends if end.is_file()), ends[0])
+    return next(filter(_is_file, ends), ends[0] if ends else path)

@@ -40,7 +40,7 @@ DEFAULT_FPS = 25.0
 SOFTWARE_TAG, DRAWN_BY = 0x0131, "hpbench predict"
 """EXIF tag of drawn images, which are never read again."""
 
-_CAMERA = re.compile(r"(?:camera:)?(\d+|/dev/\S+)")
+_CAMERA = re.compile(r"(?:camera:)?(\d{1,9}|/dev/\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,11 @@ def open_source(text: str) -> Source:
         If it does not exist, cannot be read, or a folder holds no image.
     """
     try:
+        text.encode()  # OpenCV ends the process for a name that is no UTF-8
         path = Path(text).expanduser()
         exists = path.exists()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{text[:100]!a}: a name that is not UTF-8; rename it") from error
     except (OSError, RuntimeError) as error:  # a name that no file can have, or no such user
         raise DataError(f"{text[:100]}: cannot be a path ({error.args[-1]})") from error
     camera = _CAMERA.fullmatch(text.strip())
@@ -226,7 +229,10 @@ def open_source(text: str) -> Source:
 
 
 def _folder(text: str, folder: Path) -> ImageFiles:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    try:
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without suffix"

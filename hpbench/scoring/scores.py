@@ -24,14 +24,22 @@ from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
 from hpbench.scoring.factors import Factor, face_factors
 from hpbench.storage.checksums import CHECKSUMS, differs
-from hpbench.storage.schemas import APPEARANCE, BOX_XYXY, ROTATION_COLUMNS, SPREAD_DEG
+from hpbench.storage.schemas import (
+    APPEARANCE,
+    BOX_XYXY,
+    ROTATION_COLUMNS,
+    SPREAD_DEG,
+    faces_schema,
+    predictions_schema,
+    timing_schema,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "DatasetScores", "FaceErrors", "MethodScores", "RunTables", "each_dataset", "load_run",
-    "score_datasets",
+    "read_run_table", "score_datasets",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -49,10 +57,7 @@ _OPTIONAL = {
 }
 """Columns that a run folder may lack."""
 
-_TEXT = {
-    "dataset", "image_id", "group", "excluded", "box_status", "factors", "method", "status",
-    "reason", "image_path",
-}  # fmt: skip
+_SCHEMAS = {"faces": faces_schema, "predictions": predictions_schema, "timing": timing_schema}
 _BLOCK_FACES = 2048
 
 MIN_FACES_PER_ROTATION = 20
@@ -83,41 +88,55 @@ def load_run(folder: Path, all_columns: bool = True) -> RunTables:
         If the folder is missing, is no run folder, was written under another schema, or is
         half-written.
     """
-    import pandas as pd
-
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run folder; 'hpbench run' writes one")
     run = RunRecord.read(folder)
-    tables: dict[str, pd.DataFrame] = {}
-    for name, columns in _COLUMNS.items():
-        file = folder / f"{name}.parquet"
-        if name == "timing" and not file.is_file():  # a run may be told not to measure time
-            tables[name] = pd.DataFrame(columns=columns)
-            continue
-        if not file.is_file():
-            raise DataError(f"{file}: missing, the run is not finished; repeat its command")
-        if differs(folder, file.name):
-            raise DataError(
-                f"{file}: corrupted or edited (not the file of {CHECKSUMS}); repeat the run's "
-                "command, which computes it again"
-            )
-        try:
-            present = _present(file, name)
-            tables[name] = pd.read_parquet(
-                file, columns=None if all_columns else present, page_checksum_verification=True
-            )
-        except Exception as error:  # a corrupted file makes pyarrow and pandas raise anything
-            line = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{file}: corrupted ({line}); repeat the run") from error
-        lacking = [column for column in columns if column not in tables[name]]
-        if lacking:
-            raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
-        if name != "timing":
-            _check_rotations(file, tables[name])
-        if name == "faces" and "factors" in tables[name]:
-            _check_factors(file, tables[name]["factors"])
+    tables = {name: read_run_table(folder, name, all_columns) for name in _COLUMNS}
     return RunTables(run=run, **tables)
+
+
+def read_run_table(folder: Path, name: str, all_columns: bool = True) -> pd.DataFrame:
+    """Read one of the tables of a run folder; :func:`load_run` reads all.
+
+    Raises
+    ------
+    DataError
+        If it is missing, corrupted, edited, or holds what no run writes.
+    """
+    import pandas as pd
+    from pyarrow.parquet import read_table
+
+    columns, file = _COLUMNS[name], folder / f"{name}.parquet"
+    if not file.is_file():
+        if name == "timing":  # a run may be told not to measure time
+            return pd.DataFrame(columns=columns)
+        raise DataError(f"{file}: missing, the run is not finished; repeat its command")
+    if differs(folder, file.name):
+        raise DataError(
+            f"{file}: corrupted or edited (not the file of {CHECKSUMS}); repeat the run's "
+            "command, which computes it again"
+        )
+    try:
+        present = _present(file, name)
+        stored = read_table(
+            file, columns=None if all_columns else present, page_checksum_verification=True
+        )
+        stored.validate(full=True)  # else text that is no UTF-8 is found when it is compared
+        table = stored.to_pandas()
+    except Exception as error:  # a corrupted file makes pyarrow and pandas raise anything
+        line = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{file}: corrupted ({line}); repeat the run") from error
+    lacking = [column for column in columns if column not in table]
+    if lacking:
+        raise DataError(f"{file}: lacks the column '{lacking[0]}'; repeat the run")
+    if name != "timing":
+        _check_rotations(file, table)
+    if name == "faces":
+        _check_angles(file, table)
+        if "factors" in table:
+            _check_factors(file, table["factors"])
+    return table
 
 
 def _present(file: Path, name: str) -> list[str]:
@@ -132,15 +151,17 @@ def _present(file: Path, name: str) -> list[str]:
     from pyarrow.parquet import read_schema
 
     schema = read_schema(file)
-    found = set(schema.names)
-    for column in found & {*_COLUMNS[name], *_OPTIONAL.get(name, [])}:
-        value_type = schema.field(column).type
-        if types.is_dictionary(value_type):
-            value_type = value_type.value_type
-        is_text = types.is_string(value_type) or types.is_large_string(value_type)
-        is_number = types.is_floating(value_type) or types.is_integer(value_type)
-        if not types.is_null(value_type) and not (is_text if column in _TEXT else is_number):
-            raise ValueError(f"column '{column}' holds {value_type}")
+    for known in _SCHEMAS[name]():
+        if known.name not in schema.names:
+            continue
+        held = schema.field(known.name).type
+        if types.is_dictionary(held):
+            held = held.value_type
+        is_text = types.is_string(held) or types.is_large_string(held)
+        is_number = types.is_floating(held) or types.is_integer(held)
+        if not types.is_null(held) and not (is_text if types.is_string(known.type) else is_number):
+            raise ValueError(f"column '{known.name}' holds {held}")
+    found = schema.names
     return _COLUMNS[name] + [column for column in _OPTIONAL.get(name, []) if column in found]
 
 
@@ -155,6 +176,16 @@ def _check_rotations(file: Path, table: pd.DataFrame) -> None:
                 f"{file}: the rotation of image '{table['image_id'].iloc[wrong[0]]}' is none; "
                 "repeat the run"
             )
+
+
+def _check_angles(file: Path, faces: pd.DataFrame) -> None:
+    """Raise where a labelled angle is infinite; one that is not known is NaN."""
+    infinite = np.isinf(faces[_TRUTH].to_numpy(dtype=np.float64)).any(axis=1)
+    if infinite.any():
+        image_id = faces["image_id"][infinite].iloc[0]
+        raise DataError(
+            f"{file}: a labelled angle of image '{image_id}' is infinite; repeat the run"
+        )
 
 
 def _check_factors(file: Path, factors: pd.Series) -> None:

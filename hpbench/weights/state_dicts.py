@@ -77,12 +77,15 @@ def common_prefix(names: Iterable[str]) -> str | None:
 
 
 def _refuse_other_files(path: Path) -> None:
-    if zipfile.is_zipfile(path):
-        try:
+    try:
+        names = []
+        is_archive = zipfile.is_zipfile(path)  # raises BadZipFile for some that are broken
+        if is_archive:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise WeightsError(f"{path}: corrupted ({error}); fetch it again") from error
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise WeightsError(f"{path}: corrupted ({error}); fetch it again") from error
+    if is_archive:
         if any(name.endswith("/constants.pkl") for name in names):
             raise WeightsError(
                 f"{path}: is a TorchScript program; save the network's state_dict() instead, or "

@@ -131,13 +131,16 @@ def mutated_table(table: pa.Table, chance: Random) -> pa.Table:
             rows = [chance.randrange(len(table)) for _ in range(chance.randrange(len(table) + 1))]
             table = table.take(pa.array(rows, pa.int64())) if len(table) else table
         else:
-            table = table.set_column(place, name, _other_column(table[name], chance))
+            table = table.set_column(place, name, _other_column(table.column(place), chance))
     return table
 
 
 def _other_column(column: pa.ChunkedArray, chance: Random) -> pa.Array:
     """A column of the same length: some cells changed, or cells of another type."""
-    cells = column.to_pylist()
+    try:
+        cells = column.to_pylist()
+    except OverflowError:  # a time that Python cannot tell, from an earlier change
+        cells = [None] * len(column)
     if chance.random() < 0.7:  # of its own type, as far as that goes
         for _ in range(chance.choice((1, 1, 3, len(cells)))):
             if cells:

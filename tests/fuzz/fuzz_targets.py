@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from random import Random
@@ -46,20 +46,21 @@ from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.results.slicing import parse_by
 from hpbench.results.timing_record import TimingRecord
-from hpbench.scoring.scores import load_run, score_datasets
+from hpbench.scoring.scores import RunTables, load_run, read_run_table, score_datasets
 from hpbench.scoring.slices import cut_slices
-from hpbench.scoring.summary import summarise
 from hpbench.spec import parse_specs
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset, RunFolder
 
-__all__ = ["TARGETS", "Outcome", "Target", "outcome_of"]
+__all__ = ["TARGETS", "Outcome", "Target", "outcome_of", "run_folder"]
 
 Outcome = Literal["result", "row", "error"]
 SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
-ONE_IN = 20
-"""Of inputs that a cheap reader takes, so many go on to what is computed from them."""
+Depth = Literal["read", "computed", "drawn"]
+"""How far an input goes that is valid."""
+ONE_COMPUTED, ONE_DRAWN = 200, 4000
+"""Of inputs of cheap readers, one of so many goes on to what is computed, or drawn, from them."""
 
 
 @dataclass(frozen=True)
@@ -406,7 +407,7 @@ def _safetensors_file() -> bytes:
 
 
 @cache
-def _run_folder() -> Mapping[str, bytes]:
+def run_folder() -> Mapping[str, bytes]:
     """Files of a small run, and of its report's and explain's."""
     from hpbench.inference.progress import NoProgress
     from hpbench.running.runner import run
@@ -432,32 +433,40 @@ _EXPLAIN = json.dumps({
 }).encode()  # fmt: skip
 
 
-def _json_file(name: str, chance: Random) -> tuple[bytes, bool]:
-    return mutated_json(_run_folder()[name], chance), chance.randrange(ONE_IN) == 0
+def _depth(chance: Random) -> Depth:
+    number = chance.randrange(ONE_DRAWN)
+    return "drawn" if number == 0 else "read" if number % ONE_COMPUTED else "computed"
 
 
-def _read_json_file(model: type[JsonFile], given: tuple[bytes, bool], folder: Path) -> bool:
+def _json_file(name: str, chance: Random) -> tuple[bytes, Depth]:
+    return mutated_json(run_folder()[name], chance), _depth(chance)
+
+
+def _read_json_file(model: type[JsonFile], given: tuple[bytes, Depth], folder: Path) -> bool:
     """The file alone, and some that are valid with a whole report."""
-    _restore(folder)
     (folder / model.file_name).write_bytes(given[0])
     model.read(folder)
-    if given[1]:
-        summarise(load_run(folder))
-        _write_report(folder)
+    _report(folder, model.file_name, given)
     return True
 
 
-def _write_report(folder: Path) -> None:
+def _report(folder: Path, name: str, given: tuple[bytes, Depth]) -> None:
+    """What is computed from a run folder with one changed file; figures, if they are drawn."""
     from hpbench.reports import write_report
     from hpbench.scoring.comparison import compare_runs
 
-    write_report(folder, ["md", "csv"])
+    content, depth = given
+    if depth == "read":
+        return
+    for other, intact in run_folder().items():
+        (folder / other).write_bytes(content if other == name else intact)
+    write_report(folder, ["csv", "latex"] if depth == "computed" else ["md", "html"])
     compare_runs(folder, folder)
 
 
-def _run_table(name: str, chance: Random) -> tuple[bytes, bool]:
+def _run_table(name: str, chance: Random) -> tuple[bytes, Depth]:
     seed = partial(_table_of_run, name)
-    return _parquet(_seeds.setdefault(name, seed), chance), chance.randrange(ONE_IN) == 0
+    return _parquet(_seeds.setdefault(name, seed), chance), _depth(chance)
 
 
 _seeds: dict[str, Callable[[], pa.Table]] = {}
@@ -465,26 +474,23 @@ _seeds: dict[str, Callable[[], pa.Table]] = {}
 
 @cache
 def _table_of_run(name: str) -> pa.Table:
-    return pq.read_table(io.BytesIO(_run_folder()[name]))
+    return pq.read_table(io.BytesIO(run_folder()[name]))
 
 
-def _read_run_table(name: str, given: tuple[bytes, bool], folder: Path) -> bool:
-    _restore(folder)
+def _read_run_table(name: str, given: tuple[bytes, Depth], folder: Path) -> bool:
     (folder / name).write_bytes(given[0])
-    tables = load_run(folder)
-    scores = score_datasets(tables)
-    if given[1]:
-        summarise(tables, scores)
-        _write_report(folder)
+    kind = Path(name).stem
+    score_datasets(replace(_run_tables(), **{kind: read_run_table(folder, kind)}))
+    _report(folder, name, given)
     return True
 
 
-def _restore(folder: Path) -> None:
-    """Put a run of our own into a folder, where an earlier input has changed it."""
-    for name, content in _run_folder().items():
-        path = folder / name
-        if not path.exists() or path.read_bytes() != content:
-            path.write_bytes(content)
+@cache
+def _run_tables() -> RunTables:
+    with tempfile.TemporaryDirectory() as name:
+        for other, content in run_folder().items():
+            (Path(name) / other).write_bytes(content)
+        return load_run(Path(name))
 
 
 @cache
@@ -576,17 +582,16 @@ _BY = (
 )
 
 
-def _specs(chance: Random) -> tuple[str, bool]:
-    text = mutated_text(chance.choice(_SPECS), chance, _PARTS)
-    return text, chance.randrange(ONE_IN) == 0
+def _specs(chance: Random) -> tuple[str, Depth]:
+    return mutated_text(chance.choice(_SPECS), chance, _PARTS), _depth(chance)
 
 
-def _read_specs(given: tuple[str, bool], folder: Path) -> bool:
+def _read_specs(given: tuple[str, Depth], folder: Path) -> bool:
     """The text alone, and of some the options of the plugins that it names."""
     specs = parse_specs(given[0])
     for spec in specs:
         assert parse_specs(spec.text) == [spec], spec
-    for registry in (METHODS, DATASETS) if given[1] else ():
+    for registry in () if given[1] == "read" else (METHODS, DATASETS):
         for spec in specs:
             with suppress(HpbenchError):
                 registry.configure(spec)
@@ -595,9 +600,7 @@ def _read_specs(given: tuple[str, bool], folder: Path) -> bool:
 
 @cache
 def _scores() -> Any:
-    with tempfile.TemporaryDirectory() as name:
-        _restore(Path(name))
-        return score_datasets(load_run(Path(name)))[0]
+    return score_datasets(_run_tables())[0]
 
 
 def _read_by(given: str, folder: Path) -> bool:
@@ -606,15 +609,19 @@ def _read_by(given: str, folder: Path) -> bool:
 
 
 def _source(chance: Random) -> str:
-    # the digits of a camera that exists would open it
+    # the digits of a camera that exists would open it, and folders of this machine take long
     text = mutated_text(
         chance.choice(("camera:7", "/dev/video9", "a.png", "clip.mp4", ".")), chance
     )
-    return text.replace("/dev/", "/nowhere/")
+    return text.replace("/dev/", "/nowhere/").replace("..", ".")
 
 
 def _read_source(given: str, folder: Path) -> bool:
-    name = given if given.startswith(("camera:", "/")) or given.isdecimal() else f"{folder}/{given}"
+    name = (
+        given
+        if given.startswith(("camera:", "/nowhere/")) or given.isdecimal()
+        else f"{folder}/{given}"
+    )
     open_source(name)
     return True
 

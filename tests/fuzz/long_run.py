@@ -105,10 +105,13 @@ def _fuzz(name: str, start: int, inputs: int, seconds: float) -> int:
 def _work(name: str, start: int, inputs: int, seconds: float, state: Path) -> int:
     """Read one input after the other; `state` says how far it came, whatever ends it."""
     sys.path.insert(0, str(Path(__file__).parent))
+    import pyarrow
     from fuzz_targets import TARGETS, outcome_of
 
     warnings.simplefilter("ignore")
     logging.disable()
+    pyarrow.set_cpu_count(1)  # for files of a few rows, threads take longer than one alone
+    pyarrow.set_io_thread_count(1)
     target = TARGETS[name]
     counts: Counter[str] = Counter()
     slowest, memory = 0.0, 0
@@ -118,9 +121,10 @@ def _work(name: str, start: int, inputs: int, seconds: float, state: Path) -> in
         with suppress(Exception):
             outcome_of(target, target.make(Random(name)), folder)  # imports, for they take time
         for number in range(start, start + inputs):
-            given = target.make(Random(f"{name} {number}"))
             begun = time.process_time()
             try:
+                given = target.make(Random(f"{name} {number}"))
+                begun = time.process_time()
                 kind: str = outcome_of(target, given, folder)
             except Exception:
                 kind = "fault"

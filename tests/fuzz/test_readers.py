@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import struct
 import subprocess
 import sys
 from datetime import datetime
@@ -12,17 +14,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from fuzz_targets import SAMPLE, TARGETS, outcome_of
+from fuzz_targets import SAMPLE, TARGETS, outcome_of, run_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpbench.datasets.rendered_labels import read_records
 from hpbench.datasets.table import Table
-from hpbench.errors import DataError, WeightsError
+from hpbench.errors import DataError, UsageError, WeightsError
 from hpbench.methods.card.card import read_card
 from hpbench.methods.hopenet.weights import load_weights
 from hpbench.predicting.sources import open_source
+from hpbench.scoring.scores import read_run_table
+from hpbench.spec import parse_specs
 from hpbench.weights.state_dicts import read_state_dict
+
+NO_TEXT = pa.array([b"\xff"], pa.binary()).view(pa.string())[0]
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +133,62 @@ def test_text_of_a_table_that_is_no_text_is_one_line(tmp_path):
 def test_source_that_cannot_be_a_path_is_one_line(name):
     with pytest.raises(DataError, match="cannot be a path"):
         open_source(name)
+
+
+@pytest.mark.parametrize("name", ["C:\\", "C:\\" + "9" * 300 + "\\b.png", "x" * 5000 + "\\b.png"])
+def test_image_name_of_windows_that_no_file_can_have_is_a_row(tmp_path, name):
+    (tmp_path / "labels.csv").write_text(f"image,yaw,pitch,roll\na.png,1,2,3\n{name},1,2,3\n")
+    records = Table(tmp_path / "labels.csv").records()
+    assert [record.image_id for record in records] == ["a.png", name]
+
+
+def test_weights_in_an_archive_of_several_disks_are_one_line(tmp_path):
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
+    (tmp_path / "net.pth").write_bytes(locator + end)
+    with pytest.raises(WeightsError, match=r"net\.pth: corrupted \(zipfiles that span"):
+        read_state_dict(tmp_path / "net.pth")
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory) -> Path:
+    out = Path(tmp_path_factory.mktemp("finished"))
+    for name, content in run_folder().items():
+        (out / name).write_bytes(content)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "cell", "message"),
+    [
+        ("faces", "yaw_deg", pa.scalar(math.inf), "labelled angle of image '.*' is infinite"),
+        ("faces", "factors", NO_TEXT, "corrupted"),
+        ("predictions", "method", NO_TEXT, "corrupted"),
+        ("timing", "infer_device_ms", pa.scalar("fast"), "'infer_device_ms' holds string"),
+    ],
+)
+def test_table_of_a_run_with_what_no_run_writes_is_one_line(
+    finished_run, name, column, cell, message
+):
+    table = pq.read_table(finished_run / f"{name}.parquet")
+    place = table.column_names.index(column)
+    other = table.set_column(place, column, pa.repeat(cell, len(table)))
+    pq.write_table(other, finished_run / f"{name}.parquet")
+    with pytest.raises(DataError, match=rf"{name}\.parquet: .*{message}"):
+        read_run_table(finished_run, name)
+
+
+def test_camera_that_opencv_would_crash_on_is_one_line():
+    with pytest.raises(DataError, match="not UTF-8"):
+        open_source("/dev/video\ud800")
+
+
+def test_camera_of_a_number_that_no_camera_has_is_one_line():
+    with pytest.raises(DataError, match="no such image, folder or video"):
+        open_source("camera:9999999999")
+
+
+@pytest.mark.parametrize("text", ["biwi[frames='a' \"b.txt\"]", "x=a'b\"c'", "table='it\"s' mine"])
+def test_spec_that_would_be_stored_as_another_is_refused(text):
+    with pytest.raises(UsageError, match="cannot be written; rename it"):
+        parse_specs(text)
