@@ -42,7 +42,7 @@ def read_records(folder: Path) -> Sequence[Record]:
     DataError
         If the table is missing, unreadable or lacks a column.
     """
-    import pandas as pd
+    from pyarrow.parquet import read_table
 
     path = folder / LABELS_NAME
     if not path.is_file():
@@ -53,14 +53,15 @@ def read_records(folder: Path) -> Sequence[Record]:
             else f"{path}: no such file; make the folder with 'hpbench render {folder}'"
         )
     try:
-        table = pd.read_parquet(path)
-    except Exception as error:  # a corrupted file makes pyarrow and pandas raise anything
+        table = read_table(path)
+        names = table.column_names
+    except Exception as error:  # a corrupted file makes pyarrow raise anything
         raise DataError(f"{path}: cannot be read as Parquet; render the folder again") from error
-    missing = [name for name in _REQUIRED if name not in table.columns]
+    missing = [name for name in _REQUIRED if name not in names]
     if missing:
         raise DataError(f"{path}: no column '{missing[0]}'; render the folder again")
     try:
-        records = [_record(folder, row) for row in table.to_dict("records")]
+        records = [_record(folder, row) for row in table.to_pylist()]
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path}: a column holds something else ({error}); render the folder again"

@@ -213,7 +213,7 @@ def all_commands(here: Path, assets: Path | None) -> dict[str, Command]:
     render = ["render", "out", "--count", "30", "--size", "96", "--workers", "2", "--assets"]
     commands = {
         "weights fetch": Command(
-            lambda _: ["weights", "fetch", "chaos"],
+            lambda _: ["weights", "fetch", "chaos", "--allow-http"],
             lambda folder: _hashes(folder, "cache/weights/chaos.bin*"),
         ),
         "report": Command(

@@ -139,7 +139,7 @@ def _other_column(column: pa.ChunkedArray, chance: Random) -> pa.Array:
     """A column of the same length: some cells changed, or cells of another type."""
     try:
         cells = column.to_pylist()
-    except OverflowError:  # a time that Python cannot tell, from an earlier change
+    except (OverflowError, UnicodeDecodeError):  # what an earlier change made Python cannot hold
         cells = [None] * len(column)
     if chance.random() < 0.7:  # of its own type, as far as that goes
         for _ in range(chance.choice((1, 1, 3, len(cells)))):
