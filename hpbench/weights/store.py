@@ -1,17 +1,20 @@
 """Weights files in the user's cache: fetched, verified by their hash, and found again.
 
 A download is verified before it gets its final name, so nothing half-written is ever used. What
-has arrived of one that breaks off is kept as ``FILE.part``, and the next try goes on from there.
+has arrived of one that breaks off, or is killed, is kept as ``FILE.part``, and the next try goes
+on from there.
 Beside each file lies ``FILE.sha256`` (as ``sha256sum -c`` reads it) with the hash that it had
 when it was stored.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +23,7 @@ from typing import Literal
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
-from hpbench.storage.atomic import atomic_path, write_text
+from hpbench.storage.atomic import atomic_path, publish, write_text
 from hpbench.weights.downloads import DownloadLimits, ask_git_blob, fetch_rest
 
 __all__ = [
@@ -205,36 +208,67 @@ def fetch_file(
         return path
 
     part = path.with_name(f"{name}.part")
-
-    def download(temporary: Path) -> None:
-        resumed = _resume(part, temporary)
-        try:
-            fetch_rest(url, temporary, limits, by_hand or _add_it(name))
-        except BaseException:
-            if temporary.stat().st_size:
-                temporary.replace(part)
-            raise
-        wrong = _difference(temporary, sha256, git_blob)
-        if wrong and resumed:  # the start was of another file, or corrupted
-            temporary.write_bytes(b"")
-            download(temporary)
-        elif wrong:
-            raise WeightsError(
-                f"{url}: {wrong}; nothing was stored; try again, or fetch it elsewhere and "
-                f"{by_hand or _add_it(name)}"
-            )
-
-    _put(path, download)
+    with _told_of_the_disk(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(part):
+            if not path.is_file():  # else another process has fetched it meanwhile
+                then = by_hand or _add_it(name)
+                _download(url, part, sha256, git_blob, limits, then)
+                record = f"{sha256_of(part)}  {name}\n"
+                publish(part, path)
+                write_text(_record_of(path), record)
+                return path
+    check_file(path, sha256, git_blob)
     return path
 
 
-def _resume(part: Path, temporary: Path) -> bool:
-    """Go on with what an earlier try left; of two processes at once only one gets it."""
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Wait until no other process writes a file, and keep it; an empty one is removed at the end.
+
+    The kernel lets go of it when a process ends, however it ends: what has arrived stays.
+    """
+    while True:
+        with part.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(part, file.fileno()):
+                continue  # whoever had it is done with it
+            try:
+                yield
+            finally:
+                if not os.fstat(file.fileno()).st_size:
+                    part.unlink()
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        part.replace(temporary)
-    except OSError:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
         return False
-    return True
+
+
+def _download(
+    url: str,
+    part: Path,
+    sha256: str | None,
+    git_blob: str | None,
+    limits: DownloadLimits,
+    by_hand: str,
+) -> None:
+    """Fetch what a file lacks, and empty it unless it is then the right one."""
+    resumed = part.stat().st_size > 0
+    fetch_rest(url, part, limits, by_hand)
+    wrong = _difference(part, sha256, git_blob)
+    if not wrong:
+        return
+    os.truncate(part, 0)
+    if resumed:  # the start was of another file, or corrupted
+        _download(url, part, sha256, git_blob, limits, by_hand)
+    else:
+        raise WeightsError(
+            f"{url}: {wrong}; nothing was stored; try again, or fetch it elsewhere and {by_hand}"
+        )
 
 
 def _add_it(name: str) -> str:
@@ -277,15 +311,21 @@ def add_weights(
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name; once it is whole, move it and note its hash."""
-    try:
+    with _told_of_the_disk(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            temporary.touch()
             write(temporary)
             record = f"{sha256_of(temporary)}  {path.name}\n"
         write_text(_record_of(path), record)
+
+
+@contextmanager
+def _told_of_the_disk(folder: Path) -> Iterator[None]:
+    """Turn what the disk does not do into one line."""
+    try:
+        yield
     except OSError as error:
         raise WeightsError(
-            f"{path.parent}: cannot be written ({error.strerror}); name another folder with "
+            f"{folder}: cannot be written ({error.strerror}); name another folder with "
             "$HPBENCH_CACHE"
         ) from error

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import os
 import re
 import ssl
 import subprocess
+import sys
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ClassVar
 
@@ -83,6 +86,17 @@ class Server(http.server.BaseHTTPRequestHandler):
         span = {"Content-Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
         rest = CONTENT[start:]
         self.send(rest[:40_000], 206 if start else 200, claimed=len(rest), **span)
+        self.close_connection = True
+
+    def serve_late_ranges(self):
+        time.sleep(0.2)
+        self.serve_ranges()
+
+    def serve_waiting(self):
+        """All but the end, which never comes."""
+        self.send(CONTENT[:-1], claimed=len(CONTENT))
+        self.wfile.flush()
+        self.release.wait(20)
         self.close_connection = True
 
     def serve_moved_ranges(self):
@@ -355,11 +369,38 @@ def test_start_that_belongs_to_another_file_is_thrown_away(server, cache, start)
     assert files_in(cache) == ["net.bin", "net.bin.sha256"]
 
 
-def test_rest_of_a_killed_download_is_no_obstacle(server, cache):
+def test_killed_download_goes_on_from_where_it_was(server, cache):
     cache.mkdir(parents=True)
-    (cache / "net.bin.abc123.part").write_bytes(CONTENT[:100])
-    assert cached_file("net.bin") is None
-    assert fetch_weights(info(f"{server}/right")).read_bytes() == CONTENT
+    call = [sys.executable, "-c", KILLED, f"{server}/waiting", SHA256]
+    with subprocess.Popen(call, env=os.environ | {"HPBENCH_CACHE": str(cache.parent)}) as killed:
+        while not any(path.stat().st_size for path in cache.iterdir()):
+            assert killed.poll() is None
+            time.sleep(0.02)
+        killed.kill()
+    assert files_in(cache) == ["net.bin.part"]
+    arrived = (cache / "net.bin.part").stat().st_size
+    Server.ranges.clear()
+    assert fetch_weights(info(f"{server}/ranges")).read_bytes() == CONTENT
+    assert Server.ranges == [f"bytes={arrived}-"]
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
+
+
+KILLED = """
+import sys
+from hpbench.weights.downloads import DownloadLimits
+from hpbench.weights.store import fetch_file
+
+fetch_file("net.bin", sys.argv[1], sys.argv[2], limits=DownloadLimits(allow_http=True))
+"""
+
+
+def test_two_fetches_at_once_are_one_download(server, cache):
+    Server.ranges.clear()
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(fetch_weights, [info(f"{server}/late_ranges")] * 2))
+    assert [path.read_bytes() for path in found] == [CONTENT, CONTENT]
+    assert Server.ranges == [None]
+    assert files_in(cache) == ["net.bin", "net.bin.sha256"]
 
 
 def test_without_network_the_message_says_what_to_do():
