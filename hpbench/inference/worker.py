@@ -180,7 +180,7 @@ class WorkerProcess:
                 f"{error.strerror}"
             ) from error
         self._unread = b""
-        weakref.finalize(self, _stop, self._child)
+        self._end = weakref.finalize(self, _stop, self._child, _watch(self._child))
         try:
             first = self._read(self._start_s)
         except _EndedError as ended:
@@ -201,6 +201,7 @@ class WorkerProcess:
             reason,
             len(self.restarts),
         )
+        self._end()
         self._start()
 
     def _read(self, limit_s: float) -> Reply:
@@ -299,13 +300,29 @@ def _described(face: Face, offset: int) -> dict[str, Any]:
     }
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _watch(child: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    """Process that kills the worker, whatever it is doing, when this one ends, however it ends.
+
+    The kernel could (``PR_SET_PDEATHSIG``), but when the thread ends that has started the worker.
+    """
+    return subprocess.Popen(
+        ["sh", "-c", 'read -r _; kill -s KILL -- "-$0"', str(child.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _stop(child: subprocess.Popen[bytes], watch: subprocess.Popen[bytes]) -> None:
     """End the worker with its input; one that does not listen is killed."""
     assert child.stdin is not None
     with contextlib.suppress(OSError):
         child.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(timeout=STOP_S)
+    watch.kill()
+    watch.communicate()
     _kill(child)
 
 

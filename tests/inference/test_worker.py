@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -256,6 +257,27 @@ def test_a_worker_ends_with_its_method(program):
 
 
 # ---- the page ------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_hangs_ends_with_a_killed_parent(program):
+    call = [sys.executable, "-c", KILLED, str(program)]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as parent:
+        worker = psutil.Process(int(parent.stdout.readline()))
+        time.sleep(0.2)  # it hangs by now
+        parent.kill()
+    worker.wait(5)
+
+
+KILLED = """
+import sys
+import numpy as np
+from hpbench.face import Face
+from hpbench.inference.worker import WorkerProcess
+
+worker = WorkerProcess("method 'x'", [sys.executable, sys.argv[1]])
+print(worker.pid, flush=True)
+worker.ask([Face("hangs", np.zeros((9, 9, 3), np.uint8), np.array([0.0, 0.0, 9.0, 9.0]))])
+"""
 
 
 def test_the_page_of_the_protocol_shows_requests_and_replies_as_they_are(mine):
