@@ -17,7 +17,7 @@ from hpbench.errors import ImageError
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "WRITTEN_SUFFIXES", "ImageSize", "max_pixels", "open_image",
-    "read_rgb", "read_size", "set_max_pixels",
+    "read_rgb", "read_size", "set_max_pixels", "silent_opencv",
 ]  # fmt: skip
 
 MAX_PIXELS = 64_000_000
@@ -145,6 +145,20 @@ def open_image(path: Path) -> Iterator[Any]:
     except Exception as error:  # a decoder raises anything for a corrupted file
         line = (str(error) or type(error).__name__).splitlines()[0]
         raise ImageError(f"{path}: cannot be read as an image ({line})") from error
+
+
+@contextmanager
+def silent_opencv() -> Iterator[None]:
+    """Keep what OpenCV itself has to say off the terminal."""
+    import cv2
+
+    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # 4, and 5
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
 
 def read_size(path: Path) -> ImageSize:

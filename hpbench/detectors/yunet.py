@@ -12,6 +12,7 @@ from pydantic import Field
 
 from hpbench.detectors.base import Array, Detector, once_per_thread, surest_first
 from hpbench.errors import DataError, MissingDependencyError, UsageError
+from hpbench.images import silent_opencv
 from hpbench.plugin import BaseOptions, Options, WeightsInfo
 from hpbench.spec import Spec
 from hpbench.weights.store import cached_file, sha256_of
@@ -135,16 +136,13 @@ def _load_yunet(path: Path, score: float) -> Any:
         ) from error
     if not path.is_file():
         raise DataError(f"{path}: no such file; YuNet is {_YUNET_SOURCE}")
-    level = cv2.utils.logging.getLogLevel()
-    # OpenCV 5 warns that its new engine runs on one target only, which nobody asked about.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        network = cv2.FaceDetectorYN.create(str(path), "", (64, 64), score, _YUNET_MERGE_IOU)
-        network.detect(np.zeros((64, 64, 3), dtype=np.uint8))
+        # OpenCV 5 warns that its new engine runs on one target only, which nobody asked about
+        with silent_opencv():
+            network = cv2.FaceDetectorYN.create(str(path), "", (64, 64), score, _YUNET_MERGE_IOU)
+            network.detect(np.zeros((64, 64, 3), dtype=np.uint8))
     except cv2.error as error:
         raise DataError(
             f"{path}: not a YuNet network, or corrupted; get {_YUNET_SOURCE}"
         ) from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     return network

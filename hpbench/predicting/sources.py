@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, ImageError, UsageError
-from hpbench.images import IMAGE_SUFFIXES, open_image, read_rgb
+from hpbench.images import IMAGE_SUFFIXES, open_image, read_rgb, silent_opencv
 
 __all__ = [
     "DRAWN_BY",
@@ -276,12 +276,8 @@ def _opened(name: str | int) -> Iterator[Any]:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with silent_opencv():
         capture = cv2.VideoCapture(name)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     try:
         yield capture
     finally:

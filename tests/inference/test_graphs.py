@@ -19,6 +19,11 @@ from hpbench.inference.graphs import graph_files, open_graph
 PARAMETERS = 8 * 3 * 9 + 8 + 8 * 3 + 3
 """Of the network: a convolution and a linear layer."""
 
+exports = pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 9),
+    reason="torch.export.save writes the layout that is read from torch 2.9 on",
+)
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -65,7 +70,10 @@ def files(network, tmp_path_factory) -> dict[str, Path]:
     return found | {"net.xml": folder / "net.xml"}
 
 
-@pytest.mark.parametrize("name", ["traced.ts", "frozen.pt", "net.pt2", "net.onnx", "net.xml"])
+@pytest.mark.parametrize(
+    "name",
+    ["traced.ts", "frozen.pt", pytest.param("net.pt2", marks=exports), "net.onnx", "net.xml"],
+)
 def test_every_format_gives_what_the_network_gives(name, files, network):
     if name not in files:
         pytest.skip("openvino is not installed")
@@ -229,6 +237,7 @@ def changed_program(files, folder: Path, change) -> Path:
     return path
 
 
+@exports
 @pytest.mark.parametrize(
     "target", ["torch.load", "torch.hub.load", "torch.ops.aten.from_file.default", "os.system"]
 )
@@ -242,6 +251,15 @@ def test_a_program_that_calls_anything_but_operators_is_refused(target, files, t
         open_graph(changed_program(files, tmp_path, change))
 
 
+def test_a_program_in_the_layout_of_an_older_torch_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
+        for name in ("serialized_exported_program.json", "serialized_state_dict.pt", "version"):
+            archive.writestr(name, "5.1")
+    with pytest.raises(WeightsError, match=r"save it again with torch 2\.9 or later"):
+        open_graph(tmp_path / "net.pt2")
+
+
+@exports
 def test_pickled_weights_of_a_program_are_not_unpickled(files, tmp_path):
     def change(name, content):
         if name.endswith("model_weights_config.json"):

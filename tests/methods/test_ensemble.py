@@ -26,7 +26,7 @@ MEMBERS = "hopenet;hopenet[k=0.5]"
 
 @pytest.fixture(scope="module")
 def members():
-    return Rotation.random(4, random_state=0) ** 0.3
+    return Rotation.from_rotvec(0.3 * Rotation.random(4, random_state=0).as_rotvec())
 
 
 @pytest.fixture(scope="module")

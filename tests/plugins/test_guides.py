@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 from hpbench.methods.card.card import NetworkCard
 
@@ -76,6 +77,8 @@ def test_detector_guide_runs(environment, tmp_path):
 
 def test_export_guide_ends_with_a_row_in_the_table(environment, tmp_path):
     pytest.importorskip("onnxruntime", reason="pip install 'hpbench[onnx]'")
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 9):
+        pytest.skip("torch.export.save writes the layout that is read from torch 2.9 on")
     output = follow("export-to-onnx.md", environment, tmp_path)
     assert "net.onnx gives what the network gives" in output
     assert "net.toml" in (tmp_path / "runs" / "export" / "report.md").read_text()

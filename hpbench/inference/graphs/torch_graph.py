@@ -76,7 +76,7 @@ def read_entries(path: Path, wanted: str = "") -> dict[str, bytes]:
             found: dict[str, bytes] = {}
             unpacked = 0
             for info in archive.infolist():
-                name = info.filename.partition("/")[2]
+                name = info.filename.partition("/")[2] or info.filename
                 if name in found:
                     raise WeightsError(f"{path}: refused: has the entry '{name}' twice")
                 unpacked += info.file_size * (info.compress_type != zipfile.ZIP_STORED)
