@@ -138,9 +138,14 @@ class Report:
         return self.faces[self.faces["dataset"] == section.scores.name]
 
     @property
+    def in_short(self) -> bool:
+        """Whether there are too many data sets to speak of one by one, or to draw all of each."""
+        return len(self.sections) > _MOST_SUMMARISED
+
+    @property
     def overview(self) -> Table | None:
         """Mean errors on all data sets, where they are many; sentences stand in sections then."""
-        if len(self.sections) <= _MOST_SUMMARISED:
+        if not self.in_short:
             return None
         results = {section.title: section.results for section in self.sections}
         ranked = sorted(self.styles, key=lambda spec: self.styles[spec].rank)
@@ -156,7 +161,7 @@ class Report:
         """What was compared on what."""
         names = dict.fromkeys(method.card.name for method in self.run.methods.values())
         data = list(dict.fromkeys(section.record.card.title for section in self.sections))
-        if len(self.sections) <= _MOST_SUMMARISED:
+        if not self.in_short:
             data = [section.title for section in self.sections]
         return f"{_listed(list(names), 'methods')} on {_listed(data, 'data sets')}"
 

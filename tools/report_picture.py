@@ -25,7 +25,7 @@ def main() -> None:
             [
                 "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                 "--disable-background-networking", "--no-first-run",
-                "--virtual-time-budget=8000",  # plotly draws after the page has loaded
+                "--virtual-time-budget=60000",  # plotly draws after the page has loaded
                 f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}",
                 f"--screenshot={image.resolve()}", report.resolve().as_uri(),
             ],

@@ -81,7 +81,7 @@ const figures = (() => {
       margin: { ...sides, b: below },
       font: { size: 13 },
       hovermode: "closest",
-      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom" },
+      legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", tracegroupgap: 0 }, // a method is a group
       annotations: [],
       plot_bgcolor: "#fff",
       paper_bgcolor: "#fff",
@@ -232,7 +232,7 @@ const figures = (() => {
     });
     const annotations = shape.panels.flatMap((panel, index) => {
       if (!panel.title) return [];
-      return [{ ...titleOf(wrapped(panel.title, 40), index), ...(inRows(shape) ? { x: 0, xanchor: "left" } : {}) }];
+      return [{ ...titleOf(wrapped(panel.title, 40), index), ...(inRows(shape) ? { x: 0, xanchor: "left", align: "left" } : {}) }];
     });
     return { traces, layout: { ...layoutOf(traces, width, total, margin), ...layout, annotations, barmode: "overlay" } };
   }

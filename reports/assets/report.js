@@ -3,15 +3,14 @@
 (async () => {
   // What is large is packed: gzip in base64.
   async function unpacked(id) {
-    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (sign) => sign.charCodeAt(0));
+    const signs = atob(document.getElementById(id).textContent);
+    const bytes = new Uint8Array(signs.length);
+    for (let place = 0; place < signs.length; place += 1) bytes[place] = signs.charCodeAt(place); // fast, as from() is not
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).text();
   }
 
   const data = JSON.parse(await unpacked("data"));
-  const plotly = document.createElement("script");
-  plotly.textContent = await unpacked("plotly");
-  document.head.append(plotly);
   const filters = document.getElementById("filters");
   const AXIS_COLOURS = ["#eb322d", "#2dc846", "#3c78ff"];
   const PALE_COLOURS = ["#f8b4b2", "#b2ecbd", "#bdd2ff"];
@@ -198,15 +197,31 @@
       for (const { target, isIntersecting } of entries) {
         if (isIntersecting) inSight.add(target);
         else inSight.delete(target);
-        if (isIntersecting && target.dataset.drawn === undefined) draw(target);
       }
+      drawInSight();
     },
     { rootMargin: "200px" },
   );
 
+  function drawInSight() {
+    if (document.documentElement.dataset.plotly === undefined) return;
+    for (const place of inSight) {
+      if (place.dataset.drawn === undefined && !place.closest("section").hidden) draw(place);
+    }
+  }
+
   function drawAgain() {
     for (const place of document.querySelectorAll(".drawing[data-drawn]")) delete place.dataset.drawn;
-    for (const place of inSight) if (place.closest("section").hidden === false) draw(place);
+    drawInSight();
+  }
+
+  // Plotly takes as long to start as all of the page, which is shown and takes clicks before.
+  async function loadPlotly() {
+    const plotly = document.createElement("script");
+    plotly.textContent = await unpacked("plotly");
+    document.head.append(plotly);
+    document.documentElement.dataset.plotly = "";
+    drawInSight();
   }
 
   function fitToPaper() {
@@ -309,8 +324,6 @@
   }
 
   makeSortable(document);
-  addEventListener("beforeprint", fitToPaper);
-  addEventListener("afterprint", fitToScreen);
   filters.addEventListener("input", update);
   filters.addEventListener("submit", (event) => event.preventDefault());
   for (const button of filters.querySelectorAll("[data-choose]")) {
@@ -328,4 +341,10 @@
     sight.observe(place);
   });
   document.documentElement.dataset.ready = "";
+  const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  await new Promise(requestAnimationFrame).then(() => later(0)); // drawn, and known what is in sight
+  if (!inSight.size) await later(1000);
+  await loadPlotly();
+  addEventListener("beforeprint", fitToPaper);
+  addEventListener("afterprint", fitToScreen);
 })();

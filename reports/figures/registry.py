@@ -35,6 +35,8 @@ class ReportFigure:
         From a section to what is drawn; None where the section does not hold it.
     in_report : bool
         False for a figure of ``results.plot`` alone.
+    in_short : bool
+        Whether ``report.md`` shows it of many data sets, too.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ReportFigure:
     needs: str
     make: Callable[[Section], Shape | None]
     in_report: bool = True
+    in_short: bool = False
 
 
 _WITHOUT_PREDICTION = (
@@ -67,7 +70,7 @@ FIGURES: tuple[ReportFigure, ...] = (
         "Cumulative error distribution: share of the evaluated faces whose error is at most the "
         "value on the axis. A face without a prediction is never within it, so a curve levels off "
         "at the coverage.",
-        "a predicted face", lambda section: data.ced(section.scores),
+        "a predicted face", lambda section: data.ced(section.scores), in_short=True,
     ),
     ReportFigure(
         "yaw", "by_yaw",
@@ -75,7 +78,7 @@ FIGURES: tuple[ReportFigure, ...] = (
         "ground-truth yaw, with 95 % bands" + _FEW + "; steps with fewer than 5 predicted faces "
         "are left out. Below: number of faces.",
         "five predicted faces or more within 10 degrees of labelled yaw",
-        lambda section: data.errors_by_yaw(section.scores),
+        lambda section: data.errors_by_yaw(section.scores), in_short=True,
     ),
     ReportFigure(
         "importance", "importance",
@@ -158,6 +161,10 @@ FIGURES: tuple[ReportFigure, ...] = (
 """In the order of the report."""
 
 
-def still_figures(section: Section) -> list[ReportFigure]:
+def still_figures(section: Section, in_short: bool = False) -> list[ReportFigure]:
     """Figures of the report that can be drawn on paper and that the results are enough for."""
-    return [one for one in FIGURES if one.plot and one.name in section.shapes]
+    return [
+        one
+        for one in FIGURES
+        if one.plot and one.name in section.shapes and (one.in_short or not in_short)
+    ]

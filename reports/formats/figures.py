@@ -21,14 +21,14 @@ def write_svg(report: Report) -> Path:
     return draw_figures(report, "svg")
 
 
-def draw_figures(report: Report, kind: str) -> Path:
+def draw_figures(report: Report, kind: str, in_short: bool = False) -> Path:
     """Draw the figures of all data sets, many of them in several processes."""
     folder = report.folder / "figures"
     folder.mkdir(exist_ok=True)
     shapes = {
         folder / f"{section.key}_{figure.name}.{kind}": section.shapes[figure.name]
         for section in report.sections
-        for figure in still_figures(section)
+        for figure in still_figures(section, in_short)
     }
     processes = usable_cores()
     if len(shapes) < _MIN_TO_SHARE or processes == 1:

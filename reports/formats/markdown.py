@@ -44,7 +44,7 @@ def write_markdown(report: Report) -> Path:
     """Write ``report.md`` and the figures it shows, as PNG."""
     from hpbench.reports.formats.figures import draw_figures
 
-    draw_figures(report, "png")
+    draw_figures(report, "png", report.in_short)
     path = report.folder / "report.md"
     write_text(path, render_markdown(report))
     return path
@@ -62,7 +62,8 @@ def render_markdown(report: Report) -> str:
     environment.filters.update(
         h1=partial(_heading, 1), h2=partial(_heading, 2), h3=partial(_heading, 3),
         h4=partial(_heading, 4), p=_paragraph, note=_paragraph, bullets=_bullets, table=_table,
-        folded=_folded, printed=Raw, facts=_facts, code=_code, figure=_figure,
+        folded=_folded, printed=Raw, facts=_facts, code=_code,
+        figure=partial(_figure, in_short=report.in_short),
     )  # fmt: skip
     text = environment.get_template("report.j2").render(report=report, html=False)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
@@ -91,8 +92,8 @@ def _folded(rendered: str, summary: str) -> Raw:
     )
 
 
-def _figure(name: str, section: Section) -> Raw:
-    for figure in still_figures(section):
+def _figure(name: str, section: Section, in_short: bool) -> Raw:
+    for figure in still_figures(section, in_short):
         if figure.name == name:
             path = f"figures/{section.key}_{name}.png"
             short = figure.caption.partition(". ")[0].rstrip(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from hpbench.reports import words
@@ -15,9 +16,12 @@ from hpbench.reports.tables.table import (
     number,
     text,
 )
-from hpbench.results.results_file import FactorShare, MethodResult
+from hpbench.results.results_file import FactorShare, Importance, MethodResult
 
 __all__ = ["factors_that_matter", "importance_sentences", "importance_table"]
+
+_MOST_DESCRIBED = 8
+"""Methods that have a sentence each."""
 
 
 def factors_that_matter(results: Sequence[MethodResult]) -> set[str] | None:
@@ -75,17 +79,33 @@ def _percent(share: float | None) -> Cell:
 
 
 def importance_sentences(results: Sequence[MethodResult], labels: dict[str, str]) -> list[str]:
-    """For every method but the frontal baseline, what decides where it fails."""
-    return [
-        _sentence(result, labels[result.method_spec])
+    """For every method but the frontal baseline, what decides where it fails.
+
+    Of many methods one sentence says how many each factor matters for.
+    """
+    judged = {
+        labels[result.method_spec]: result.importance
         for result in results
         if result.importance is not None and not is_reference(result.method)
-    ]
+    }
+    if len(judged) <= _MOST_DESCRIBED:
+        return [_sentence(label, importance) for label, importance in judged.items()]
+    told = [found for found in judged.values() if found.problem is None]
+    matters = Counter(one.factor for found in told for one in found.factors if one.matters)
+    each = [f"{factor} for {count}" for factor, count in matters.most_common()]
+    of = (
+        f"{len(told)} of {len(judged)} methods"
+        if len(told) < len(judged)
+        else f"{len(told)} methods"
+    )
+    if not told:
+        return [f"Which factors matter cannot be told of any of {len(judged)} methods."]
+    if not each:
+        return [f"Of {of}, no factor matters beyond chance for any."]
+    return [f"Of {of}, these factors matter beyond chance: {words.join(each)}."]
 
 
-def _sentence(result: MethodResult, label: str) -> str:
-    importance = result.importance
-    assert importance is not None
+def _sentence(label: str, importance: Importance) -> str:
     if importance.problem is not None:
         return f"{label}: which factors matter cannot be told; {importance.problem}."
     found = [one for one in importance.factors if one.matters]

@@ -71,7 +71,7 @@ def test_every_table_of_the_markdown_report_is_there(page) -> None:
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000")
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=200000")
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 PROBE = """
@@ -133,7 +133,7 @@ def browse(page: Path, folder: Path, probe: str, width_px: int) -> dict:
     """
     script = (
         "<script>addEventListener('load', async () => { let found;"
-        "while (document.documentElement.dataset.ready === undefined)"
+        "while (document.documentElement.dataset.plotly === undefined)"
         " await new Promise((resolve) => setTimeout(resolve, 50));"
         f"try {{ found = (async () => {{ {probe} }})(); }}"
         "catch (error) { found = { error: `${error}` }; }"

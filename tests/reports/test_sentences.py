@@ -9,6 +9,7 @@ import pytest
 
 from hpbench.reports.content import load_report
 from hpbench.reports.formats.markdown import render_markdown
+from hpbench.reports.report import write_report
 
 
 @pytest.fixture
@@ -142,6 +143,25 @@ def test_coverage_and_times_of_many_methods_are_one_sentence_each(make_run) -> N
         "8 of 8 methods did not predict every evaluated face; m7 predicted the fewest, 67.8 %."
     )
     assert re.fullmatch(r"Time per face: from \S+ ms \(m\d\) to \S+ ms \(m\d\)(; m0 .*)?\.", times)
+
+
+def test_factors_of_many_methods_are_one_sentence(make_run) -> None:
+    errors = {f"m{number}": (1.0 + number, 1.0, 1.0) for number in range(12)}
+    (section,) = load_report(make_run(errors=errors, faces=80)).sections
+    (sentence,) = section.causes
+    assert re.match(
+        r"Of 12 methods, (these factors matter|no factor matters) beyond chance", sentence
+    )
+
+
+def test_report_of_many_data_sets_shows_two_figures_of_each(make_run) -> None:
+    datasets = tuple(f"heads{number}" for number in range(4))
+    folder = make_run(errors=NEAR | FAR, datasets=datasets, faces=60, timed=False)
+    write_report(folder, ["md"])
+    drawn = {path.name for path in (folder / "figures").iterdir()}
+    assert drawn == {f"{name}_{kind}.png" for name in datasets for kind in ("ced", "yaw")}
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"figures/(\S+?\.png)", text)) == drawn
 
 
 def test_summary_of_many_data_sets_is_one_sentence_and_a_table(make_run) -> None:
