@@ -29,6 +29,8 @@ class TimeSummary(FrozenModel):
     iqr: float | None = Field(None, description="Interquartile range.")
     decimals: int = Field(3, description="Last decimal that is no finer than the range.")
     wide: bool = Field(False, description="The range is above a tenth of the median.")
+    low: float | None = Field(None, description="Lowest median of a round.")
+    high: float | None = Field(None, description="Highest median of a round.")
 
 
 class BatchThroughput(FrozenModel):
@@ -70,6 +72,9 @@ class CoresTiming(FrozenModel):
     count: int
     threads: int | None
     total_ms: TimeSummary | None
+    processor_ms: float | None = Field(
+        description="Processor time per face of the process and of those it has started, added up."
+    )
 
 
 class MethodTiming(FrozenModel):

@@ -14,7 +14,7 @@ from hpbench.storage.schemas import STAGES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["runtime_ms", "summarise_times"]
+__all__ = ["runtime_ms", "summarise_times", "told_apart"]
 
 _STAGES = tuple(stage for stage in STAGES if stage != "infer_device")
 """The device's own clock is read for timing.json only: its time is part of `infer`."""
@@ -28,14 +28,28 @@ def runtime_ms(times: pd.DataFrame | None) -> dict[str, TimeSummary]:
     if times is None:
         return dict.fromkeys(_STAGES, TimeSummary())
     return {
-        stage: summarise_times(times.get(f"{stage}_ms", [])) or TimeSummary() for stage in _STAGES
+        stage: summarise_times(times.get(f"{stage}_ms", []), times.get("round")) or TimeSummary()
+        for stage in _STAGES
     }
 
 
-def summarise_times(times_ms: Sequence[float | None]) -> TimeSummary | None:
+def told_apart(one: TimeSummary, other: TimeSummary) -> bool:
+    """Whether every round of one method was faster than every round of the other.
+
+    The methods take turns on every face, so a machine that slows down slows both. Of two methods
+    that are equally fast, three rounds tell one pair in ten apart, five rounds one in 126.
+    """
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    return one.high < other.low or other.high < one.low
+
+
+def summarise_times(
+    times_ms: Sequence[float | None], rounds: Sequence[int] | None = None
+) -> TimeSummary | None:
     """Percentiles of times, and the number of decimals that the scatter leaves meaningful.
 
-    None and NaN are left out; None without values.
+    None and NaN are left out; None without values. `rounds` says in which round each was taken.
 
     Examples
     --------
@@ -43,10 +57,15 @@ def summarise_times(times_ms: Sequence[float | None]) -> TimeSummary | None:
     >>> found.p50, found.iqr, found.decimals, found.wide
     (12.0, 2.0, 0, True)
     """
-    numbers = np.array([v for v in times_ms if v is not None], dtype=np.float64)
-    numbers = numbers[np.isfinite(numbers)]
+    every = np.array([np.nan if v is None else v for v in times_ms], dtype=np.float64)
+    known = np.isfinite(every)
+    numbers = every[known]
     if not numbers.size:
         return None
+    medians: list[float] = []
+    if rounds is not None:
+        taken = np.asarray(rounds)[known]
+        medians = [float(np.median(numbers[taken == number])) for number in np.unique(taken)]
     shares = (25, 50, 75, 90, 95, 99)
     found = dict(zip(shares, np.percentile(numbers, shares).tolist(), strict=True))
     iqr = found[75] - found[25]
@@ -56,6 +75,8 @@ def summarise_times(times_ms: Sequence[float | None]) -> TimeSummary | None:
         iqr=iqr,
         decimals=_decimals(iqr),
         wide=iqr > _WIDE_SPREAD * found[50],
+        low=min(medians, default=None),
+        high=max(medians, default=None),
     )
 
 

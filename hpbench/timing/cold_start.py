@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +44,8 @@ class FreshRun:
         That the process was allowed to use; threads of torch, where the method uses it.
     total_ms : tuple of float
         Prepare, infer and decode of further faces, one by one.
+    processor_ms : float
+        Processor time per face meanwhile, of the process and of those it has started.
     peak_memory_mib, peak_device_memory_mib : float
         Largest resident memory of the process and of those it has started; most that torch has
         allocated on the GPU.
@@ -53,6 +56,7 @@ class FreshRun:
     cores: int
     threads: int | None
     total_ms: tuple[float, ...]
+    processor_ms: float
     peak_memory_mib: float
     peak_device_memory_mib: float | None
 
@@ -91,20 +95,35 @@ def _predict_first(
             return load_s
         method.predict(faces[:1])
         total_ms = []
+        used_before_s = _processor_s()
         for face in faces:
             start = perf_counter()
             method.predict([face])
             method.synchronize()
             total_ms.append(1e3 * (perf_counter() - start))
+        processor_ms = 1e3 * (_processor_s() - used_before_s) / len(faces)
         torch = sys.modules.get("torch")
         threads = device_mib = None
         if torch is not None:
             threads = torch.get_num_threads()
             if device.startswith("cuda"):
                 device_mib = torch.cuda.max_memory_allocated() / 2**20
-        return usable_cores(), threads, tuple(total_ms), _peak_memory_mib(), device_mib
+        times = tuple(total_ms), processor_ms
+        return usable_cores(), threads, *times, _peak_memory_mib(), device_mib
 
     return measure
+
+
+def _processor_s() -> float:
+    """Processor seconds so far of this process and of those it has started, added up."""
+    import psutil
+
+    used_s = process_time()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = child.cpu_times()  # to a hundredth of a second
+            used_s += times.user + times.system
+    return used_s
 
 
 def _peak_memory_mib() -> float:
@@ -151,6 +170,7 @@ def describe_cores(runs: Mapping[str, Sequence[FreshRun]]) -> dict[str, CoresTim
             count=some[0].cores,
             threads=some[0].threads,
             total_ms=summarise_times([ms for run in some for ms in run.total_ms]),
+            processor_ms=float(np.median([run.processor_ms for run in some])),
         )
         for cores, some in runs.items()
     }

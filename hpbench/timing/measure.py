@@ -41,7 +41,7 @@ from hpbench.timing.throughput import MAX_BATCH, measure_throughput, no_garbage_
 
 __all__ = ["TimedDataset", "TimingSettings", "time_datasets", "time_methods"]
 
-ROUNDS = 3
+ROUNDS: dict[TimingMode, int] = {"off": 0, "quick": 3, "full": 5}
 """How often every method predicts every timed face."""
 
 WARM_UP_FACES = 3
@@ -62,7 +62,11 @@ class TimingSettings:
 
     mode: TimingMode = "quick"
     faces: int = 32
-    rounds: int = ROUNDS
+
+    @property
+    def rounds(self) -> int:
+        """How often every method predicts every timed face."""
+        return ROUNDS[self.mode]
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ def time_datasets(
     record = TimingRecord(
         created=started,
         **asdict(settings),
+        rounds=settings.rounds,
         conditions=_conditions(device, load_before),
         datasets=described,
     )
@@ -192,7 +197,11 @@ def _describe_methods(
 
     def stages_ms(name: str) -> dict[str, TimeSummary | None]:
         chosen = [row for row in rows if row["method"] == name]
-        return {stage: summarise_times([row[f"{stage}_ms"] for row in chosen]) for stage in STAGES}
+        rounds = [row["round"] for row in chosen]
+        return {
+            stage: summarise_times([row[f"{stage}_ms"] for row in chosen], rounds)
+            for stage in STAGES
+        }
 
     return {
         name: MethodTiming(

@@ -8,6 +8,7 @@ from hpbench.reports import words
 from hpbench.reports.tables.table import Cell, Column, Reader, Table, method_table, number
 from hpbench.results.results_file import MethodResult, value_at
 from hpbench.results.timing_record import MethodTiming
+from hpbench.scoring.runtime import told_apart
 
 __all__ = ["cost_table", "runtime_table"]
 
@@ -47,6 +48,7 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
             "machine was busy, or faces differ in cost. Repeat the run on a quiet machine before "
             "comparing them."
         )
+    note += _not_told_apart(results, labels)
     return method_table(
         "runtime", "Time per face in milliseconds", results, labels,
         [
@@ -62,6 +64,26 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
         ],
         note.strip(),
     )  # fmt: skip
+
+
+def _not_told_apart(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
+    """Sentence on the methods that are as fast as the fastest, as far as was measured."""
+    known = [one for one in results if one.runtime_ms["total"].p50 is not None]
+    if len(known) < 2:
+        return ""
+    fastest = min(known, key=lambda one: one.runtime_ms["total"].p50 or 0.0)
+    alike = [
+        labels[one.method_spec]
+        for one in known
+        if one is not fastest
+        and not told_apart(one.runtime_ms["total"], fastest.runtime_ms["total"])
+    ]
+    if not alike:
+        return ""
+    return (
+        f" Not told apart from {labels[fastest.method_spec]}, the fastest, because the medians of "
+        f"their rounds overlap: {words.join(alike)}."
+    )
 
 
 def _wide(result: MethodResult) -> bool:
@@ -98,6 +120,8 @@ def cost_table(
              read("cold_start.peak_memory_mib", form=rate)),
             (Column("One core, ms", "low"),
              read("cores.one.total_ms.p50", form=digits)),
+            (Column("Processor time per face, ms", "low"),
+             read("cores.all.processor_ms", form=digits)),
         ],
     )  # fmt: skip
     return table if len(table.columns) > 1 else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -15,10 +17,13 @@ from hpbench.face import Face
 from hpbench.inference.progress import NoProgress
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.registry import make_method
+from hpbench.reports.tables.runtime import _not_told_apart
+from hpbench.results.results_file import MethodResult
 from hpbench.results.run_config import RunConfig
+from hpbench.results.timing_record import TimeSummary
 from hpbench.running.runner import run
-from hpbench.scoring.runtime import summarise_times
-from hpbench.timing.cold_start import measure_fresh
+from hpbench.scoring.runtime import runtime_ms, summarise_times, told_apart
+from hpbench.timing.cold_start import _processor_s, measure_fresh
 from hpbench.timing.measure import TimedDataset, time_methods
 from hpbench.timing.throughput import measure_throughput
 
@@ -105,6 +110,40 @@ def test_wide_spread_is_flagged():
 
 def test_no_times_have_no_summary():
     assert summarise_times([None, float("nan")]) is None
+
+
+def test_methods_whose_rounds_overlap_are_not_told_apart():
+    one = summarise_times([10.0, 11.0, 10.5, 11.5], [0, 0, 1, 1])  # medians 10.5 and 11
+    assert (one.low, one.high) == (10.5, 11.0)
+    assert not told_apart(one, summarise_times([10.9, 12.0], [0, 1]))
+    assert told_apart(one, summarise_times([11.1, 12.0], [0, 1]))
+    assert told_apart(summarise_times([11.1, 12.0], [0, 1]), one)
+    assert not told_apart(one, TimeSummary())
+
+
+def test_report_names_the_methods_as_fast_as_the_fastest():
+    def method(spec: str, *totals_ms: float) -> MethodResult:
+        times = runtime_ms(
+            pd.DataFrame({"round": range(len(totals_ms)), "total_ms": list(totals_ms)})
+        )
+        return MethodResult.model_construct(method=spec, method_spec=spec, runtime_ms=times)
+
+    results = [method("a", 1.0, 1.2), method("b", 1.1, 1.3), method("c", 2.0, 2.1)]
+    note = _not_told_apart(results, {name: name.upper() for name in "abc"})
+    assert "Not told apart from A, the fastest" in note
+    assert note.endswith("overlap: B.")
+
+
+def test_processor_time_counts_that_of_a_child():
+    burn = "import time\nwhile time.process_time() < 0.4: pass\nprint(flush=True)\ninput()"
+    before_s = _processor_s()
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        used_s = _processor_s() - before_s
+        child.communicate(b"\n")
+    assert used_s >= 0.35
 
 
 def test_methods_take_turns_on_every_face_in_every_round():
