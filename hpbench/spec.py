@@ -162,9 +162,13 @@ def _specs_in(item: str | Spec | OptionsByName, separator: str) -> list[Spec]:
         return [item]
     if isinstance(item, str):
         return [parse_spec(part) for part in _split(item, separator)]
+    if not isinstance(item, Mapping):
+        raise UsageError(f"{str(item)[:80]!r}: write name, name[key=value,...], or a mapping")
     specs = []
     for text, options in item.items():
         spec = parse_spec(text)
+        if not isinstance(options or {}, Mapping):
+            raise UsageError(f"'{text}': its options are no mapping but {str(options)[:80]!r}")
         given = {key: _as_text(value) for key, value in (options or {}).items()}
         specs.append(Spec(spec.name, spec.options | given, spec.path))
     return specs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
@@ -69,10 +68,11 @@ MaxPixels = Annotated[
 
 def _checked_by(by: object) -> object:
     """What to slice by, as one text; its form is checked now, its names when the data is read."""
-    text = by if isinstance(by, str) else ",".join(by) if isinstance(by, Sequence) else by
-    if isinstance(text, str):
-        parse_by(text)
-    return text
+    if isinstance(by, list | tuple) and all(isinstance(factor, str) for factor in by):
+        by = ",".join(by)
+    if isinstance(by, str):
+        parse_by(by)
+    return by
 
 
 def _size_or_auto(value: object) -> object:

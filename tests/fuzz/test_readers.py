@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import struct
 import subprocess
@@ -20,10 +21,11 @@ from hypothesis import strategies as st
 
 from hpbench.datasets.rendered_labels import read_records
 from hpbench.datasets.table import Table
-from hpbench.errors import DataError, UsageError, WeightsError
+from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.methods.card.card import read_card
 from hpbench.methods.hopenet.weights import load_weights
 from hpbench.predicting.sources import open_source
+from hpbench.results.run_record import RunRecord
 from hpbench.scoring.scores import read_run_table
 from hpbench.spec import parse_specs
 from hpbench.weights.state_dicts import read_state_dict
@@ -192,3 +194,24 @@ def test_camera_of_a_number_that_no_camera_has_is_one_line():
 def test_spec_that_would_be_stored_as_another_is_refused(text):
     with pytest.raises(UsageError, match="cannot be written; rename it"):
         parse_specs(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("by", [["light"]]), ("by", [{"light": 1}]), ("methods", {"constant": "yaw=1"}),
+        ("methods", {"constant": [1]}), ("datasets", [{"sample": 5}, 7]),
+    ],
+)  # fmt: skip
+def test_run_record_with_an_option_of_another_form_is_one_line(tmp_path, field, value):
+    record = json.loads(run_folder()["run.json"])
+    record["spec"][field] = value
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(HpbenchError, match=r"mapping|must be a valid string"):
+        RunRecord.read(tmp_path)
+
+
+@pytest.mark.parametrize("methods", [["constant", 3], [["constant"]], {"constant": [1]}])
+def test_list_of_names_that_holds_something_else_is_one_line(methods):
+    with pytest.raises(UsageError, match="mapping"):
+        parse_specs(methods)
