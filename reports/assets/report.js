@@ -75,8 +75,14 @@
       const { colour } = looks.get(box.value) || data.styles.looks[box.value] || data.styles.further;
       box.nextElementSibling.style.background = colour;
     }
-    const count = filters.querySelector("[data-count]");
-    if (count) count.textContent = `${methods.length} of ${data.styles.ranked.length} methods`;
+  }
+
+  function showCounts() {
+    for (const summary of filters.querySelectorAll("[data-count]")) {
+      const boxes = [...filters.querySelectorAll(`input[name=${summary.dataset.count}]`)];
+      const words = { method: "methods", dataset: "data sets" }[summary.dataset.count];
+      summary.textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length} ${words}`;
+    }
   }
 
   // Rows and galleries by method; looked up once, for there may be many thousands.
@@ -308,6 +314,7 @@
     const sections = chosen("dataset");
     showRows(specs);
     paintSwatches(methods);
+    showCounts();
     for (const section of document.querySelectorAll("section.dataset")) {
       section.hidden = several && !sections.has(section.dataset.dataset);
       if (!section.hidden) showRange(section.dataset.dataset, specs);
@@ -315,9 +322,9 @@
     drawAgain();
   }
 
-  function choose(which) {
+  function choose(which, name) {
     const best = new Set(data.styles.ranked.slice(0, Object.keys(data.styles.looks).length));
-    for (const box of filters.querySelectorAll("input[name=method]")) {
+    for (const box of filters.querySelectorAll(`input[name=${name}]`)) {
       box.checked = which === "all" || (which === "best" && best.has(box.value));
     }
     update();
@@ -327,7 +334,7 @@
   filters.addEventListener("input", update);
   filters.addEventListener("submit", (event) => event.preventDefault());
   for (const button of filters.querySelectorAll("[data-choose]")) {
-    button.addEventListener("click", () => choose(button.dataset.choose));
+    button.addEventListener("click", () => choose(button.dataset.choose, button.dataset.of));
   }
   document.addEventListener("input", ({ target }) => {
     if (target.type === "search") search(target);

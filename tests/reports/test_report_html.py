@@ -321,3 +321,24 @@ def test_method_beyond_the_twentieth_takes_a_colour_that_is_free(tmp_path, run_m
     assert found["rows"] == 1
     assert found["traces"] == ["m21"]
     assert sorted(found["all"]) == sorted(["3 further methods", *(f"m{n}" for n in range(20))])
+
+
+CHOOSE_DATA = """
+const form = document.getElementById("filters");
+form.querySelector("[data-choose=none][data-of=dataset]").click();
+form.querySelector("[name=dataset][value=heads3]").click();
+return {
+  count: form.querySelector("[data-count=dataset]").textContent,
+  shown: [...document.querySelectorAll("section.dataset:not([hidden])")].map((one) => one.id),
+};
+"""
+
+
+@in_browser
+def test_many_data_sets_are_chosen_from_a_folded_list(tmp_path, run_maker) -> None:
+    datasets = tuple(f"heads{number}" for number in range(7))
+    errors = {"near": (1.0, 2.0, 3.0)}
+    folder = run_maker(tmp_path / "run", errors=errors, timed=False, datasets=datasets).write()
+    (page,) = write_report(folder, ["html"])
+    found = browse(page, tmp_path, CHOOSE_DATA, 1000)
+    assert (found["count"], found["shown"]) == ("1 of 7 data sets", ["heads3"])
