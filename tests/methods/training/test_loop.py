@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,7 +73,7 @@ def test_an_interrupted_run_resumes_to_the_same_figures_and_weights(table, tmp_p
 
     def interrupt_after_second(line: str) -> None:
         if line.startswith("epoch 2/"):
-            os.kill(os.getpid(), signal.SIGINT)
+            raise KeyboardInterrupt  # as Ctrl-C does; background jobs of a shell ignore its signal
 
     with pytest.raises(KeyboardInterrupt):
         run(table, tmp_path / "stopped", note=interrupt_after_second)
