@@ -141,7 +141,8 @@ def _other_column(column: pa.ChunkedArray, chance: Random) -> pa.Array:
         cells = column.to_pylist()
     except (OverflowError, UnicodeDecodeError):  # what an earlier change made Python cannot hold
         cells = [None] * len(column)
-    if chance.random() < 0.7:  # of its own type, as far as that goes
+    # of its own type, as far as that goes; an entry of a map without a key ends the process
+    if chance.random() < 0.7 and not pa.types.is_map(column.type):
         for _ in range(chance.choice((1, 1, 3, len(cells)))):
             if cells:
                 cells[chance.randrange(len(cells))] = chance.choice((*VALUES, *cells))
