@@ -130,5 +130,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def _end(message: str, code: int) -> NoReturn:
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        sys.exit(130)  # after Ctrl-C; in the middle of an import, it becomes an ImportError
     typer.echo(f"hpbench: {message}", err=True)
     sys.exit(code)

@@ -336,8 +336,9 @@ def importance(results: Sequence[MethodResult]) -> LinePlot | None:
         shares = (by_factor.get(factor) for by_factor in found.values())
         return factor in matter, max(one.alone or 0.0 for one in shares if one)
 
-    factors = sorted({name for shares in found.values() for name in shares}, key=weight)
-    factors = factors[: -_MAX_FACTORS - 1 : -1]
+    # of equal weight, as the first method has them: a set would order them by chance
+    names = dict.fromkeys(name for shares in found.values() for name in shares)
+    factors = sorted(names, key=weight, reverse=True)[:_MAX_FACTORS]
     titles = {"alone": "Alone", "together": "Lost without it, given the others that matter"}
     panels = []
     for key, title in titles.items():

@@ -116,3 +116,18 @@ def test_busy_and_stopped_workers_end_with_the_run(here, how):
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(is_running, pids))
+
+
+def test_interrupt_that_an_import_turns_into_an_error_is_still_one(tmp_path):
+    """As NumPy's compiled modules do."""
+    (tmp_path / "plugin.py").write_text("""
+import os, signal, time
+
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    raise ImportError("initialization failed") from None
+""")
+    process = start(tmp_path, "--methods", "constant")
+    assert (process.communicate()[0], process.returncode) == (b"", 130)

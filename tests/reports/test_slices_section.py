@@ -148,6 +148,20 @@ def test_report_says_which_factor_matters_and_shows_the_slices_of_no_other(make_
     assert (folder / "figures" / "heads_importance.png").is_file()
 
 
+def test_factors_of_equal_weight_stand_in_the_figure_as_in_the_table(make_run):
+    night = np.random.default_rng(0).permutation(59) < 30
+    same = [f"light{number}" for number in range(8)]
+    folder = make_run(
+        factors_of=lambda n: dict.fromkeys(same, "night" if night[n - 1] else "day"),
+        worse=lambda n: 3.0 if night[n - 1] else 1.0,
+    )
+    (section,) = load_report(folder).sections
+    alone, _ = importance(section.results).panels
+    in_table = [one.factor for one in section.results[0].importance.factors]
+    in_figure = list(alone.y.ticks.values())
+    assert [name for name in in_figure if name in same] == [n for n in in_table if n in same]
+
+
 def test_no_factor_that_matters_is_said_in_words_and_shows_no_slice(make_run):
     errors = np.random.default_rng(1).gamma(2.0, 2.0, 60)
     report = load_report(make_run(factors_of=light, worse=lambda number: float(errors[number])))
