@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from hpbench.errors import DataError
+from hpbench.inference.cores import usable_cores
+from hpbench.inference.worker_processes import WorkerPool
 from hpbench.results.results_file import (
     Aligned,
     AlignedErrors,
@@ -53,6 +55,9 @@ _log = logging.getLogger("hpbench")
 MIN_DIAGNOSED, MAX_DIAGNOSED = 12, 512
 """Faces from which a mistaken convention is concluded, and how many are looked at."""
 
+_MIN_TO_SHARE = 8
+"""Data sets for which processes pay that need a second to start."""
+
 MAX_EXPLAINED = 0.6
 """It has to bring the error below this share; what explains less is left to `hpbench check`."""
 
@@ -76,8 +81,7 @@ def summarise(
     DataError
         If the tables do not fit together.
     """
-    run, timing = tables.run, tables.timing
-    times = dict(list(timing.groupby(["dataset", "method"], sort=False, observed=True)))
+    run = tables.run
     asked = parse_by(run.spec.by if by is None else by)
     results: list[MethodResult] = []
     comparisons: list[Comparison] = []
@@ -86,17 +90,13 @@ def summarise(
         for name, record in run.datasets.items()
         for warning in record.warnings
     ]
-    # Matrices are small here: a second thread of BLAS gains nothing, and where cores are busy all
-    # threads wait for the one that has none.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for dataset in each_dataset(tables) if scores is None else scores:
-            resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
-            compared, ranks = compare_pairs(dataset, resampling)
-            results += _results(dataset, run, ranks, resampling, asked, times)
-            comparisons += compared
-            if run.datasets[dataset.name].corruption is None:
-                warnings += _convention_warnings(dataset)
-                warnings += _several_faces_warnings(dataset, tables)
+    datasets = each_dataset(tables) if scores is None else scores
+    for dataset, part in _each_part(datasets, run, asked, tables.timing):
+        results += part.results
+        comparisons += part.comparisons
+        warnings += part.warnings
+        if run.datasets[dataset.name].corruption is None:
+            warnings += _several_faces_warnings(dataset, tables)
     not_run = [
         NotRun(dataset=name, method_spec=spec, reason=reason)
         for name, record in run.datasets.items()
@@ -108,13 +108,67 @@ def summarise(
     )  # fmt: skip
 
 
+class _Part(NamedTuple):
+    """What one data set adds to the summary."""
+
+    results: list[MethodResult]
+    comparisons: list[Comparison]
+    warnings: list[DatasetWarning]
+
+
+def _each_part(
+    datasets: Iterable[DatasetScores],
+    run: RunRecord,
+    asked: Sequence[SliceSpec],
+    timing: pd.DataFrame,
+) -> Iterator[tuple[DatasetScores, _Part]]:
+    """Data sets with what they add, in order; of many, several at once in processes."""
+
+    def times(dataset: DatasetScores) -> dict[str, pd.DataFrame]:
+        rows = timing[timing["dataset"] == dataset.name]
+        return dict(list(rows.groupby("method", sort=False, observed=True)))
+
+    processes = usable_cores()
+    if len(run.datasets) < _MIN_TO_SHARE or processes == 1:
+        for dataset in datasets:
+            yield dataset, _summarise_dataset(dataset, times(dataset), run, asked)
+        return
+    with WorkerPool("summary", processes, _start_summarising, run, asked) as pool:
+        started = [(dataset, pool.submit(dataset, times(dataset))) for dataset in datasets]
+        for dataset, part in started:
+            yield dataset, part.result()
+
+
+def _start_summarising(
+    run: RunRecord, asked: Sequence[SliceSpec]
+) -> Callable[[DatasetScores, dict[str, pd.DataFrame]], _Part]:
+    return partial(_summarise_dataset, run=run, asked=asked)
+
+
+def _summarise_dataset(
+    dataset: DatasetScores,
+    times: Mapping[str, pd.DataFrame],
+    run: RunRecord,
+    asked: Sequence[SliceSpec],
+) -> _Part:
+    """Results, pairs and warnings of one data set."""
+    # Matrices are small here: a second thread of BLAS gains nothing, and where cores are busy all
+    # threads wait for the one that has none.
+    with threadpool_limits(limits=1, user_api="blas"):
+        resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
+        compared, ranks = compare_pairs(dataset, resampling)
+        results = _results(dataset, run, ranks, resampling, asked, times)
+        clean = run.datasets[dataset.name].corruption is None
+        return _Part(results, list(compared), _convention_warnings(dataset) if clean else [])
+
+
 def _results(
     dataset: DatasetScores,
     run: RunRecord,
     ranks: Sequence[int | None],
     resampling: statistics.Resampling,
     asked: Sequence[SliceSpec],
-    times: Mapping[tuple[str, str], pd.DataFrame],
+    times: Mapping[str, pd.DataFrame],
 ) -> list[MethodResult]:
     """Everything about each method on one data set."""
     record = run.datasets[dataset.name]
@@ -128,7 +182,7 @@ def _results(
             **_described(dataset, method, run.methods[method.spec], record),
             **_accuracy(dataset, method, resampling),
             rank=rank,
-            runtime_ms=runtime_ms(times.get((dataset.name, method.spec))),
+            runtime_ms=runtime_ms(times.get(method.spec)),
             stated_ms=summarise_times(method.stated_ms),
             confidence=confidence_errors(method),
             calibration=calibration(method),

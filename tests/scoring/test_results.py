@@ -209,6 +209,28 @@ def test_runtime_percentiles_come_from_the_timing_pass(two_methods) -> None:
     assert a["runtime_ms"]["total"]["p50"] is None
 
 
+def test_many_data_sets_are_summed_up_in_processes_to_the_same_figures(two_methods) -> None:
+    faces, predictions, run = two_methods
+    names = [f"heads{number}" for number in range(8)]  # as many as are shared among processes
+    many = {**run, "datasets": dict.fromkeys(names, run["datasets"]["heads"])}
+    timing = pd.DataFrame(
+        {"dataset": names, "method": "b", "round": 0, "total_ms": np.arange(8.0)}
+    ).reindex(columns=[*NO_TIMES.columns, "round"])
+    found = summary(
+        [{**one, "dataset": name} for name in names for one in faces],
+        [{**one, "dataset": name} for name in names for one in predictions],
+        many,
+        timing,
+    )["results"]
+    alone = summary(faces, predictions, run)["results"]
+    assert [one["dataset"] for one in found] == [name for name in names for _ in alone]
+    for number, one in enumerate(found):
+        expected = alone[number % 2] | {"dataset": one["dataset"], "runtime_ms": one["runtime_ms"]}
+        assert one == expected
+    totals = [one["runtime_ms"]["total"]["p50"] for one in found if one["method_spec"] == "b"]
+    assert totals == list(range(8))
+
+
 def noisy_run(noise_a, noise_b, count=40, resample="image"):
     generator = np.random.default_rng(0)
     faces, predictions = [], []
