@@ -38,7 +38,7 @@ any_angle = st.floats(-179.0, 179.0)
 
 
 def random_rotations(count: int) -> np.ndarray:
-    return Rotation.random(count, rng=np.random.default_rng(3)).as_matrix()
+    return Rotation.random(count, random_state=np.random.default_rng(3)).as_matrix()
 
 
 def test_known_matrix_reads_the_published_angles():

@@ -64,8 +64,9 @@ def summarise_times(
         return None
     medians: list[float] = []
     if rounds is not None:
-        taken = np.asarray(rounds)[known]
-        medians = [float(np.median(numbers[taken == number])) for number in np.unique(taken)]
+        taken = np.asarray(rounds, dtype=np.float64)[known]  # a stranger's table may lack some
+        told = np.unique(taken[np.isfinite(taken)])
+        medians = [float(np.median(numbers[taken == number])) for number in told]
     shares = (25, 50, 75, 90, 95, 99)
     found = dict(zip(shares, np.percentile(numbers, shares).tolist(), strict=True))
     iqr = found[75] - found[25]

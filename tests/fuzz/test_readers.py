@@ -26,6 +26,7 @@ from hpbench.methods.card.card import read_card
 from hpbench.methods.hopenet.weights import load_weights
 from hpbench.predicting.sources import open_source
 from hpbench.results.run_record import RunRecord
+from hpbench.scoring.runtime import summarise_times
 from hpbench.scoring.scores import read_run_table
 from hpbench.spec import parse_specs
 from hpbench.weights.state_dicts import read_state_dict
@@ -215,3 +216,9 @@ def test_run_record_with_an_option_of_another_form_is_one_line(tmp_path, field, 
 def test_list_of_names_that_holds_something_else_is_one_line(methods):
     with pytest.raises(UsageError, match="mapping"):
         parse_specs(methods)
+
+
+def test_times_of_rounds_that_are_not_told_are_summarised():
+    found = summarise_times([1.0, 2.0, 3.0], [None, None, None])
+    assert found is not None
+    assert found.p50 == 2.0

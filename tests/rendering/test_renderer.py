@@ -217,7 +217,7 @@ def test_skull_vertices_turn_rigidly_and_torso_vertices_not_with_them():
 def test_a_mesh_that_its_axes_call_frontal_is_labelled_with_the_pitch_between_the_frames():
     frontal = Rotation.from_euler("x", -HEAD_FRAME_PITCH_DEG, degrees=True)
     np.testing.assert_allclose(mesh_from_label(frontal.as_matrix()), np.eye(3), atol=1e-12)
-    turned = Rotation.random(None, 3)
+    turned = Rotation.random(random_state=3)
     mesh = mesh_from_label((turned * frontal).as_matrix())
     np.testing.assert_allclose(mesh, turned.as_matrix(), atol=1e-12)
 
