@@ -54,6 +54,7 @@ _COLUMNS = {
 _OPTIONAL = {
     "faces": [*BOX_XYXY, *APPEARANCE, "factors"],
     "predictions": ["confidence", *SPREAD_DEG, "infer_ms"],
+    "timing": ["round", "detect_ms"],
 }
 """Columns that a run folder may lack."""
 

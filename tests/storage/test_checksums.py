@@ -19,6 +19,7 @@ from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
 from hpbench.scoring.scores import load_run
+from hpbench.scoring.summary import summarise
 from hpbench.storage.run_folder import RunFolder
 
 CONFIG = RunConfig(methods="constant", limit=12, device="cpu", timing_images=1)
@@ -132,3 +133,11 @@ def test_nothing_is_written_through_a_link_of_a_run_folder(folder, tmp_path):
     with pytest.raises(DataError, match="tables: is a link"):
         write_report(folder, ["csv"])
     assert not list(elsewhere.iterdir())
+
+
+def test_results_are_the_same_from_all_columns_and_from_those_that_errors_need(tmp_path):
+    config = CONFIG.model_copy(update={"boxes": "dlib"})
+    out = run(config, tmp_path / "out", NoProgress())
+    some, every = (summarise(load_run(out, all_columns=whole)) for whole in (False, True))
+    assert some.results == every.results
+    assert every.results[0].runtime_ms["detect"].low is not None
