@@ -136,7 +136,7 @@ def test_nothing_is_written_through_a_link_of_a_run_folder(folder, tmp_path):
 
 
 def test_results_are_the_same_from_all_columns_and_from_those_that_errors_need(tmp_path):
-    config = CONFIG.model_copy(update={"boxes": "dlib"})
+    config = CONFIG.model_copy(update={"boxes": "dlib", "limit": 24, "timing_images": 8})
     out = run(config, tmp_path / "out", NoProgress())
     some, every = (summarise(load_run(out, all_columns=whole)) for whole in (False, True))
     assert some.results == every.results
