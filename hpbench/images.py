@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,9 @@ def open_image(path: Path) -> Iterator[Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+        # Reading a pipe or a device may never end. One look: of two, one may find a file that the
+        # other no longer finds.
+        if not S_ISREG(path.stat().st_mode):
             raise ValueError("is not a regular file")
         with Image.open(path, formats=_formats()) as image:
             pixels = image.width * image.height

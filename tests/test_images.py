@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from hpbench.errors import ImageError
-from hpbench.images import read_rgb
+from hpbench.images import read_rgb, read_size
 
 
 def gradient(height: int = 64, width: int = 96) -> np.ndarray:
@@ -135,3 +136,28 @@ def test_values_whose_white_is_unknown_are_refused(tmp_path, levels, message):
     Image.fromarray(levels).save(tmp_path / "a.tif")
     with pytest.raises(ImageError, match=message):
         read_rgb(tmp_path / "a.tif")
+
+
+def test_an_image_that_vanishes_while_it_is_opened_is_missing_and_nothing_else(tmp_path):
+    path, away = tmp_path / "a.png", tmp_path / "away.png"
+    Image.new("RGB", (2, 2)).save(path)
+    done = threading.Event()
+
+    def move_to_and_fro() -> None:
+        while not done.is_set():
+            path.rename(away)
+            away.rename(path)
+
+    mover = threading.Thread(target=move_to_and_fro)
+    mover.start()
+    said = set()
+    try:
+        for _ in range(2000):
+            try:
+                read_size(path)
+            except ImageError as error:
+                said.add(str(error))
+    finally:
+        done.set()
+        mover.join()
+    assert said <= {f"{path}: no such image"}
