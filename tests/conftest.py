@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -84,6 +85,20 @@ def hopenet_lite_weights() -> Path:
 def reliability_cases() -> Path:
     """Inputs that once ended, hung or took over a run."""
     return _require("cases/reliability")
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str], Any]:
+    """Return ``load_script("benchmarks/memory.py")``: a script of the repository as a module."""
+
+    def load(relative: str) -> Any:
+        path = Path(__file__).parents[1] / relative
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,15 +10,10 @@ from hpbench.face import Face
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "training" / "turn_portraits.py"
-
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("turn_portraits", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script):
+    return load_script("examples/training/turn_portraits.py")
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,18 @@ import dlib
 import numpy as np
 import pandas as pd
 
+from hpbench.face import Face
+from hpbench.geometry.boxes import box_from_points
 from hpbench.images import read_rgb
-from hpbench.landmarks.dlib import installed_predictor, load_predictor
+from hpbench.landmarks.dlib import DlibLandmarks, DlibLandmarksOptions
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def main(folder: Path, out: Path) -> None:
     """Write one row per image with a face; name the others."""
-    detector, predictor = dlib.get_frontal_face_detector(), load_predictor(installed_predictor())
+    detector = dlib.get_frontal_face_detector()
+    landmarks = DlibLandmarks(DlibLandmarksOptions(detect=False))  # the face is found here
     rows = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES):
         rgb = np.ascontiguousarray(read_rgb(path))
@@ -32,9 +35,10 @@ def main(folder: Path, out: Path) -> None:
         if not faces:
             print(f"{path.name}: no face found")
             continue
-        shape = predictor(rgb, max(faces, key=lambda face: face.area()))
-        points = np.array([(point.x, point.y) for point in shape.parts()])
-        box = dict(zip(("x0", "y0", "x1", "y1"), [*points.min(0), *points.max(0)], strict=True))
+        found = max(faces, key=lambda face: face.area())
+        found_xyxy = np.array([found.left(), found.top(), found.right(), found.bottom()])
+        points = landmarks.find(Face(path.name, rgb, found_xyxy))
+        box = dict(zip(("x0", "y0", "x1", "y1"), box_from_points(points), strict=True))
         rows.append({"image": str(path.resolve()), "yaw": 0, "pitch": 0, "roll": 0, **box})
     pd.DataFrame(rows).to_csv(out, index=False)
     print(f"{out}: {len(rows)} faces")

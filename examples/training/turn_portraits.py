@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import dlib
 import moderngl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.interpolate import RBFInterpolator
 
+from hpbench.face import Face
 from hpbench.geometry.face_fit import distant_plane, fit_faces
 from hpbench.images import read_rgb
-from hpbench.landmarks.dlib import installed_predictor, load_predictor
+from hpbench.landmarks.dlib import DlibLandmarks, DlibLandmarksOptions
 from hpbench.methods.pnp.models import ict_shape_model
 from hpbench.rendering.gpu import create_context
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
@@ -69,10 +69,8 @@ class Portrait(NamedTuple):
 
 def portrait_of(rgb: npt.NDArray[np.uint8], box_xyxy: Array) -> Portrait | None:
     """Fit the face at a box; None where no face model fits the landmarks."""
-    predictor = load_predictor(installed_predictor())
-    left, top, right, bottom = (round(edge) for edge in square_for_dlib(box_xyxy))
-    shape = predictor(rgb, dlib.rectangle(left, top, right, bottom))
-    seen = np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float64)
+    landmarks = DlibLandmarks(DlibLandmarksOptions(detect=False))  # it starts from the box
+    seen = np.asarray(landmarks.find(Face("portrait", rgb, square_for_dlib(box_xyxy))))
     model = ict_shape_model()
     fits = fit_faces(distant_plane(seen)[None], model, by_visibility=True)
     if not fits.error[0] < ERROR_LIMIT:

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -31,8 +31,9 @@ import numpy as np
 
 import hpbench
 from hpbench.errors import HpbenchError
+from hpbench.inference.cores import usable_cores
 
-__all__ = ["WorkerPool", "how_it_ended", "last_line"]
+__all__ = ["WorkerPool", "each_result", "how_it_ended", "last_line"]
 
 _START = """
 import sys
@@ -111,6 +112,29 @@ class WorkerPool:
                 self._local.worker.kill()
             self._local.worker.ask(self._setup)
         return self._local.worker.ask(arguments)
+
+
+def each_result(
+    name: str,
+    calls: Iterable[tuple[Any, ...]],
+    in_processes: bool,
+    start: Callable[..., Any],
+    *arguments: Any,
+) -> Iterator[Any]:
+    """What the function that `start` makes returns for the arguments of every call, in order.
+
+    One call after the other here, each made when its result is asked for; or all at once in one
+    process per core, where there are several cores. See :class:`WorkerPool`.
+    """
+    processes = usable_cores()
+    if not in_processes or processes == 1:
+        work = start(*arguments)
+        for call in calls:
+            yield work(*call)
+        return
+    with WorkerPool(name, processes, start, *arguments) as pool:
+        for future in [pool.submit(*call) for call in calls]:
+            yield future.result()
 
 
 class _Worker:

@@ -160,12 +160,12 @@ def _fill(
         record = _describe(config, prepared, cards, command, batch_size)
         _create(folder, record, evaluations)
         add_cached(evaluations, folder, cached)
-        for one in evaluations:
-            if shared is not None and to_run[one.key]:
-                shared.take(replace(one, methods=to_run[one.key]), folder, PredictionCache())
+        for one, lacking in zip(evaluations, needed, strict=True):
+            if shared is not None and lacking.methods:
+                shared.take(lacking, folder, PredictionCache())
             if methods_to_run(one, folder, cached):
                 absent = _absent_share(one)
-                evaluate(replace(one, methods=to_run[one.key]), folder, progress, batch_size)
+                evaluate(lacking, folder, progress, batch_size)
                 _stop_if_images_vanished(one, folder, absent)
     folder.drop_corrupted_parts()
     if any(methods_to_run(one, folder, cached) for one in evaluations):

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from hpbench.errors import DataError
-from hpbench.inference.cores import usable_cores
-from hpbench.inference.worker_processes import WorkerPool
+from hpbench.inference.worker_processes import each_result
 from hpbench.results.results_file import (
     Aligned,
     AlignedErrors,
@@ -90,13 +89,15 @@ def summarise(
         for name, record in run.datasets.items()
         for warning in record.warnings
     ]
-    datasets = each_dataset(tables) if scores is None else scores
-    for dataset, part in _each_part(datasets, run, asked, tables.timing):
+    calls = (
+        (dataset, *_rows_of(dataset, tables))
+        for dataset in (each_dataset(tables) if scores is None else scores)
+    )
+    many = len(run.datasets) >= _MIN_TO_SHARE
+    for part in each_result("summary", calls, many, _start_summarising, run, asked):
         results += part.results
         comparisons += part.comparisons
         warnings += part.warnings
-        if run.datasets[dataset.name].corruption is None:
-            warnings += _several_faces_warnings(dataset, tables)
     not_run = [
         NotRun(dataset=name, method_spec=spec, reason=reason)
         for name, record in run.datasets.items()
@@ -116,38 +117,25 @@ class _Part(NamedTuple):
     warnings: list[DatasetWarning]
 
 
-def _each_part(
-    datasets: Iterable[DatasetScores],
-    run: RunRecord,
-    asked: Sequence[SliceSpec],
-    timing: pd.DataFrame,
-) -> Iterator[tuple[DatasetScores, _Part]]:
-    """Data sets with what they add, in order; of many, several at once in processes."""
-
-    def times(dataset: DatasetScores) -> dict[str, pd.DataFrame]:
-        rows = timing[timing["dataset"] == dataset.name]
-        return dict(list(rows.groupby("method", sort=False, observed=True)))
-
-    processes = usable_cores()
-    if len(run.datasets) < _MIN_TO_SHARE or processes == 1:
-        for dataset in datasets:
-            yield dataset, _summarise_dataset(dataset, times(dataset), run, asked)
-        return
-    with WorkerPool("summary", processes, _start_summarising, run, asked) as pool:
-        started = [(dataset, pool.submit(dataset, times(dataset))) for dataset in datasets]
-        for dataset, part in started:
-            yield dataset, part.result()
+def _rows_of(
+    dataset: DatasetScores, tables: RunTables
+) -> tuple[dict[str, pd.DataFrame], pd.Series[str]]:
+    """Times of a data set by method, and what became of the boxes of all its faces."""
+    timing, faces = (
+        table[table["dataset"] == dataset.name] for table in (tables.timing, tables.faces)
+    )
+    times = dict(list(timing.groupby("method", sort=False, observed=True)))
+    return times, faces["box_status"]
 
 
-def _start_summarising(
-    run: RunRecord, asked: Sequence[SliceSpec]
-) -> Callable[[DatasetScores, dict[str, pd.DataFrame]], _Part]:
+def _start_summarising(run: RunRecord, asked: Sequence[SliceSpec]) -> Callable[..., _Part]:
     return partial(_summarise_dataset, run=run, asked=asked)
 
 
 def _summarise_dataset(
     dataset: DatasetScores,
     times: Mapping[str, pd.DataFrame],
+    box_status: pd.Series[str],
     run: RunRecord,
     asked: Sequence[SliceSpec],
 ) -> _Part:
@@ -158,8 +146,11 @@ def _summarise_dataset(
         resampling = statistics.make_resampling(len(dataset.image_ids), dataset.unit_groups)
         compared, ranks = compare_pairs(dataset, resampling)
         results = _results(dataset, run, ranks, resampling, asked, times)
-        clean = run.datasets[dataset.name].corruption is None
-        return _Part(results, list(compared), _convention_warnings(dataset) if clean else [])
+        warnings: list[DatasetWarning] = []
+        if run.datasets[dataset.name].corruption is None:
+            warnings += _convention_warnings(dataset)
+            warnings += _several_faces_warnings(dataset, box_status, run)
+        return _Part(results, list(compared), warnings)
 
 
 def _results(
@@ -244,18 +235,19 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
     return found
 
 
-def _several_faces_warnings(dataset: DatasetScores, tables: RunTables) -> list[DatasetWarning]:
+def _several_faces_warnings(
+    dataset: DatasetScores, box_status: pd.Series[str], run: RunRecord
+) -> list[DatasetWarning]:
     """How many images show several faces, and what became of them."""
-    faces = tables.faces[tables.faces["dataset"] == dataset.name]
-    chosen = int((faces["box_status"] == "chosen").sum())
+    chosen = int((box_status == "chosen").sum())
     refused = dataset.excluded.get(SEVERAL_FACES, 0)
     subject, rest = f"data set '{dataset.name}'", "several faces and no annotated box"
-    single = int((faces["box_status"] == "detected").sum())
+    single = int((box_status == "detected").sum())
     hint = f"; in {single} others the one face found may not be the labelled one" if single else ""
     texts = []
     if chosen:
         texts.append(
-            f"{subject}: {chosen} images show {rest}; the {tables.run.spec.several} was taken{hint}"
+            f"{subject}: {chosen} images show {rest}; the {run.spec.several} was taken{hint}"
         )
     if refused:
         texts.append(

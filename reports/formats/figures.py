@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpbench.inference.cores import usable_cores
-from hpbench.inference.worker_processes import WorkerPool
+from hpbench.inference.worker_processes import each_result
 from hpbench.reports.content import Report
 from hpbench.reports.figures.registry import still_figures
-from hpbench.reports.figures.static import render, start_rendering
+from hpbench.reports.figures.static import start_rendering
 
 __all__ = ["draw_figures", "write_svg"]
 
@@ -30,13 +29,9 @@ def draw_figures(report: Report, kind: str, in_short: bool = False) -> Path:
         for section in report.sections
         for figure in still_figures(section, in_short)
     }
-    processes = usable_cores()
-    if len(shapes) < _MIN_TO_SHARE or processes == 1:
-        for path, shape in shapes.items():
-            path.write_bytes(render(shape, report.styles, kind))
-        return folder
-    with WorkerPool("figures", processes, start_rendering, report.styles, kind) as pool:
-        drawn = {path: pool.submit(shape) for path, shape in shapes.items()}
-        for path, contents in drawn.items():
-            path.write_bytes(contents.result())
+    calls = [(shape,) for shape in shapes.values()]
+    many = len(calls) >= _MIN_TO_SHARE
+    drawn = each_result("figures", calls, many, start_rendering, report.styles, kind)
+    for path, contents in zip(shapes, drawn, strict=True):
+        path.write_bytes(contents)
     return folder
