@@ -8,9 +8,15 @@ counted twice.
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 import socket
+import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -32,6 +38,7 @@ from hpbench.running.local_engine import (
     predict_faces,
     store_parts,
 )
+from hpbench.running.local_ray import local_cluster
 from hpbench.storage.environment import versions
 from hpbench.storage.run_folder import RunFolder
 
@@ -125,11 +132,17 @@ class RayCluster:
         If Ray is not installed.
     UsageError
         If there is no cluster at the address.
-    HpbenchError
-        If the cluster runs other versions of Ray or Python.
+
+    Notes
+    -----
+    Entering connects, and raises :class:`HpbenchError` if Ray does not start, or if the cluster
+    runs other versions of Ray or Python.
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        if address is None and "ray" not in sys.modules:
+            # Ray gives a cluster that it starts a token, and reads whether to use it once
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         try:
             import ray
         except ImportError as error:
@@ -138,26 +151,35 @@ class RayCluster:
             ) from error
         _refuse_unreachable(address)
         self._ray = ray
+        self._address = address
         self._workers = workers
-        # A cluster that the caller is connected to already is used and left as it is.
-        self._owned = not ray.is_initialized()
-        if not self._owned:
-            return
-        try:
-            if address is None:
-                ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-            else:
-                ray.init(address=address, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            line = str(error).strip().splitlines()[0]
-            raise HpbenchError(f"--address {address}: Ray cannot connect ({line})") from error
+        self._started = ExitStack()
 
     def __enter__(self) -> RayCluster:
+        # A cluster that the caller is connected to already is used and left as it is.
+        if not self._ray.is_initialized():
+            with ExitStack() as started:
+                address = self._address
+                if address is None:
+                    address = started.enter_context(local_cluster(self._workers))
+                started.callback(self._ray.shutdown)
+                self._connect(address)
+                self._started = started.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._owned:
-            self._ray.shutdown()
+        self._started.close()
+
+    def _connect(self, address: str) -> None:
+        try:
+            with _sigterm_as_before():
+                self._ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            line = str(error).strip().splitlines()[0]
+            raise HpbenchError(
+                f"--address {address}: Ray cannot connect ({line}); of a cluster that asks for a "
+                "token, set RAY_AUTH_MODE=token"
+            ) from error
 
     def evaluate_dataset(
         self, evaluation: Evaluation, folder: RunFolder, progress: Progress, batch_size: int
@@ -249,6 +271,24 @@ class RayCluster:
             return self._workers
         resource = "GPU" if device.startswith("cuda") else "CPU"
         return max(1, int(self._ray.cluster_resources().get(resource, 1)))
+
+
+@contextmanager
+def _sigterm_as_before() -> Iterator[None]:
+    """Keep what SIGTERM does: Ray's handlers for it print traces of C++, or abort."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        yield
+    except SystemExit:  # another thread was given the signal, and Ray's handler made this of it
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def _shard(evaluation: Evaluation, rows: npt.NDArray[np.int64]) -> list[IndexedFace]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 from pydantic import ValidationError
@@ -157,6 +162,25 @@ def test_unreachable_cluster_is_refused_at_once(here):
     with pytest.raises(UsageError, match=r"--address 127\.0\.0\.1:9: no Ray cluster there"):
         run_in(here, "out", engine="ray", address="127.0.0.1:9")
     assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize("faces_done", [0, 4], ids=["while Ray starts", "while faces are predicted"])
+def test_killed_run_leaves_no_process_of_ray_behind(here, faces_done):
+    words = ["run", "--methods", "brightness", "--datasets", f"table={here / 'labels.csv'}"]
+    words += ["--plugin", str(here / "plugin" / "brightness.py"), "--engine", "ray"]
+    words += ["--workers", "1", "--batch-size", "1", "--timing", "off", "--out", str(here / "out")]
+    process = subprocess.Popen([sys.executable, "-m", "hpbench", *words], stdout=subprocess.DEVNULL)
+    log = here / "plugin" / "workers.txt"
+    while process.poll() is None:
+        family = psutil.Process(process.pid).children(recursive=True)
+        done = len(log.read_text().split()) if log.exists() else 0
+        if any("gcs" in one.name() for one in family) and done >= faces_done:
+            break
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
 
 
 def test_address_without_the_engine_is_refused():
