@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hpbench.storage.schemas import APPEARANCE, BOX_XYXY
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DERIVED", "Factor", "face_factors"]
+__all__ = ["DERIVED", "Factor", "face_factors", "row_factors"]
 
 Factor = npt.NDArray[np.float64] | npt.NDArray[np.object_]
 """Numbers with NaN, or texts with None, where the value is unknown."""
@@ -49,7 +50,7 @@ def face_factors(faces: pd.DataFrame) -> dict[str, Factor]:
 def _columns_of_dataset(faces: pd.DataFrame) -> dict[str, Factor]:
     if "factors" not in faces.columns:
         return {}
-    rows = [json.loads(cell) if isinstance(cell, str) else {} for cell in faces["factors"]]
+    rows = [row_factors(cell) for cell in faces["factors"]]
     columns: dict[str, Factor] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
@@ -58,6 +59,17 @@ def _columns_of_dataset(faces: pd.DataFrame) -> dict[str, Factor]:
         else:
             columns[name] = _texts(values)
     return columns
+
+
+def row_factors(cell: object) -> Mapping[str, Any]:
+    """Columns of the data set of one face, from its cell of ``factors``; none of an empty one.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON.
+    """
+    return json.loads(cell) if isinstance(cell, str) and cell else {}
 
 
 def _texts(values: list[Any]) -> npt.NDArray[np.object_]:

@@ -6,7 +6,6 @@ the errors of a method and of a data set are read together, and their arrays are
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from hpbench.protocol import EulerReading, Protocol, WrapRule
 from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
-from hpbench.scoring.factors import Factor, face_factors
+from hpbench.scoring.factors import Factor, face_factors, row_factors
 from hpbench.storage.checksums import CHECKSUMS, differs
 from hpbench.storage.schemas import (
     APPEARANCE,
@@ -60,6 +59,7 @@ _OPTIONAL = {
 
 _SCHEMAS = {"faces": faces_schema, "predictions": predictions_schema, "timing": timing_schema}
 _BLOCK_FACES = 2048
+_MAX_TIME_MS = 1e9  # eleven days
 
 MIN_FACES_PER_ROTATION = 20
 """With fewer faces per group on average one rotation of the camera is fitted to all groups."""
@@ -137,6 +137,8 @@ def read_run_table(folder: Path, name: str, all_columns: bool = True) -> pd.Data
         _check_angles(file, table)
         if "factors" in table:
             _check_factors(file, table["factors"])
+    else:
+        _check_times(file, table)
     return table
 
 
@@ -189,15 +191,25 @@ def _check_angles(file: Path, faces: pd.DataFrame) -> None:
         )
 
 
+def _check_times(file: Path, table: pd.DataFrame) -> None:
+    """Raise where a time is none: of the largest numbers the mean overflows."""
+    columns = [column for column in table if str(column).endswith("_ms")]
+    times_ms = table[columns].to_numpy(dtype=np.float64)
+    wrong = ~(np.isnan(times_ms) | ((times_ms >= 0.0) & (times_ms <= _MAX_TIME_MS))).all(axis=1)
+    if wrong.any():
+        image_id = table["image_id"][wrong].iloc[0]
+        raise DataError(f"{file}: a time of image '{image_id}' is none; repeat the run")
+
+
 def _check_factors(file: Path, factors: pd.Series) -> None:
     """Raise where what is known of a face is no JSON object of texts and numbers."""
     for text in factors.dropna().unique():
         try:
-            values = json.loads(text) if text else {}
-            plain = all(
-                value is None or isinstance(value, str | int | float) for value in values.values()
-            )
-        except (ValueError, AttributeError, RecursionError):
+            values = list(row_factors(text).values())
+            plain = all(value is None or isinstance(value, str | int | float) for value in values)
+            for value in values:
+                float(value if isinstance(value, int) else 0)  # of 400 digits there is none
+        except (ValueError, OverflowError, AttributeError, RecursionError):
             plain = False
         if not plain:
             raise DataError(

@@ -203,12 +203,33 @@ def test_names_of_a_run_record_that_do_not_fit_are_refused(folder):
             load_run(folder)
 
 
-@pytest.mark.parametrize("factors", ["{", "[1]", "7", '{"a": [1]}', '{"a": {"b": 1}}', "[" * 9999])
+@pytest.mark.parametrize(
+    "factors",
+    ["{", "[1]", "7", '{"a": [1]}', '{"a": {"b": 1}}', "[" * 9999, f'{{"a": 1{"0" * 400}}}'],
+)
 def test_factors_that_are_no_object_of_plain_values_are_refused(folder, factors):
     content = pd.read_parquet(folder / "faces.parquet")
     content.loc[3, "factors"] = factors
     content.to_parquet(folder / "faces.parquet")
     with pytest.raises(DataError, match=r"faces\.parquet: column 'factors' holds"):
+        load_run(folder)
+
+
+def test_empty_factors_are_none(folder):
+    content = pd.read_parquet(folder / "faces.parquet")
+    content["factors"] = ""
+    content.to_parquet(folder / "faces.parquet")
+    (scores,) = score_datasets(load_run(folder))
+    assert "light" not in scores.factors and "face_px" in scores.factors
+
+
+@pytest.mark.parametrize("time_ms", [1e308, np.inf, -1.0])
+def test_time_that_is_none_is_refused(explained, tmp_path, time_ms):
+    folder = Path(shutil.copytree(explained, tmp_path / "copy"))
+    content = pd.read_parquet(folder / "timing.parquet")
+    content["total_ms"] = time_ms
+    content.to_parquet(folder / "timing.parquet")
+    with pytest.raises(DataError, match=r"timing\.parquet: a time of image '.*' is none"):
         load_run(folder)
 
 
