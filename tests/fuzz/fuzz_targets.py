@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+import fuzz_networks
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,6 +36,7 @@ from hpbench.datasets.sample import Sample
 from hpbench.datasets.table import Table
 from hpbench.errors import DataError, HpbenchError
 from hpbench.images import read_rgb, read_size
+from hpbench.inference.graphs import open_graph
 from hpbench.methods.card.card import read_card
 from hpbench.methods.hopenet.card import CARD_KEY
 from hpbench.predicting.sources import open_source
@@ -73,10 +75,13 @@ class Target:
         Makes an input from a chance.
     read : callable
         Reads an input in a folder of its own: True for a result, False for a row with a reason.
+    runtime : bool
+        Compiled code of others reads it, whose crashes SECURITY.md leaves to it.
     """
 
     make: Callable[[Random], Any]
     read: Callable[[Any, Path], bool]
+    runtime: bool = False
 
 
 def outcome_of(target: Target, given: Any, folder: Path) -> Outcome:
@@ -280,7 +285,7 @@ def _read_table(name: str, given: tuple[bytes, int], folder: Path) -> bool:
     return _usable(table.records())
 
 
-# ---- images, cards, weights --------------------------------------------------------------------
+# ---- images, cards, weights, networks ----------------------------------------------------------
 
 
 @cache
@@ -377,6 +382,11 @@ def _read_safetensors(path: Path) -> None:
     read_state_dict(path)
     if read_weights_card(path) is not None:  # else all networks of torchvision are tried
         load_weights(path)
+
+
+def _read_openvino(given: tuple[bytes, bytes], folder: Path) -> bool:
+    (folder / "net.bin").write_bytes(given[1])
+    return _file("net.xml", open_graph)(given[0], folder)
 
 
 def _safetensors(chance: Random) -> bytes:
@@ -642,6 +652,11 @@ TARGETS: Mapping[str, Target] = {
     "card": Target(_card, _file("net.toml", read_card)),
     "weights-torch": Target(partial(_one_of, _torch_files), _file("net.pth", _read_torch)),
     "weights-safetensors": Target(_safetensors, _file("net.safetensors", _read_safetensors)),
+    "onnx": Target(fuzz_networks.onnx_file, _file("net.onnx", open_graph), runtime=True),
+    "torch.export": Target(fuzz_networks.exported, _file("net.pt2", open_graph)),
+    "torchscript": Target(fuzz_networks.torchscript, _file("net.ts", open_graph), runtime=True),
+    "openvino": Target(fuzz_networks.openvino_files, _read_openvino, runtime=True),
+    "tflite": Target(fuzz_networks.tflite, _file("net.tflite", open_graph), runtime=True),
     "run.json": Target(partial(_json_file, "run.json"), partial(_read_json_file, RunRecord)),
     "results.json": Target(
         partial(_json_file, "results.json"), partial(_read_json_file, ResultsFile)

@@ -4,8 +4,8 @@
 
 Input N of a reader is always the same one: `--only mat --from N --inputs 1` repeats it. A reader
 runs in a process of its own; what it raises, an end by a signal, more than 5 seconds of processor
-time for one input and more than 2 GiB of memory are faults. Prints a table; exits with 1 after a
-fault.
+time for one input and more than 2 GiB of memory are faults. Of networks, which a runtime reads, the
+last three count as the runtime's. Prints a table; exits with 1 after a fault.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from random import Random
 
 MAX_SECONDS, MAX_BYTES = 5.0, 2 * 2**30
 _MAX_FAULTS = 20
+_KINDS = ("result", "row", "error", "runtime", "fault")
 _HUNG_SECONDS = 300
 
 
@@ -47,9 +48,9 @@ def main() -> int:
     names = options.only.split(",") if options.only else list(TARGETS)
     print(
         "| reader | inputs | results | rows with a reason | typed errors | slowest | memory "
-        "| faults |"
+        "| of the runtime | faults |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     end = time.monotonic() + options.seconds
     faults = 0
     for place, name in enumerate(names):
@@ -60,6 +61,8 @@ def main() -> int:
 
 def _fuzz(name: str, start: int, inputs: int, seconds: float) -> int:
     """Run a reader in processes until its inputs or its time are used up; print its row."""
+    from fuzz_targets import TARGETS
+
     counts: Counter[str] = Counter()
     slowest, memory, done = 0.0, 0.0, 0
     end = time.monotonic() + seconds
@@ -68,7 +71,7 @@ def _fuzz(name: str, start: int, inputs: int, seconds: float) -> int:
         while (
             done < inputs and (left := end - time.monotonic()) > 0 and counts["fault"] < _MAX_FAULTS
         ):
-            state.write_text("0 " * 7)
+            state.write_text("0 " * 8)
             command = [sys.executable, __file__, "--only", name, "--from", str(start + done)]
             command += [
                 "--inputs",
@@ -86,17 +89,17 @@ def _fuzz(name: str, start: int, inputs: int, seconds: float) -> int:
             except subprocess.TimeoutExpired:
                 code = -1
             words = state.read_text().split()
-            for kind, count in zip(("result", "row", "error", "fault"), words[1:5], strict=True):
+            for kind, count in zip(_KINDS, words[1:6], strict=True):
                 counts[kind] += int(count)
-            slowest, memory = max(slowest, float(words[5])), max(memory, float(words[6]))
+            slowest, memory = max(slowest, float(words[6])), max(memory, float(words[7]))
             done += int(words[0])
             if code not in (0, 1):
-                counts["fault"] += 1
+                counts["runtime" if TARGETS[name].runtime else "fault"] += 1
                 print(f"{name} {start + done}: ended the process ({code})", file=sys.stderr)
                 done += 1
     print(
         f"| {name} | {done:,} | {counts['result']:,} | {counts['row']:,} | {counts['error']:,} "
-        f"| {slowest:.2f} s | {memory / 2**30:.2f} GiB | {counts['fault']} |",
+        f"| {slowest:.2f} s | {memory / 2**30:.2f} GiB | {counts['runtime']} | {counts['fault']} |",
         flush=True,
     )
     return counts["fault"]
@@ -132,14 +135,14 @@ def _work(name: str, start: int, inputs: int, seconds: float, state: Path) -> in
             took = time.process_time() - begun
             memory_now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             if took > MAX_SECONDS or (memory_now > MAX_BYTES >= memory):
-                kind = "fault"
+                kind = "runtime" if target.runtime else "fault"
                 print(
                     f"{name} {number}: {took:.1f} s, {memory_now / 2**30:.2f} GiB", file=sys.stderr
                 )
             counts[kind] += 1
             slowest, memory = max(slowest, took), memory_now
             file.seek(0)
-            kinds = " ".join(str(counts[one]) for one in ("result", "row", "error", "fault"))
+            kinds = " ".join(str(counts[one]) for one in _KINDS)
             file.write(f"{number + 1 - start} {kinds} {slowest:.3f} {memory} ")
             file.flush()
             if counts["fault"] >= _MAX_FAULTS or time.monotonic() > end:

@@ -39,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
     return Path(tmp_path_factory.mktemp("fuzzed"))
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", [name for name, one in TARGETS.items() if not one.runtime])
 @settings(
     max_examples=20, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck),
@@ -50,14 +50,23 @@ def test_reader_gives_a_result_a_reason_or_a_typed_error(name, folder, chance):
     assert outcome_of(target, target.make(chance), folder) in ("result", "row", "error")
 
 
-def test_long_run_counts_every_input():
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("specs", "hpbench"), ("onnx", "onnxruntime"), ("torchscript", "torch"),
+        ("openvino", "openvino"), ("tflite", "ai_edge_litert"),
+    ],
+)  # fmt: skip
+def test_long_run_counts_every_input(name, module):
+    """Each reader in a process of its own: the runtimes of networks may crash."""
+    pytest.importorskip(module)
     program = Path(__file__).with_name("long_run.py")
-    words = ["--inputs", "200", "--only", "specs", "--seconds", "300"]
+    words = ["--inputs", "50", "--only", name, "--seconds", "300"]
     done = subprocess.run([sys.executable, program, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     cells = [cell.strip() for cell in done.stdout.splitlines()[-1].split("|")[1:-1]]
-    assert cells[:2] == ["specs", "200"]
-    assert sum(int(cell) for cell in cells[2:5]) == 200
+    assert cells[:2] == [name, "50"]
+    assert sum(int(cell) for cell in [*cells[2:5], *cells[7:9]]) == 50
     assert cells[-1] == "0"
 
 

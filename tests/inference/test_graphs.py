@@ -135,6 +135,26 @@ def write_tflite(path: Path, step: float = 0.0, zero: int = 0) -> Path:
     return path
 
 
+def test_tflite_with_a_name_that_is_no_text_is_one_line(tmp_path):
+    path = write_tflite(tmp_path / "probe.tflite")
+    path.write_bytes(path.read_bytes().replace(b"image", b"\xffmage"))
+    with pytest.raises(WeightsError, match=r"probe\.tflite: cannot be opened as a TFLite network"):
+        open_graph(path)
+
+
+@pytest.mark.parametrize("suffix", [".pt2", ".ts"])
+def test_archive_that_ends_within_an_entry_is_one_line(tmp_path, suffix):
+    path = tmp_path / f"net{suffix}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("net/code/model.py", "{}")
+    content = bytearray(path.read_bytes())
+    sizes = content.index(b"PK\x01\x02") + 20  # both sizes, in the list of files
+    content[sizes : sizes + 8] = (10**6).to_bytes(4, "little") * 2
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"net\.\w+: no archive that torch wrote"):
+        open_graph(path)
+
+
 def test_tflite_gives_the_means_that_its_graph_computes(tmp_path):
     path = write_tflite(tmp_path / "probe.tflite")
     image = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype(np.float32)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,7 +49,8 @@ class OnnxGraph(Graph):
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             device = "cpu"
         try:
-            self._session = onnx_session(str(path), device, compute_threads())
+            with redirect_stdout(io.StringIO()):  # it prints what it then raises
+                self._session = onnx_session(str(path), device, compute_threads())
             self.on_cpu = "CUDAExecutionProvider" not in self._session.get_providers()
             # for each core's share of a batch, on one thread
             self._share = onnx_session(str(path), device, 1) if self.on_cpu else self._session

@@ -36,12 +36,12 @@ class TfliteGraph(Graph):
             self._interpreter = Interpreter(model_content=content, num_threads=compute_threads())
             self._interpreter.allocate_tensors()
             self.parameters = _parameters(content)
-        except Exception as error:  # a custom operator, or flatbuffers' own classes
+            self._inputs = self._interpreter.get_input_details()
+            self._outputs = self._interpreter.get_output_details()
+            self.inputs = tuple(map(_info, self._inputs))
+            self.outputs = tuple(map(_info, self._outputs))
+        except Exception as error:  # a custom operator, names that are no text, flatbuffers' own
             raise unreadable(path, "a TFLite network", error) from error
-        self._inputs = self._interpreter.get_input_details()
-        self._outputs = self._interpreter.get_output_details()
-        self.inputs = tuple(map(_info, self._inputs))
-        self.outputs = tuple(map(_info, self._outputs))
 
     def run(
         self,

@@ -84,5 +84,7 @@ def read_entries(path: Path, wanted: str = "") -> dict[str, bytes]:
                     raise WeightsError(f"{path}: refused: its program is larger than any network's")
                 found[name] = archive.read(info) if name.startswith(wanted) else b""
             return found
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError
+    ) as error:  # fmt: skip
         raise WeightsError(f"{path}: no archive that torch wrote ({first_line(error)})") from error
