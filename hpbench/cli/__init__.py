@@ -45,6 +45,8 @@ app = typer.Typer(
 
 _state = {"debug": False}
 
+_LEAST_ADDRESS_SPACE = 4 * 2**30
+
 # what typer raises for a command line that cannot be parsed; it does not export the class itself
 _ParseError: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "UsageError")
 
@@ -93,6 +95,7 @@ def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
     signal.signal(signal.SIGINT, _interrupt)
     try:
+        _refuse_little_address_space()
         for word in sys.argv:
             word.encode()  # tables and JSON files hold no other names
         code = app(prog_name="hpbench", standalone_mode=False)
@@ -121,6 +124,20 @@ def main() -> None:
             70,
         )
     sys.exit(code)  # 130 after Ctrl-C
+
+
+def _refuse_little_address_space() -> None:
+    """OpenBLAS crashes, and pyarrow waits for ever, where a thread's stack cannot be mapped."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit, _hard = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise HpbenchError(
+            f"the address space is limited to {limit / 2**30:.1f} GiB ('ulimit -v'), in which "
+            "libraries crash or hang; allow 4 GiB, or limit the memory of a container"
+        )
 
 
 def _interrupt(*_: object) -> NoReturn:

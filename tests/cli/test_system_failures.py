@@ -75,6 +75,17 @@ def test_full_disk(tmp_path, kilobytes):
     assert "No space left on device" in line
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("gibibytes", [1, 2])
+def test_address_space_in_which_libraries_hang_is_refused(gibibytes):
+    limit = f"ulimit -v {gibibytes * 2**20}"
+    program = f"{limit} && {sys.executable} -m hpbench run --methods pnp --timing off --out x"
+    done = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hpbench: the address space is limited to {gibibytes}.0 GiB")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_reader_that_has_seen_enough(tmp_path):
     program = f"{sys.executable} -m hpbench weights list | head -n 1"
     done = subprocess.run(program, shell=True, capture_output=True, text=True, check=False)
