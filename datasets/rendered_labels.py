@@ -15,6 +15,7 @@ from hpbench.dataset import Label, Record, require_scorable
 from hpbench.errors import DataError
 from hpbench.face import Camera
 from hpbench.rendering.labels import LABELS_NAME
+from hpbench.storage.atomic import read_table
 
 __all__ = ["FACTORS", "RENDER_DOMAIN_NOTE", "read_records"]
 
@@ -42,8 +43,6 @@ def read_records(folder: Path) -> Sequence[Record]:
     DataError
         If the table is missing, unreadable or lacks a column.
     """
-    from pyarrow.parquet import read_table
-
     path = folder / LABELS_NAME
     if not path.is_file():
         unfinished = (folder / "render.json").is_file()

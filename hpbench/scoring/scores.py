@@ -22,6 +22,7 @@ from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.rotation import geodesic_deg, is_rotation, maev_deg
 from hpbench.scoring import metrics
 from hpbench.scoring.factors import Factor, face_factors, row_factors
+from hpbench.storage.atomic import read_table
 from hpbench.storage.checksums import CHECKSUMS, differs
 from hpbench.storage.schemas import (
     APPEARANCE,
@@ -106,7 +107,6 @@ def read_run_table(folder: Path, name: str, all_columns: bool = True) -> pd.Data
         If it is missing, corrupted, edited, or holds what no run writes.
     """
     import pandas as pd
-    from pyarrow.parquet import read_table
 
     columns, file = _COLUMNS[name], folder / f"{name}.parquet"
     if not file.is_file():
@@ -120,9 +120,7 @@ def read_run_table(folder: Path, name: str, all_columns: bool = True) -> pd.Data
         )
     try:
         present = _present(file, name)
-        stored = read_table(
-            file, columns=None if all_columns else present, page_checksum_verification=True
-        )
+        stored = read_table(file, None if all_columns else present)
         stored.validate(full=True)  # else text that is no UTF-8 is found when it is compared
         table = stored.to_pandas()
     except Exception as error:  # a corrupted file makes pyarrow and pandas raise anything

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpbench.storage.atomic import CHECKSUM, PARTIAL, is_intact, write_checked_tables
+from hpbench.storage.atomic import (
+    CHECKSUM,
+    PARTIAL,
+    is_intact,
+    read_table,
+    write_checked_tables,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,9 +57,7 @@ class CacheEntry:
 
     def table(self, columns: list[str] | None = None) -> pa.Table:
         """All rows."""
-        import pyarrow.parquet as pq
-
-        return pq.read_table(self.path, columns=columns).replace_schema_metadata(None)
+        return read_table(self.path, columns).replace_schema_metadata(None)
 
 
 class PredictionCache:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from hpbench.storage.atomic import (
     CHECKSUM,
     is_intact,
+    read_table,
     write_checked_tables,
     write_table,
     write_tables,
@@ -111,10 +112,9 @@ class RunFolder:
         """Delete what was found of some faces."""
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         for path in self._parts(dataset, "*"):
-            table = pq.read_table(path)
+            table = read_table(path)
             remaining = table.filter(pc.invert(pc.is_in(table["row"], pa.array(rows))))
             self._write(dataset, path.name.split(".")[0], [remaining])
 
@@ -163,16 +163,16 @@ class RunFolder:
             With ``row`` among them. Default: all of a part.
         """
         import pyarrow as pa
-        import pyarrow.dataset
+        import pyarrow.compute as pc
 
         schema = part_schema()
-        parts = self._parts(dataset, "*")
         names = list(columns) or schema.names
-        if not parts:
-            return schema.empty_table().select(names)
-        table = pa.dataset.dataset(parts, schema=schema).to_table(
-            names, None if method is None else pa.dataset.field("method") == method
-        )
+        tables = [schema.empty_table().select(names)]
+        for path in self._parts(dataset, "*"):
+            part = read_table(path, list(dict.fromkeys([*names, "method"])))
+            of_method = part if method is None else part.filter(pc.equal(part["method"], method))
+            tables.append(of_method.select(names))
+        table = pa.concat_tables(tables)
         rows = table["row"].to_numpy()
         if method is None:
             order = np.lexsort((table["excluded"].is_null().to_numpy(), rows))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpbench.errors import DataError
+from hpbench.storage.atomic import read_table
 
 __all__ = ["as_number", "as_text", "is_empty", "read_rows"]
 
@@ -134,10 +135,8 @@ def _row(path: Path, columns: list[str], number: int, cells: list[str], delimite
 
 
 def _parquet(path: Path) -> tuple[list[str], list[Row]]:
-    import pyarrow.parquet
-
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = read_table(path)
         _refuse_double_columns(path, table.column_names)
         return list(table.column_names), table.to_pylist()
     except DataError:

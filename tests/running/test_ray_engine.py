@@ -164,7 +164,9 @@ def test_unreachable_cluster_is_refused_at_once(here):
     assert not (here / "out").exists()
 
 
-@pytest.mark.parametrize("faces_done", [0, 4], ids=["while Ray starts", "while faces are predicted"])
+@pytest.mark.parametrize(
+    "faces_done", [0, 4], ids=["while Ray starts", "while faces are predicted"]
+)
 def test_killed_run_leaves_no_process_of_ray_behind(here, faces_done):
     words = ["run", "--methods", "brightness", "--datasets", f"table={here / 'labels.csv'}"]
     words += ["--plugin", str(here / "plugin" / "brightness.py"), "--engine", "ray"]
