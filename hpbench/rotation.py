@@ -26,6 +26,7 @@ __all__ = [
     "Frame",
     "angles_from_rotation",
     "equivalent_angles",
+    "euler_from_rotation",
     "geodesic_deg",
     "is_rotation",
     "maev_deg",
@@ -41,6 +42,7 @@ __all__ = [
     "rotation_from_rotvec",
     "rotation_from_rq_angles",
     "rotation_in_camera_frame",
+    "rotvec_from_rotation",
     "rq_angles_from_rotation",
     "wrap_deg",
 ]
@@ -104,13 +106,24 @@ def rotation_from_euler(angles_deg: npt.ArrayLike, order: EulerOrder) -> Array:
     >>> angles_from_rotation(rotation_from_euler([30.0, 20.0, 10.0], "ZYX")).round(1)
     array([23.8, 27.2, 21.2])
     """
-    from scipy.spatial.transform import Rotation  # here, for it takes longer than all of hpbench
-
     angles = np.asarray(angles_deg, dtype=np.float64)
-    about_axes = angles.reshape(-1, 3)[:, [1, 0, 2]] * (-1.0, 1.0, 1.0)
-    turns = about_axes[:, ["XYZ".index(axis) for axis in order]]
-    matrix = Rotation.from_euler(order, turns, degrees=True).as_matrix()
-    return np.asarray(matrix).reshape(*angles.shape, 3)
+    turns = [_turn("XYZ".index(axis), angles) for axis in order]
+    return np.where(
+        np.isfinite(angles).all(axis=-1)[..., None, None], turns[0] @ turns[1] @ turns[2], np.nan
+    )
+
+
+def _turn(axis: int, angles_deg: Array) -> Array:
+    """Rotations about one axis of the camera by the angle that turns about it."""
+    angle = np.radians((-angles_deg[..., 1], angles_deg[..., 0], angles_deg[..., 2])[axis])
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    R = np.zeros((*angle.shape, 3, 3))
+    R[..., axis, axis] = 1.0
+    with np.errstate(invalid="ignore"):  # infinite angles
+        R[..., first, first] = R[..., second, second] = np.cos(angle)
+        R[..., second, first] = np.sin(angle)
+    R[..., first, second] = -R[..., second, first]
+    return R
 
 
 def angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
@@ -137,15 +150,36 @@ def angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     >>> angles_from_rotation(rotation_from_angles([30.0, -10.0, 5.0])).round(6)
     array([ 30., -10.,   5.])
     """
+    return euler_from_rotation(R_cam, "XYZ")
+
+
+def euler_from_rotation(R_cam: npt.ArrayLike, order: EulerOrder) -> Array:
+    """Yaw, pitch, roll triples, shape (..., 3), of rotations put together in any order.
+
+    The turn in the middle is read in -90..90. Where it is +-90 the two others turn about one axis:
+    pitch is 0 then (the first of them, where pitch is in the middle), and the other takes it all.
+
+    Examples
+    --------
+    >>> euler_from_rotation(rotation_from_euler([30.0, 20.0, 10.0], "YXZ"), "YXZ").round(6)
+    array([30., 20., 10.])
+    """
     R = np.asarray(R_cam, dtype=np.float64)
-    cosine = np.hypot(R[..., 1, 2], R[..., 2, 2])
-    yaw = np.arctan2(R[..., 0, 2], cosine)
-    pitch = np.arctan2(R[..., 1, 2], R[..., 2, 2])
-    roll = np.arctan2(-R[..., 0, 1], R[..., 0, 0])
+    a, b, c = ("XYZ".index(axis) for axis in order)
+    sign = 1.0 if (b - a) % 3 == 1 else -1.0
+    cosine = np.hypot(R[..., b, c], R[..., c, c])
+    middle = np.arctan2(sign * R[..., a, c], cosine)
+    first = np.arctan2(-sign * R[..., b, c], R[..., c, c])
+    last = np.arctan2(-sign * R[..., a, b], R[..., a, a])
     locked = cosine < _ROUNDED_COSINE
-    pitch = np.where(locked, 0.0, pitch)
-    roll = np.where(locked, np.arctan2(R[..., 1, 0], R[..., 1, 1]), roll)
-    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+    if order[2] == "X":
+        first = np.where(locked, np.arctan2(sign * R[..., c, b], R[..., b, b]), first)
+        last = np.where(locked, 0.0, last)
+    else:
+        last = np.where(locked, np.arctan2(sign * R[..., b, a], R[..., b, b]), last)
+        first = np.where(locked, 0.0, first)
+    about = dict(zip(order, (first, middle, last), strict=True))
+    return np.degrees(np.stack([about["Y"], -about["X"], about["Z"]], axis=-1))
 
 
 def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
@@ -165,15 +199,7 @@ def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3)
         Yaw, pitch, roll in degrees with the signs of this project.
     """
-    R = np.asarray(R_cam, dtype=np.float64)
-    cosine = np.hypot(R[..., 0, 0], R[..., 1, 0])
-    yaw = np.arctan2(-R[..., 2, 0], cosine)
-    pitch = -np.arctan2(R[..., 2, 1], R[..., 2, 2])
-    roll = np.arctan2(R[..., 1, 0], R[..., 0, 0])
-    locked = cosine < 1e-7  # pitch and roll turn about one axis: roll takes it all
-    pitch = np.where(locked, 0.0, pitch)
-    roll = np.where(locked, np.arctan2(-R[..., 0, 1], R[..., 1, 1]), roll)
-    return np.degrees(np.stack([yaw, pitch, roll], axis=-1))
+    return euler_from_rotation(R_cam, "ZYX")
 
 
 def rotation_from_rq_angles(angles_deg: npt.ArrayLike) -> Array:
@@ -198,11 +224,38 @@ def rotation_in_camera_frame(R: npt.ArrayLike, frame: Frame) -> Array:
 
 def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
     """Rotation matrices, shape (..., 3, 3), of rotation vectors, shape (..., 3), in radians."""
-    from scipy.spatial.transform import Rotation
+    x, y, z = np.moveaxis(np.asarray(rotvec_rad, dtype=np.float64), -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
+    angle = np.sqrt(x**2 + y**2 + z**2)[..., None, None]
+    # sin(a) / a and (1 - cos(a)) / a^2, also of small angles (Rodrigues)
+    sine, versine = np.sinc(angle / np.pi), 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2
+    return np.eye(3) + sine * cross + versine * (cross @ cross)
 
-    vector = np.asarray(rotvec_rad, dtype=np.float64)
-    matrix = Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix()
-    return np.asarray(matrix).reshape(*vector.shape, 3)
+
+def rotvec_from_rotation(R_cam: npt.ArrayLike) -> Array:
+    """Rotation vectors, shape (..., 3), of rotations: their axis times their angle in radians."""
+    R = np.asarray(R_cam, dtype=np.float64)
+    xx, yy, zz = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
+    skew, even = R - np.swapaxes(R, -1, -2), R + np.swapaxes(R, -1, -2)
+    x, y, z = skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]
+    xy, xz, yz = even[..., 0, 1], even[..., 0, 2], even[..., 1, 2]
+    # each row is the quaternion x, y, z, w, times four times one of these: the largest is exact
+    rows = np.stack(
+        [
+            1 + xx - yy - zz, xy, xz, x, xy, 1 - xx + yy - zz, yz, y,
+            xz, yz, 1 - xx - yy + zz, z, x, y, z, 1 + xx + yy + zz,
+        ],
+        axis=-1,
+    ).reshape(*xx.shape, 4, 4)  # fmt: skip
+    largest = np.argmax(np.diagonal(rows, axis1=-2, axis2=-1), axis=-1)[..., None, None]
+    quaternion = np.take_along_axis(rows, largest, axis=-2)[..., 0, :]
+    quaternion = np.where(quaternion[..., 3:] < 0.0, -quaternion, quaternion)
+    length = np.linalg.norm(quaternion[..., :3], axis=-1, keepdims=True)
+    angle = 2.0 * np.arctan2(length, quaternion[..., 3:])
+    # sine of half the angle over half the angle, also of small ones
+    scale = np.linalg.norm(quaternion, axis=-1, keepdims=True) * np.sinc(angle / (2.0 * np.pi))
+    return 2.0 * quaternion[..., :3] / scale
 
 
 def rotation_from_6d(columns: npt.ArrayLike) -> Array:

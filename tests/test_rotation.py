@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from hpbench.rotation import (
+    EulerOrder,
     angles_from_rotation,
     equivalent_angles,
+    euler_from_rotation,
     geodesic_deg,
     is_rotation,
     maev_deg,
@@ -20,6 +24,9 @@ from hpbench.rotation import (
     nearest_angles,
     nearest_rotation,
     rotation_from_angles,
+    rotation_from_euler,
+    rotation_from_rotvec,
+    rotvec_from_rotation,
     rq_angles_from_rotation,
     wrap_deg,
 )
@@ -155,6 +162,50 @@ def test_rq_angles_are_those_of_scipy_and_give_the_rotation_back_at_the_gimbal_l
     yaw, pitch, roll = rq_angles_from_rotation(locked).T
     again = Rotation.from_euler("xyz", np.stack([-pitch, yaw, roll], axis=-1), degrees=True)
     np.testing.assert_allclose(again.as_matrix(), locked, atol=1e-9)
+
+
+@pytest.mark.parametrize("order", get_args(EulerOrder))
+def test_rotation_of_any_order_is_that_of_scipy(order):
+    angles_deg = np.random.default_rng(0).uniform(-180.0, 180.0, (1000, 3))
+    angles_deg[:300] = np.round(angles_deg[:300] / 90.0) * 90.0
+    turns = dict(zip("YXZ", (angles_deg * (1, -1, 1)).T, strict=True))
+    scipys = Rotation.from_euler(order, np.stack([turns[k] for k in order], axis=1), degrees=True)
+    np.testing.assert_allclose(
+        rotation_from_euler(angles_deg, order), scipys.as_matrix(), atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("order", get_args(EulerOrder))
+def test_reading_in_any_order_is_that_of_scipy(order):
+    R = random_rotations(1000)
+    read = dict(zip("YXZ", (euler_from_rotation(R, order) * (1, -1, 1)).T, strict=True))
+    scipys = Rotation.from_matrix(R).as_euler(order, degrees=True)
+    np.testing.assert_allclose(np.stack([read[k] for k in order], axis=1), scipys, atol=1e-9)
+
+
+@pytest.mark.parametrize("order", get_args(EulerOrder))
+def test_reading_where_the_turn_in_the_middle_is_90_degrees_gives_the_rotation_back(order):
+    triples = np.random.default_rng(0).uniform(-180.0, 180.0, (100, 3))
+    triples[:, "YXZ".index(order[1])] = np.repeat([90.0, -90.0], 50)
+    R = rotation_from_euler(triples, order)
+    again = rotation_from_euler(euler_from_rotation(R, order), order)
+    np.testing.assert_allclose(again, R, atol=1e-9)
+
+
+def test_rotation_with_an_angle_that_is_not_known_is_not_known():
+    for triple in ([np.nan, 0, 0], [0, np.nan, 0], [0, 0, np.nan], [0, np.inf, 0]):
+        assert np.isnan(rotation_from_angles(triple)).all()
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-4, 1.0, 3.0, np.pi - 1e-9, np.pi])
+def test_rotation_vectors_are_those_of_scipy(angle):
+    axes = np.random.default_rng(0).normal(size=(200, 3))
+    vectors = angle * axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    R = rotation_from_rotvec(vectors)
+    np.testing.assert_allclose(R, Rotation.from_rotvec(vectors).as_matrix(), atol=1e-14)
+    found = rotvec_from_rotation(R)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), angle, atol=1e-14)
+    np.testing.assert_allclose(Rotation.from_rotvec(found).as_matrix(), R, atol=1e-14)
 
 
 def test_mean_of_rotations_agrees_with_scipy():

@@ -17,8 +17,11 @@ import numpy.typing as npt
 from hpbench.rotation import (
     ANGLES,
     angles_from_rotation,
+    euler_from_rotation,
     rotation_from_angles,
+    rotation_from_euler,
     rotation_from_rotvec,
+    rotvec_from_rotation,
 )
 
 __all__ = [
@@ -156,31 +159,12 @@ def _swap(columns: tuple[int, ...]) -> Callable[[Array], Array]:
 
 def _from_order(axes: WrongOrder) -> Callable[[Array], Array]:
     """Read the angles in the order that they were put together in, and put them together right."""
-
-    def fix(R: Array) -> Array:
-        from scipy.spatial.transform import Rotation
-
-        angles_deg = np.asarray(Rotation.from_matrix(R).as_euler(axes, degrees=True))
-        about_axes = dict(zip(axes, angles_deg.T, strict=True))
-        return rotation_from_angles(
-            np.stack([about_axes["Y"], -about_axes["X"], about_axes["Z"]], axis=1)
-        )
-
-    return fix
+    return lambda R: rotation_from_angles(euler_from_rotation(R, axes))
 
 
 def _to_order(axes: WrongOrder) -> Callable[[Array], Array]:
     """Read the angles as they were put together, and put them together in the order they are of."""
-
-    def fix(R: Array) -> Array:
-        from scipy.spatial.transform import Rotation
-
-        yaw, pitch, roll = angles_from_rotation(R).T
-        about_axes = {"X": -pitch, "Y": yaw, "Z": roll}
-        angles_deg = np.stack([about_axes[axis] for axis in axes], axis=1)
-        return np.asarray(Rotation.from_euler(axes, angles_deg, degrees=True).as_matrix())
-
-    return fix
+    return lambda R: rotation_from_euler(angles_from_rotation(R), axes)
 
 
 def _rotvec_of_angles(R: Array) -> Array:
@@ -189,9 +173,7 @@ def _rotvec_of_angles(R: Array) -> Array:
 
 
 def _angles_of_rotvec(R: Array) -> Array:
-    from scipy.spatial.transform import Rotation
-
-    x, y, z = np.degrees(Rotation.from_matrix(R).as_rotvec()).T
+    x, y, z = np.degrees(rotvec_from_rotation(R)).T
     return rotation_from_angles(np.stack([y, -x, z], axis=1))
 
 

@@ -156,8 +156,6 @@ def _present(file: Path, name: str) -> list[str]:
         if known.name not in schema.names:
             continue
         held = schema.field(known.name).type
-        if types.is_dictionary(held):
-            held = held.value_type
         is_text = types.is_string(held) or types.is_large_string(held)
         is_number = types.is_floating(held) or types.is_integer(held)
         if not types.is_null(held) and not (is_text if types.is_string(known.type) else is_number):

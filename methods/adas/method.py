@@ -17,6 +17,7 @@ from hpbench.inference.cores import usable_cores
 from hpbench.inference.published_method import PublishedMethod
 from hpbench.method import MethodCard, ModelSize, NoPrediction, Prediction, WeightsInfo
 from hpbench.plugin import BaseOptions
+from hpbench.rotation import rotation_from_euler
 from hpbench.weights.named import resolve_weights
 from hpbench.weights.store import sha256_of
 
@@ -148,11 +149,7 @@ class Adas(PublishedMethod):
         ``R = Rz(yaw) Ry(pitch) Rx(-roll)``. In the camera frame that is
         ``R_cam = Ry(-yaw) Rx(pitch) Rz(roll)``.
         """
-        from scipy.spatial.transform import Rotation
-
-        signs = np.array([-1.0, 1.0, 1.0])
-        R_cam = Rotation.from_euler("YXZ", outputs * signs, degrees=True).as_matrix()
-        return np.asarray(R_cam), None
+        return rotation_from_euler(outputs * (-1.0, -1.0, 1.0), "YXZ"), None
 
     def size(self) -> ModelSize:
         """Parameters and the size of both files."""

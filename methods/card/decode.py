@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from hpbench.rotation import (
     nearest_rotation,
     rotation_from_6d,
     rotation_from_angles,
+    rotation_from_euler,
     rotation_from_rotvec,
     rotation_from_rq_angles,
     rotation_in_camera_frame,
@@ -51,18 +53,10 @@ def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Ar
     return _where_finite(_MAKE[card.euler], angles)
 
 
-def _rotation_from_yxz_angles(angles_deg: Array) -> Array:
-    """Rotations of angles whose yaw is outermost, as of OpenVINO's networks."""
-    from scipy.spatial.transform import Rotation
-
-    signed = angles_deg * np.array([1.0, -1.0, 1.0])
-    return np.asarray(Rotation.from_euler("YXZ", signed, degrees=True).as_matrix())
-
-
 _MAKE: dict[str, Callable[[Array], Array]] = {
     "canonical": rotation_from_angles,
     "rq": rotation_from_rq_angles,
-    "yxz": _rotation_from_yxz_angles,
+    "yxz": partial(rotation_from_euler, order="YXZ"),  # yaw outermost, as of OpenVINO's networks
 }
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pandas as pd
@@ -19,17 +18,6 @@ from hpbench.rendering.job import render_dataset
 from hpbench.rendering.render_spec import RenderSpec
 
 SPEC = RenderSpec(count=4, seed=5, size=64, shard=2)
-
-
-@pytest.fixture(scope="module")
-def assets(shared_path, tmp_path_factory) -> Path:
-    named = os.environ.get("HPBENCH_ASSETS")
-    if named:
-        return Path(named)
-    folder = tmp_path_factory.mktemp("makehuman")
-    with tarfile.open(shared_path("assets/makehuman_heads.tar.xz")) as file:
-        file.extractall(folder, filter="data")
-    return next(folder.rglob("3dobjs")).parent
 
 
 @pytest.fixture(scope="module")

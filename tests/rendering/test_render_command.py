@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,18 +20,6 @@ from hpbench.rendering.scene import PoseRanges, Scene, draw_scene, expressive, i
 from hpbench.rotation import geodesic_deg
 
 SIZE = 96
-
-
-@pytest.fixture(scope="module")
-def assets(shared_path, tmp_path_factory) -> Path:
-    named = os.environ.get("HPBENCH_ASSETS")
-    if named:
-        return Path(named)
-    archive = shared_path("assets/makehuman_heads.tar.xz")
-    folder = tmp_path_factory.mktemp("makehuman")
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
-    return next(folder.rglob("3dobjs")).parent
 
 
 @pytest.fixture(scope="module")

@@ -171,6 +171,14 @@ def test_column_of_another_type_is_named(folder, table, column, value):
         load_run(folder)
 
 
+def test_column_of_categories_is_named(folder):
+    content = pd.read_parquet(folder / "faces.parquet")
+    content["box_status"] = pd.Categorical(content["box_status"])
+    content.to_parquet(folder / "faces.parquet")
+    with pytest.raises(DataError, match=r"corrupted \(column 'box_status' holds dictionary"):
+        load_run(folder)
+
+
 @pytest.mark.parametrize("name", ["run.json", "faces.parquet", "SHA256SUMS"])
 def test_pipe_in_place_of_a_file_is_not_waited_for(folder, name):
     (folder / name).unlink(missing_ok=True)
