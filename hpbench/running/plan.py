@@ -288,9 +288,10 @@ def open_dataset(
 def dataset_items(config: RunConfig) -> dict[str, Spec]:
     """Data sets of a run as the user wrote them, by the name they have in the tables."""
     items = DATASETS.parse(config.datasets, config.plugins)
-    names = [item.name for item in items]
+    names, short = [item.name for item in items], [str(item) for item in items]
     found: dict[str, Spec] = {}
     for item in items:
         key = item.name if names.count(item.name) == 1 else str(item)
-        found[item.text if key in found else key] = item
+        # of two tables neither is called by less than its path
+        found[item.text if short.count(key) > 1 else key] = item
     return found

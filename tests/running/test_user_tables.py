@@ -229,3 +229,13 @@ def test_cropped_faces_are_taken_whole(write):
     expected = image_sides()[:, :2]
     assert np.array_equal(faces[["x1", "y1"]].to_numpy(), expected)
     assert (faces[["x0", "y0"]] == 0).all(axis=None)
+
+
+def test_each_of_several_tables_is_called_by_its_path(write):
+    first = write(ANGLES)
+    second = first.rename(first.with_name("others.csv"))
+    first = write(ANGLES)
+    results = api.run(
+        "constant", f"table={first},table={second}", out=first.parent / "run", timing="off"
+    )
+    assert [row.dataset for row in results.rows] == [f"table={first}", f"table={second}"]
