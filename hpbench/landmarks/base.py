@@ -41,6 +41,10 @@ class LandmarkDetector(Plugin):
     """Whether hidden points are put on the visible outline, where the head has no such points, as
     annotators of 2D landmarks do; otherwise they are where they would be seen through the head."""
 
+    largest_fit_error: ClassVar[float] = 0.12
+    """Root mean square reprojection error, as a share of the face's larger extent, beyond which
+    `pnp` does not believe that the landmarks are those of a face."""
+
     def fingerprint(self) -> str:
         """Text that changes whenever the landmarks may change.
 

@@ -19,8 +19,6 @@ _MARGIN = 0.1
 """How far the box is grown on each side, as a share of its size: detectors frame faces tightly."""
 _MAX_OUTSIDE = 0.15
 """Share of the points that may lie outside of the grown box."""
-_MAX_ERROR = 0.12
-"""Root mean square reprojection error, as a share of the landmarks' larger extent."""
 
 
 def outside_of_box(landmarks_xy: Array, box_xyxy: Array) -> str | None:
@@ -31,6 +29,6 @@ def outside_of_box(landmarks_xy: Array, box_xyxy: Array) -> str | None:
     return f"landmarks: {share:.0%} lie outside of the box" if share > _MAX_OUTSIDE else None
 
 
-def badly_fitted(error: float) -> str | None:
-    """Reason not to trust a pose that leaves this reprojection error, a share of the extent."""
-    return f"landmarks: {error:.0%} of the face off a face's shape" if error > _MAX_ERROR else None
+def badly_fitted(error: float, largest: float) -> str | None:
+    """Reason not to trust a pose that leaves a larger reprojection error, a share of the extent."""
+    return f"landmarks: {error:.0%} of the face off a face's shape" if error > largest else None

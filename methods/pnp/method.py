@@ -261,7 +261,8 @@ class Pnp(Method):
         return _Solved(solution.R_cam, solution.reprojection_px / extent_px)
 
     def _prediction(self, solved: _Solved) -> Prediction | NoPrediction:
-        if self._checked and (reason := badly_fitted(solved.error)):
+        largest = self._detector.largest_fit_error
+        if self._checked and (reason := badly_fitted(solved.error, largest)):
             return NoPrediction(reason)
         return Prediction(solved.R_cam, confidence=-100.0 * solved.error)
 

@@ -104,3 +104,21 @@ def test_a_method_with_a_detector_pickles_before_and_after_loading():
     method = make_method("pnp")
     method.load()
     assert pickle.loads(pickle.dumps(method)).fingerprint() == method.fingerprint()
+
+
+@pytest.mark.parametrize(("limit", "believed"), [(0.12, True), (0.02, False)])
+def test_a_detector_says_how_well_its_landmarks_have_to_fit(annotated_faces, limit, believed):
+    """The annotated landmarks, each moved by 4 % of the face."""
+
+    class Moved(type(make_landmark_detector("annotated"))):
+        needs_box = True
+        largest_fit_error = limit
+
+        def find(self, face):
+            noise = np.random.default_rng(0).normal(0.0, 0.04, (68, 2))
+            return face.landmarks_xy + noise * np.ptp(face.landmarks_xy, axis=0).max()
+
+    method = make_method("pnp[landmarks=annotated]")
+    method._detector = Moved()
+    (found,) = method.predict(annotated_faces[:1])
+    assert isinstance(found, NoPrediction) is not believed

@@ -153,9 +153,13 @@ def test_reference_error_on_every_fourth_face(mediapipe_python, aflw2000_errors,
     assert "Apache-2.0" in method.card().weights_licence
 
 
-def test_68_of_its_points_are_landmarks_of_ibug(mediapipe_python, aflw2000_errors, loaded):
-    method = loaded(f"pnp[landmarks=facemesh[python={mediapipe_python}]]")
-    errors, predicted = aflw2000_errors(method, step=12)
-    assert errors[3] < 9.0
-    assert predicted > 0.85
+@pytest.mark.parametrize(("check", "share"), [("on", (0.75, 0.95)), ("off", (0.85, 1.0))])
+def test_68_of_its_points_are_landmarks_of_ibug(
+    mediapipe_python, aflw2000_errors, loaded, check, share
+):
+    """All 491 faces: 3.79 on 425 with the check of landmarks, 4.25 on 462 without it."""
+    method = loaded(f"pnp[landmarks=facemesh[python={mediapipe_python}],check={check}]")
+    errors, predicted = aflw2000_errors(method, step=4)
+    assert errors[3] == pytest.approx({"on": 3.79, "off": 4.25}[check], abs=0.4)
+    assert share[0] < predicted < share[1]
     assert method.card().title == "MediaPipe Face Mesh and PnP"
