@@ -107,10 +107,9 @@ def rotation_from_euler(angles_deg: npt.ArrayLike, order: EulerOrder) -> Array:
     array([23.8, 27.2, 21.2])
     """
     angles = np.asarray(angles_deg, dtype=np.float64)
-    turns = [_turn("XYZ".index(axis), angles) for axis in order]
-    return np.where(
-        np.isfinite(angles).all(axis=-1)[..., None, None], turns[0] @ turns[1] @ turns[2], np.nan
-    )
+    first, middle, last = (_turn("XYZ".index(axis), angles) for axis in order)
+    known = np.isfinite(angles).all(axis=-1)[..., None, None]
+    return np.where(known, first @ middle @ last, np.nan)
 
 
 def _turn(axis: int, angles_deg: Array) -> Array:
@@ -227,10 +226,11 @@ def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
     x, y, z = np.moveaxis(np.asarray(rotvec_rad, dtype=np.float64), -1, 0)
     zero = np.zeros_like(x)
     cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-    angle = np.sqrt(x**2 + y**2 + z**2)[..., None, None]
-    # sin(a) / a and (1 - cos(a)) / a^2, also of small angles (Rodrigues)
-    sine, versine = np.sinc(angle / np.pi), 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2
-    return np.eye(3) + sine * cross + versine * (cross @ cross)
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN of what is no angle
+        angle = np.sqrt(x**2 + y**2 + z**2)[..., None, None]
+        # sin(a) / a and (1 - cos(a)) / a^2, also of small angles (Rodrigues)
+        sine, versine = np.sinc(angle / np.pi), 0.5 * np.sinc(angle / (2.0 * np.pi)) ** 2
+        return np.asarray(np.eye(3) + sine * cross + versine * (cross @ cross))
 
 
 def rotvec_from_rotation(R_cam: npt.ArrayLike) -> Array:

@@ -208,6 +208,12 @@ def test_rotation_vectors_are_those_of_scipy(angle):
     np.testing.assert_allclose(Rotation.from_rotvec(found).as_matrix(), R, atol=1e-14)
 
 
+@pytest.mark.filterwarnings("error")
+def test_rotation_vector_that_is_none_gives_no_rotation():
+    for vector in ([np.nan, 0, 0], [np.inf, 0, 0], [1e200, 0, 0]):
+        assert not is_rotation(rotation_from_rotvec(vector))
+
+
 def test_mean_of_rotations_agrees_with_scipy():
     rotations = Rotation.from_rotvec(np.random.default_rng(0).normal(0.0, 0.3, (20, 3)))
     weights = np.random.default_rng(1).random(20)

@@ -36,7 +36,8 @@ def local_cluster(cpus: int | None) -> Iterator[str]:
     HpbenchError
         If Ray does not start.
     """
-    command = [sys.executable, "-m", __name__, *([] if cpus is None else [str(cpus)])]
+    # -P: the folder that hpbench was started in is not searched for modules
+    command = [sys.executable, "-P", "-m", __name__, *([] if cpus is None else [str(cpus)])]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True,
