@@ -11,7 +11,9 @@ from hpbench.errors import DataError, UsageError
 from hpbench.reports.content import Report, load_report
 from hpbench.scoring.summary import store_results
 from hpbench.spec import suggest
+from hpbench.storage.atomic import drop_partials
 from hpbench.storage.checksums import differs, store_checksums
+from hpbench.storage.folder_lock import folder_lock
 
 __all__ = ["FORMATS", "write_documents", "write_report"]
 
@@ -81,16 +83,20 @@ def write_report(
 
 def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:
     """Write a report that is loaded, as :func:`write_report` does."""
+    folder = report.folder
     try:
-        store_results(report.folder, report.summary)
-        for path in _documents(report.folder):
-            if differs(report.folder, path.relative_to(report.folder).as_posix()):
-                _log.warning("%s: corrupted or edited; written again", path)
-        written = [_writer(name)(report) for name in formats]
-        store_checksums(report.folder, _documents(report.folder))
-        return written
+        with folder_lock(folder):
+            for inner in {path.parent for path in _documents(folder)}:
+                drop_partials(inner)
+            store_results(folder, report.summary)
+            for path in _documents(folder):
+                if differs(folder, path.relative_to(folder).as_posix()):
+                    _log.warning("%s: corrupted or edited; written again", path)
+            written = [_writer(name)(report) for name in formats]
+            store_checksums(folder, _documents(folder))
+            return written
     except OSError as error:
-        raise DataError(f"{report.folder}: cannot write the report ({error.strerror})") from error
+        raise DataError(f"{folder}: cannot write the report ({error.strerror})") from error
 
 
 def _writer(name: str) -> Callable[[Report], Path]:

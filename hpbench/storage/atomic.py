@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "CHECKSUM",
     "PARTIAL",
     "atomic_path",
+    "drop_partials",
     "is_intact",
     "publish",
     "read_table",
@@ -71,6 +73,18 @@ def _temporary(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # there is none, or the folder is none
             temporary.unlink()
+
+
+def drop_partials(folder: Path, older_than_s: float = 0.0) -> None:
+    """Delete what writers that were killed have left in a folder.
+
+    Nobody may be writing to it, or nobody for so long.
+    """
+    limit = time.time() - older_than_s
+    for path in folder.glob(f"*.{8 * '[0-9a-f]'}{PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime <= limit:
+                path.unlink()
 
 
 def publish(temporary: Path, path: Path) -> None:

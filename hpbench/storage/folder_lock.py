@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hpbench.errors import DataError
+from hpbench.storage.atomic import drop_partials
 
 __all__ = ["LOCK", "folder_lock"]
 
@@ -24,7 +25,8 @@ LOCK = ".lock"
 def folder_lock(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder, which is made where there is none.
 
-    The lock of a run that was killed is taken over, and named in the log.
+    The lock of a run that was killed is taken over, and named in the log; half-written files that
+    it has left are deleted.
 
     Raises
     ------
@@ -47,6 +49,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
             content = {"pid": os.getpid(), "host": platform.node(), "started": started}
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(content).encode(), 0)
+            drop_partials(folder)
         except BaseException:
             os.close(descriptor)
             raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpbench.storage.atomic import (
     CHECKSUM,
     PARTIAL,
+    drop_partials,
     is_intact,
     read_table,
     write_checked_tables,
@@ -28,6 +29,7 @@ LIMIT_BYTES = 2 * 2**30
 """Beyond this size the entries that were not used for longest are deleted."""
 
 ROWS_AT_ONCE = 65_536
+_DAY_S = 86_400.0
 _METADATA = b"hpbench"
 _log = logging.getLogger("hpbench")
 
@@ -108,6 +110,7 @@ class PredictionCache:
         return self.folder.glob(f"{key}{CHECKSUM}.parquet")
 
     def _prune(self) -> None:
+        drop_partials(self.folder, _DAY_S)
         files = ((path.stat(), path) for path in self.folder.iterdir() if PARTIAL not in path.name)
         total = 0
         for state, path in sorted(files, key=lambda item: item[0].st_mtime, reverse=True):

@@ -20,6 +20,7 @@ from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import summarise
+from hpbench.storage.folder_lock import folder_lock
 from hpbench.storage.run_folder import RunFolder
 
 CONFIG = RunConfig(methods="constant", limit=12, device="cpu", timing_images=1)
@@ -103,6 +104,21 @@ def test_results_are_those_of_the_tables_whatever_results_json_says(folder, capl
         write_report(folder, ["csv"])
     assert file.read_text() == right
     assert caplog.text.count("results.json") == 1
+
+
+def test_half_written_files_of_a_killed_report_are_deleted_and_others_are_not(folder):
+    left = [folder / f"{name}.0123abcd.partial.md" for name in ("report", "tables/a", "figures/b")]
+    for path in (*left, folder / "my.partial.md"):
+        path.write_text("half")
+    write_report(folder, ["csv"])
+    assert not any(path.exists() for path in left)
+    assert (folder / "my.partial.md").exists()
+    assert "partial" not in (folder / "SHA256SUMS").read_text()
+
+
+def test_report_waits_for_nobody_who_writes_to_its_folder(folder):
+    with folder_lock(folder), pytest.raises(DataError, match="writes to it; wait for its end"):
+        write_report(folder, ["csv"])
 
 
 def test_corrupted_document_is_replaced_and_named_once(folder, caplog):

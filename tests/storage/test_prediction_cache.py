@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -226,6 +227,15 @@ def test_oldest_entries_make_room(tmp_path):
     small.put("new", table, {})
     assert small.get("old") is None
     assert small.get("new").table().equals(table)
+
+
+def test_entry_that_nobody_writes_any_more_is_deleted(tmp_path):
+    old, new = (tmp_path / f"{name}.0123abcd.partial.parquet" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (time.time() - 90_000, time.time() - 90_000))
+    PredictionCache(tmp_path).put("key", pa.table({"a": [1]}), {})
+    assert not old.exists() and new.exists()
 
 
 def test_image_that_could_not_be_read_is_tried_again(here):
