@@ -142,15 +142,30 @@ def test_tflite_with_a_name_that_is_no_text_is_one_line(tmp_path):
         open_graph(path)
 
 
+def ends_within_an_entry(entry: bytearray, listed: bytearray) -> None:
+    listed[20:28] = (10**6).to_bytes(4, "little") * 2  # both sizes
+
+
+def is_encrypted(entry: bytearray, listed: bytearray) -> None:
+    entry[6] |= 1
+    listed[8] |= 1
+
+
+def is_said_to_be_lzma(entry: bytearray, listed: bytearray) -> None:
+    entry[8] = listed[10] = 14
+
+
 @pytest.mark.parametrize("suffix", [".pt2", ".ts"])
-def test_archive_that_ends_within_an_entry_is_one_line(tmp_path, suffix):
+@pytest.mark.parametrize("damage", [ends_within_an_entry, is_encrypted, is_said_to_be_lzma])
+def test_damaged_archive_is_one_line(tmp_path, suffix, damage):
     path = tmp_path / f"net{suffix}"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("net/code/model.py", "{}")
-    content = bytearray(path.read_bytes())
-    sizes = content.index(b"PK\x01\x02") + 20  # both sizes, in the list of files
-    content[sizes : sizes + 8] = (10**6).to_bytes(4, "little") * 2
-    path.write_bytes(content)
+        archive.writestr("net/code/model.py", "{}" * 9)
+    content = path.read_bytes()
+    at = content.index(b"PK\x01\x02")
+    entry, listed = bytearray(content[:at]), bytearray(content[at:])
+    damage(entry, listed)
+    path.write_bytes(entry + listed)
     with pytest.raises(WeightsError, match=r"net\.\w+: no archive that torch wrote"):
         open_graph(path)
 

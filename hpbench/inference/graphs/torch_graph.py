@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +83,7 @@ def read_entries(path: Path, wanted: str = "") -> dict[str, bytes]:
                     raise WeightsError(f"{path}: refused: its program is larger than any network's")
                 found[name] = archive.read(info) if name.startswith(wanted) else b""
             return found
-    except (
-        zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError
-    ) as error:  # fmt: skip
+    except WeightsError:
+        raise
+    except Exception as error:  # of a damaged archive zipfile and the decoders raise anything
         raise WeightsError(f"{path}: no archive that torch wrote ({first_line(error)})") from error
