@@ -108,7 +108,7 @@ def rotation_from_euler(angles_deg: npt.ArrayLike, order: EulerOrder) -> Array:
     """
     angles = np.asarray(angles_deg, dtype=np.float64)
     first, middle, last = (_turn("XYZ".index(axis), angles) for axis in order)
-    known = np.isfinite(angles).all(axis=-1)[..., None, None]
+    known = np.asarray(np.isfinite(angles).all(axis=-1))[..., None, None]
     return np.where(known, first @ middle @ last, np.nan)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from hpbench.errors import HpbenchError
 
@@ -55,7 +56,7 @@ def _hold(cpus: int | None) -> None:
     import ray
 
     try:
-        context = ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+        context: Any = ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
         said = f"address {context.address_info['address']}"
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         said = f"failed {str(error).strip().splitlines()[0]}"

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from fuzz_inputs import mutated_bytes, mutated_json, mutated_text
 
-__all__ = ["exported", "onnx_file", "openvino_files", "tflite", "torchscript"]
+__all__ = ["exported", "onnx_file", "openvino_files", "tflite", "tflite_of_means", "torchscript"]
 
 
 @cache
@@ -88,17 +89,21 @@ def openvino_files(chance: Random) -> tuple[bytes, bytes]:
 
 
 @cache
-def _tflite_file() -> bytes:
-    """Means of the colours of an image, as a flatbuffer."""
+def tflite_of_means(step: float = 0.0, zero: int = 0) -> bytes:
+    """A network that gives the mean of each colour of an image of 8 pixels; int8 with `step`."""
     import flatbuffers
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
-    def tensor(name: str, shape: list[int], buffer: int, number_type: int) -> object:
+    def tensor(name: str, shape: list[int], buffer: int, number_type: int) -> Any:
         made = schema.TensorT()
         made.name, made.shape, made.buffer, made.type = name, shape, buffer, number_type
+        if step and number_type == schema.TensorType.INT8:
+            made.quantization = schema.QuantizationParametersT()
+            made.quantization.scale, made.quantization.zeroPoint = [step], [zero]
         return made
 
+    number = schema.TensorType.INT8 if step else schema.TensorType.FLOAT32
     axes = schema.BufferT()
     axes.data = list(np.array([1, 2], np.int32).tobytes())
     operator = schema.OperatorT()
@@ -107,12 +112,12 @@ def _tflite_file() -> bytes:
     operator.builtinOptions = schema.ReducerOptionsT()
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.MEAN
-    code.version = 1
+    code.version = 2 if step else 1
     graph = schema.SubGraphT()
     graph.tensors = [
-        tensor("image", [1, 8, 8, 3], 0, schema.TensorType.FLOAT32),
+        tensor("image", [1, 8, 8, 3], 0, number),
         tensor("axes", [2], 1, schema.TensorType.INT32),
-        tensor("means", [1, 3], 0, schema.TensorType.FLOAT32),
+        tensor("means", [1, 3], 0, number),
     ]
     graph.inputs, graph.outputs, graph.operators = [0], [2], [operator]
     model = schema.ModelT()
@@ -125,4 +130,4 @@ def _tflite_file() -> bytes:
 
 def tflite(chance: Random) -> bytes:
     """Bytes of a TFLite file changed."""
-    return mutated_bytes(_tflite_file(), chance)
+    return mutated_bytes(tflite_of_means(), chance)

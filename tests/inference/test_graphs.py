@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fuzz_networks import tflite_of_means
 from torch import nn
 
 from hpbench.errors import WeightsError
@@ -95,43 +96,8 @@ def test_every_format_gives_what_the_network_gives(name, files, network):
 
 
 def write_tflite(path: Path, step: float = 0.0, zero: int = 0) -> Path:
-    """A network that gives the mean of each colour of an image of 8 pixels; int8 with `step`."""
-    litert = pytest.importorskip("ai_edge_litert", reason="pip install 'hpbench[tflite]'")
-    assert litert
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    def tensor(name, shape, buffer, number_type):
-        made = schema.TensorT()
-        made.name, made.shape, made.buffer, made.type = name, shape, buffer, number_type
-        if step and number_type == schema.TensorType.INT8:
-            made.quantization = schema.QuantizationParametersT()
-            made.quantization.scale, made.quantization.zeroPoint = [step], [zero]
-        return made
-
-    number = schema.TensorType.INT8 if step else schema.TensorType.FLOAT32
-    axes = schema.BufferT()
-    axes.data = list(np.array([1, 2], np.int32).tobytes())
-    operator = schema.OperatorT()
-    operator.inputs, operator.outputs = [0, 1], [2]
-    operator.builtinOptionsType = schema.BuiltinOptions.ReducerOptions
-    operator.builtinOptions = schema.ReducerOptionsT()
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.MEAN
-    code.version = 2 if step else 1
-    graph = schema.SubGraphT()
-    graph.tensors = [
-        tensor("image", [1, 8, 8, 3], 0, number),
-        tensor("axes", [2], 1, schema.TensorType.INT32),
-        tensor("means", [1, 3], 0, number),
-    ]
-    graph.inputs, graph.outputs, graph.operators = [0], [2], [operator]
-    model = schema.ModelT()
-    model.version, model.subgraphs = 3, [graph]
-    model.buffers, model.operatorCodes = [schema.BufferT(), axes], [code]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(builder.Output())
+    pytest.importorskip("ai_edge_litert", reason="pip install 'hpbench[tflite]'")
+    path.write_bytes(tflite_of_means(step, zero))
     return path
 
 
