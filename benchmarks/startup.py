@@ -1,9 +1,9 @@
-"""Seconds of ``hpbench --help``, ``hpbench list``, and of a run that is reused.
+"""Seconds of ``hpbench --help``, ``hpbench list``, a small run, and of a run that is reused.
 
     python benchmarks/startup.py [AFLW2000_DIR] [--images 2000] [--rounds 5]
 
-The peers are the interpreter alone, and the interpreter with numpy and pydantic, which the
-contracts are made of. User time is shown beside the wall clock: on a busy machine only that
+The peers are the interpreter alone, the interpreter with numpy and pydantic, which the
+contracts are made of, and the import of torch, which a network cannot do without. User time is shown beside the wall clock: on a busy machine only that
 one means something.
 """
 
@@ -23,6 +23,7 @@ from time import perf_counter
 from repeat import repeat_aflw2000
 
 HPBENCH = (sys.executable, "-m", "hpbench")
+SMALL_RUN = ("run", "--methods", "hopenet", "--limit", "100", "--timing", "off", "--fresh")
 
 
 def measure(command: Sequence[str], rounds: int) -> tuple[float, float]:
@@ -31,7 +32,8 @@ def measure(command: Sequence[str], rounds: int) -> tuple[float, float]:
     for _ in range(rounds):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(command, check=True, capture_output=True, cwd=folder)
         walls.append(perf_counter() - start)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
@@ -51,6 +53,8 @@ def main() -> None:
         "python -c 'import numpy, pydantic'": (sys.executable, "-c", "import numpy, pydantic"),
         "hpbench --help": (*HPBENCH, "--help"),
         "hpbench list": (*HPBENCH, "list"),
+        "python -c 'import torch'": (sys.executable, "-c", "import torch"),
+        "hpbench run, 100 faces": (*HPBENCH, *SMALL_RUN),
     }
     print(f"load {os.getloadavg()[0]:.1f}, median of {arguments.rounds}")
     for name, command in commands.items():
