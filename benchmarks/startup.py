@@ -3,8 +3,8 @@
     python benchmarks/startup.py [AFLW2000_DIR] [--images 2000] [--rounds 5]
 
 The peers are the interpreter alone, the interpreter with numpy and pydantic, which the
-contracts are made of, and the import of torch, which a network cannot do without. User time is shown beside the wall clock: on a busy machine only that
-one means something.
+contracts are made of, and the import of torch, which a network cannot do without. Processor time
+is shown beside the wall clock: on a busy machine only that one means something.
 """
 
 from __future__ import annotations
