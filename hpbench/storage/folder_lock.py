@@ -80,9 +80,13 @@ def _open_locked(path: Path) -> int:
         except OSError:
             os.close(descriptor)
             raise
-        if os.fstat(descriptor).st_nlink:
+        links = os.fstat(descriptor).st_nlink
+        if links == 1:
             return descriptor
-        os.close(descriptor)  # its holder has just removed it
+        os.close(descriptor)
+        if links > 1:  # emptied, it would be so in the other place, too
+            raise DataError(f"{path}: is a file of another place, too (a hard link); delete it")
+        # its holder has just removed it
 
 
 def _named(holder: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -131,13 +132,17 @@ def test_corrupted_document_is_replaced_and_named_once(folder, caplog):
     assert caplog.text.count(f"{document.name}: corrupted or edited; written again") == 1
 
 
-def test_lock_of_a_strangers_folder_empties_no_file_of_the_user(tmp_path):
+@pytest.mark.parametrize(
+    ("link", "said"), [(os.symlink, "cannot be written"), (os.link, "is a file of another place")]
+)
+def test_lock_of_a_strangers_folder_empties_no_file_of_the_user(folder, tmp_path, link, said):
     mine = tmp_path / "mine.txt"
     mine.write_text("dear to me")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / ".lock").symlink_to(mine)
-    with pytest.raises(DataError, match="cannot be written"):
-        run(CONFIG, tmp_path / "out", NoProgress())
+    link(mine, folder / ".lock")
+    (folder / "timing.parquet").unlink()
+    for write in (lambda: run(CONFIG, folder, NoProgress()), lambda: write_report(folder, ["csv"])):
+        with pytest.raises(DataError, match=said):
+            write()
     assert mine.read_text() == "dear to me"
 
 
