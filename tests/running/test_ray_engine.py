@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -173,11 +174,13 @@ def test_killed_run_leaves_no_process_of_ray_behind(here, faces_done):
     words += ["--workers", "1", "--batch-size", "1", "--timing", "off", "--out", str(here / "out")]
     process = subprocess.Popen([sys.executable, "-m", "hpbench", *words], stdout=subprocess.DEVNULL)
     log = here / "plugin" / "workers.txt"
+    family = []
     while process.poll() is None:
-        family = psutil.Process(process.pid).children(recursive=True)
         done = len(log.read_text().split()) if log.exists() else 0
-        if any("gcs" in one.name() for one in family) and done >= faces_done:
-            break
+        with suppress(psutil.NoSuchProcess):  # one that has just ended
+            family = psutil.Process(process.pid).children(recursive=True)
+            if done >= faces_done and any("gcs" in one.name() for one in family):
+                break
         time.sleep(0.05)
     process.kill()
     assert process.wait() == -signal.SIGKILL
