@@ -36,7 +36,7 @@ from hpbench.landmarks.dlib import (
     search_square,
 )
 from hpbench.method import Method, NoPrediction
-from hpbench.methods.pnp.landmark_check import badly_fitted, outside_of_box
+from hpbench.methods.pnp.landmark_check import outside_of_box
 from hpbench.methods.pnp.models import ict_shape_model
 from hpbench.registry import make_dataset, make_method
 from hpbench.rotation import geodesic_deg
@@ -62,6 +62,17 @@ class Faces:
     def errors_deg(self, R_cam: Array, which: Array) -> Array:
         """Errors of predictions for some of the faces."""
         return geodesic_deg(R_cam, self.R_label[which])
+
+    def within_box(self, landmarks: str) -> npt.NDArray[np.bool_]:
+        """Whether the landmarks of each face lie in its box."""
+        pairs = zip(self.landmarks[landmarks], self.boxes, strict=True)
+        return np.array([not outside_of_box(points, box) for points, box in pairs])
+
+    def cell(self, R_cam: Array, kept: npt.NDArray[np.bool_]) -> str:
+        """Share of the faces that are kept, their mean error, and the share far off."""
+        errors = self.errors_deg(R_cam[kept], kept)
+        wrong = (errors > WRONG_DEG).mean()
+        return f"{self.name} {kept.mean():.2f} {errors.mean():5.2f} {wrong:6.1%}"
 
 
 def main() -> None:
@@ -152,31 +163,25 @@ def score_table(sets: list[Faces]) -> None:
                 kept = faces.scores >= least
                 fits = fit_faces(distant_plane(xy), ict_shape_model(), by_visibility=True)
                 if checked:
-                    kept &= [
-                        not (outside_of_box(points, box) or badly_fitted(error, 0.12))
-                        for points, box, error in zip(xy, faces.boxes, fits.error, strict=True)
-                    ]
-                errors = faces.errors_deg(fits.R_cam[kept], kept)
-                wrong = (errors > WRONG_DEG).mean()
-                cells.append(f"{faces.name} {kept.mean():.2f} {errors.mean():5.2f} {wrong:6.1%}")
+                    fitted = fits.error <= LandmarkDetector.largest_fit_error
+                    kept = kept & faces.within_box("dlib") & fitted
+                cells.append(faces.cell(fits.R_cam, kept))
             print(f"  {least:+.1f}  " + " | ".join(cells))
 
 
 def fit_error_table(sets: list[Faces], landmarks: str) -> None:
     """What a limit of the reprojection error leaves of the landmarks within the box."""
     print(f"{landmarks}: largest error | share predicted, mean error, share more than 20 deg off")
-    fits = [fit_faces(distant_plane(one.landmarks[landmarks]), ict_shape_model()) for one in sets]
+    fitted = [
+        (faces, fit_faces(distant_plane(faces.landmarks[landmarks]), ict_shape_model()))
+        for faces in sets
+    ]
+    within = [faces.within_box(landmarks) for faces in sets]
     for limit in FIT_ERRORS:
-        cells = []
-        for faces, fit in zip(sets, fits, strict=True):
-            within = [
-                not outside_of_box(points, box)
-                for points, box in zip(faces.landmarks[landmarks], faces.boxes, strict=True)
-            ]
-            kept = (fit.error <= limit) & within
-            errors = faces.errors_deg(fit.R_cam[kept], kept)
-            wrong = (errors > WRONG_DEG).mean()
-            cells.append(f"{faces.name} {kept.mean():.2f} {errors.mean():5.2f} {wrong:6.1%}")
+        cells = [
+            faces.cell(fit.R_cam, (fit.error <= limit) & inside)
+            for (faces, fit), inside in zip(fitted, within, strict=True)
+        ]
         print(f"  {limit:.3f}  " + " | ".join(cells))
 
 

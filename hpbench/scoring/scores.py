@@ -6,6 +6,7 @@ the errors of a method and of a data set are read together, and their arrays are
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -201,10 +202,12 @@ def _check_factors(file: Path, factors: pd.Series) -> None:
     """Raise where what is known of a face is no JSON object of texts and numbers."""
     for text in factors.dropna().unique():
         try:
-            values = list(row_factors(text).values())
-            plain = all(value is None or isinstance(value, str | int | float) for value in values)
-            for value in values:
-                float(value if isinstance(value, int) else 0)  # of 400 digits there is none
+            plain = all(
+                value is None
+                or isinstance(value, str | float)
+                or (isinstance(value, int) and math.isfinite(value))  # raises for 400 digits
+                for value in row_factors(text).values()
+            )
         except (ValueError, OverflowError, AttributeError, RecursionError):
             plain = False
         if not plain:
