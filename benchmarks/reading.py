@@ -24,16 +24,15 @@ import torch
 
 from hpbench.inference.progress import NoProgress
 from hpbench.inference.torch_method import TorchMethod
-from hpbench.inference.worker_processes import WorkerPool
 from hpbench.registry import load_method
 from hpbench.results.run_config import RunConfig
-from hpbench.running.evaluation import Evaluation, EvaluationSpec
+from hpbench.running.evaluation import Evaluation
 from hpbench.running.local_engine import (
     FACES_AT_ONCE,
     _read_and_prepare,
-    _start_reader,
     faces_at,
     predict_faces,
+    start_readers,
     store_parts,
 )
 from hpbench.running.runner import _prepare
@@ -70,10 +69,8 @@ def main() -> None:
         print(f"{count} threads: {len(faces) / (perf_counter() - start):.0f} faces/s")
     shares = [faces[k : k + FACES_AT_ONCE] for k in range(0, len(faces), FACES_AT_ONCE)]
     for count in (1, 2):
-        environment = {"OMP_NUM_THREADS": "1"}
-        spec = EvaluationSpec.of(evaluation)
-        with WorkerPool("reading", count, _start_reader, spec, environment=environment) as pool:
-            for future in [pool.submit(shares[0]) for _ in range(4 * count)]:
+        with start_readers([evaluation], count) as pool:
+            for future in [pool.submit(evaluation.key, shares[0]) for _ in range(4 * count)]:
                 future.result()
             if count == 1:
                 (reader,) = psutil.Process().children()
@@ -81,7 +78,7 @@ def main() -> None:
                 memory = reader.memory_info().rss / 2**20
                 print(f"start of a process: {used:.1f} s of processor, {memory:.0f} MiB")
             start = perf_counter()
-            for future in [pool.submit(share) for share in shares]:
+            for future in [pool.submit(evaluation.key, share) for share in shares]:
                 future.result()
         print(f"{count} processes: {len(faces) / (perf_counter() - start):.0f} faces/s")
     print(f"main process: {main_process_ms(evaluation, rows):.2f} ms of processor per face")
@@ -95,8 +92,8 @@ def main_process_ms(evaluation: Evaluation, rows: np.ndarray) -> float:
             shape = runtime.run(torch.zeros((1, method.input_size, method.input_size, 3))).shape[1:]
             run = partial(_answer_at_once, shape)
             method._runtime = replace(runtime, run=run)
-    with tempfile.TemporaryDirectory() as out:
-        parts = predict_faces(evaluation, faces_at(evaluation, rows), 32, 2, use_processes=True)
+    with tempfile.TemporaryDirectory() as out, start_readers([evaluation], 2) as readers:
+        parts = predict_faces(evaluation, faces_at(evaluation, rows), 32, 2, readers)
         next(parts)  # the processes have started
         start = process_time()
         store_parts(evaluation, parts, RunFolder(Path(out)), NoProgress())

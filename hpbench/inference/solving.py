@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ __all__ = [
     "solve_batch",
     "solve_prepared",
     "start_prepared",
-    "valid_prediction",
+    "valid_predictions",
 ]
 
 Out = TypeVar("Out")
@@ -48,6 +48,10 @@ class Solved:
     prepare_ms: float | None = None
     infer_ms: float | None = None
     decode_ms: float | None = None
+
+    def prepared_in(self, prepare_ms: float | None) -> Solved:
+        """The same with the time of the first step."""
+        return Solved(self.prediction, prepare_ms, self.infer_ms, self.decode_ms)
 
 
 def failure(step: str, error: Exception) -> NoPrediction:
@@ -99,17 +103,37 @@ def infer_inputs(
 def _validated(
     method: Method, predictions: Sequence[object], count: int
 ) -> list[Prediction | NoPrediction]:
-    """What :meth:`Method.decode` gave to `count` inputs, by :func:`valid_prediction`."""
+    """What :meth:`Method.decode` gave to `count` inputs, by :func:`valid_predictions`."""
     if len(predictions) != count:
         raise ValueError(f"decode gave {len(predictions)} predictions to {count} faces")
-    return [valid_prediction(method, one) for one in predictions]
+    return valid_predictions(method, predictions)
 
 
-def valid_prediction(method: Method, prediction: object) -> Prediction | NoPrediction:
-    """What :meth:`Method.decode` gave for a face; no prediction where it is no rotation.
+def valid_predictions(
+    method: Method, predictions: Sequence[object]
+) -> list[Prediction | NoPrediction]:
+    """What :meth:`Method.decode` gave for some faces; no prediction where it is no rotation.
 
     So no metric is ever computed on such. Confidence and spread are None where they are not finite.
+
+    Raises
+    ------
+    HpbenchError
+        If there are bare arrays, as under plugin contract 1.
     """
+    found = [_well_formed(method, one) for one in predictions]
+    rotations = [one.R_cam for one in found if isinstance(one, Prediction)]
+    are_rotations = iter(is_rotation(np.reshape(rotations, (-1, 3, 3)), tolerance=1e-3))
+    return [
+        one
+        if isinstance(one, NoPrediction) or next(are_rotations)
+        else NoPrediction("prediction is not a rotation matrix")
+        for one in found
+    ]
+
+
+def _well_formed(method: Method, prediction: object) -> Prediction | NoPrediction:
+    """A prediction with a 3x3 matrix of float64, finite confidence and spread, or why not."""
     if isinstance(prediction, NoPrediction):
         return prediction
     if isinstance(prediction, np.ndarray):
@@ -119,11 +143,8 @@ def valid_prediction(method: Method, prediction: object) -> Prediction | NoPredi
     R_cam = np.asarray(prediction.R_cam, dtype=np.float64)
     if R_cam.shape != (3, 3):
         return NoPrediction(f"prediction of shape {R_cam.shape} instead of (3, 3)")
-    if not np.isfinite(R_cam).all() or not is_rotation(R_cam, tolerance=1e-3):
-        return NoPrediction("prediction is not a rotation matrix")
-    return replace(
-        prediction,
-        R_cam=R_cam,
+    return Prediction(
+        R_cam,
         confidence=_finite(prediction.confidence),
         spread_deg=_spread(prediction.spread_deg),
     )
@@ -140,6 +161,8 @@ def _finite(confidence: float | None) -> float | None:
 
 def _spread(spread_deg: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
     """Three standard deviations as floats; None where one is missing, negative or not finite."""
+    if spread_deg is None:
+        return None
     try:
         numbers = np.asarray(spread_deg, dtype=np.float64)
     except (TypeError, ValueError):
@@ -178,7 +201,7 @@ def start_prepared(
         return [
             Solved(value, prepare_ms)
             if isinstance(value, NoPrediction)
-            else replace(next(following), prepare_ms=prepare_ms)
+            else next(following).prepared_in(prepare_ms)
             for value, prepare_ms in prepared
         ]
 

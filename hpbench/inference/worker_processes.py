@@ -96,6 +96,10 @@ class WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers, also in the middle of their work."""
         self._is_over = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in list(self._workers):
@@ -106,11 +110,12 @@ class WorkerPool:
 
     def _call(self, arguments: tuple[Any, ...]) -> Any:
         if not hasattr(self._local, "worker"):
-            self._local.worker = _Worker(self._name, self._environment)
-            self._workers.append(self._local.worker)
+            worker = _Worker(self._name, self._environment)
+            self._workers.append(worker)
             if self._is_over:  # the pool was left while this one was started
-                self._local.worker.kill()
-            self._local.worker.ask(self._setup)
+                worker.kill()
+            worker.ask(self._setup)
+            self._local.worker = worker  # only now: what fails is tried, and said, anew
         return self._local.worker.ask(arguments)
 
 

@@ -10,13 +10,14 @@ travel between processes, for an image costs more to hand over than to read.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, islice
 from threading import Lock
+from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -41,14 +42,16 @@ from hpbench.storage.schemas import PartRow
 
 __all__ = [
     "MISSED",
-    "STORE_EVERY_FACES",
+    "STORE_EVERY_S",
     "IndexedFace",
+    "LocalEngine",
     "Part",
-    "evaluate_dataset",
+    "announce",
     "faces_at",
     "pending_rows",
     "predict_faces",
     "prefetch",
+    "start_readers",
     "store_parts",
 ]
 
@@ -63,18 +66,18 @@ IndexedFace = tuple[int, Record]
 MISSED = "no face found by the detector"
 """Why no method has a prediction for a face that the detector missed."""
 
-STORE_EVERY_FACES = 256
-"""How many faces a killed run may lose."""
+STORE_EVERY_S = 2.0
+"""How much of its work a killed run may lose, in seconds."""
 
 POOL_FROM_FACES = 1000
-"""From how many faces on the start of worker processes (about two seconds) pays."""
+"""From how many faces on the start of worker processes (about two seconds each) pays."""
 
 READERS_FROM_CORES = 4
 """From how many cores on processes read for methods that do not hold Python's lock: on fewer, the
 network takes the cores that they would use."""
 
-FACES_AT_ONCE = 8
-"""Faces that a worker process is given at once."""
+FACES_AT_ONCE = 16
+"""Faces that a worker process is given at once; fewer cost the main process more per face."""
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """There is a worker process for every core already."""
@@ -99,8 +102,9 @@ class PreparedFace:
 
     def drop_image(self) -> None:
         """Free the memory of the image, which no method needs any more."""
-        if self.read.face is not None:
-            self.read.face = replace(self.read.face, image=self.read.face.image[:0].copy())
+        face = self.read.face
+        if face is not None and face.image.size:
+            self.read.face = replace(face, image=face.image[:0].copy())
 
 
 class ImagesAhead:
@@ -148,49 +152,73 @@ class ImagesAhead:
             yield batch
 
 
-def evaluate_dataset(
-    evaluation: Evaluation,
-    folder: RunFolder,
-    progress: Progress,
-    batch_size: int,
-    workers: int | None = None,
-) -> None:
-    """Run all methods of an evaluation on its faces and store the rows in the run folder.
+class LocalEngine:
+    """The accuracy pass on this machine; a context in which several data sets are evaluated.
 
-    Faces that the folder holds from a stopped run are not computed again.
+    Where processes that read pay, they start when it is entered, beside what comes before the first
+    face, such as loading the methods.
 
     Parameters
     ----------
-    evaluation : Evaluation
-    folder : RunFolder
-    progress : Progress
-    batch_size : int
+    evaluations : sequence of Evaluation
+        What will be evaluated; the methods need not be loaded yet.
+    faces : int
+        How many of their faces lack a prediction.
     workers : int or None
         Threads or processes that read and prepare; None for the number of cores.
-
-    Raises
-    ------
-    HpbenchError
-        If a method fails on every face of its first batch: it is broken, not the faces.
     """
-    rows = pending_rows(evaluation, folder, progress)
-    workers = workers or usable_cores()
-    needs_processes = bool(evaluation.methods_in("processes")) or workers >= READERS_FROM_CORES
-    use_processes = workers > 1 and len(rows) >= POOL_FROM_FACES and needs_processes
-    faces = faces_at(evaluation, rows)
-    with closing(predict_faces(evaluation, faces, batch_size, workers, use_processes)) as parts:
-        store_parts(evaluation, parts, folder, progress)
+
+    def __init__(
+        self, evaluations: Sequence[Evaluation], faces: int, workers: int | None = None
+    ) -> None:
+        self._evaluations = evaluations
+        self._workers = workers or usable_cores()
+        needs_processes = self._workers >= READERS_FROM_CORES or any(
+            one.methods_in("processes") for one in evaluations
+        )
+        self._uses_processes = self._workers > 1 and faces >= POOL_FROM_FACES and needs_processes
+        self._readers: WorkerPool | None = None
+
+    def __enter__(self) -> LocalEngine:
+        if self._uses_processes:
+            self._readers = start_readers(self._evaluations, self._workers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._readers is not None:
+            self._readers.close()
+
+    def evaluate_dataset(
+        self, evaluation: Evaluation, folder: RunFolder, progress: Progress, batch_size: int
+    ) -> None:
+        """Run all methods of an evaluation on its faces and store the rows in the run folder.
+
+        Faces that the folder holds from a stopped run are not computed again.
+
+        Raises
+        ------
+        HpbenchError
+            If a method fails on every face of its first batch: it is broken, not the faces.
+        """
+        rows = pending_rows(evaluation, folder)
+        announce(evaluation, rows, progress)
+        faces = faces_at(evaluation, rows)
+        parts = predict_faces(evaluation, faces, batch_size, self._workers, self._readers)
+        with closing(parts):
+            store_parts(evaluation, parts, folder, progress)
 
 
-def pending_rows(
-    evaluation: Evaluation, folder: RunFolder, progress: Progress
-) -> npt.NDArray[np.int64]:
-    """Rows in the data set's index that lack a method; the progress is told of the others."""
-    indexed = evaluation.indexed
-    done = np.logical_and.reduce([folder.done(indexed, name) for name in evaluation.methods])
+def pending_rows(evaluation: Evaluation, folder: RunFolder) -> npt.NDArray[np.int64]:
+    """Rows in the data set's index that lack a prediction of some method."""
+    lacking = [~folder.done(evaluation.indexed, name) for name in evaluation.methods]
+    return np.flatnonzero(np.logical_or.reduce(lacking))
+
+
+def announce(evaluation: Evaluation, rows: npt.NDArray[np.int64], progress: Progress) -> None:
+    """Tell the progress how many faces there are, and that all but some rows are done already."""
+    total = len(evaluation.indexed.index)
     for name in evaluation.methods:
-        progress.start(evaluation.key, name, len(done), int(done.sum()))
-    return np.flatnonzero(~done)
+        progress.start(evaluation.key, name, total, total - len(rows))
 
 
 def faces_at(evaluation: Evaluation, rows: npt.NDArray[np.int64]) -> Iterator[IndexedFace]:
@@ -204,7 +232,7 @@ def predict_faces(
     faces: Iterable[IndexedFace],
     batch_size: int,
     workers: int = 1,
-    use_processes: bool = False,
+    readers: WorkerPool | None = None,
 ) -> Generator[Part, None, None]:
     """Predict faces on this machine, batch after batch, in order.
 
@@ -215,12 +243,16 @@ def predict_faces(
     faces : iterable of (int, Record)
     batch_size : int
     workers : int
-    use_processes : bool
-        Whether processes read and prepare, and not threads.
+        Threads or processes that read and prepare.
+    readers : WorkerPool, optional
+        The processes, started with :func:`start_readers`; without them, threads read.
     """
     proven: set[str] = set()
-    read = _read_in_processes if use_processes else _read_in_threads
-    with closing(read(evaluation, iter(faces), batch_size, workers)) as batches:
+    if readers is None:
+        reading = _read_in_threads(evaluation, iter(faces), batch_size, workers)
+    else:
+        reading = _read_in_processes(readers, evaluation, iter(faces), batch_size, workers)
+    with closing(reading) as batches:
         started: deque[list[Callable[[], list[PartRow]]]] = deque()
         for batch in batches:
             started.append(
@@ -242,14 +274,15 @@ def store_parts(
 ) -> None:
     """Store parts as they come, so that a killed run loses little."""
     waiting: Part = []
+    stored_s = perf_counter()
     for part in parts:
         waiting += part
         faces = len(part) // len(evaluation.methods)
         for name in evaluation.methods:
             progress.advance(evaluation.key, name, faces)
-        if len(waiting) >= STORE_EVERY_FACES * len(evaluation.methods):
+        if perf_counter() - stored_s >= STORE_EVERY_S:
             folder.append(evaluation.indexed, waiting)
-            waiting = []
+            waiting, stored_s = [], perf_counter()
     if waiting:
         folder.append(evaluation.indexed, waiting)
 
@@ -270,26 +303,48 @@ def _read_in_threads(
 
 
 def _read_in_processes(
-    evaluation: Evaluation, faces: Iterator[IndexedFace], batch_size: int, workers: int
+    readers: WorkerPool,
+    evaluation: Evaluation,
+    faces: Iterator[IndexedFace],
+    batch_size: int,
+    workers: int,
 ) -> Generator[list[PreparedFace], None, None]:
     """Batches of prepared faces without their images, in order."""
-    spec, names = EvaluationSpec.of(evaluation), ", ".join(evaluation.methods)
-    with WorkerPool(names, workers, _start_reader, spec, environment=_ONE_THREAD) as pool:
-        given = _in_lists(faces, FACES_AT_ONCE)
-        prepared = chain.from_iterable(prefetch(pool.submit, given, 2 * workers))
-        yield from _in_lists(prepared, batch_size)
+    given = _in_lists(faces, FACES_AT_ONCE)
+    read = partial(readers.submit, evaluation.key)
+    with closing(prefetch(read, given, 2 * workers)) as prepared:
+        yield from _in_lists(chain.from_iterable(prepared), batch_size)
 
 
 def _in_lists(items: Iterator[In], size: int) -> Iterator[list[In]]:
     return iter(lambda: list(islice(items, size)), [])
 
 
-def _start_reader(spec: EvaluationSpec) -> Callable[[Sequence[IndexedFace]], list[PreparedFace]]:
-    """What a worker process does: read faces and prepare them for all methods."""
-    evaluation = spec.make(only_prepare=True)
-    names = list(evaluation.methods)
+def start_readers(evaluations: Sequence[Evaluation], processes: int) -> WorkerPool:
+    """Processes that read and prepare faces of some data sets, one data set after the other.
 
-    def read(faces: Sequence[IndexedFace]) -> list[PreparedFace]:
+    They start at once, with what they need for the first.
+    """
+    specs = {one.key: EvaluationSpec.of(one) for one in evaluations}
+    names = ", ".join(dict.fromkeys(name for one in evaluations for name in one.methods))
+    readers = WorkerPool(names, processes, _start_reader, specs, environment=_ONE_THREAD)
+    for _ in range(processes):
+        readers.submit(evaluations[0].key, ())
+    return readers
+
+
+def _start_reader(
+    specs: Mapping[str, EvaluationSpec],
+) -> Callable[[str, Sequence[IndexedFace]], list[PreparedFace]]:
+    """What a process does: read faces of a data set and prepare them for all of its methods."""
+
+    @lru_cache(maxsize=1)  # the last data set does not come back
+    def evaluation_of(key: str) -> Evaluation:
+        return specs[key].make(only_prepare=True)
+
+    def read(key: str, faces: Sequence[IndexedFace]) -> list[PreparedFace]:
+        evaluation = evaluation_of(key)
+        names = list(evaluation.methods)
         prepared = [_read_and_prepare(evaluation, names, face) for face in faces]
         for one in prepared:
             one.drop_image()
@@ -298,7 +353,9 @@ def _start_reader(spec: EvaluationSpec) -> Callable[[Sequence[IndexedFace]], lis
     return read
 
 
-def prefetch(submit: Callable[[In], Future[Out]], items: Iterable[In], ahead: int) -> Iterator[Out]:
+def prefetch(
+    submit: Callable[[In], Future[Out]], items: Iterable[In], ahead: int
+) -> Generator[Out, None, None]:
     """Results for all items in order, at most `ahead` of them computed before they are asked for.
 
     Parameters

@@ -30,9 +30,9 @@ from hpbench.errors import DataError, HpbenchError, MissingDependencyError, Usag
 from hpbench.inference.progress import Progress
 from hpbench.running.evaluation import Evaluation, EvaluationSpec
 from hpbench.running.local_engine import (
-    STORE_EVERY_FACES,
     IndexedFace,
     Part,
+    announce,
     faces_at,
     pending_rows,
     predict_faces,
@@ -44,7 +44,7 @@ from hpbench.storage.run_folder import RunFolder
 
 __all__ = ["RayCluster", "Worker"]
 
-SHARD_FACES = STORE_EVERY_FACES
+SHARD_FACES = 256
 """Faces that a worker is given at once, and that are lost when it dies."""
 
 MAX_TRIES = 3
@@ -184,7 +184,7 @@ class RayCluster:
     def evaluate_dataset(
         self, evaluation: Evaluation, folder: RunFolder, progress: Progress, batch_size: int
     ) -> None:
-        """Do what :func:`hpbench.running.local_engine.evaluate_dataset` does, on the cluster.
+        """Do what :class:`hpbench.running.local_engine.LocalEngine` does, on the cluster.
 
         Raises
         ------
@@ -192,7 +192,8 @@ class RayCluster:
             With the first worker's one line if a plugin, the data or a version differs there;
             or if one shard has killed several workers.
         """
-        rows = pending_rows(evaluation, folder, progress)
+        rows = pending_rows(evaluation, folder)
+        announce(evaluation, rows, progress)
         if not len(rows):
             return
         parts = self._predict(evaluation, rows, batch_size)

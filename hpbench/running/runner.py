@@ -28,7 +28,7 @@ from hpbench.running.batch_size import settle_batch_size
 from hpbench.running.corruptions import parse_corruptions
 from hpbench.running.data_folders import data_folders
 from hpbench.running.evaluation import Evaluation, read_face
-from hpbench.running.local_engine import evaluate_dataset
+from hpbench.running.local_engine import LocalEngine, pending_rows
 from hpbench.running.plan import plan
 from hpbench.running.reuse import (
     CachedRun,
@@ -145,8 +145,9 @@ def _fill(
         return
     folder.drop_corrupted_parts()
     to_run = {one.key: methods_to_run(one, folder, cached) for one in evaluations}
+    needed = [replace(one, methods=to_run[one.key]) for one in evaluations]
     must_time = prepared.settings.mode != "off" and cached.timing is None
-    with _open_engine(config, needed=any(to_run.values())) as evaluate:
+    with _open_engine(config, folder, needed) as evaluate:
         for name, method in prepared.methods.items():
             if must_time or name not in cards or any(name in some for some in to_run.values()):
                 if name not in prepared.loaded:
@@ -155,7 +156,6 @@ def _fill(
                     cards[name] = method.card()
         if prepared.detector is not None and (must_time or any(to_run.values())):
             prepared.detector.load()
-        needed = [replace(one, methods=to_run[one.key]) for one in evaluations]
         batch_size = settle_batch_size(config.batch_size, needed)
         record = _describe(config, prepared, cards, command, batch_size)
         _create(folder, record, evaluations)
@@ -247,15 +247,20 @@ def _use_system_allocator() -> None:
 
 
 @contextmanager
-def _open_engine(config: RunConfig, needed: bool) -> Iterator[Evaluate]:
+def _open_engine(
+    config: RunConfig, folder: RunFolder, evaluations: Sequence[Evaluation]
+) -> Iterator[Evaluate]:
     """The accuracy pass of this machine, or of a cluster that is connected to for it."""
-    if config.engine == "ray" and needed:
+    lacking = [one for one in evaluations if one.methods]
+    if config.engine == "ray" and lacking:
         from hpbench.running.ray_engine import RayCluster
 
         with RayCluster(config.address, config.workers) as cluster:
             yield cluster.evaluate_dataset
     else:
-        yield partial(evaluate_dataset, workers=config.workers)
+        faces = sum(len(pending_rows(one, folder)) for one in lacking)
+        with LocalEngine(lacking, faces, config.workers) as engine:
+            yield engine.evaluate_dataset
 
 
 def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hpbench.errors import UsageError
 from hpbench.face import Face
-from hpbench.inference.solving import valid_prediction
+from hpbench.inference.solving import valid_predictions
 from hpbench.method import Method, MethodCard, ModelSize, NoPrediction, Options, Prediction
 from hpbench.registry import load_method, make_method
 from hpbench.rotation import (
@@ -162,7 +162,7 @@ class Ensemble(Method):
     def decode(self, output: Sequence[Any]) -> list[Prediction | NoPrediction]:
         """Mean of the members' rotations for every face."""
         decoded = [
-            [valid_prediction(member, one) for one in member.decode(found)]
+            valid_predictions(member, member.decode(found))
             for member, found in zip(self._members.values(), output, strict=True)
         ]
         mean = geodesic_mean if self.options.average == "geodesic" else mean_rotation

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hpbench.checking.requirements import ConformanceError, require_valid
-from hpbench.inference.solving import valid_prediction
-from hpbench.method import Prediction
+from hpbench.inference.solving import valid_predictions
+from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.constant import Constant
 
 NO_SPREADS = [
@@ -16,22 +16,44 @@ NO_SPREADS = [
 ]  # fmt: skip
 
 
+def _valid(*predictions):
+    return valid_predictions(Constant(), predictions)
+
+
+def test_a_matrix_that_is_no_rotation_costs_only_its_own_face():
+    wrong = [2.0 * np.eye(3), np.diag([1.0, 1.0, -1.0]), np.full((3, 3), np.nan), np.eye(2)]
+    found = _valid(*[Prediction(one) for one in (np.eye(3), *wrong, np.eye(3))])
+    assert [isinstance(one, Prediction) for one in found] == [True, *[False] * 4, True]
+    assert (
+        found[1].reason
+        == found[2].reason
+        == found[3].reason
+        == ("prediction is not a rotation matrix")
+    )
+    assert found[4].reason == "prediction of shape (2, 2) instead of (3, 3)"
+
+
+def test_a_batch_without_any_prediction_stays_one():
+    reasons = [NoPrediction("dark"), NoPrediction("small")]
+    assert _valid(*reasons) == reasons
+
+
 def test_claimed_spread_is_kept_as_floats():
-    found = valid_prediction(Constant(), Prediction(np.eye(3), spread_deg=np.array([0, 2, 3])))
+    [found] = _valid(Prediction(np.eye(3), spread_deg=np.array([0, 2, 3])))
     assert found.spread_deg.dtype == np.float64
     assert found.spread_deg.tolist() == [0.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("spread", [*NO_SPREADS, "wide", None])
 def test_what_is_no_spread_counts_as_none_and_the_rotation_stays(spread):
-    found = valid_prediction(Constant(), Prediction(np.eye(3), spread_deg=spread))
+    [found] = _valid(Prediction(np.eye(3), spread_deg=spread))
     assert isinstance(found, Prediction)
     assert found.spread_deg is None
 
 
 @pytest.mark.parametrize("confidence", [float("nan"), float("inf"), "high", [1.0, 2.0]])
 def test_what_is_no_confidence_counts_as_none(confidence):
-    found = valid_prediction(Constant(), Prediction(np.eye(3), confidence=confidence))
+    [found] = _valid(Prediction(np.eye(3), confidence=confidence))
     assert found.confidence is None
 
 

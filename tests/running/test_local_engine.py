@@ -213,7 +213,7 @@ def test_predictions_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):
 def test_stopped_run_is_resumed_and_gives_the_same_rows(tmp_path, plugin, labels, monkeypatch):
     import hpbench.running.local_engine
 
-    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 2)
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_S", 0.0)
     whole = run_here(tmp_path / "a", plugin, labels, "brightness", batch_size=2)
     with pytest.raises(KeyboardInterrupt):
         run_here(tmp_path / "b", plugin, labels, "brightness", batch_size=2, bars=StopAfter(6))
@@ -251,7 +251,7 @@ def test_run_whose_parts_another_process_takes_is_not_published(
 ):
     import hpbench.running.local_engine
 
-    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_S", 0.0)
     with pytest.raises(
         DataError, match="files of the run are gone or corrupted; repeat the command"
     ):
@@ -297,7 +297,7 @@ def test_lock_of_a_killed_run_is_named_and_taken_over(tmp_path, plugin, labels, 
 def test_part_with_one_flipped_bit_is_computed_again(tmp_path, plugin, labels, monkeypatch, caplog):
     import hpbench.running.local_engine
 
-    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_S", 0.0)
     with pytest.raises(KeyboardInterrupt):
         run_here(tmp_path, plugin, labels, "brightness", bars=StopAfter(8), batch_size=1)
     part = sorted(tmp_path.glob("out/parts/*/part-000002.*"))[0]
@@ -464,7 +464,7 @@ def test_images_that_vanish_during_the_run_stop_it_and_are_read_again_later(
 ):
     import hpbench.running.local_engine
 
-    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_S", 0.0)
     gone = FolderGone(labels.parent, after=3)
     with pytest.raises(DataError, match=r"'table': \d of 10 images vanished during the run; .*out"):
         run_here(tmp_path, plugin, labels, "brightness", bars=gone, batch_size=1, workers=1)

@@ -45,7 +45,7 @@ from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 
-hpbench.running.local_engine.STORE_EVERY_FACES = 2
+hpbench.running.local_engine.STORE_EVERY_S = 0.0
 hpbench.running.ray_engine.SHARD_FACES = 2
 here, out, engine = sys.argv[1:]
 config = RunConfig(

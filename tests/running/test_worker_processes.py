@@ -103,6 +103,49 @@ class Unsendable(Method):
 """
 
 
+SLOW_TO_LOAD = """
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+from hpbench.method import Method, MethodCard, Prediction
+
+HERE = Path(__file__).parent
+
+
+class SlowToLoad(Method):
+    name = "slow-to-load"
+    summary = "loads for as long as no process is there to prepare faces"
+    prepare_in = "processes"
+
+    def card(self):
+        return MethodCard(name="slow-to-load", title="SlowToLoad")
+
+    def fingerprint_is_complete(self):
+        return True
+
+    def load(self):
+        end = time.monotonic() + 60.0
+        while not list(HERE.glob("*.ready")):
+            if time.monotonic() > end:
+                raise RuntimeError("no process has started while this was loaded")
+            time.sleep(0.05)
+
+    def load_to_prepare(self):
+        (HERE / f"{os.getpid()}.ready").touch()
+
+    def prepare(self, face):
+        return face
+
+    def infer(self, batch):
+        return batch
+
+    def decode(self, output):
+        return [Prediction(np.eye(3)) for _ in output]
+"""
+
+
 @pytest.fixture
 def pool_from_one_face(monkeypatch) -> None:
     monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
@@ -143,6 +186,19 @@ def test_process_that_dies_ends_the_run_in_one_line(tmp_path, pool_from_one_face
     ended = r"process of 'fatal' exited with status 9 \(no memory of this shape\); .* --workers 1"
     with pytest.raises(HpbenchError, match=ended):
         predictions(tmp_path / "out", methods="fatal", workers=2, plugins=(plugin,))
+
+
+def test_processes_start_beside_the_loading_and_serve_all_data_sets(
+    tmp_path, pool_from_one_face
+) -> None:
+    plugin = tmp_path / "slow.py"
+    plugin.write_text(SLOW_TO_LOAD)
+    rows = predictions(
+        tmp_path / "out", methods="slow-to-load", corrupt=("dark=1",), workers=2,
+        plugins=(plugin,),
+    )  # fmt: skip
+    assert rows["dataset"].nunique() == 2 and (rows["status"] == "ok").all()
+    assert len(list(tmp_path.glob("*.ready"))) == 2
 
 
 def test_path_that_a_thread_has_changed_is_not_that_of_the_processes(

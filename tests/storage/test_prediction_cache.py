@@ -176,7 +176,7 @@ def test_run_with_a_failed_face_is_not_kept(here):
 def test_stopped_run_that_had_reused_one_method_goes_on_without_the_store(here, monkeypatch):
     import hpbench.running.local_engine
 
-    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_FACES", 1)
+    monkeypatch.setattr(hpbench.running.local_engine, "STORE_EVERY_S", 0.0)
     run_in(here, "first")
     with pytest.raises(KeyboardInterrupt):
         run_in(here, "second", methods="constant,counting", batch_size=1, bars=StopAtOnce())
