@@ -32,6 +32,7 @@ import numpy as np
 import hpbench
 from hpbench.errors import HpbenchError
 from hpbench.inference.cores import usable_cores
+from hpbench.inference.prefetch import prefetch
 
 __all__ = ["WorkerPool", "each_result", "how_it_ended", "last_line"]
 
@@ -128,7 +129,7 @@ def each_result(
 ) -> Iterator[Any]:
     """What the function that `start` makes returns for the arguments of every call, in order.
 
-    One call after the other here, each made when its result is asked for; or all at once in one
+    One call after the other here, each made when its result is asked for; or some ahead, in one
     process per core, where there are several cores. See :class:`WorkerPool`.
     """
     processes = usable_cores()
@@ -138,8 +139,7 @@ def each_result(
             yield work(*call)
         return
     with WorkerPool(name, processes, start, *arguments) as pool:
-        for future in [pool.submit(*call) for call in calls]:
-            yield future.result()
+        yield from prefetch(lambda call: pool.submit(*call), calls, processes)
 
 
 class _Worker:

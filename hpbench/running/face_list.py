@@ -20,12 +20,13 @@ from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera
 from hpbench.images import max_pixels, set_max_pixels
 from hpbench.inference.cores import usable_cores
+from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.running.data_folders import data_folders
 from hpbench.running.evaluation import Evaluation, read_face
 from hpbench.running.faces_config import FacesConfig
-from hpbench.running.local_engine import MISSED, prefetch
+from hpbench.running.local_engine import MISSED
 from hpbench.running.plan import dataset_items, plan
 from hpbench.storage.atomic import write_text
 from hpbench.storage.schemas import BOX_XYXY

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -26,6 +26,7 @@ import numpy.typing as npt
 from hpbench.dataset import Record
 from hpbench.errors import HpbenchError
 from hpbench.inference.cores import usable_cores
+from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
 from hpbench.inference.solving import (
     Solved,
@@ -50,13 +51,11 @@ __all__ = [
     "faces_at",
     "pending_rows",
     "predict_faces",
-    "prefetch",
     "start_readers",
     "store_parts",
 ]
 
 In = TypeVar("In")
-Out = TypeVar("Out")
 Part = list[PartRow]
 """Rows of some faces as :meth:`hpbench.storage.run_folder.RunFolder.append` takes them."""
 
@@ -351,31 +350,6 @@ def _start_reader(
         return prepared
 
     return read
-
-
-def prefetch(
-    submit: Callable[[In], Future[Out]], items: Iterable[In], ahead: int
-) -> Generator[Out, None, None]:
-    """Results for all items in order, at most `ahead` of them computed before they are asked for.
-
-    Parameters
-    ----------
-    submit : callable
-        Starts the work on one item.
-    items : iterable
-    ahead : int
-    """
-    waiting: deque[Future[Out]] = deque()
-    try:
-        for item in items:
-            waiting.append(submit(item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def _read_and_prepare(

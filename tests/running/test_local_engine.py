@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import re
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -383,26 +382,6 @@ def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_p
         spec = parse_spec(f"biwi[frames={frames}]")
         hashes.add(open_dataset(DATASETS.load("biwi"), spec)[1].hash)
     assert len(hashes) == 1
-
-
-def test_prefetch_keeps_the_order_and_never_runs_far_ahead():
-    from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
-
-    from hpbench.running.local_engine import prefetch
-
-    computed, lock = [], threading.Lock()
-
-    def work(number):
-        with lock:
-            computed.append(number)
-        return number
-
-    with ThreadPoolExecutor(4) as pool:
-        results = prefetch(partial(pool.submit, work), range(100), ahead=5)
-        first = next(results)
-        assert len(computed) <= 7
-        assert [first, *results] == list(range(100))
 
 
 def test_images_read_ahead_and_in_a_batch_are_bounded_by_their_bytes():
