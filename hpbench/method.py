@@ -10,7 +10,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +129,14 @@ class Method(Plugin):
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options)
         self.device = device
+
+    @classmethod
+    def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
+        """Make the method, as runs do.
+
+        `plugins` are the files of ``--plugin``, for a method that is made of other methods.
+        """
+        return cls(options, device)
 
     def fingerprint(self) -> str:
         """Text that changes whenever the predictions may change; the key of stored ones.

@@ -66,7 +66,7 @@ class MethodSpec:
         method_class = METHODS.load(self.name, plugins)
         options = build_options(method_class.Options, self.options, f"method '{self.name}'")
         with plugin_errors(f"method '{self.name}' cannot be made"):
-            return method_class(options, device)
+            return method_class.from_options(options, device, plugins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +313,7 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
     """
     cls, options, _ = METHODS.configure(spec, plugins)
     with plugin_errors(f"method '{cls.name}' cannot be made"):
-        return cls(options, device)
+        return cls.from_options(options, device, plugins)
 
 
 def make_methods(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from hpbench.errors import UsageError
 from hpbench.face import Face
 from hpbench.inference.solving import valid_predictions
 from hpbench.method import Method, MethodCard, ModelSize, NoPrediction, Options, Prediction
+from hpbench.plugin import BaseOptions
 from hpbench.registry import load_method, make_method
 from hpbench.rotation import (
     angles_from_rotation,
@@ -61,12 +63,22 @@ class Ensemble(Method):
     Options: ClassVar[type[Options]] = EnsembleOptions
     options: EnsembleOptions
 
-    def __init__(self, options: EnsembleOptions | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        options: BaseOptions | None = None,
+        device: str = "cpu",
+        plugins: Sequence[Path] = (),
+    ) -> None:
         super().__init__(options, device)
         specs = parse_specs(self.options.methods, ";") if self.options.methods else []
         if len(specs) == 1:
             raise UsageError(f"method 'ensemble' has one member; write {_HOW}")
-        self._members = {str(spec): make_method(spec, device) for spec in specs}
+        self._members = {str(spec): make_method(spec, device, plugins) for spec in specs}
+
+    @classmethod
+    def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
+        """Make the ensemble; its members may come from plugin files."""
+        return cls(options, device, plugins)
 
     @classmethod
     def missing(cls) -> str | None:

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation, Slerp
 
 import hpbench
+import hpbench.running.local_engine
 from hpbench.errors import UsageError
 from hpbench.face import Face
 from hpbench.method import NoPrediction, Prediction
@@ -90,6 +91,43 @@ def test_a_run_stores_the_mean_of_what_its_members_predict_alone(tmp_path):
     ensemble = rows.loc[str(parse_spec(spec))]
     assert (ensemble["confidence"] < 0.0).all()
     assert (ensemble[list(SPREAD_DEG)] >= 0.0).all(axis=None)
+
+
+PLUGIN = """
+from hpbench.method import Method, MethodCard, Prediction
+from hpbench.rotation import rotation_from_angles
+
+
+class Sideways(Method):
+    name = "sideways"
+    summary = "looks 20 degrees to the side"
+
+    def card(self):
+        return MethodCard(name="sideways", title="Sideways")
+
+    def prepare(self, face):
+        return face.image_id
+
+    def infer(self, batch):
+        return batch
+
+    def decode(self, output):
+        return [Prediction(rotation_from_angles([20.0, 0.0, 0.0])) for _ in output]
+"""
+
+
+def test_method_of_a_plugin_file_is_a_member_in_the_run_and_in_its_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 1)
+    monkeypatch.setattr(hpbench.running.local_engine, "READERS_FROM_CORES", 2)
+    plugin = tmp_path / "sideways.py"
+    plugin.write_text(PLUGIN)
+    hpbench.run(
+        methods='ensemble[methods="sideways;constant"]', datasets="sample", limit=6,
+        out=tmp_path / "run", timing="off", plugin=[plugin], workers=2,
+    )  # fmt: skip
+    rows = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    R_cam = rows[list(ROTATION_COLUMNS)].to_numpy().reshape(-1, 3, 3)
+    np.testing.assert_allclose(angles_from_rotation(R_cam), [[10.0, 0.0, 0.0]] * 6, atol=1e-9)
 
 
 def test_cards_are_members_and_together_they_are_the_published_mean(
