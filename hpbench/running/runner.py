@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -118,7 +118,7 @@ def _predict_run(
     config = config.model_copy(update={"data": data_folders(config.data, config.datasets)})
     prepared = _prepare(config)
     folder = RunFolder(out)
-    _cards_of_stopped_run(out, prepared.fingerprint)
+    _stopped_run(out, prepared.fingerprint)
     folder.reopen_if_corrupted()
     if config.fresh and (folder.is_finished() or folder.uses_cache()):
         raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
@@ -140,7 +140,8 @@ def _fill(
 ) -> None:
     """Predict and time what the folder and the cache lack, and finish the folder."""
     out, evaluations, cached = folder.path, prepared.evaluations, prepared.cached
-    cards = _cards_of_stopped_run(out, prepared.fingerprint) | cached.cards()
+    stopped = _stopped_run(out, prepared.fingerprint)
+    cards = {name: method.card for name, method in stopped.items()} | cached.cards()
     if folder.is_finished():  # meanwhile, by another process
         return
     folder.drop_corrupted_parts()
@@ -157,16 +158,17 @@ def _fill(
         if prepared.detector is not None and (must_time or any(to_run.values())):
             prepared.detector.load()
         batch_size = settle_batch_size(config.batch_size, needed)
-        record = _describe(config, prepared, cards, command, batch_size)
+        record = _describe(config, prepared, cards, stopped, command, batch_size)
         _create(folder, record, evaluations)
         add_cached(evaluations, folder, cached)
-        for one, lacking in zip(evaluations, needed, strict=True):
-            if shared is not None and lacking.methods:
-                shared.take(lacking, folder, PredictionCache())
-            if methods_to_run(one, folder, cached):
-                absent = _absent_share(one)
-                evaluate(lacking, folder, progress, batch_size)
-                _stop_if_images_vanished(one, folder, absent)
+        with _incidents_kept(record, prepared.methods, out):
+            for one, lacking in zip(evaluations, needed, strict=True):
+                if shared is not None and lacking.methods:
+                    shared.take(lacking, folder, PredictionCache())
+                if methods_to_run(one, folder, cached):
+                    absent = _absent_share(one)
+                    evaluate(lacking, folder, progress, batch_size)
+                    _stop_if_images_vanished(one, folder, absent)
     folder.drop_corrupted_parts()
     if any(methods_to_run(one, folder, cached) for one in evaluations):
         raise DataError(f"{out}: files of the run are gone or corrupted; repeat the command")
@@ -263,8 +265,8 @@ def _open_engine(
             yield engine.evaluate_dataset
 
 
-def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
-    """Cards of the methods of a run that is resumed; none where the folder is new.
+def _stopped_run(out: Path, fingerprint: str) -> Mapping[str, MethodRecord]:
+    """What a run that is resumed has recorded of its methods; nothing where the folder is new.
 
     Raises
     ------
@@ -277,7 +279,7 @@ def _cards_of_stopped_run(out: Path, fingerprint: str) -> dict[str, MethodCard]:
             raise UsageError(
                 f"{out}: contains a run of other methods, data or options; use a new --out"
             )
-        return {name: method.card for name, method in record.methods.items()}
+        return record.methods
     if out.exists() and (not out.is_dir() or any(not _is_leftover(p) for p in out.iterdir())):
         raise UsageError(f"{out}: is not empty and not a run folder; use a new --out")
     return {}
@@ -328,12 +330,23 @@ def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluati
         raise DataError(f"{folder.path}: cannot be written ({error.strerror})") from error
 
 
+@contextmanager
+def _incidents_kept(record: RunRecord, methods: Mapping[str, Method], out: Path) -> Iterator[None]:
+    """Record what went wrong on the way also of a run that stops; the resumed run adds its own."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what stopped the run is the news
+            _record_incidents(record, methods, out)
+        raise
+
+
 def _record_incidents(record: RunRecord, methods: Mapping[str, Method], out: Path) -> None:
     """Write what went wrong on the way into ``run.json``, where there was anything."""
     incidents = {name: tuple(method.incidents()) for name, method in methods.items()}
     if any(incidents.values()):
         described = {
-            name: one.model_copy(update={"incidents": incidents[name]})
+            name: one.model_copy(update={"incidents": (*one.incidents, *incidents[name])})
             for name, one in record.methods.items()
         }
         record.model_copy(update={"methods": described}).write(out)
@@ -377,6 +390,7 @@ def _describe(
     config: RunConfig,
     prepared: _PreparedRun,
     cards: Mapping[str, MethodCard],
+    stopped: Mapping[str, MethodRecord],
     command: Sequence[str],
     batch_size: int,
 ) -> RunRecord:
@@ -399,6 +413,7 @@ def _describe(
                 digest=prepared.digests[name],
                 card=cards[name],
                 stored=isinstance(method, StoredMethod),
+                incidents=stopped[name].incidents if name in stopped else (),
             )
             for name, method in prepared.methods.items()
         },

@@ -13,9 +13,13 @@ import hpbench
 from hpbench.checking.checks.worker import check_worker
 from hpbench.checking.conformance import CHECKS, check_method
 from hpbench.face import Face
+from hpbench.inference.progress import NoProgress
 from hpbench.method import NoPrediction
 from hpbench.registry import make_dataset, make_method
+from hpbench.results.run_config import RunConfig
+from hpbench.results.run_record import RunRecord
 from hpbench.rotation import angles_from_rotation, geodesic_deg
+from hpbench.running.runner import run
 from hpbench.timing.cold_start import measure_fresh
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "workers"
@@ -159,3 +163,26 @@ def test_a_restart_is_in_the_report(tmp_path):
     assert results.rows[0].images.scored == 4
     said = "the worker exited with status 1 (out of luck) and was started again"
     assert f"Incidents: {said}" in results.report()[0].read_text()
+
+
+class StopAtOnce(NoProgress):
+    """Stops the run like a user's Ctrl-C when the first faces are predicted."""
+
+    def advance(self, dataset, method, count):
+        raise KeyboardInterrupt
+
+
+def test_a_restart_before_a_run_was_stopped_is_in_the_report_of_the_resumed_run(tmp_path):
+    (tmp_path / "allocating.py").write_text(DYING)
+    (tmp_path / "large.py").write_text(PLUGIN)
+    config = RunConfig(
+        methods="large", datasets="sample", limit=4, timing="off", batch_size=2,
+        plugins=(tmp_path / "large.py",), fresh=True,
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "run", StopAtOnce())
+    run(config, tmp_path / "run", NoProgress())
+    (method,) = RunRecord.read(tmp_path / "run").methods.values()
+    assert method.incidents == (
+        "the worker exited with status 1 (out of luck) and was started again",
+    )
