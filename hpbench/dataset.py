@@ -171,6 +171,16 @@ class Dataset(Plugin):
         """
         return read_rgb(record.image_path)
 
+    def image_options(self) -> Mapping[str, Any]:
+        """Options that change what :meth:`read_image` returns.
+
+        Faces that are alike under other options share their predictions (``hpbench explain``). The
+        default is none, and all of a data set that overrides :meth:`read_image`.
+        """
+        if type(self).read_image is Dataset.read_image:
+            return {}
+        return dict(self.options.model_dump(mode="json"))
+
     def image_size(self, record: Record) -> ImageSize | None:
         """Size of a record's image from its header; None where it is not known without reading.
 

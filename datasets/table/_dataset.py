@@ -81,6 +81,10 @@ class Table(Dataset):
         """Read the image of a record; see :meth:`hpbench.dataset.Dataset.read_image`."""
         return read_rgb(record.image_path, upright=self.options.exif != "ignore")
 
+    def image_options(self) -> Mapping[str, Any]:
+        """Whether the turn that EXIF names is left undone."""
+        return {"exif_ignored": self.options.exif == "ignore"}
+
     def image_size(self, record: Record) -> ImageSize | None:
         """Size of a record's image; see :meth:`hpbench.dataset.Dataset.image_size`."""
         try:

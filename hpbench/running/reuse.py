@@ -206,13 +206,18 @@ class EqualFaces:
 class _FinishedFaces:
     """Faces of a finished evaluation, and the keys of their predictions by method."""
 
-    given_by: tuple[str, str, str]
+    given_by: str
     keys: Sequence[str]
     entries: Mapping[str, str]
 
 
-def _given_by(evaluation: Evaluation) -> tuple[str, str, str]:
-    return evaluation.dataset.name, evaluation.boxes, evaluation.several
+def _given_by(evaluation: Evaluation) -> str:
+    """All but the columns of :data:`_SEEN_BY_METHODS` that decides what a method is given."""
+    dataset = evaluation.dataset
+    root = None if dataset.root is None else str(dataset.root.resolve())
+    return hash_of(
+        dataset.name, root, dict(dataset.image_options()), evaluation.boxes, evaluation.several
+    )
 
 
 def _face_keys(evaluation: Evaluation) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -15,10 +16,13 @@ from hpbench.cli import app
 from hpbench.errors import DataError, UsageError
 from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
+from hpbench.rotation import angles_from_rotation
 from hpbench.running.explain import explain, plan_variants
 from hpbench.running.named_files import require_named
-from hpbench.running.runner import run
+from hpbench.running.reuse import EqualFaces
+from hpbench.running.runner import predict_run, run
 from hpbench.spec import parse_spec
+from hpbench.storage.schemas import ROTATION_COLUMNS
 
 PLUGIN = '''
 from pathlib import Path
@@ -255,3 +259,58 @@ def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec
 def test_plugins_that_a_run_folder_names_are_asked_for(explained) -> None:
     with pytest.raises(UsageError, match=r"run only if you name them; .* add --plugin /.*\.py"):
         explain(explained, NoProgress())
+
+
+LOOKING = '''
+import numpy as np
+from hpbench.method import Method, MethodCard, Prediction
+from hpbench.rotation import rotation_from_angles
+
+class Looking(Method):
+    """Yaw is the grey level of the image, pitch a tenth of its width."""
+    name = "looking"
+    summary = "for a test"
+    def card(self): return MethodCard(name=self.name, title=self.name)
+    def prepare(self, face): return [face.image.mean(), face.image.shape[1] / 10, 0.0]
+    def infer(self, batch): return np.stack(batch)
+    def decode(self, output): return [Prediction(R) for R in rotation_from_angles(output)]
+'''
+
+
+def predicted(spec: str, folder: Path, shared: EqualFaces) -> np.ndarray:
+    (folder / "looking.py").write_text(LOOKING, encoding="utf-8")
+    config = RunConfig(
+        methods="looking", datasets=spec, plugins=(folder / "looking.py",), device="cpu",
+        timing="off", workers=1, trust_labels=True,
+    )  # fmt: skip
+    out = folder / f"run{len(list(folder.glob('run*')))}"
+    predict_run(config, out, NoProgress(), shared=shared)
+    R_cam = pd.read_parquet(out / "predictions.parquet")[list(ROTATION_COLUMNS)].to_numpy()
+    return angles_from_rotation(R_cam.reshape(-1, 3, 3))
+
+
+def table_of(folder: Path, image: Image.Image, **saved) -> Path:
+    folder.mkdir()
+    image.save(folder / "face.png", **saved)
+    (folder / "labels.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\nface.png,0,0,0,5,5,30,30")
+    return folder / "labels.csv"
+
+
+def test_faces_of_two_tables_that_are_described_alike_share_no_predictions(tmp_path) -> None:
+    shared = EqualFaces()
+    for level in (10, 40):
+        table = table_of(tmp_path / str(level), Image.new("RGB", (50, 50), (level,) * 3))
+        ((yaw, _, _),) = predicted(str(table), tmp_path, shared)
+        assert yaw == pytest.approx(level)
+
+
+def test_faces_of_an_image_that_is_read_in_another_way_share_no_predictions(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    table = table_of(tmp_path / "turned", Image.new("RGB", (80, 40)), exif=exif)
+    shared = EqualFaces()
+    widths = [
+        10 * predicted(spec, tmp_path, shared)[0][1]
+        for spec in (f"{table}", f"{table}[exif=ignore]")
+    ]
+    assert widths == pytest.approx([40, 80])
