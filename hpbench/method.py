@@ -197,6 +197,19 @@ class Method(Plugin):
         """
         return None
 
+    @property
+    def stored_members(self) -> Sequence[StoredMethod]:
+        """The method itself where its predictions are stored, or such members of it; else none.
+
+        Where there are some, it takes no part where images or boxes are changed, is not timed, and
+        does not predict new images; wherever it is left out, that is said.
+        """
+        return ()
+
+    def stated_ms(self, image_id: str) -> float | None:
+        """Milliseconds that a stored prediction took as its source states it, or None."""
+        return None
+
     def incidents(self) -> Sequence[str]:
         """What went wrong on the way and was put right, a line each; asked after a run.
 
@@ -232,9 +245,13 @@ class StoredMethod(Method):
     """Base of methods whose predictions were made before and are looked up by the id of the face.
 
     A stored prediction does not change with the image or the box that hpbench has, and its time
-    cannot be measured. So such a method takes no part where images or boxes are changed, is not
-    timed, and does not predict new images; wherever it is left out, that is said.
+    cannot be measured; see :attr:`Method.stored_members`.
     """
+
+    @property
+    def stored_members(self) -> Sequence[StoredMethod]:
+        """The method itself."""
+        return (self,)
 
     @abstractmethod
     def unsupported_faces(
@@ -256,7 +273,3 @@ class StoredMethod(Method):
             If the stored predictions cannot be read, or are partly of faces that the data set
             does not have.
         """
-
-    def stated_ms(self, image_id: str) -> float | None:
-        """Milliseconds that a face took as the source of the prediction states it, or None."""
-        return None

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError, plugin_errors
-from hpbench.method import Method, StoredMethod
+from hpbench.method import Method
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs, suggest
 
@@ -351,9 +351,9 @@ def require_live(method: Method, wanted: str) -> None:
     UsageError
         `wanted` begins its text: ``"hpbench predict"``.
     """
-    if isinstance(method, StoredMethod):
+    if method.stored_members:
         raise UsageError(
-            f"{wanted} predicts new images, and '{method.name}' has stored predictions only; "
+            f"{wanted} predicts new images, and '{method.name}' has stored predictions; "
             "leave it out"
         )
 

@@ -36,7 +36,7 @@ from hpbench.checking.probe import MOST_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError
-from hpbench.method import Method, StoredMethod
+from hpbench.method import Method
 from hpbench.scoring.known_mistakes import MIN_FACES
 
 __all__ = [
@@ -131,7 +131,7 @@ def check_method(
         raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
     probe = Probe.of(make, dataset, limit)
     # what is missing on this machine is no fault of the method
-    if isinstance(probe.method, StoredMethod):
+    if probe.method.stored_members:
         ids = [record.image_id for record in dataset.iter_records()]
         reason = probe.method.unsupported_faces(dataset.name, ids, whole=True)
         if reason is not None:

@@ -19,7 +19,7 @@ from hpbench.geometry.boxes import check_box
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
-from hpbench.method import Method, MethodCard, StoredMethod
+from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_dataset
 from hpbench.rotation import (
     ANGLES,
@@ -169,7 +169,7 @@ class Probe:
     @cached_property
     def is_stored(self) -> bool:
         """Whether the predictions are stored, so that they stay the same on changed images."""
-        return isinstance(self.method, StoredMethod)
+        return bool(self.method.stored_members)
 
     def require_live(self) -> None:
         """Skip a check that changes images where predictions are stored.

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hpbench.errors import DataError, invalid_value
-from hpbench.storage.atomic import write_json
-from hpbench.storage.checksums import CHECKSUMS, differs, store_checksums
+from hpbench.storage.atomic import json_text
+from hpbench.storage.checksums import CHECKSUMS, differs, replace_text
 
 __all__ = ["FrozenModel", "Interval", "JsonFile", "Rounded", "round_value"]
 
@@ -101,8 +101,7 @@ class JsonFile(FrozenModel):
     def write(self, folder: Path) -> Path:
         """Write the file into a run folder: a reader sees the old one or the new one, whole."""
         path = Path(folder) / self.file_name
-        write_json(path, self.as_json())
-        store_checksums(path.parent, [path])
+        replace_text(path, json_text(self.as_json()))
         return path
 
     def as_json(self) -> dict[str, Any]:

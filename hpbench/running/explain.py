@@ -31,6 +31,7 @@ from hpbench.running.runner import method_digests, predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
 from hpbench.spec import Spec, parse_spec, parse_specs
+from hpbench.storage.folder_lock import folder_lock
 
 __all__ = ["Variant", "explain", "plan_variants"]
 
@@ -202,27 +203,28 @@ def explain(
         if method.stored
     ]
     not_applicable = len(failed)
-    shared = EqualFaces()
-    unchanged = {"timing": "off", "corrupt": (), "fresh": False}
-    _predict(spec.model_copy(update=unchanged), progress, shared)  # mostly from the cache
-    for variant in plan_variants(spec):
-        try:
-            found = _predict(variant.spec, progress, shared)
-            rows += [
-                ExplainRow(**{**dict(one), "dataset": variant.dataset}, rule=variant.rule)
-                for one in found
-            ]
-        except HpbenchError as error:
-            failed.append(
-                FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
-            )
-    if not rows and (other := failed[not_applicable:]):
-        raise DataError(f"nothing could be rerun; {other[0].rule}: {other[0].reason}")
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    explained = ExplainFile(
-        created=created, run_created=tables.run.created, rows=rows, failed=failed
-    )
-    return explained.write(folder)
+    with folder_lock(folder):
+        shared = EqualFaces()
+        unchanged = {"timing": "off", "corrupt": (), "fresh": False}
+        _predict(spec.model_copy(update=unchanged), progress, shared)  # mostly from the cache
+        for variant in plan_variants(spec):
+            try:
+                found = _predict(variant.spec, progress, shared)
+                rows += [
+                    ExplainRow(**{**dict(one), "dataset": variant.dataset}, rule=variant.rule)
+                    for one in found
+                ]
+            except HpbenchError as error:
+                failed.append(
+                    FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
+                )
+        if not rows and (other := failed[not_applicable:]):
+            raise DataError(f"nothing could be rerun; {other[0].rule}: {other[0].reason}")
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        explained = ExplainFile(
+            created=created, run_created=tables.run.created, rows=rows, failed=failed
+        )
+        return explained.write(folder)
 
 
 def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> None:

@@ -35,7 +35,7 @@ from hpbench.inference.solving import (
     start_prepared,
 )
 from hpbench.inference.worker_processes import WorkerPool
-from hpbench.method import Method, NoPrediction, StoredMethod
+from hpbench.method import Method, NoPrediction
 from hpbench.running.appearance import Appearance, measure_appearance
 from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
@@ -154,38 +154,37 @@ class ImagesAhead:
 class LocalEngine:
     """The accuracy pass on this machine; a context in which several data sets are evaluated.
 
-    Where processes that read pay, they start when it is entered, beside what comes before the first
-    face, such as loading the methods.
-
     Parameters
     ----------
     evaluations : sequence of Evaluation
         What will be evaluated; the methods need not be loaded yet.
-    faces : int
-        How many of their faces lack a prediction.
     workers : int or None
         Threads or processes that read and prepare; None for the number of cores.
     """
 
-    def __init__(
-        self, evaluations: Sequence[Evaluation], faces: int, workers: int | None = None
-    ) -> None:
+    def __init__(self, evaluations: Sequence[Evaluation], workers: int | None = None) -> None:
         self._evaluations = evaluations
         self._workers = workers or usable_cores()
-        needs_processes = self._workers >= READERS_FROM_CORES or any(
-            one.methods_in("processes") for one in evaluations
-        )
-        self._uses_processes = self._workers > 1 and faces >= POOL_FROM_FACES and needs_processes
         self._readers: WorkerPool | None = None
 
     def __enter__(self) -> LocalEngine:
-        if self._uses_processes:
-            self._readers = start_readers(self._evaluations, self._workers)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._readers is not None:
             self._readers.close()
+
+    def start_readers(self, faces: int) -> None:
+        """Start processes that read, if they pay for so many faces and are not there yet.
+
+        They need no loaded methods, so they can start beside the loading.
+        """
+        needs_processes = self._workers >= READERS_FROM_CORES or any(
+            one.methods_in("processes") for one in self._evaluations
+        )
+        pay = self._workers > 1 and faces >= POOL_FROM_FACES and needs_processes
+        if pay and self._readers is None:
+            self._readers = start_readers(self._evaluations, self._workers)
 
     def evaluate_dataset(
         self, evaluation: Evaluation, folder: RunFolder, progress: Progress, batch_size: int
@@ -201,6 +200,7 @@ class LocalEngine:
         """
         rows = pending_rows(evaluation, folder)
         announce(evaluation, rows, progress)
+        self.start_readers(len(rows))
         faces = faces_at(evaluation, rows)
         parts = predict_faces(evaluation, faces, batch_size, self._workers, self._readers)
         with closing(parts):
@@ -382,7 +382,7 @@ def _start_batch(
         solved = finish()
         if name not in proven and _works(name, inputs, solved):
             proven.add(name)
-        if isinstance(method, StoredMethod):  # the time of looking it up is none of the program's
+        if method.stored_members:  # the time of looking it up is none of the program's
             solved = [
                 Solved(one.prediction, infer_ms=method.stated_ms(item.read.image_id))
                 for item, one in zip(readable, solved, strict=True)

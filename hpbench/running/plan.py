@@ -12,11 +12,12 @@ import numpy as np
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import Detector, face_finder
 from hpbench.errors import DataError, UsageError, is_io_failure
+from hpbench.images import max_pixels
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
 from hpbench.labels.suspicion import stop_at
-from hpbench.method import Method, StoredMethod
+from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -25,7 +26,7 @@ from hpbench.running.corruptions import Corruption, corrupted_protocol
 from hpbench.running.evaluation import Evaluation
 from hpbench.spec import Spec, build_options, suggest
 from hpbench.storage.face_index import FaceIndex
-from hpbench.storage.fingerprints import folder_digest, index_key, records_digest
+from hpbench.storage.fingerprints import folder_digest, hash_of, index_key, records_digest
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset
 
@@ -62,7 +63,7 @@ def plan(
     HpbenchError
         If a data set is unknown, cannot be read or holds no faces, or an option does not fit.
     """
-    if corruptions and all(isinstance(method, StoredMethod) for method in methods.values()):
+    if corruptions and all(method.stored_members for method in methods.values()):
         raise UsageError(f"--corrupt: {STORED}; add a method that sees images")
     items = dataset_items(config)
     boxes = detector.fingerprint() if detector else ANNOTATED
@@ -95,7 +96,7 @@ def plan(
             several=config.several,
             unsupported={name: reason for name, reason in reasons.items() if reason is not None},
             plugins=config.plugins,
-            index_key=faces_key,
+            index_key=hash_of(faces_key, max_pixels()),
             warnings=warnings,
         )
         for evaluation in (clean, *(_corrupted(clean, one) for one in corruptions)):
@@ -180,11 +181,15 @@ def _unsupported_reason(
     """
     inputs = available_inputs(index)
     reason = method.unsupported_reason(dataset.name, inputs.camera, inputs.landmarks)
-    if reason is not None or not isinstance(method, StoredMethod):
+    if reason is not None or not method.stored_members:
         return reason
     if is_variant:
         return f"not applicable: {STORED}, and are scored under the first options"
-    return method.unsupported_faces(dataset.name, index.table["image_id"].to_pylist(), whole)
+    ids = index.table["image_id"].to_pylist()
+    reasons = (
+        member.unsupported_faces(dataset.name, ids, whole) for member in method.stored_members
+    )
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 @dataclass(frozen=True)
@@ -214,7 +219,7 @@ def _corrupted(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
             "has none; use downsample, noise, jpeg or dark"
         )
     protocol = corrupted_protocol(evaluation.protocol, corruption)
-    live = {n: m for n, m in evaluation.methods.items() if not isinstance(m, StoredMethod)}
+    live = {n: m for n, m in evaluation.methods.items() if not m.stored_members}
     stored = evaluation.methods.keys() - live.keys()
     return replace(
         evaluation,

@@ -19,7 +19,7 @@ from hpbench.errors import DataError, UsageError, plugin_errors
 from hpbench.images import max_pixels, set_max_pixels
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
-from hpbench.method import Method, MethodCard, StoredMethod
+from hpbench.method import Method, MethodCard
 from hpbench.registry import load_method, make_methods
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import CorruptionRecord, DatasetRecord, MethodRecord, RunRecord
@@ -28,13 +28,14 @@ from hpbench.running.batch_size import settle_batch_size
 from hpbench.running.corruptions import parse_corruptions
 from hpbench.running.data_folders import data_folders
 from hpbench.running.evaluation import Evaluation, read_face
-from hpbench.running.local_engine import LocalEngine, pending_rows
+from hpbench.running.local_engine import LocalEngine
 from hpbench.running.plan import plan
 from hpbench.running.reuse import (
     CachedRun,
     EqualFaces,
     add_cached,
     cache_run,
+    count_lacking,
     find_cached,
     methods_to_run,
 )
@@ -148,7 +149,10 @@ def _fill(
     to_run = {one.key: methods_to_run(one, folder, cached) for one in evaluations}
     needed = [replace(one, methods=to_run[one.key]) for one in evaluations]
     must_time = prepared.settings.mode != "off" and cached.timing is None
-    with _open_engine(config, folder, needed) as evaluate:
+    # what earlier runs share is taken later, and may leave only a few faces
+    faces = 0 if shared is not None else sum(count_lacking(one, folder, cached) for one in needed)
+    stored_times = _stored_times(cached)
+    with _open_engine(config, needed, faces) as evaluate:
         for name, method in prepared.methods.items():
             if must_time or name not in cards or any(name in some for some in to_run.values()):
                 if name not in prepared.loaded:
@@ -173,7 +177,8 @@ def _fill(
     if any(methods_to_run(one, folder, cached) for one in evaluations):
         raise DataError(f"{out}: files of the run are gone or corrupted; repeat the command")
     cache = PredictionCache()
-    times = _measure_or_reuse_times(prepared, cache, progress, out)
+    times, timing = stored_times or _measure_times(prepared, cache, progress)
+    timing.write(out)
     cache_run(cache, evaluations, folder, cached, record, to_run)
     if shared is not None:
         shared.add(evaluations, cached)
@@ -201,7 +206,7 @@ class _PreparedRun:
     def fingerprint(self) -> str:
         """Hash that tells whether a folder holds the same run."""
         keys = [one.index_key for one in self.evaluations], list(self.cached.keys.values())
-        return hash_of(*keys, max_pixels())
+        return hash_of(*keys)
 
     def evaluations_to_time(self) -> list[Evaluation]:
         """Those on clean images; none where no time is taken."""
@@ -250,9 +255,12 @@ def _use_system_allocator() -> None:
 
 @contextmanager
 def _open_engine(
-    config: RunConfig, folder: RunFolder, evaluations: Sequence[Evaluation]
+    config: RunConfig, evaluations: Sequence[Evaluation], faces: int
 ) -> Iterator[Evaluate]:
-    """The accuracy pass of this machine, or of a cluster that is connected to for it."""
+    """The accuracy pass of this machine, or of a cluster that is connected to for it.
+
+    `faces` is how many of the evaluations are known to lack a prediction.
+    """
     lacking = [one for one in evaluations if one.methods]
     if config.engine == "ray" and lacking:
         from hpbench.running.ray_engine import RayCluster
@@ -260,8 +268,8 @@ def _open_engine(
         with RayCluster(config.address, config.workers) as cluster:
             yield cluster.evaluate_dataset
     else:
-        faces = sum(len(pending_rows(one, folder)) for one in lacking)
-        with LocalEngine(lacking, faces, config.workers) as engine:
+        with LocalEngine(lacking, config.workers) as engine:
+            engine.start_readers(faces)
             yield engine.evaluate_dataset
 
 
@@ -317,7 +325,8 @@ def _remember_by(out: Path, by: str) -> None:
     record = RunRecord.read(out)
     if record.spec.by != by:
         spec = record.spec.model_copy(update={"by": by})
-        record.model_copy(update={"spec": spec}).write(out)
+        with folder_lock(out):
+            record.model_copy(update={"spec": spec}).write(out)
 
 
 def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluation]) -> None:
@@ -352,37 +361,39 @@ def _record_incidents(record: RunRecord, methods: Mapping[str, Method], out: Pat
         record.model_copy(update={"methods": described}).write(out)
 
 
-def _measure_or_reuse_times(
-    prepared: _PreparedRun, cache: PredictionCache, progress: Progress, out: Path
-) -> pa.Table:
-    """Rows of ``timing.parquet``; what they amount to is in ``timing.json`` then."""
+def _stored_times(cached: CachedRun) -> tuple[pa.Table, TimingRecord] | None:
+    """What :func:`_measure_times` has put into the cache; read before the run has taken hours."""
+    if cached.timing is None:
+        return None
+    return cached.timing.table(), TimingRecord.model_validate(cached.timing.metadata)
+
+
+def _measure_times(
+    prepared: _PreparedRun, cache: PredictionCache, progress: Progress
+) -> tuple[pa.Table, TimingRecord]:
+    """Rows of ``timing.parquet``, and what they amount to."""
     import pyarrow as pa
 
-    entry = prepared.cached.timing
-    if entry is not None:
-        TimingRecord.model_validate(entry.metadata).write(out)
-        return entry.table()
     rows, record = time_datasets(
         [_timed(one, prepared.settings.faces) for one in prepared.evaluations_to_time()],
         prepared.settings,
         str(prepared.machine["device"]),
         progress,
     )
-    record.write(out)
     table = pa.Table.from_pylist(rows, schema=timing_schema())
     if prepared.settings.mode != "off":
         cache.put(prepared.cached.timing_key, table, record.as_json())
-    return table
+    return table, record
 
 
 def _timed(evaluation: Evaluation, count: int) -> TimedDataset:
     """Faces spread evenly over a data set; those that cannot be used are left out."""
     index = evaluation.indexed.index
     usable = np.flatnonzero(index.included() if evaluation.methods else [])
-    chosen = usable[:: max(1, len(usable) // count)][:count]
+    chosen = usable[evenly_spaced(len(usable), count)]
     read = (read_face(evaluation, record).face for record in index.take(chosen))
     faces = [face for face in read if face is not None]
-    methods = {n: m for n, m in evaluation.methods.items() if not isinstance(m, StoredMethod)}
+    methods = {n: m for n, m in evaluation.methods.items() if not m.stored_members}
     return TimedDataset(evaluation.key, faces, methods, evaluation.detector, evaluation.plugins)
 
 
@@ -412,7 +423,7 @@ def _describe(
                 fingerprint=method.fingerprint(),
                 digest=prepared.digests[name],
                 card=cards[name],
-                stored=isinstance(method, StoredMethod),
+                stored=bool(method.stored_members),
                 incidents=stopped[name].incidents if name in stopped else (),
             )
             for name, method in prepared.methods.items()

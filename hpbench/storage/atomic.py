@@ -107,7 +107,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, indented; a number that is not finite is an error."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """JSON, indented; a number that is not finite is an error."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def write_table(path: Path, table: pa.Table) -> None:

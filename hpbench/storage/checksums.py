@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpbench.storage.atomic import write_text
 
-__all__ = ["CHECKSUMS", "differs", "read_checksums", "sha256_of_file", "store_checksums"]
+__all__ = [
+    "CHECKSUMS",
+    "differs",
+    "read_checksums",
+    "replace_text",
+    "sha256_of_file",
+    "store_checksums",
+]
 
 CHECKSUMS = "SHA256SUMS"
 
@@ -26,13 +33,18 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 by name of file; empty where the folder has no checksums."""
+def read_checksums(folder: Path) -> dict[str, set[str]]:
+    """SHA-256 by name of file; empty where the folder has no checksums.
+
+    A file has two while it is being replaced, and afterwards if that was interrupted.
+    """
     path = folder / CHECKSUMS
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return {found[2]: found[1] for line in lines if (found := _LINE.fullmatch(line))}
+    known: dict[str, set[str]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if found := _LINE.fullmatch(line):
+                known.setdefault(found[2], set()).add(found[1])
+    return known
 
 
 def differs(folder: Path, name: str, content: bytes | None = None) -> bool:
@@ -45,8 +57,8 @@ def differs(folder: Path, name: str, content: bytes | None = None) -> bool:
     if expected is None:
         return False
     if content is not None:
-        return hashlib.sha256(content).hexdigest() != expected
-    return not path.is_file() or sha256_of_file(path) != expected
+        return hashlib.sha256(content).hexdigest() not in expected
+    return not path.is_file() or sha256_of_file(path) not in expected
 
 
 def store_checksums(folder: Path, files: Iterable[Path], start: bool = False) -> None:
@@ -58,6 +70,23 @@ def store_checksums(folder: Path, files: Iterable[Path], start: bool = False) ->
     known = {} if start else read_checksums(folder)
     if not known and not start:
         return
-    known |= {file.relative_to(folder).as_posix(): sha256_of_file(file) for file in files}
-    lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(known.items())]
+    known |= {file.relative_to(folder).as_posix(): {sha256_of_file(file)} for file in files}
+    _write(folder, known)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file of a folder and its checksum; killed at any time, this leaves no wrong checksum.
+
+    A folder without checksums gets none.
+    """
+    known = read_checksums(path.parent)
+    if known:
+        known.setdefault(path.name, set()).add(hashlib.sha256(text.encode()).hexdigest())
+        _write(path.parent, known)
+    write_text(path, text)
+    store_checksums(path.parent, [path])
+
+
+def _write(folder: Path, known: Mapping[str, set[str]]) -> None:
+    lines = [f"{one}  {name}\n" for name, some in sorted(known.items()) for one in sorted(some)]
     write_text(folder / CHECKSUMS, "".join(lines))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpbench.errors import DataError
 from hpbench.storage.atomic import (
     CHECKSUM,
     PARTIAL,
@@ -53,13 +54,23 @@ class CacheEntry:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        with self._still_there(), pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
 
     def table(self, columns: list[str] | None = None) -> pa.Table:
         """All rows."""
-        return read_table(self.path, columns).replace_schema_metadata(None)
+        with self._still_there():
+            return read_table(self.path, columns).replace_schema_metadata(None)
+
+    @contextlib.contextmanager
+    def _still_there(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: gone from the cache meanwhile ({error.strerror}); repeat the command"
+            ) from error
 
 
 class PredictionCache:

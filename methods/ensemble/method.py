@@ -13,7 +13,15 @@ from pydantic import Field
 from hpbench.errors import UsageError
 from hpbench.face import Face
 from hpbench.inference.solving import valid_predictions
-from hpbench.method import Method, MethodCard, ModelSize, NoPrediction, Options, Prediction
+from hpbench.method import (
+    Method,
+    MethodCard,
+    ModelSize,
+    NoPrediction,
+    Options,
+    Prediction,
+    StoredMethod,
+)
 from hpbench.plugin import BaseOptions
 from hpbench.registry import load_method, make_method
 from hpbench.rotation import (
@@ -153,6 +161,11 @@ class Ensemble(Method):
             if reason is not None:
                 return f"{name}: {reason}"
         return None
+
+    @property
+    def stored_members(self) -> Sequence[StoredMethod]:
+        """All members with stored predictions."""
+        return [one for member in self._members.values() for one in member.stored_members]
 
     def prepare(self, face: Face) -> list[Any] | NoPrediction:
         """Inputs of all members, each of its own crop."""

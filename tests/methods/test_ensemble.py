@@ -213,3 +213,20 @@ def test_ensemble_without_members_says_how_to_name_them():
         UsageError, match=r'has no members; write ensemble\[methods="hopenet;pnp"\]'
     ):
         make_method("ensemble").load()
+
+
+def test_ensemble_with_a_stored_member_is_neither_corrupted_nor_timed(tmp_path):
+    stored = tmp_path / "stored.csv"
+    names = [record.image_id for record in make_dataset("sample").records()]
+    pd.DataFrame({"image_id": names, "yaw_deg": 0, "pitch_deg": 0, "roll_deg": 0}).to_csv(
+        stored, index=False
+    )
+    both = f'ensemble[methods="constant;predictions[file={stored},euler=rq,dataset=sample]"]'
+    run = hpbench.run(
+        methods=["constant", both], datasets="sample", corrupt=["dark=4"], limit=4,
+        timing_images=2, out=tmp_path / "run",
+    )  # fmt: skip
+    found = {(row.dataset, row.method): row for row in run.rows}
+    assert {dataset for dataset, method in found if method == "ensemble"} == {"sample"}
+    timed = {method for (_, method), row in found.items() if row.runtime_ms["total"].count}
+    assert timed == {"constant"}

@@ -22,6 +22,7 @@ from hpbench.running.named_files import require_named
 from hpbench.running.reuse import EqualFaces
 from hpbench.running.runner import predict_run, run
 from hpbench.spec import parse_spec
+from hpbench.storage.folder_lock import folder_lock
 from hpbench.storage.schemas import ROTATION_COLUMNS
 
 PLUGIN = '''
@@ -236,6 +237,11 @@ class Read(Wide):
 def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
     with pytest.raises(UsageError, match="did you mean 'heads'"):
         explain(explained, NoProgress(), {"head": tmp_path}, spec.plugins)
+
+
+def test_folder_that_is_written_to_is_not_explained_meanwhile(explained, spec) -> None:
+    with folder_lock(explained), pytest.raises(DataError, match="wait for its end"):
+        explain(explained, NoProgress(), spec.data, spec.plugins)
 
 
 def test_half_finished_run_is_refused(explained, tmp_path) -> None:

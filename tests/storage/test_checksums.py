@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hpbench
@@ -162,3 +164,41 @@ def test_results_are_the_same_from_all_columns_and_from_those_that_errors_need(t
     some, every = (summarise(load_run(out, all_columns=whole)) for whole in (False, True))
     assert some.results == every.results
     assert every.results[0].runtime_ms["detect"].low is not None
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from hpbench.inference.progress import NoProgress
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import predict_run
+
+left, replace = int(sys.argv[2]), os.replace
+
+def replace_until_killed(*paths, **options):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(9)
+    replace(*paths, **options)
+
+os.replace = replace_until_killed
+config = RunConfig(methods="constant", limit=12, device="cpu", timing_images=1, by="abs_yaw")
+predict_run(config, Path(sys.argv[1]), NoProgress())
+"""
+
+
+@pytest.mark.parametrize("replaced", range(3))
+def test_run_that_is_killed_while_it_notes_other_slices_can_be_repeated(folder, replaced):
+    command = [sys.executable, "-c", KILLED, str(folder), str(replaced)]
+    assert subprocess.run(command, check=False).returncode == 9
+    assert load_run(folder).run.spec.by in ("", "abs_yaw")
+    run(CONFIG.model_copy(update={"by": "abs_yaw"}), folder, NoProgress())
+    assert load_run(folder).run.spec.by == "abs_yaw"
+
+
+def test_times_are_taken_from_all_over_the_data_set(tmp_path):
+    config = CONFIG.model_copy(update={"limit": 63, "timing_images": 32})
+    timed = pd.read_parquet(run(config, tmp_path, NoProgress()) / "timing.parquet")["image_id"]
+    numbers = sorted({int(name.removeprefix("sample_")) for name in timed})
+    assert numbers[0] == 0 and numbers[-1] == 62 and max(np.diff(numbers)) <= 2

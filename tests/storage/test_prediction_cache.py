@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from hpbench.errors import UsageError
+import hpbench.running.local_engine
+from hpbench.errors import DataError, UsageError
 from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
@@ -257,3 +258,33 @@ def test_image_that_could_not_be_read_is_tried_again(here):
         found, expected = (pd.read_parquet(run / name) for run in (second, whole))
         times = [column for column in found if column.endswith("_ms")]
         pd.testing.assert_frame_equal(found.drop(columns=times), expected.drop(columns=times))
+
+
+def test_images_over_another_limit_are_not_taken_from_the_cache(here):
+    Image.new("RGB", (100, 100)).save(here / "4.png")
+    first = results(run_in(here, "first"))["counting"]["images"]
+    second = results(run_in(here, "second", max_pixels=5000))["counting"]["images"]
+    assert (first["scored"], first["excluded"]) == (5, 0)
+    assert (second["scored"], second["excluded"]) == (4, 1)
+
+
+def test_entry_that_is_deleted_before_it_is_read_is_one_line(tmp_path):
+    cache = PredictionCache(tmp_path)
+    cache.put("key", pa.table({"row": [1]}), {})
+    entry = cache.get("key")
+    entry.path.unlink()
+    with pytest.raises(DataError, match=r"gone from the cache meanwhile .* repeat the command"):
+        entry.table()
+
+
+def test_few_faces_that_the_cache_lacks_start_no_processes(here, monkeypatch):
+    monkeypatch.setattr(hpbench.running.local_engine, "POOL_FROM_FACES", 5)
+    monkeypatch.setattr(hpbench.running.local_engine, "READERS_FROM_CORES", 2)
+    marker = here / "plugin" / "fail"
+    marker.touch()
+    run_in(here, "first", workers=2, batch_size=1)
+    marker.unlink()
+    before = log(here)
+    assert before.count("load") == 3  # in this process and in two that read
+    assert results(run_in(here, "second", workers=2))["counting"]["images"]["scored"] == 5
+    assert log(here) == [*before, "load", "1.png"]
