@@ -304,5 +304,6 @@ def camera_of(
         return face.camera.matrix, face.camera.distortion
     width, height = face.size_wh
     length_px = focal * max(width, height)
-    matrix = [[length_px, 0.0, width / 2.0], [0.0, length_px, height / 2.0], [0.0, 0.0, 1.0]]
+    middle_x, middle_y = (width - 1) / 2.0, (height - 1) / 2.0  # the first pixel is centred on 0
+    matrix = [[length_px, 0.0, middle_x], [0.0, length_px, middle_y], [0.0, 0.0, 1.0]]
     return np.array(matrix), None

@@ -87,7 +87,7 @@ def project(R_cam, t_cam, K):
 @pytest.mark.parametrize("focal", ["camera", "1.5"])
 def test_the_pose_of_the_canonical_face_is_recovered(stand_in, focal):
     R_cam = rotation_from_angles([25.0, -10.0, 5.0])
-    K = np.array([[600.0, 0, 200.0], [0, 600.0, 150.0], [0, 0, 1.0]])
+    K = np.array([[600.0, 0, 199.5], [0, 600.0, 149.5], [0, 0, 1.0]])  # the middle of 400 x 300
     points = project(R_cam, np.array([3.0, 2.0, 85.0]), K)
     x0, y0, x1, y1 = box = np.concatenate([points.min(0), points.max(0)])
     # the stand-in sees the square crop, whose corner is cut off to whole pixels

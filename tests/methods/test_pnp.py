@@ -14,6 +14,7 @@ import pytest
 from hpbench.errors import MissingDependencyError, UsageError, WeightsError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import box_from_points, face_size_px
+from hpbench.geometry.views import mirrored
 from hpbench.images import read_rgb
 from hpbench.landmarks.base import make_landmark_detector
 from hpbench.landmarks.dlib import installed_predictor, load_predictor
@@ -21,7 +22,7 @@ from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.pnp import face_model, solve_pose
 from hpbench.methods.pnp.landmark_check import outside_of_box
 from hpbench.registry import make_method
-from hpbench.rotation import geodesic_deg, rotation_from_angles
+from hpbench.rotation import geodesic_deg, mirror_rotation, rotation_from_angles
 
 R_TRUE = rotation_from_angles([25.0, -12.0, 8.0])
 
@@ -36,7 +37,8 @@ def drawn_face(camera_matrix, size_wh=(640, 480), camera=None):
 
 
 def pinhole(focal_px, size_wh):
-    return np.array([[focal_px, 0, size_wh[0] / 2], [0, focal_px, size_wh[1] / 2], [0, 0, 1.0]])
+    x, y = (np.array(size_wh) - 1) / 2  # the first pixel's centre is (0, 0)
+    return np.array([[focal_px, 0, x], [0, focal_px, y], [0, 0, 1.0]])
 
 
 @pytest.mark.parametrize("model", ["ict-fit", "ict51", "ict68"])
@@ -47,6 +49,14 @@ def test_focal_is_a_multiple_of_the_longer_image_side(size_wh, focal, model):
     method = make_method(f"pnp[landmarks=annotated,focal={focal},model={model}]")
     (prediction,) = method.predict([face])
     assert geodesic_deg(prediction.R_cam, R_TRUE) < 1e-3
+
+
+@pytest.mark.parametrize("model", ["ict68", "mallick6"])
+def test_a_mirrored_face_gets_the_mirrored_rotation(model):
+    method = make_method(f"pnp[landmarks=annotated,model={model},check=off]")
+    face = drawn_face(pinhole(60, (60, 60)), (60, 60))
+    (one,), (other,) = method.predict([face]), method.predict([mirrored(face)])
+    assert geodesic_deg(mirror_rotation(one.R_cam), other.R_cam) < 0.05
 
 
 def test_the_camera_of_the_data_set_is_used_when_asked_for():
