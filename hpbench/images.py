@@ -75,13 +75,13 @@ class ImageSize:
         return (height, width) if self.orientation >= 5 else (width, height)
 
     def upright_box(self, box_xyxy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """A box of the stored image in the upright one."""
+        """A box of the stored image in the upright one; whole numbers are pixel centres."""
         width, height = self.stored_wh
         corners = box_xyxy.reshape(2, 2)
         if self.orientation in (2, 3, 7, 8):
-            corners = np.stack([width - corners[:, 0], corners[:, 1]], axis=1)
+            corners = np.stack([width - 1 - corners[:, 0], corners[:, 1]], axis=1)
         if self.orientation in (3, 4, 6, 7):
-            corners = np.stack([corners[:, 0], height - corners[:, 1]], axis=1)
+            corners = np.stack([corners[:, 0], height - 1 - corners[:, 1]], axis=1)
         if self.orientation >= 5:
             corners = corners[:, ::-1]
         return np.concatenate([corners.min(axis=0), corners.max(axis=0)])

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin
 
 from hpbench.errors import ImageError
 from hpbench.images import read_rgb, read_size
@@ -41,6 +41,19 @@ def test_image_is_turned_upright_by_its_exif_tag(tmp_path):
     exif[0x0112] = 6  # the camera was held upright: 90 degrees clockwise to view
     Image.fromarray(gradient(64, 96)).save(tmp_path / "turned.jpg", exif=exif)
     assert read_rgb(tmp_path / "turned.jpg").shape == (96, 64, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_box_around_a_pixel_stays_on_it_when_the_image_is_turned(tmp_path, orientation):
+    stored = np.zeros((30, 40), dtype=np.uint8)
+    stored[15, 13] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "turned.png", exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "turned.png")))
+    ((y, x),) = np.argwhere(upright)
+    box = read_size(tmp_path / "turned.png").upright_box(np.array([12.5, 14.5, 13.5, 15.5]))
+    assert box.tolist() == [x - 0.5, y - 0.5, x + 0.5, y + 0.5]
 
 
 def test_truncated_jpeg_is_an_error_that_names_the_file(tmp_path):

@@ -21,6 +21,7 @@ from hpbench.datasets.table._labels import (
     pixel_box,
     read_box,
     read_label,
+    refuse_unused_options,
 )
 from hpbench.errors import DataError, ImageError
 from hpbench.images import ImageSize, read_rgb, read_size
@@ -98,11 +99,7 @@ class Table(Dataset):
         path = self._file()
         names, rows = read_rows(path, count_known)
         columns = find_columns(path, names)
-        if self.options.frame != "camera" and not columns.rotation:
-            raise DataError(
-                f"{path}: frame={self.options.frame} is of rotations, and the table has none: "
-                "it takes r00..r22, qw,qx,qy,qz or rotvec_x,rotvec_y,rotvec_z"
-            )
+        refuse_unused_options(path, columns, self.options)
         _refuse_double_faces(path, rows, columns)
         factors = _factors(columns, rows)
         times_seen: Counter[str] = Counter()

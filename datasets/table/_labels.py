@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from hpbench.dataset import Label
 from hpbench.datasets.table._columns import Columns
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
+from hpbench.geometry.boxes import BoxLayout, corners_of
 from hpbench.images import ImageSize
 from hpbench.rotation import (
     Frame,
@@ -25,12 +26,12 @@ from hpbench.rotation import (
 from hpbench.tables.rotation_columns import AngleOptions, angles_of, rotation_of, rotation_words
 from hpbench.tables.rows import as_number, as_text, is_empty
 
-__all__ = ["TableOptions", "image_path", "pixel_box", "read_box", "read_label"]
+__all__ = [
+    "TableOptions", "image_path", "pixel_box", "read_box", "read_label", "refuse_unused_options",
+]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
-BoxFormat = Literal["xyxy", "xywh", "cxcywh", "yxyx", "yxhw", "xxyy", "corners"]
 
-_ORDERS = {"yxyx": (1, 0, 3, 2), "yxhw": (1, 0, 3, 2), "xxyy": (0, 2, 1, 3)}
 _DISAGREE_DEG = 1.0
 
 
@@ -47,7 +48,7 @@ class TableOptions(AngleOptions):
         description="frame of r00..r22, of a quaternion or a rotation vector: camera (OpenCV), "
         "y-up (3DDFA, MediaPipe), 6drepnet, opal",
     )
-    box: BoxFormat | None = Field(
+    box: BoxLayout | None = Field(
         default=None,
         description="what the four columns of the box hold, in their order; default: what their "
         "names say. corners: any two opposite corners",
@@ -67,48 +68,85 @@ class TableOptions(AngleOptions):
         "neither is turned",
     )
 
+    @field_validator("box_size")
+    @classmethod
+    def _of_pixels(cls, value: str, info: ValidationInfo) -> str:
+        unit = info.data.get("box_unit", "px")
+        if value and unit != "px":
+            raise ValueError(f"has no effect with box_unit={unit}; leave one out")
+        return value
+
     def given(self) -> str:
         """The options that are not as they are by default, as a spec has them."""
         options = self.model_dump(mode="json", exclude_defaults=True)
         return ",".join(f"{name}={options[name]}" for name in sorted(options))
 
 
+def refuse_unused_options(path: Path, columns: Columns, options: TableOptions) -> None:
+    """Refuse an option that says how to read what the table does not have.
+
+    Raises
+    ------
+    UsageError
+        With the first such option.
+    """
+    given = options.model_dump(mode="json", exclude_defaults=True)
+    if options.exif == "ignore":
+        del given["exif"]  # acts on images, too
+    of_angles = [*AngleOptions.model_fields, "euler"]
+    of_boxes = ["box", "box_unit", "box_size", "exif"]
+    for names, found, what in (
+        (of_angles, columns.angles, "angles (yaw, pitch, roll)"),
+        (["frame"], columns.rotation, "a rotation (r00..r22, qw,qx,qy,qz or rotvec_x,y,z)"),
+        (of_boxes, columns.box, "boxes (x0, y0, x1, y1)"),
+    ):
+        unused = [name for name in names if name in given and not found]
+        if unused:
+            raise UsageError(
+                f"{path}: {unused[0]}={given[unused[0]]} is of {what}, and the table has none; "
+                "leave it out"
+            )
+
+
 def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Label:
-    """Label of a row.
+    """Label of a row: its angles, or where it has none its rotation.
 
     Raises
     ------
     DataError
-        With the bare reason: something in it is not a number, or no rotation.
+        With the bare reason: something in it is not a number, no rotation, or not what the rest
+        of it says.
     """
     rotation = None
     if columns.rotation:
         rotation = rotation_of(row, columns.rotation, options.frame, "label")
-    if not columns.angles:
-        assert rotation is not None
-        return Label.from_rotation(rotation)
     written = angles_of(row, columns.angles, "label")
+    if np.isnan(written).all():
+        if rotation is None:
+            raise DataError("the row has no label")
+        return Label.from_rotation(rotation)
     angles = options.angles_deg(written, options.unit or columns.unit or "deg")
     if options.euler == "rq":
         if np.isnan(angles).any():
             raise DataError("euler=rq needs yaw, pitch and roll")
-        return Label.from_rotation(rotation_from_rq_angles(angles))
-    if np.isnan(angles).all():
-        if rotation is None:
-            raise DataError("the row has no label")
-        return Label.from_rotation(rotation)
-    if rotation is not None:
-        difference = np.abs(wrap_deg(angles - angles_from_rotation(rotation)))
+        label = Label.from_rotation(rotation_from_rq_angles(angles))
+    else:
         label = Label.from_angles(*angles.tolist())
-        if label.R_cam is not None:
-            difference = np.abs(angles_from_rotation(label.R_cam) - angles_from_rotation(rotation))
-            difference = np.minimum(difference, 360.0 - difference)
-        if np.nanmax(difference) > _DISAGREE_DEG:
+    if rotation is not None:
+        difference = _difference_deg(label, rotation)
+        if difference > _DISAGREE_DEG:
             raise DataError(
                 f"its angles and its {rotation_words(columns.rotation)} differ by "
-                f"{np.nanmax(difference):.1f} degrees; keep one of them, or name frame="
+                f"{difference:.1f} degrees; keep one of them, or name frame="
             )
-    return Label.from_angles(*angles.tolist())
+    return label
+
+
+def _difference_deg(label: Label, R_cam: Array) -> float:
+    """Largest difference of a label's angles, those that it has, from a rotation's."""
+    # two triples may be one rotation: a whole one is compared by the triple of its matrix
+    angles = label.angles_deg if label.R_cam is None else angles_from_rotation(label.R_cam)
+    return float(np.nanmax(np.abs(wrap_deg(angles - angles_from_rotation(R_cam)))))
 
 
 def read_box(row: Mapping[str, Any], columns: Columns) -> Array | None:
@@ -129,7 +167,7 @@ def read_box(row: Mapping[str, Any], columns: Columns) -> Array | None:
 
 
 def pixel_box(
-    numbers: Array, box_format: BoxFormat, options: TableOptions, size: ImageSize | None
+    numbers: Array, layout: BoxLayout, options: TableOptions, size: ImageSize | None
 ) -> Array:
     """Box x0, y0, x1, y1 in pixels of the image as methods see it.
 
@@ -137,18 +175,12 @@ def pixel_box(
     ----------
     numbers : ndarray, shape (4,)
         In the order of the table's columns.
-    box_format : str
+    layout : str
     options : TableOptions
     size : ImageSize or None
         Needed for boxes that are not in pixels of this image; see :func:`needs_size`.
     """
-    box = numbers[list(_ORDERS[box_format])] if box_format in _ORDERS else numbers.copy()
-    if box_format in ("xywh", "yxhw"):
-        box[2:] += box[:2]
-    elif box_format == "cxcywh":
-        box = np.concatenate([box[:2] - box[2:] / 2.0, box[:2] + box[2:] / 2.0])
-    elif box_format == "corners":
-        box = np.concatenate([np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])])
+    box = corners_of(numbers, layout)
     if size is None:
         return box
     turned = options.exif == "boxes" and size.orientation > 1

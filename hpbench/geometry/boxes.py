@@ -8,12 +8,19 @@ the first column of the crop, x1 the first one after it.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError
 
-__all__ = ["box_from_points", "check_box", "face_size_px", "iou", "match_box"]
+__all__ = [
+    "BoxLayout", "box_from_points", "check_box", "corners_of", "face_size_px", "iou", "match_box",
+]  # fmt: skip
+
+BoxLayout = Literal["xyxy", "xywh", "cxcywh", "yxyx", "yxhw", "xxyy", "corners"]
+"""What the four numbers of a box are, in their order; ``corners``: any two opposite ones."""
 
 
 def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> None:
@@ -33,6 +40,29 @@ def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> No
     width, height = size_wh
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
         raise DataError(f"{shown} lies outside the image of {width}x{height} pixels")
+
+
+def corners_of(numbers: npt.ArrayLike, layout: BoxLayout) -> npt.NDArray[np.float64]:
+    """Boxes x0, y0, x1, y1 of four numbers each, shape (..., 4), in any layout.
+
+    Examples
+    --------
+    >>> corners_of([10, 20, 30, 40], "xywh")
+    array([10., 20., 40., 60.])
+    """
+    boxes = np.asarray(numbers, dtype=np.float64)
+    if layout in ("yxyx", "yxhw"):
+        boxes = boxes[..., [1, 0, 3, 2]]
+    elif layout == "xxyy":
+        boxes = boxes[..., [0, 2, 1, 3]]
+    a, b = boxes[..., :2], boxes[..., 2:]
+    if layout in ("xywh", "yxhw"):
+        b = a + b
+    elif layout == "cxcywh":
+        a, b = a - b / 2.0, a + b / 2.0
+    elif layout == "corners":
+        a, b = np.minimum(a, b), np.maximum(a, b)
+    return np.concatenate([a, b], axis=-1)
 
 
 def box_from_points(points_xy: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record, evenly_spaced
-from hpbench.geometry.boxes import iou
+from hpbench.geometry.boxes import BoxLayout, corners_of, iou
 from hpbench.images import ImageSize
 from hpbench.labels.suspicion import Suspicion
 
@@ -34,33 +35,6 @@ _ENOUGH, _SURE = 0.9, 0.95
 share of them fits in it."""
 
 
-def _swapped(*order: int) -> Callable[[Array], Array]:
-    return lambda boxes: boxes[:, order]
-
-
-def _from_size(boxes: Array) -> Array:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-
-
-def _from_centre(boxes: Array) -> Array:
-    half = boxes[:, 2:] / 2.0
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
-
-
-def _sorted_corners(boxes: Array) -> Array:
-    a, b = boxes[:, :2], boxes[:, 2:]
-    return np.concatenate([np.minimum(a, b), np.maximum(a, b)], axis=1)
-
-
-_FORMATS: Mapping[str, Callable[[Array], Array]] = {
-    "": lambda boxes: boxes,
-    "box=xywh": _from_size,
-    "box=cxcywh": _from_centre,
-    "box=corners": _sorted_corners,
-    "box=yxyx": _swapped(1, 0, 3, 2),
-    "box=xxyy": _swapped(0, 2, 1, 3),
-    "box=yxhw": lambda boxes: _from_size(_swapped(1, 0, 3, 2)(boxes)),
-}
 _UNITS: Mapping[str, float | None] = {"": None, "box_unit=fraction": 1.0, "box_unit=percent": 100.0}
 _MEANINGS = {
     "box=xywh": "x, y, width, height",
@@ -184,10 +158,11 @@ def _candidates(
     found = []
     for unit, whole in _UNITS.items():
         scaled = boxes if whole is None else boxes * np.tile(upright, 2) / whole
-        for layout, convert in _FORMATS.items():
-            if unit or layout:
-                name = ",".join(part for part in (unit, layout) if part)
-                found.append((name, convert(scaled)))
+        for layout in get_args(BoxLayout):
+            option = "" if layout == "xyxy" else f"box={layout}"
+            if unit or option:
+                name = ",".join(part for part in (unit, option) if part)
+                found.append((name, corners_of(scaled, layout)))
     if any(size.orientation > 1 for size in sizes):
         turned = [size.upright_box(box) for box, size in zip(boxes, sizes, strict=True)]
         found.append(("exif=boxes", np.array(turned)))

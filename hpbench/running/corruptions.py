@@ -159,8 +159,12 @@ def parse_corruptions(texts: Iterable[str], seed: int = 0) -> list[Corruption]:
             except ValueError:
                 raise UsageError(f"--corrupt {text}: '{level}' is not a number") from None
             corruption = Corruption(name.strip(), number, seed)
-            if corruption in corruptions:
-                raise UsageError(f"--corrupt {corruption}: specified twice; remove one")
+            # rows and results are named by the printed level
+            if str(corruption) in map(str, corruptions):
+                raise UsageError(
+                    f"--corrupt {text}: {corruption} is specified twice (six digits of a level "
+                    "count); remove one"
+                )
             corruptions.append(corruption)
     return [corruption for corruption in corruptions if not corruption.changes_nothing]
 

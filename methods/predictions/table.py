@@ -149,7 +149,7 @@ def read_predictions(path: Path, options: PredictionsOptions) -> PredictionTable
             f"{', '.join(names) or 'none'})"
         )
     further = {name: found for name in _FURTHER if (found := column(name))}
-    box = tuple(found for name in _BOX if (found := column(name)))
+    box = _box_columns(path, names, used)
     read_rotation, read_as = _rotation_reader(path, names, options, used)
     dataset, rows = _of_one_dataset(path, all_rows, further.get("dataset"), options.dataset)
     faces: dict[str, StoredFace] = {}
@@ -164,11 +164,7 @@ def read_predictions(path: Path, options: PredictionsOptions) -> PredictionTable
                 "keep one"
             )
         number_of[face_id] = number
-        faces[face_id] = StoredFace(
-            _outcome(row, further, read_rotation),
-            np.array([as_number(row[name]) for name in box]) if len(box) == 4 else None,
-            _finite(row, further.get("ms")),
-        )
+        faces[face_id] = _stored_face(row, further, box, read_rotation)
     _refuse_degrees(path, faces)
     _require_any(path, faces)
     unused = tuple(name for name in names if name and name not in used)
@@ -199,27 +195,69 @@ def _column(path: Path, names: Sequence[str], used: set[str], *known: str) -> st
     return None
 
 
+def _box_columns(path: Path, names: Sequence[str], used: set[str]) -> tuple[str, ...]:
+    """The four columns of a box, or none; one or two of them may be anything."""
+    own = set[str]()
+    found = [_column(path, names, own, name) for name in _BOX]
+    if len(own) == 3:
+        missing = _BOX[found.index(None)]
+        raise DataError(f"{path}: no column '{missing}'; a box needs x0, y0, x1 and y1")
+    if len(own) < 4:
+        return ()
+    used |= own
+    return tuple(name for name in found if name)
+
+
 def _rotation_reader(
     path: Path, names: Sequence[str], options: PredictionsOptions, used: set[str]
 ) -> tuple[Callable[[Row], Array | None], str]:
     """What reads ``R_cam`` from a row (None where it is empty), and what it reads, in words."""
     of_rotation, of_angles = set[str](), set[str]()
-    rotation = find_rotation(path, names, of_rotation)
-    if not rotation:
-        rotation = _ordered_quaternion(path, names, options, of_rotation)
     angles, unit = find_angles(path, names, of_angles, PREDICTION_PREFIXES)
-    if rotation and (options.frame or not (options.euler and angles)):
-        if options.frame is None:
-            raise UsageError(
-                f"{path}: the frame of its {rotation_words(rotation)} cannot be known; add "
-                "frame=camera (OpenCV: x right, y down, z away from the camera), y-up (3DDFA, "
-                "MediaPipe), 6drepnet or opal"
-            )
+    rotation = find_rotation(path, names, of_rotation)
+    is_ordered = False
+    if angles and options.euler and options.frame is None:
+        rotation = ()  # of a file that has both, euler= asks for the angles
+    elif not rotation:
+        rotation = _ordered_quaternion(path, names, options, of_rotation)
+        is_ordered = bool(rotation)
+    if rotation:
         used |= of_rotation
-        words = f"{rotation_words(rotation)} {', '.join(rotation)}, frame={options.frame}"
-        return partial(
-            rotation_of, names=rotation, frame=options.frame, what="the prediction"
-        ), words
+        reader = _reader_of_rotation(path, rotation, options)
+        of_others = [*AngleOptions.model_fields, "euler"]
+    else:
+        used |= of_angles
+        reader = _reader_of_angles(path, names, angles, unit, options)
+        of_others = ["frame"]
+    if not is_ordered:
+        of_others.append("quaternion")
+    for name in of_others:
+        if value := getattr(options, name):
+            read = rotation_words(rotation) if rotation else "angles"
+            raise UsageError(f"{path}: {name}={value} has no effect on its {read}; leave it out")
+    return reader
+
+
+def _reader_of_rotation(
+    path: Path, columns: tuple[str, ...], options: PredictionsOptions
+) -> tuple[Callable[[Row], Array | None], str]:
+    kind = rotation_words(columns)
+    if options.frame is None:
+        raise UsageError(
+            f"{path}: the frame of its {kind} cannot be known; add frame=camera (OpenCV: x right, "
+            "y down, z away from the camera), y-up (3DDFA, MediaPipe), 6drepnet or opal"
+        )
+    reader = partial(rotation_of, names=columns, frame=options.frame, what="the prediction")
+    return reader, f"{kind} {', '.join(columns)}, frame={options.frame}"
+
+
+def _reader_of_angles(
+    path: Path,
+    names: Sequence[str],
+    angles: Mapping[str, str],
+    unit: Unit | None,
+    options: PredictionsOptions,
+) -> tuple[Callable[[Row], Array | None], str]:
     lacking = [name for name in ANGLES if name not in angles]
     if lacking:
         raise DataError(
@@ -238,7 +276,6 @@ def _rotation_reader(
             "euler=canonical (Hopenet and most networks), euler=rq (cv2.RQDecomp3x3) or the order "
             f"of the turns, one of {', '.join(get_args(EulerOrder))}"
         )
-    used |= of_angles
     words = f"{', '.join(angles.values())} in {unit}, euler={options.euler}"
     changed = ", ".join(
         f"{name}={value}"
@@ -311,6 +348,33 @@ def _of_one_dataset(
             f"dataset={present[0]}"
         )
     return present[0] if present else "", rows
+
+
+def _stored_face(
+    row: Row,
+    further: Mapping[str, str],
+    box: Sequence[str],
+    read_rotation: Callable[[Row], Array | None],
+) -> StoredFace:
+    ms = _finite(row, further.get("ms"))
+    try:
+        box_xyxy = _box_of(row, box)
+    except DataError as error:
+        return StoredFace(NoPrediction(str(error)), None, ms)
+    return StoredFace(_outcome(row, further, read_rotation), box_xyxy, ms)
+
+
+def _box_of(row: Row, columns: Sequence[str]) -> Array | None:
+    """Box of a row; None where there are no columns of it, or all of its cells are empty."""
+    if all(is_empty(row[name]) for name in columns):
+        return None
+    numbers = np.array([as_number(row[name]) for name in columns])
+    for name, number in zip(columns, numbers, strict=True):
+        if math.isnan(number):
+            raise DataError(
+                f"the prediction's box is not a number ({name}: '{as_text(row[name])}')"
+            )
+    return numbers
 
 
 def _outcome(

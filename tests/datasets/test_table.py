@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from hpbench.datasets.table import Table
 from hpbench.datasets.table._labels import TableOptions
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
+from hpbench.registry import make_dataset
 
 HEADER = "image,yaw,pitch,roll"
 
@@ -263,7 +265,7 @@ def test_boxes_in_parts_of_the_image_or_of_another_size_become_pixels(
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_box_of_the_stored_image_turns_with_it(table, tmp_path, orientation):
     stored = np.zeros((40, 60, 3), np.uint8)
-    stored[8:16, 5:25] = 255
+    stored[8:17, 5:26] = 255  # pixel centres from 8 to 16 and from 5 to 25
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
@@ -271,7 +273,7 @@ def test_box_of_the_stored_image_turns_with_it(table, tmp_path, orientation):
     rows, columns = np.nonzero(upright[..., 0])
     text = f"{HEADER},x0,y0,x1,y1\na.png,0,0,0,5,8,25,16\n"
     (record,) = table(text, exif="boxes").records()
-    expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    expected = [columns.min(), rows.min(), columns.max(), rows.max()]
     assert record.box_xyxy.tolist() == expected
     ignoring = table(text, exif="ignore")
     assert ignoring.read_image(ignoring.records()[0]).shape == (40, 60, 3)
@@ -347,9 +349,76 @@ def test_frame_of_rotations_is_that_of_a_card(table):
     assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
 
 
-def test_frame_without_rotations_is_refused(table):
-    with pytest.raises(DataError, match="frame=y-up is of rotations, and the table has none"):
-        table(f"{HEADER}\na.jpg,0,0,0\n", frame="y-up").records()
+ANGLES_ONLY = f"{HEADER}\na.jpg,0,0,0\n"
+ROTATION_ONLY = (
+    f"image,rotvec_x,rotvec_y,rotvec_z\na.jpg,{cells(expected_rotation().as_rotvec())}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "what"),
+    [
+        (ROTATION_ONLY, {"signs": "-yaw"}, "angles"),
+        (ROTATION_ONLY, {"order": "pitch,yaw,roll"}, "angles"),
+        (ROTATION_ONLY, {"offset": "yaw+180"}, "angles"),
+        (ROTATION_ONLY, {"unit": "rad"}, "angles"),
+        (ROTATION_ONLY, {"euler": "rq"}, "angles"),
+        (ANGLES_ONLY, {"frame": "y-up"}, "a rotation"),
+        (ANGLES_ONLY, {"box": "xywh"}, "boxes"),
+        (ANGLES_ONLY, {"box_unit": "percent"}, "boxes"),
+        (ANGLES_ONLY, {"box_size": "640x480"}, "boxes"),
+        (ANGLES_ONLY, {"exif": "boxes"}, "boxes"),
+    ],
+)
+def test_option_that_no_column_is_read_by_is_refused(table, text, option, what):
+    (written,) = (f"{name}={value}" for name, value in option.items())
+    message = rf"labels\.csv: {re.escape(written)} is of {what} .* has none; leave it out"
+    with pytest.raises(UsageError, match=message):
+        table(text, **option).records()
+
+
+def test_options_that_say_what_is_taken_anyhow_are_no_error(table):
+    plain = {"frame": "camera", "euler": "canonical", "box_unit": "px", "exif": "upright"}
+    for text in (ANGLES_ONLY, ROTATION_ONLY):
+        assert len(table(text, **plain).records()) == 1
+
+
+def test_images_of_a_table_without_boxes_can_be_left_unturned(table):
+    assert len(table(ANGLES_ONLY, exif="ignore").records()) == 1
+
+
+def test_box_unit_and_box_size_exclude_each_other(tmp_path):
+    spec = f"{tmp_path}/labels.csv[box_unit=percent,box_size=100x100]"
+    with pytest.raises(UsageError, match="box_size=100x100: has no effect with box_unit=percent"):
+        make_dataset(spec)
+
+
+BOTH = "image,yaw,pitch,roll,rotvec_x,rotvec_y,rotvec_z\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "angles"),
+    [({}, LABEL_DEG), ({"euler": "rq"}, RQ_DEG), ({"signs": "-yaw"}, [-30, -20, 10])],
+)
+def test_angles_beside_a_rotation_are_read_by_their_options_and_compared(table, options, angles):
+    right = cells([angles, expected_rotation().as_rotvec()])
+    wrong = cells([np.multiply(angles, [-1, 1, 1]), expected_rotation().as_rotvec()])
+    records = table(f"{BOTH}a.jpg,{right}\nb.jpg,{wrong}\n", **options).records()
+    assert records[0].label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+    assert records[0].excluded is None
+    assert "its angles and its rotation vector differ by" in records[1].excluded
+
+
+def test_row_with_a_rotation_alone_needs_no_rq_angles(table):
+    rotvec = cells(expected_rotation().as_rotvec())
+    text = f"{BOTH}a.jpg,,,,{rotvec}\nb.jpg,{cells(RQ_DEG)},,,\n"
+    for record in table(text, euler="rq").records():
+        assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+
+
+def test_row_without_its_rotation_is_excluded(table):
+    records = table(f"{ROTATION_ONLY}b.jpg,,,\n").records()
+    assert [record.excluded for record in records] == [None, "the row has no label"]
 
 
 def test_empty_cell_of_one_axis_is_a_missing_axis(table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -110,6 +111,34 @@ def test_what_cannot_be_known_is_asked_for(predict, header, options, message):
         predict(f"{header}\n{row}\n", options)
 
 
+@pytest.mark.parametrize(
+    "option", ["signs=-yaw", 'order="pitch,yaw,roll"', "offset=yaw+180", "unit=rad", "euler=rq"]
+)
+def test_options_of_angles_are_refused_where_a_matrix_is_read(predict, option):
+    message = option.replace('"', "") + " has no effect on its matrix; leave it out"
+    text = f"id,{MATRIX},yaw,pitch,roll\na,{numbers(R)},1,2,3\n"
+    with pytest.raises(UsageError, match=re.escape(f"other.csv: {message}")):
+        predict(text, f"frame=camera,{option}")
+
+
+@pytest.mark.parametrize("option", ["frame=camera", "quaternion=wxyz"])
+def test_options_of_a_rotation_are_refused_where_angles_are_read(predict, option):
+    message = rf"other\.csv: {option} has no effect on its angles; leave it out"
+    with pytest.raises(UsageError, match=message):
+        predict(f"{GOOD}\na,1,2,3\n", f"euler=canonical,{option}")
+
+
+def test_order_of_a_quaternion_is_refused_where_its_columns_say_it(predict):
+    with pytest.raises(UsageError, match="quaternion=xyzw has no effect on its quaternion"):
+        predict(f"id,qw,qx,qy,qz\na,{numbers(WXYZ)}\n", "frame=camera,quaternion=xyzw")
+
+
+def test_euler_chooses_the_angles_of_a_file_that_has_a_rotation_too(predict):
+    text = "id,q0,q1,q2,q3,yaw_deg,pitch_deg,roll_deg\na,1,0,0,0,-30,-20,10\n"
+    (found,) = predict(text, "euler=canonical,signs=-yaw")
+    assert geodesic_deg(found.R_cam, R) < 1e-6
+
+
 GOOD = "id,yaw_deg,pitch_deg,roll_deg"
 
 
@@ -121,6 +150,7 @@ GOOD = "id,yaw_deg,pitch_deg,roll_deg"
         (f"{GOOD}\na,1,2,3\nb,1,2,3\na,4,5,6\n", r"rows 1 and 3 are both of face 'a'; keep one"),
         (f"{GOOD}\n,1,2,3\n", r"row 1 has no id"),
         (f"{GOOD}\n", r"contains no row"),
+        (f"{GOOD},x0,x1,y1\na,1,2,3,0,9,9\n", r"no column 'y0'; a box needs x0, y0, x1 and y1"),
         (f"{GOOD}\na,nan,nan,nan\nb,,,\n", r"none of its 2 rows holds a prediction; the first, a"),
         (f"{GOOD}\na,1,2\n", r"other.csv:2: 3 cells in a table of 4 columns"),
     ],
@@ -172,6 +202,27 @@ def test_a_prediction_for_another_box_is_none_for_this_one(predict):
     found = predict(text, "euler=canonical", ids="ab")
     assert isinstance(found[0], Prediction)
     assert "for another box than this run's" in found[1].reason
+
+
+def test_a_row_without_a_box_is_taken_for_this_one(predict):
+    text = f"{GOOD},x0,y0,x1,y1\na,30,-20,10,,,,\nb,30,-20,10,10,20,60,90\n"
+    for found in predict(text, "euler=canonical", ids="ab"):
+        assert geodesic_deg(found.R_cam, R) < 1e-6
+
+
+def test_a_box_that_lacks_a_number_is_counted_as_that(predict):
+    text = f"{GOOD},x0,y0,x1,y1\na,1,2,3,10,20,60,90\nb,1,2,3,10,20,60,\nc,1,2,3,10,x,60,90\n"
+    found = predict(text, "euler=canonical", ids="abc")
+    assert [one.reason for one in found[1:]] == [
+        "the prediction's box is not a number (y1: '')",
+        "the prediction's box is not a number (y0: 'x')",
+    ]
+
+
+def test_the_card_names_columns_that_make_no_box(predict, tmp_path):
+    predict(f"{GOOD},x1,y1\na,1,2,3,4,5\n", "euler=canonical")
+    card = make_method(f"{tmp_path}/other.csv[euler=canonical]").card()
+    assert "columns that are not used: x1, y1" in card.notes
 
 
 def test_parquet_is_read(tmp_path):

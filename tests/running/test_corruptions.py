@@ -208,6 +208,7 @@ def test_levels_are_parsed_and_clean_ones_left_to_the_clean_run():
         ("jpeg=0", "lies in 1 to 95"),
         ("downsample=2.5", "is a whole number"),
         ("blur=2,2.0", "specified twice"),
+        ("blur=1.0000001,1.0000002", "=1.0000001,1.0000002: blur=1 is specified twice"),
     ],
 )
 def test_wrong_corruption_is_refused_with_the_fix(text, message):
