@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpbench.errors import UsageError
 from hpbench.registry import DATASETS
-from hpbench.spec import SpecsLike, parse_specs, suggest
+from hpbench.spec import SpecsLike, suggest
 
 __all__ = ["data_folders"]
 
 
-def data_folders(given: Mapping[str, Path], datasets: SpecsLike) -> dict[str, Path]:
+def data_folders(
+    given: Mapping[str, Path], datasets: SpecsLike, plugins: Sequence[Path] = ()
+) -> dict[str, Path]:
     """Folders of data sets by name.
 
     Parameters
@@ -22,13 +24,15 @@ def data_folders(given: Mapping[str, Path], datasets: SpecsLike) -> dict[str, Pa
         They win over ``$HPBENCH_DATA/NAME``.
     datasets : str, or iterable of str and Spec
         The data sets in use; their folders are looked for below ``$HPBENCH_DATA``, too.
+    plugins : sequence of Path
+        Files that data sets may come from.
 
     Raises
     ------
     UsageError
         If `given` names a data set that is not in use, or one that brings its own files.
     """
-    names = {spec.name for spec in parse_specs(datasets)}
+    names = {spec.name for spec in DATASETS.parse(datasets, plugins)}
     for name in given:
         if name not in names:
             raise UsageError(

@@ -7,8 +7,9 @@ it sees at all, needs the method again; that is done here, and the report shows 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -183,7 +184,8 @@ def explain(
     # whatever the run was made on, it is this machine that explains it
     here = {"plugins": tuple(plugins), "engine": "local", "address": None, "workers": workers}
     spec = spec.model_copy(update=here)
-    items = dataset_items(spec)
+    items = _where_they_are_now(dataset_items(spec), data or {})
+    spec = spec.model_copy(update={"datasets": ",".join(item.text for item in items.values())})
     folders = data_folders(data or {}, items.values())
     recorded = tables.run.methods
     written = parse_specs(methods or spec.methods)
@@ -225,6 +227,15 @@ def explain(
             created=created, run_created=tables.run.created, rows=rows, failed=failed
         )
         return explained.write(folder)
+
+
+def _where_they_are_now(items: Mapping[str, Spec], data: Mapping[str, Path]) -> dict[str, Spec]:
+    """Data sets without the path in their spec, where it is the only one that `data` can mean."""
+    count = Counter(item.name for item in items.values())
+    return {
+        key: replace(item, path=None) if item.name in data and count[item.name] == 1 else item
+        for key, item in items.items()
+    }
 
 
 def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> None:

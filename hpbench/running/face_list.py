@@ -91,7 +91,7 @@ def list_faces(config: FacesConfig, progress: Progress) -> FaceList:
         If a run of the data set would not start, or none of its faces can be read.
     """
     run = RunConfig(methods="", datasets=config.dataset, **config.model_dump(exclude={"dataset"}))
-    run = run.model_copy(update={"data": data_folders(run.data, run.datasets)})
+    run = run.model_copy(update={"data": data_folders(run.data, run.datasets, run.plugins)})
     if len(dataset_items(run)) > 1:
         raise UsageError(f"'{config.dataset}': name one data set")
     detector = None if run.boxes == ANNOTATED else make_detector(run.boxes, run.plugins)

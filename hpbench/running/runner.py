@@ -116,7 +116,9 @@ def _predict_run(
     command: Sequence[str],
     shared: EqualFaces | None,
 ) -> Path:
-    config = config.model_copy(update={"data": data_folders(config.data, config.datasets)})
+    config = config.model_copy(
+        update={"data": data_folders(config.data, config.datasets, config.plugins)}
+    )
     prepared = _prepare(config)
     folder = RunFolder(out)
     _stopped_run(out, prepared.fingerprint)

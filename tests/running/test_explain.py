@@ -320,3 +320,18 @@ def test_faces_of_an_image_that_is_read_in_another_way_share_no_predictions(tmp_
         for spec in (f"{table}", f"{table}[exif=ignore]")
     ]
     assert widths == pytest.approx([40, 80])
+
+
+def test_run_on_a_table_named_by_its_path_is_explained_there_and_where_it_has_moved(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table_of(tmp_path / "here", Image.new("RGB", (50, 50)))
+    config = RunConfig(methods="constant", datasets="here/labels.csv", timing="off")
+    run(config, tmp_path / "run", NoProgress())
+    with pytest.raises(UsageError, match=r"add --data table=here/labels\.csv"):
+        explain(tmp_path / "run", NoProgress())
+    explain(tmp_path / "run", NoProgress(), {"table": Path("here/labels.csv")})
+    (tmp_path / "here").rename(tmp_path / "moved")
+    found = explain(tmp_path / "run", NoProgress(), {"table": Path("moved/labels.csv")})
+    assert {row["method_spec"] for row in rows(found.parent).values()} == {"constant"}
