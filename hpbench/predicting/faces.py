@@ -172,8 +172,11 @@ def _follow(
     faces: Sequence[FoundFace], time_s: float, tracker: Tracker, smoother: RotationSmoother | None
 ) -> list[FoundFace]:
     boxes = np.array([face.box_xyxy for face in faces]).reshape(-1, 4)
+    tracks = tracker.update(boxes, time_s)
+    if smoother is not None:
+        smoother.keep(tracker.tracks)
     followed = []
-    for face, track in zip(faces, tracker.update(boxes, time_s), strict=True):
+    for face, track in zip(faces, tracks, strict=True):
         smoothed = {
             name: smoother.update((track, name), prediction.R_cam, time_s)
             for name, prediction in face.predictions.items()

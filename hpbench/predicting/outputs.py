@@ -9,10 +9,11 @@ from typing import Any, Literal
 from hpbench.errors import UsageError
 from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.images import WRITTEN_SUFFIXES
-from hpbench.predicting.sources import Source
+from hpbench.predicting.marks import is_from_predict
+from hpbench.predicting.sources import ImageFiles, Source
 from hpbench.predicting.writers import DrawnImages, PoseTable, PredictionWriter, VideoFile
 
-__all__ = ["plan_output"]
+__all__ = ["plan_output", "refuse_to_overwrite"]
 
 
 def plan_output(
@@ -39,8 +40,9 @@ def plan_output(
         writers: list[PredictionWriter] = [
             PoseTable(out / f"poses.{table_format or 'csv'}", methods, metadata)
         ]
-        if style is not None and source.fps is None:
-            writers.append(DrawnImages(out, False, methods, style))
+        if style is not None and isinstance(source, ImageFiles):
+            drawings = {name: _drawing(out / name) for name in source.names}
+            writers.append(DrawnImages(drawings, methods, style))
         elif style is not None and source.fps is not None:
             stem = "camera" if source.live else Path(source.name).stem
             writers.append(video(out / f"{stem}_pose.mp4", source.fps, style))
@@ -64,12 +66,26 @@ def plan_output(
             )
         return [video(out, source.fps, style)]
     if suffix in WRITTEN_SUFFIXES:
-        if source.fps is not None or source.total != 1:
+        if not isinstance(source, ImageFiles) or source.total != 1:
             raise UsageError(f"--out {out}: {source.name} is not a single image; name a folder")
-        if out.exists() and Path(source.name).expanduser().samefile(out):
-            raise UsageError(f"--out {out}: would overwrite the source image; name another file")
-        return [DrawnImages(out, True, methods, style)]
+        return [DrawnImages({source.names[0]: out}, methods, style)]
     raise UsageError(
         f"--out {out}: unknown type of file '{out.suffix}'; name a folder, or a file that ends in "
         f".csv .json .mp4 {' '.join(sorted(WRITTEN_SUFFIXES))}"
     )
+
+
+def _drawing(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_pose{path.suffix}")
+
+
+def refuse_to_overwrite(writers: Sequence[PredictionWriter], source: Source) -> None:
+    """Raise a UsageError if a planned file is one of the source, or exists and is not predict's."""
+    read = {path.resolve() for path in source.paths}
+    for path in (path for writer in writers for path in writer.planned):
+        if path.resolve() in read:
+            raise UsageError(f"{path}: is read and would be overwritten; name another --out")
+        if path.exists() and not is_from_predict(path):
+            raise UsageError(
+                f"{path}: exists and is not from 'hpbench predict'; move it, or name another --out"
+            )

@@ -13,7 +13,7 @@ from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
 from hpbench.predicting.config import PredictConfig
 from hpbench.predicting.faces import Certainty, predict_frames
-from hpbench.predicting.outputs import plan_output
+from hpbench.predicting.outputs import plan_output, refuse_to_overwrite
 from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
 from hpbench.predicting.summary import Summary
 from hpbench.predicting.writers import PredictionWriter
@@ -88,6 +88,7 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
                 f"{option} {value:g}: every method has a scale of its own; name one method"
             )
     writers = plan_output(out, opened, style, config.format, names, metadata) if out else []
+    refuse_to_overwrite(writers, opened)
     device = resolve_device(config.device)
     methods = {str(spec): make_method(spec, device, config.plugins) for spec in specs}
     for method in methods.values():

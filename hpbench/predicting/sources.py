@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError, ImageError, UsageError
-from hpbench.images import IMAGE_SUFFIXES, open_image, read_rgb, silent_opencv
+from hpbench.images import IMAGE_SUFFIXES, read_rgb, silent_opencv
+from hpbench.predicting.marks import is_drawing
 
 __all__ = [
-    "DRAWN_BY",
-    "SOFTWARE_TAG",
     "VIDEO_SUFFIXES",
     "Frame",
     "ImageFiles",
@@ -36,9 +35,6 @@ VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".m
 
 DEFAULT_FPS = 25.0
 """Frames per second where a video or camera does not say."""
-
-SOFTWARE_TAG, DRAWN_BY = 0x0131, "hpbench predict"
-"""EXIF tag of drawn images, which are never read again."""
 
 _CAMERA = re.compile(r"(?:camera:)?(\d{1,9}|/dev/\S+)")
 
@@ -79,6 +75,8 @@ class Source(ABC):
         None for images that do not follow each other.
     live : bool
         Whether frames come in real time and without end.
+    paths : sequence of Path
+        The files that are read; none of a camera.
     notes : list of str
         What the user should be told after the last frame.
     """
@@ -86,9 +84,10 @@ class Source(ABC):
     fps: float | None = None
     live: bool = False
 
-    def __init__(self, name: str, total: int | None) -> None:
+    def __init__(self, name: str, total: int | None, paths: Sequence[Path] = ()) -> None:
         self.name = name
         self.total = total
+        self.paths = paths
         self.notes: list[str] = []
 
     @abstractmethod
@@ -97,18 +96,16 @@ class Source(ABC):
 
 
 class ImageFiles(Source):
-    """One image, or all images of a folder and its subfolders; frames are named below `folder`."""
+    """One image, or all images of a folder and its subfolders; `names` are below that folder."""
 
     def __init__(self, name: str, paths: Sequence[Path], folder: Path) -> None:
-        super().__init__(name, len(paths))
-        self.paths = paths
-        self.folder = folder
+        super().__init__(name, len(paths), paths)
+        relative = [os.fsencode(path.relative_to(folder).as_posix()) for path in paths]
+        self.names = [one.decode(errors="backslashreplace") for one in relative]  # not all UTF-8
 
     def frames(self) -> Iterator[Frame]:
         """All images in the order of their names."""
-        for path in self.paths:
-            relative = path.relative_to(self.folder).as_posix()
-            name = os.fsencode(relative).decode(errors="backslashreplace")  # it need not be UTF-8
+        for name, path in zip(self.names, self.paths, strict=True):
             try:
                 yield Frame(name, read_rgb(path))
             except ImageError as error:
@@ -127,7 +124,7 @@ class Video(Source):
                 raise DataError(f"{path}: cannot be read as a video; is it corrupted or empty?")
             count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
             known = math.isfinite(count) and count > 0
-            super().__init__(str(path), int(count) if known else None)
+            super().__init__(str(path), int(count) if known else None, [path])
             self.fps = _rate(capture)
 
     def frames(self) -> Iterator[Frame]:
@@ -243,7 +240,7 @@ def _folder(text: str, folder: Path) -> ImageFiles:
     if not images:
         has = f"; its other files are {unread}" if unread else ""
         raise DataError(f"{text}: contains no image ({' '.join(sorted(IMAGE_SUFFIXES))}){has}")
-    photos = [path for path in images if not _is_drawing(path)]
+    photos = [path for path in images if not is_drawing(path)]
     if not photos:
         raise DataError(f"{text}: contains only images that 'hpbench predict' has drawn")
     source = ImageFiles(text, photos, folder)
@@ -256,17 +253,6 @@ def _folder(text: str, folder: Path) -> ImageFiles:
         count = len(images) - len(photos)
         source.notes.append(f"{text}: {count} drawings of 'hpbench predict' left out")
     return source
-
-
-def _is_drawing(path: Path) -> bool:
-    """Whether an image was drawn by predict: its EXIF says so, or the end of a BMP file."""
-    try:
-        if path.suffix.lower() == ".bmp":
-            return path.read_bytes().endswith(DRAWN_BY.encode())
-        with open_image(path) as image:
-            return bool(image.getexif().get(SOFTWARE_TAG) == DRAWN_BY)
-    except (ImageError, OSError):
-        return False
 
 
 @contextmanager

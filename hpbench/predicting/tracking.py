@@ -7,14 +7,14 @@ videos, where the eye takes the jitter of single predictions for movement of the
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.transform import Rotation
 
 from hpbench.geometry.boxes import iou
+from hpbench.rotation import nearest_rotation, rotation_from_rotvec, rotvec_from_rotation
 
 __all__ = ["RotationSmoother", "Tracker", "slerp"]
 
@@ -34,6 +34,11 @@ class Tracker:
         self.keep_s = keep_s
         self._count = 0
         self._last_seen: dict[int, tuple[Array, float]] = {}
+
+    @property
+    def tracks(self) -> Collection[int]:
+        """Numbers of the faces that may be seen again."""
+        return self._last_seen.keys()
 
     def update(self, boxes_xyxy: npt.ArrayLike, time_s: float) -> list[int]:
         """Numbers, from 1, of the faces in the next frame; `boxes_xyxy` has shape (n, 4)."""
@@ -62,36 +67,43 @@ class Tracker:
 class RotationSmoother:
     """Exponential smoothing on the rotation group.
 
-    Each new prediction pulls the smoothed rotation towards it along the shortest turn, by the share
-    ``1 - exp(-dt / time_constant)`` of that turn. So the result does not depend on the frame
-    rate, predictions after a gap weigh more, and a head that turns steadily is followed
-    `time_constant` late.
+    The smoothed rotation y follows the head x as ``T dy/dt = x - y``, with a head that turns evenly
+    from one prediction to the next; exactly so where all turns are about one axis. So the result
+    does not depend on the frame rate, predictions after a gap weigh more, and a steady turn is
+    followed by the time constant T late.
     """
 
     def __init__(self, time_constant_s: float = 0.15) -> None:
         if not time_constant_s > 0.0:
             raise ValueError(f"time_constant_s is {time_constant_s}, must be above 0")
         self.time_constant_s = time_constant_s
-        self._state: dict[Hashable, tuple[Array, float]] = {}
+        self._last: dict[tuple[int, str], tuple[Array, Array, float]] = {}
 
-    def update(self, key: Hashable, R_cam: npt.ArrayLike, time_s: float) -> Array:
+    def update(self, key: tuple[int, str], R_cam: npt.ArrayLike, time_s: float) -> Array:
         """Take in one prediction and return the smoothed rotation, shape (3, 3).
 
-        `key` tells apart what is smoothed on its own: a track and a method. The first prediction of
-        a key is returned as it is.
+        `key` is the track and the method; each pair is smoothed on its own. Its first prediction is
+        returned as it is.
         """
         prediction = np.asarray(R_cam, dtype=np.float64)
         smoothed = prediction
-        if key in self._state:
-            before, then_s = self._state[key]
-            share = 1.0 - math.exp(-max(time_s - then_s, 0.0) / self.time_constant_s)
-            smoothed = slerp(before, prediction, share)
-        self._state[key] = (smoothed, time_s)
+        if key in self._last:
+            smoothed, before, before_s = self._last[key]
+            elapsed = (time_s - before_s) / self.time_constant_s
+            if elapsed > 0.0:
+                # the solution: a share of the way to a point between the two predictions
+                share = -math.expm1(-elapsed)
+                between = slerp(before, prediction, 1.0 / share - 1.0 / elapsed)
+                smoothed = slerp(smoothed, between, share)
+        self._last[key] = (smoothed, prediction, time_s)
         return smoothed
+
+    def keep(self, tracks: Collection[int]) -> None:
+        """Forget all other tracks."""
+        self._last = {key: last for key, last in self._last.items() if key[0] in tracks}
 
 
 def slerp(R_from: npt.ArrayLike, R_to: npt.ArrayLike, share: float) -> Array:
     """Rotation that lies a `share` (0..1) of the way along the shortest turn between two."""
-    start = Rotation.from_matrix(np.asarray(R_from, dtype=np.float64))
-    turn = (start.inv() * Rotation.from_matrix(np.asarray(R_to, dtype=np.float64))).as_rotvec()
-    return np.asarray((start * Rotation.from_rotvec(share * turn)).as_matrix())
+    start, end = nearest_rotation(np.stack([R_from, R_to]))
+    return start @ rotation_from_rotvec(share * rotvec_from_rotation(start.T @ end))

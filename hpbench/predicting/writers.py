@@ -1,7 +1,7 @@
 """The files that predict writes: a table of poses, drawn images, a drawn video.
 
-Each writer is a context manager with ``write(result)``. Table and video appear under their
-names when they are complete; an error removes what was begun.
+Each writer is a context manager with ``write(result)``. Files appear under their names when they
+are complete; an error removes what was begun.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,10 @@ from hpbench import __version__
 from hpbench.errors import DataError
 from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.predicting.faces import FrameResult
+from hpbench.predicting.marks import mark_end, save_drawing
 from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import ROW_COLUMNS, result_rows
-from hpbench.predicting.sources import DRAWN_BY, SOFTWARE_TAG
-from hpbench.storage.atomic import PARTIAL, publish
+from hpbench.storage.atomic import atomic_path
 from hpbench.storage.text import spreadsheet_cell
 
 __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile"]
@@ -36,51 +37,77 @@ MAX_VIDEO_WIDTH_PX = 3840
 
 
 class PredictionWriter(ABC):
-    """Takes the results of frames one by one; `written` are the files that are complete."""
+    """Takes the results of frames one by one.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    planned : sequence of Path
+        The files that it will write.
+    written : list of Path
+        Those that are complete.
+    """
+
+    def __init__(self, planned: Sequence[Path]) -> None:
+        self.planned = planned
         self.written: list[Path] = []
+        self._files = ExitStack()
 
-    def open(self) -> None:
-        """Begin the files."""
+    def __enter__(self) -> PredictionWriter:
+        return self
 
     @abstractmethod
     def write(self, result: FrameResult) -> None:
         """Add the next frame."""
 
-    def close(self, complete: bool) -> None:
-        """Finish the files, or remove them where they are not `complete`."""
+    def __exit__(self, *error: Any) -> None:
+        self._files.__exit__(*error)
 
-    def __enter__(self) -> PredictionWriter:
-        self.open()
-        return self
-
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        self.close(complete=error_type is None)
+    @contextmanager
+    def _new_file(self, path: Path) -> Iterator[Path]:
+        """Temporary file that gets the name `path` at the end of the block."""
+        with atomic_path(path) as temporary:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.touch()
+            except OSError as error:
+                raise DataError(
+                    f"{path}: cannot be written ({error.strerror}); name another --out"
+                ) from error
+            yield temporary
+        self.written.append(path)
 
 
 class PoseTable(PredictionWriter):
     """All poses as CSV or JSON, one row per face and method; `metadata` goes into the JSON file."""
 
     def __init__(self, path: Path, methods: Sequence[str], metadata: Mapping[str, Any]) -> None:
-        super().__init__()
+        super().__init__([path])
         self.path = path
         self.methods = methods
         self.metadata = metadata
-        self._partial = path.with_name(path.name + PARTIAL)
         self._csv: csv.DictWriter[str] | None = None
         self._rows = 0
 
-    def open(self) -> None:
-        """Begin the table."""
-        self._stream = _open_for_writing(self._partial, self.path)
-        if self.path.suffix.lower() == ".csv":
-            self._csv = csv.DictWriter(self._stream, ROW_COLUMNS, lineterminator="\n")
-            self._csv.writeheader()
-        else:
-            head = {"schema": SCHEMA, "hpbench": __version__, **self.metadata}
-            head["methods"] = list(self.methods)
-            self._stream.write(json.dumps(head, indent=1)[:-2] + ',\n "rows": [')
+    def __enter__(self) -> PredictionWriter:
+        self._files.enter_context(self._table())
+        return self
+
+    @contextmanager
+    def _table(self) -> Iterator[None]:
+        with (
+            self._new_file(self.path) as file,
+            file.open("w", encoding="utf-8", newline="") as self._stream,
+        ):
+            if self.path.suffix.lower() == ".csv":
+                self._csv = csv.DictWriter(self._stream, ROW_COLUMNS, lineterminator="\n")
+                self._csv.writeheader()
+                yield
+            else:
+                head = {"schema": SCHEMA, "hpbench": __version__, **self.metadata}
+                head["methods"] = list(self.methods)
+                self._stream.write(json.dumps(head, indent=1)[:-2] + ',\n "rows": [')
+                yield
+                self._stream.write("\n ]\n}\n")
 
     def write(self, result: FrameResult) -> None:
         """Append the rows of one frame."""
@@ -92,23 +119,12 @@ class PoseTable(PredictionWriter):
                 self._stream.write(separator + json.dumps(row, allow_nan=False))
             self._rows += 1
 
-    def close(self, complete: bool) -> None:
-        """Give the table its name, or remove it."""
-        if complete and self._csv is None:
-            self._stream.write("\n ]\n}\n")
-        self._stream.close()
-        if complete:
-            publish(self._partial, self.path)
-            self.written.append(self.path)
-        else:
-            self._partial.unlink()
-
 
 class RowList(PredictionWriter):
     """All poses in memory: the rows of the table, for the Python API."""
 
     def __init__(self, methods: Sequence[str]) -> None:
-        super().__init__()
+        super().__init__([])
         self.methods = methods
         self.rows: list[dict[str, Any]] = []
 
@@ -118,15 +134,11 @@ class RowList(PredictionWriter):
 
 
 class DrawnImages(PredictionWriter):
-    """One drawn image per readable image.
+    """One drawn image per readable image; `paths` are the files, by the names of the frames."""
 
-    `out` is a folder, below which names are kept as ``NAME_pose.SUFFIX``, or the one file to write.
-    """
-
-    def __init__(self, out: Path, one_file: bool, methods: Sequence[str], style: DrawStyle) -> None:
-        super().__init__()
-        self.out = out
-        self.one_file = one_file
+    def __init__(self, paths: Mapping[str, Path], methods: Sequence[str], style: DrawStyle) -> None:
+        super().__init__(list(paths.values()))
+        self.paths = paths
         self.methods = methods
         self.style: DrawStyle = style
 
@@ -134,16 +146,13 @@ class DrawnImages(PredictionWriter):
         """Draw and store one image."""
         if result.frame.image is None:
             return
-        path = self.out
-        if not self.one_file:
-            name = Path(result.frame.name)
-            path = self.out / name.with_name(f"{name.stem}_pose{name.suffix}")
-        _write_image(path, draw_result(result, self.methods, self.style))
-        self.written.append(path)
+        drawn = draw_result(result, self.methods, self.style)
+        with self._new_file(self.paths[result.frame.name]) as file:
+            save_drawing(file, drawn)
 
 
 class VideoFile(PredictionWriter):
-    """A drawn MPEG-4 video, without sound.
+    """A drawn MPEG-4 video, without sound, begun with the first frame.
 
     Frames of a `live` source come slower than `fps`: each is repeated until the next.
     """
@@ -151,20 +160,15 @@ class VideoFile(PredictionWriter):
     def __init__(
         self, path: Path, fps: float, live: bool, methods: Sequence[str], style: DrawStyle
     ) -> None:
-        super().__init__()
+        super().__init__([path])
         self.path = path
         self.fps = fps
         self.live = live
         self.methods = methods
         self.style: DrawStyle = style
-        self._partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
         self._video: Any = None
         self._size_wh = (0, 0)
         self._frames = 0
-
-    def open(self) -> None:
-        """Find out whether the video can be written."""
-        _open_for_writing(self._partial, self.path).close()
 
     def write(self, result: FrameResult) -> None:
         """Draw and append one frame."""
@@ -173,7 +177,8 @@ class VideoFile(PredictionWriter):
         drawn = draw_result(result, self.methods, self.style, MAX_VIDEO_WIDTH_PX)
         image_bgr = cv2.cvtColor(_even(drawn), cv2.COLOR_RGB2BGR)
         if self._video is None:
-            self._begin((image_bgr.shape[1], image_bgr.shape[0]))
+            self._size_wh = (image_bgr.shape[1], image_bgr.shape[0])
+            self._video = self._files.enter_context(self._opened())
         elif (image_bgr.shape[1], image_bgr.shape[0]) != self._size_wh:
             # OpenCV would drop a frame of another size without a word.
             image_bgr = cv2.resize(image_bgr, self._size_wh)
@@ -184,61 +189,28 @@ class VideoFile(PredictionWriter):
             self._video.write(image_bgr)
         self._frames = due
 
-    def _begin(self, size_wh: tuple[int, int]) -> None:
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """A ``cv2.VideoWriter`` of this size."""
         import cv2
 
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        self._video = cv2.VideoWriter(str(self._partial), fourcc, self.fps, size_wh)
-        self._size_wh = size_wh
-        if not self._video.isOpened():
-            raise DataError(
-                f"{self.path}: a video of {size_wh[0]}x{size_wh[1]} at {self.fps:g} frames per "
-                "second cannot be written"
-            )
-
-    def close(self, complete: bool) -> None:
-        """Give the video its name, or remove it."""
-        if self._video is not None:
-            self._video.release()
-        if complete and self._video is not None:
-            publish(self._partial, self.path)
-            self.written.append(self.path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        with self._new_file(self.path) as file:
+            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+            video = cv2.VideoWriter(str(file), fourcc, self.fps, self._size_wh)
+            if not video.isOpened():
+                width, height = self._size_wh
+                raise DataError(
+                    f"{self.path}: a video of {width}x{height} at {self.fps:g} frames per second "
+                    "cannot be written"
+                )
+            try:
+                yield video
+            finally:
+                video.release()
+            mark_end(file)
 
 
 def _even(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Without the last row and column where they are odd; MPEG-4 stores colour in pairs."""
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
-
-
-def _open_for_writing(path: Path, shown: Path) -> IO[str]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise DataError(
-            f"{shown}: cannot be written ({error.strerror}); name another --out"
-        ) from error
-
-
-def _write_image(path: Path, image: npt.NDArray[np.uint8]) -> None:
-    from PIL import Image
-
-    lossy = path.suffix.lower() in {".jpg", ".jpeg", ".webp"}
-    options: dict[str, Any] = {"quality": 92} if lossy else {}
-    exif = Image.Exif()
-    exif[SOFTWARE_TAG] = DRAWN_BY
-    is_bmp = path.suffix.lower() == ".bmp"  # which has no room for it but behind its pixels
-    if not is_bmp:
-        options["exif"] = exif
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(path, **options)
-        if is_bmp:
-            with path.open("ab") as file:
-                file.write(DRAWN_BY.encode())
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{path}: cannot be written ({reason}); name another --out") from error

@@ -29,6 +29,9 @@ from hpbench.rotation import (
     geodesic_deg,
     mean_rotation,
     nearest_angles,
+    nearest_rotation,
+    rotation_from_rotvec,
+    rotvec_from_rotation,
     wrap_deg,
 )
 from hpbench.spec import parse_specs
@@ -243,16 +246,14 @@ def geodesic_mean(rotations: npt.ArrayLike) -> Array:
     -------
     ndarray, shape (3, 3)
     """
-    from scipy.spatial.transform import Rotation
-
-    members = Rotation.from_matrix(np.asarray(rotations, dtype=np.float64))
-    mean = Rotation.from_matrix(mean_rotation(rotations))
+    members = nearest_rotation(rotations)
+    mean = mean_rotation(members)
     for _ in range(_STEPS):
-        step = (mean.inv() * members).as_rotvec().mean(axis=0)
-        mean = mean * Rotation.from_rotvec(step)
+        step = rotvec_from_rotation(mean.T @ members).mean(axis=0)
+        mean = mean @ rotation_from_rotvec(step)
         if np.linalg.norm(step) < _CONVERGED_RAD:
             break
-    return np.asarray(mean.as_matrix())
+    return mean
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

@@ -64,6 +64,14 @@ def test_geodesic_mean_has_the_least_sum_of_squared_angles(members):
     assert cost(found.as_rotvec()) < cost(members.mean().as_rotvec())
 
 
+def test_geodesic_mean_of_rotations_stored_with_three_digits_is_that_of_the_nearest_ones(members):
+    rounded = members.as_matrix().round(3)
+    exact = Rotation.from_matrix(rounded)  # SciPy takes the nearest rotations
+    found = geodesic_mean(rounded)
+    np.testing.assert_allclose(found, geodesic_mean(exact.as_matrix()), atol=1e-12)
+    np.testing.assert_allclose(found.T @ found, np.eye(3), atol=1e-14)
+
+
 def test_confidence_and_spread_are_those_worked_by_hand():
     found = combine(rotation_from_angles([[0.0, 0.0, 0.0], [0.0, 6.0, 0.0], [0.0, -6.0, 0.0]]))
     assert found.confidence == pytest.approx(-np.sqrt(2 * 6.0**2 / 3))

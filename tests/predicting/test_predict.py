@@ -23,6 +23,7 @@ from hpbench.predicting.faces import (
     Certainty,
     FoundFace,
     FrameResult,
+    _follow,
     predict_faces,
     predict_frames,
 )
@@ -31,6 +32,7 @@ from hpbench.predicting.panels import draw_result
 from hpbench.predicting.rows import angles_in_words, result_rows
 from hpbench.predicting.session import Session
 from hpbench.predicting.sources import Frame, ImageFiles, LiveCamera, Video, open_source
+from hpbench.predicting.tracking import RotationSmoother, Tracker
 from hpbench.registry import make_method
 from hpbench.rotation import rotation_from_angles
 
@@ -174,7 +176,18 @@ def test_smoothing_leaves_the_predictions_as_they_are():
     *_, last = predict_frames(moving, {"a": YawIsLeftSide()}, SquareDetector(), smoothing_s=0.2)
     row = result_rows(last, ["a"])[0]
     assert row["yaw_deg"] == pytest.approx(20)
-    assert row["smoothed_yaw_deg"] == pytest.approx(10 + 10 * (1 - np.exp(-0.04 / 0.2)), abs=1e-3)
+    # the frames are 0.2 time constants apart, in which the head turns from 10 to 20 degrees
+    smoothed_deg = 10 + 10 * (1 - (1 - np.exp(-0.2)) / 0.2)
+    assert row["smoothed_yaw_deg"] == pytest.approx(smoothed_deg, abs=1e-3)
+
+
+def test_faces_that_have_left_for_good_take_no_memory():
+    found = predict_faces(squares(10), {"a": YawIsLeftSide()}, SquareDetector())
+    tracker, smoother = Tracker(keep_s=0.5), RotationSmoother(0.2)
+    for second in range(100):
+        (face,) = _follow(found, float(second), tracker, smoother)
+    assert face.track == 100
+    assert list(smoother._last) == [(100, "a")]
 
 
 def test_rows_say_why_there_is_no_angle():
@@ -441,7 +454,6 @@ def test_broken_video_is_said_in_one_line(tmp_path):
         ("x.csv", "image", {"table_format": "json"}, "is not a json file"),
         ("x.png", "image", {"style": None}, "--draw none draws nothing"),
         ("x.png", "image", {"table_format": "csv"}, "holds no table"),
-        ("in.png", "image", {}, "would overwrite the source"),
     ],
 )
 def test_output_that_does_not_go_with_the_source_is_refused(tmp_path, out, kind, options, message):

@@ -76,14 +76,15 @@ def test_folder_of_other_files_only_says_what_they_are(tmp_path):
         open_source(str(tmp_path))
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".jp2"])
 def test_drawings_of_predict_are_never_read_again(tmp_path, suffix):
     style: DrawStyle = "axes"
     Image.fromarray(GREY).save(tmp_path / f"face{suffix}")
     Image.fromarray(GREY).save(tmp_path / f"my_pose{suffix}")  # a photo that is only called so
-    with DrawnImages(tmp_path, False, ["constant"], style) as writer:
-        writer.write(FrameResult(Frame(f"face{suffix}", GREY), []))
-    assert (tmp_path / f"face_pose{suffix}").is_file()
+    drawing = tmp_path / f"face_pose{suffix}"
+    with DrawnImages({"face": drawing}, ["constant"], style) as writer:
+        writer.write(FrameResult(Frame("face", GREY), []))
+    assert drawing.is_file()
     source = open_source(str(tmp_path))
     assert [frame.name for frame in source.frames()] == [f"face{suffix}", f"my_pose{suffix}"]
     assert source.notes == [f"{tmp_path}: 1 drawings of 'hpbench predict' left out"]

@@ -1,0 +1,64 @@
+"""Files of predict are complete or not there: against a limit on their size, as of a full disk."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from hpbench.predicting.faces import FrameResult
+from hpbench.predicting.sources import Frame
+from hpbench.predicting.writers import DrawnImages, PoseTable, VideoFile
+
+resource = pytest.importorskip("resource")
+
+NOISE = np.random.default_rng(0).integers(0, 255, (256, 320, 3)).astype(np.uint8)
+RESULT = FrameResult(Frame("x", NOISE, number=0, time_s=0.0), [])
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", ["poses.csv", "poses.json"])
+def test_table_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path, name):
+    table = PoseTable(tmp_path / name, ["constant"], {})
+    with pytest.raises(OSError, match=name), files_of_at_most(10_000), table:
+        for _ in range(1000):
+            table.write(RESULT)
+    assert not list(tmp_path.iterdir())
+    assert not table.written
+
+
+def test_drawing_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"the drawing of an earlier run")
+    drawings = DrawnImages({"x": tmp_path / "x.png"}, ["constant"], "axes")
+    with pytest.raises(OSError, match="File too large"), files_of_at_most(10_000), drawings:
+        drawings.write(RESULT)
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"the drawing of an earlier run"
+
+
+def test_stop_before_the_first_frame_leaves_no_video(tmp_path):
+    with VideoFile(tmp_path / "x.mp4", 25.0, False, ["constant"], "axes") as video:
+        pass
+    assert not list(tmp_path.iterdir())
+    assert not video.written
+
+
+def test_two_tables_of_one_name_at_a_time_are_both_complete(tmp_path):
+    """The one that ends last stays, and holds its own rows only."""
+    one, two = (PoseTable(tmp_path / "poses.csv", ["constant"], {}) for _ in range(2))
+    with one:
+        one.write(RESULT)
+        with two:
+            two.write(RESULT)
+            two.write(RESULT)
+    assert (tmp_path / "poses.csv").read_text().count("no_face") == 1
