@@ -41,9 +41,10 @@ _one_large_image = threading.Lock()
 
 _limit = MAX_PIXELS
 
+_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
 _BITS_PER_SAMPLE, _MIN_SAMPLE, _MAX_SAMPLE = 258, 280, 281
 _S_MIN_SAMPLE, _S_MAX_SAMPLE = 340, 341
-"""Tags of TIFF."""
+"""Tags of TIFF; EXIF has that of the orientation from there."""
 
 IMAGE_SUFFIXES = frozenset(suffix for some in _FORMATS.values() for suffix in some)
 
@@ -173,8 +174,30 @@ def read_size(path: Path) -> ImageSize:
         If the file is missing or not an image.
     """
     with open_image(path) as image:
-        orientation = image.getexif().get(0x0112, 1)
-        return ImageSize(image.size, orientation if orientation in range(1, 9) else 1)
+        size = image.size
+        if image.format == "TIFF":  # Pillow has turned it already
+            size = (image.tag_v2[_WIDTH], image.tag_v2[_HEIGHT])
+        return ImageSize(size, _orientation(image))
+
+
+def _orientation(image: Any) -> int:
+    """Of EXIF, 1 to 8; 1 also where there is none."""
+    orientation = image.getexif().get(_ORIENTATION, 1)
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _as_stored(image: Any, orientation: int) -> Any:
+    """An image that was loaded, without the turn that loading a TIFF does."""
+    from PIL.Image import Transpose
+
+    if _orientation(image) == orientation:
+        return image
+    inverse = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_90, 7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_270,
+    }  # fmt: skip
+    return image.transpose(inverse[orientation])
 
 
 def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
@@ -206,10 +229,11 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
     from PIL import ImageOps
 
     with open_image(path) as image:
+        orientation = _orientation(image)
         image.load()
         bits = _stated_bits(image, path)
         value_range = _stated_range(image)
-        turned = (ImageOps.exif_transpose(image) or image) if upright else image
+        turned = ImageOps.exif_transpose(image) if upright else _as_stored(image, orientation)
         if turned.mode[0] in "IF":  # convert() would clip it to white, or read it as black
             grey = _eight_bits(np.asarray(turned), turned.mode, bits, value_range)
             return np.repeat(grey[..., None], 3, axis=-1)

@@ -43,6 +43,25 @@ def test_image_is_turned_upright_by_its_exif_tag(tmp_path):
     assert read_rgb(tmp_path / "turned.jpg").shape == (96, 64, 3)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_image_is_read_turned_and_as_stored_whatever_its_format(tmp_path, suffix, orientation):
+    stored = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(stored).save(path, exif=exif, **{"lossless": True} if suffix == "webp" else {})
+    across = stored[:, ::-1]
+    upright = {  # what EXIF says of the first row and the first column
+        1: stored, 2: across, 3: across[::-1], 4: stored[::-1], 5: stored.swapaxes(0, 1),
+        6: stored[::-1].swapaxes(0, 1), 7: across[::-1].swapaxes(0, 1), 8: across.swapaxes(0, 1),
+    }[orientation]  # fmt: skip
+    np.testing.assert_array_equal(read_rgb(path), upright)
+    np.testing.assert_array_equal(read_rgb(path, upright=False), stored)
+    size = read_size(path)
+    assert size.stored_wh == (30, 20) and size.upright_wh == upright.shape[1::-1]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_box_around_a_pixel_stays_on_it_when_the_image_is_turned(tmp_path, orientation):
     stored = np.zeros((30, 40), dtype=np.uint8)
