@@ -14,14 +14,15 @@ from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 from pydantic.fields import FieldInfo
 
 from hpbench.errors import UsageError, invalid_value
 from hpbench.spec import parse_specs, suggest
 
 __all__ = [
-    "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Files", "Limit", "Metavar",
+    "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Files", "Limit", "MaxPixels",
+    "Metavar",
     "Methods", "Plugins", "Specs", "Workers", "arguments", "build", "documented", "spread",
 ]  # fmt: skip
 
@@ -71,6 +72,9 @@ Device = Annotated[
     str, Metavar("DEVICE"), Field(description="cpu, cuda, cuda:1, or auto: cuda if available.")
 ]
 Limit = Annotated[int | None, Field(ge=1, description="Only the first N faces of each data set.")]
+MaxPixels = Annotated[
+    PositiveInt, Field(description="Images with more pixels are not read; they are counted.")
+]
 Workers = Annotated[
     int | None,
     Field(

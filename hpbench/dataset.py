@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from hpbench.errors import DataError, ImageError, plugin_errors
+from hpbench.errors import DataError, ImageError, UsageError, plugin_errors
 from hpbench.face import Camera
 from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.plugin import BaseOptions, Plugin
@@ -194,6 +194,11 @@ class Dataset(Plugin):
         except ImageError:
             return None
 
+    def refuse_to_overwrite(self, out: Path) -> None:
+        """Raise a UsageError where a file to be written is the one that this is read from."""
+        if self.root is not None and self.root.exists() and out.resolve() == self.root.resolve():
+            raise UsageError(f"--out {out}: is read and would be overwritten; name another file")
+
     def require_folder(self, inner: str = "") -> Path:
         """The user's folder, for data sets that cannot be a single file.
 
@@ -211,7 +216,7 @@ class Dataset(Plugin):
         if root is None:
             raise DataError(
                 f"data set '{self.name}' needs a folder: pass --data {self.name}={self.root_is} "
-                f"(or set $HPBENCH_DATA/{self.name}). {self.card.how_to_get}".rstrip(" .")
+                f"(or put it into $HPBENCH_DATA/{self.name}). {self.card.how_to_get}".rstrip(" .")
             )
         if not root.exists():
             raise DataError(f"{root}: no such folder; pass --data {self.name}=DIR")

@@ -18,7 +18,7 @@ from hpbench.errors import ImageError
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "WRITTEN_SUFFIXES", "ImageSize", "max_pixels", "open_image",
-    "read_rgb", "read_size", "set_max_pixels", "silent_opencv",
+    "pixel_limit", "read_rgb", "read_size", "set_max_pixels", "silent_opencv",
 ]  # fmt: skip
 
 MAX_PIXELS = 64_000_000
@@ -103,6 +103,17 @@ def set_max_pixels(count: int) -> None:
         Image.MAX_IMAGE_PIXELS = None  # Pillow has a limit of its own, above the default one
 
 
+@contextmanager
+def pixel_limit(count: int) -> Iterator[None]:
+    """Let images have so many pixels in the block, in all threads of this process."""
+    before = _limit
+    set_max_pixels(count)
+    try:
+        yield
+    finally:
+        set_max_pixels(before)
+
+
 @cache
 def _formats() -> tuple[str, ...]:
     from PIL import Image
@@ -132,8 +143,8 @@ def open_image(path: Path) -> Iterator[Any]:
             pixels = image.width * image.height
             if pixels > _limit:
                 raise ImageError(
-                    f"{path}: has {pixels / 1e6:.0f} million pixels, more than the limit of "
-                    f"{_limit / 1e6:.0f}; raise it with --max-pixels {pixels}"
+                    f"{path}: has {pixels:,} pixels, more than the limit of {_limit:,}; raise it "
+                    f"with --max-pixels {pixels} (of 'hpbench run', 'faces', 'predict' and 'label')"
                 )
             with _one_large_image if pixels > _LARGE_PIXELS else nullcontext():
                 yield image

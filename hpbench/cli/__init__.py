@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -94,6 +95,8 @@ app.add_typer(new, name="new")
 def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
     signal.signal(signal.SIGINT, _interrupt)
+    # Pillow's, beside our own line that says what to do
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
     try:
         _refuse_little_address_space()
         for word in sys.argv:

@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Device, Limit, Metavar, Methods, Plugins
+from hpbench.arguments import (
+    Config,
+    DataFolders,
+    Device,
+    Limit,
+    MaxPixels,
+    Metavar,
+    Methods,
+    Plugins,
+)
 from hpbench.errors import DataError, UsageError
+from hpbench.images import MAX_PIXELS, pixel_limit
 
 __all__ = ["LabelConfig", "label"]
 
@@ -40,6 +50,7 @@ class LabelConfig(Config):
     limit: Limit = Field(None, description="Only the first N faces.")
     device: Device = "auto"
     seed: int = Field(0, description="Random seed.")
+    max_pixels: MaxPixels = MAX_PIXELS
     plugins: Plugins = ()
 
 
@@ -68,6 +79,7 @@ def label(config: LabelConfig) -> None:
     spec = parse_spec(config.dataset)
     folder = data_folders(config.data, [spec]).get(spec.name)
     dataset = make_dataset(spec, folder, config.plugins)
+    dataset.refuse_to_overwrite(out)
     device = resolve_device(config.device)
     teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
     for method in teachers:
@@ -75,6 +87,7 @@ def label(config: LabelConfig) -> None:
         load_method(method)
     records = dataset.records()[: config.limit]
     with (
+        pixel_limit(config.max_pixels),
         says_when_stopped("\nStopped. To resume, repeat the command."),
         open_bar("labelling", len(records)) as advance,
     ):
@@ -90,4 +103,6 @@ def label(config: LabelConfig) -> None:
             note=typer.echo,
             on_progress=advance,
         )
-    typer.echo(f"{out}  {rows} faces; use it as: table={out}")
+    # boxes and angles are of the image as it was read
+    options = "[exif=ignore]" if dataset.image_options().get("exif_ignored") else ""
+    typer.echo(f"{out}  {rows} faces; use it as: table={out}{options}")

@@ -24,6 +24,7 @@ from hpbench.errors import DataError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.geometry.views import jittered, mirrored
+from hpbench.images import max_pixels
 from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction
 from hpbench.rotation import (
@@ -232,7 +233,7 @@ def _labels_key(
         plugin_digest(dataset),
         faces,
         [[method_digest(one.name, one), one.device] for one in teachers],
-        [views, seed, MAX_SHIFT, MAX_SCALE],
+        [views, seed, MAX_SHIFT, MAX_SCALE, max_pixels()],
         versions(),
     )
 

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from hpbench.arguments import Config, Device, Limit, Metavar, Methods, Plugins
+from hpbench.arguments import Config, Device, Limit, MaxPixels, Metavar, Methods, Plugins
+from hpbench.images import MAX_PIXELS
 
-__all__ = ["PredictConfig"]
+__all__ = ["SMOOTH_SECONDS", "PredictConfig"]
+
+SMOOTH_SECONDS = 0.15
 
 
 class PredictConfig(Config):
@@ -28,7 +31,9 @@ class PredictConfig(Config):
         None, description="Table in the output folder; csv if not given."
     )
     smooth: bool = Field(False, description="Smooth each face's rotation over time in a video.")
-    smooth_seconds: float = Field(0.15, ge=0.001, description="Time constant of the smoothing.")
+    smooth_seconds: float = Field(
+        SMOOTH_SECONDS, ge=0.001, description="Time constant of the smoothing."
+    )
     min_confidence: float | None = Field(
         None,
         description="Leave out poses with a lower confidence, on the scale of the method; for one "
@@ -41,4 +46,5 @@ class PredictConfig(Config):
     )
     limit: Limit = Field(None, description="Only the first N images or frames.")
     device: Device = "auto"
+    max_pixels: MaxPixels = MAX_PIXELS
     plugins: Plugins = ()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import UsageError
+from hpbench.images import MAX_PIXELS, pixel_limit
 from hpbench.inference.devices import resolve_device
 from hpbench.method import Method
-from hpbench.predicting.config import PredictConfig
+from hpbench.predicting.config import SMOOTH_SECONDS, PredictConfig
 from hpbench.predicting.faces import Certainty, predict_frames
 from hpbench.predicting.outputs import plan_output, refuse_to_overwrite
 from hpbench.predicting.sources import Frame, ImageFiles, Source, open_source
@@ -36,6 +37,7 @@ class Session:
     writers: list[PredictionWriter]
     smoothing_s: float | None
     certainty: Certainty | None = None
+    max_pixels: int = MAX_PIXELS
 
     def run(self, frames: Iterable[Frame]) -> Summary:
         """Predict on frames of the source and hand each result to the writers.
@@ -44,6 +46,7 @@ class Session:
         """
         summary = Summary()
         with ExitStack() as stack:
+            stack.enter_context(pixel_limit(self.max_pixels))
             for writer in self.writers:
                 stack.enter_context(writer)
             try:
@@ -76,6 +79,8 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
             f"--smooth: {opened.name} holds single images, which do not follow each other in "
             "time; only videos and cameras are smoothed"
         )
+    if not config.smooth and config.smooth_seconds != SMOOTH_SECONDS:
+        raise UsageError("--smooth-seconds: has no effect without --smooth; add it")
     style = None if config.draw == "none" else config.draw
     metadata = {"source": opened.name, "boxes": config.boxes, "smoothing_s": smoothing_s}
     specs = parse_specs(config.methods)
@@ -98,4 +103,4 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
         load_method(method)
     detector.load()
     certainty = Certainty(config.min_confidence, config.unsure_below)
-    return Session(opened, methods, detector, writers, smoothing_s, certainty)
+    return Session(opened, methods, detector, writers, smoothing_s, certainty, config.max_pixels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 
 from hpbench.arguments import (
     Config,
@@ -13,6 +13,7 @@ from hpbench.arguments import (
     DataSets,
     Device,
     Limit,
+    MaxPixels,
     Metavar,
     Methods,
     Plugins,
@@ -22,7 +23,7 @@ from hpbench.images import MAX_PIXELS
 from hpbench.results.slicing import parse_by
 
 __all__ = [
-    "ANNOTATED", "Boxes", "MaxPixels", "ProtocolName", "RunConfig", "Several", "SeveralFaces",
+    "ANNOTATED", "Boxes", "ProtocolName", "RunConfig", "Several", "SeveralFaces",
     "TimingMode", "TrustLabels",
 ]  # fmt: skip
 
@@ -59,10 +60,6 @@ SeveralFaces = Annotated[
 ]
 TrustLabels = Annotated[
     bool, Field(description="Go on where labels or boxes look wrong (docs/your-data.md).")
-]
-MaxPixels = Annotated[
-    PositiveInt,
-    Field(description="Images with more pixels are not read, but counted as excluded."),
 ]
 
 

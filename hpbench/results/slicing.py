@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from hpbench.errors import UsageError
+from hpbench.spec import suggest
 
-__all__ = ["Cut", "SliceSpec", "parse_by"]
+__all__ = ["Cut", "SliceSpec", "parse_by", "require_factors"]
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,19 @@ def _cut(text: str, whole: str) -> Cut:
     if len(edges) < 2 or not all(a < b for a, b in pairwise(edges)):
         raise UsageError(f"{problem}; give two or more ascending numbers, as in 0:64:128:inf")
     return Cut(factor, edges)
+
+
+def require_factors(by: str, known: Sequence[str]) -> None:
+    """Refuse a factor that no data set has, which is a typing error.
+
+    Raises
+    ------
+    UsageError
+        With the nearest of the `known` ones.
+    """
+    for cut in (cut for spec in parse_by(by) for cut in spec.cuts):
+        if cut.factor not in known:
+            raise UsageError(
+                f"--by {by}: no data set of this run has the factor '{cut.factor}'; "
+                f"{suggest(cut.factor, known)}"
+            )

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from hpbench.dataset import Record
+from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import make_detector
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera
-from hpbench.images import max_pixels, set_max_pixels
+from hpbench.images import pixel_limit
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
@@ -56,21 +56,27 @@ class FaceList:
         All others by the reason, the commonest first.
     warnings : list of str
         What looks wrong with labels or boxes.
+    dataset : Dataset
+        Whose faces they are.
     """
 
     rows: list[dict[str, Any]]
     total: int
     left_out: Mapping[str, int]
     warnings: list[str]
+    dataset: Dataset
 
     def write(self, path: Path) -> None:
         """Write a CSV file; the ids stay as they are.
 
         Raises
         ------
+        UsageError
+            If the data set is read from this file.
         DataError
             If it cannot be written.
         """
+        self.dataset.refuse_to_overwrite(path)
         text = io.StringIO()
         writer = csv.DictWriter(text, FACE_COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -95,15 +101,11 @@ def list_faces(config: FacesConfig, progress: Progress) -> FaceList:
     if len(dataset_items(run)) > 1:
         raise UsageError(f"'{config.dataset}': name one data set")
     detector = None if run.boxes == ANNOTATED else make_detector(run.boxes, run.plugins)
-    limit_before = max_pixels()
-    set_max_pixels(run.max_pixels)
-    try:
+    with pixel_limit(run.max_pixels):
         (evaluation,) = plan(run, {}, detector, (), None)
         if detector is not None:
             detector.load()
         return _read_all(evaluation, progress)
-    finally:
-        set_max_pixels(limit_before)
 
 
 def _read_all(evaluation: Evaluation, progress: Progress) -> FaceList:
@@ -129,7 +131,7 @@ def _read_all(evaluation: Evaluation, progress: Progress) -> FaceList:
             f"{count}: {reason}"
         )
     warnings = [warning.text for warning in evaluation.warnings]
-    return FaceList(rows, len(index), dict(left_out.most_common()), warnings)
+    return FaceList(rows, len(index), dict(left_out.most_common()), warnings, evaluation.dataset)
 
 
 def _row_or_reason(evaluation: Evaluation, record: Record) -> dict[str, Any] | str:

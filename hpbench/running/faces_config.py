@@ -6,12 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Limit, Metavar, Plugins
+from hpbench.arguments import Config, DataFolders, Limit, MaxPixels, Metavar, Plugins
 from hpbench.images import MAX_PIXELS
 from hpbench.results.run_config import (
     ANNOTATED,
     Boxes,
-    MaxPixels,
     ProtocolName,
     SeveralFaces,
     TrustLabels,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -22,8 +22,10 @@ from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import LabelWarning
+from hpbench.results.slicing import parse_by, require_factors
 from hpbench.running.corruptions import Corruption, corrupted_protocol
 from hpbench.running.evaluation import Evaluation
+from hpbench.scoring.factors import DERIVED
 from hpbench.spec import Spec, build_options, suggest
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.fingerprints import folder_digest, hash_of, index_key, records_digest
@@ -103,7 +105,16 @@ def plan(
             indexed = replace(evaluation.indexed, first_row=first_row)
             evaluations.append(replace(evaluation, indexed=indexed))
             first_row += len(index)
+    _require_factors(config.by, evaluations)
     return evaluations
+
+
+def _require_factors(by: str, evaluations: Iterable[Evaluation]) -> None:
+    """Refuse to slice by what no data set has, before anything is predicted."""
+    known = ["group", *DERIVED]
+    if {cut.factor for spec in parse_by(by) for cut in spec.cuts} - set(known):
+        names = set().union(*(one.indexed.index.factor_names() for one in evaluations))
+        require_factors(by, [*sorted(names), *known])
 
 
 def _read_index(

@@ -16,7 +16,7 @@ import numpy as np
 from hpbench.dataset import evenly_spaced
 from hpbench.detectors.base import Detector, make_detector
 from hpbench.errors import DataError, UsageError, plugin_errors
-from hpbench.images import max_pixels, set_max_pixels
+from hpbench.images import pixel_limit
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
 from hpbench.method import Method, MethodCard
@@ -101,12 +101,8 @@ def predict_run(
     `shared` has predictions of earlier runs of one command, and is given those of this one.
     """
     _use_system_allocator()
-    limit_before = max_pixels()
-    set_max_pixels(config.max_pixels)
-    try:
+    with pixel_limit(config.max_pixels):
         return _predict_run(config, out, progress, command, shared)
-    finally:
-        set_max_pixels(limit_before)
 
 
 def _predict_run(

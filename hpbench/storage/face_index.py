@@ -100,6 +100,11 @@ class FaceIndex(Sequence[Record]):
         chosen = self.table.select(ANGLES_DEG).take(rows)
         return np.stack([chosen[name].to_numpy() for name in ANGLES_DEG], axis=1)
 
+    def factor_names(self) -> set[str]:
+        """Columns of the data set that some face has a value in."""
+        cells = self.table["factors"].drop_null().unique().to_pylist()
+        return {name for cell in cells for name in json.loads(cell)}
+
     def faces(
         self, rows: npt.NDArray[np.int64]
     ) -> Iterator[tuple[str, str, tuple[float | None, ...]]]:

@@ -16,7 +16,10 @@ from PIL import Image
 from hpbench import api
 from hpbench.datasets.sample import Sample
 from hpbench.detectors.base import make_detector
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
+from hpbench.inference.progress import NoProgress
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
 
 RECORDS = Sample().records()[::6]
 ANGLES = np.array([record.label.angles_deg for record in RECORDS])
@@ -239,3 +242,15 @@ def test_each_of_several_tables_is_called_by_its_path(write):
         "constant", f"table={first},table={second}", out=first.parent / "run", timing="off"
     )
     assert [row.dataset for row in results.rows] == [f"table={first}", f"table={second}"]
+
+
+def test_misspelt_factor_stops_the_run_before_it_begins(tmp_path):
+    Image.new("RGB", (50, 50)).save(tmp_path / "a.png")
+    table = tmp_path / "labels.csv"
+    table.write_text("image,yaw,pitch,roll,x0,y0,x1,y1,light\na.png,0,0,0,5,5,30,30,dim")
+    config = RunConfig(methods="constant", datasets=str(table), timing="off", by="lihgt*abs_yaw")
+    with pytest.raises(UsageError, match=r"no data set .* has the factor 'lihgt'.*light"):
+        run(config, tmp_path / "run", NoProgress())
+    assert not (tmp_path / "run").exists()
+    for by in ("light*abs_yaw", "group", "brightness"):
+        run(config.model_copy(update={"by": by}), tmp_path / by, NoProgress())

@@ -1,0 +1,54 @@
+"""Commands that would write what they read, or say how to read what they have written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from hpbench.cli import app
+from hpbench.errors import UsageError
+
+
+@pytest.fixture
+def labels(tmp_path) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png", exif=exif)
+    rows = ["image,yaw,pitch,roll,x0,y0,x1,y1", "a.png,0,0,0,5,5,30,30"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    return tmp_path / "labels.csv"
+
+
+def invoke(*words: object) -> str:
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False).output
+
+
+@pytest.mark.parametrize("command", [["faces"], ["label", "--methods", "constant"]])
+def test_table_that_is_read_is_not_overwritten(labels, command):
+    before = labels.read_bytes()
+    name, *options = command
+    with pytest.raises(UsageError, match="is read and would be overwritten; name another file"):
+        invoke(name, f"table={labels}", *options, "--out", labels)
+    assert labels.read_bytes() == before
+
+
+@pytest.mark.parametrize("exif", ["ignore", "boxes"])
+def test_labels_are_to_be_read_with_the_turn_that_the_teachers_saw(labels, tmp_path, exif):
+    out = tmp_path / "labelled.csv"
+    said = invoke("label", f"{labels}[exif={exif}]", "--methods", "constant", "--out", out)
+    assert ("use it as: table=" + str(out) + "[exif=ignore]" in said) == (exif == "ignore")
+
+
+def test_limit_of_pixels_is_an_option_where_the_error_names_it(labels, tmp_path):
+    command = ["label", f"table={labels}", "--methods", "constant", "--out", tmp_path / "out.csv"]
+    with pytest.raises(Exception, match=r"raise it with --max-pixels 2400 \(of .*'label'\)"):
+        invoke(*command, "--max-pixels", 100)
+    assert "1 faces" in invoke(*command, "--max-pixels", 2400)
+
+
+def test_time_constant_without_smoothing_is_refused(labels):
+    with pytest.raises(UsageError, match="--smooth-seconds: has no effect without --smooth"):
+        invoke("predict", labels.parent, "--methods", "constant", "--smooth-seconds", 0.5)
