@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hpbench.results.results_file import Calibration
 from hpbench.scoring.metrics import mean_of_finite
-from hpbench.scoring.statistics import MIN_UNITS, Resampling, percentile_interval
+from hpbench.scoring.statistics import Resampling
 
 if TYPE_CHECKING:
     from hpbench.scoring.scores import MethodScores
@@ -80,11 +80,7 @@ def calibration_intervals(
     if not method.predicted.any() or _problem(claimed[method.predicted]) is not None:
         return {}
     columns = (np.where(np.isfinite(claimed), claimed <= p, np.nan) for p in _LEVELS.values())
-    draws = resampling.means(columns, MIN_UNITS)
-    return {
-        name: percentile_interval(draw, resampling.units)
-        for name, draw in zip(_LEVELS, draws.T, strict=True)
-    }
+    return dict(zip(_LEVELS, resampling.mean_intervals(columns), strict=True))
 
 
 def _problem(claimed: Array) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,9 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
+_DECIDES_TIMES = ("device", "device_name", "processor", "cores")
+"""Keys of ``hardware`` in ``run.json``; times on machines that differ in one do not compare."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -36,6 +39,7 @@ class Quantity:
     title: str
     digits: int
     headline: bool
+    signed: bool = False
 
 
 @cache
@@ -44,7 +48,10 @@ def quantities() -> dict[str, Quantity]:
     units = {"degrees": ", deg", "share": "", "faces": ", faces"}
     found = {
         metric.short: Quantity(
-            metric.short + units[metric.unit], metric.digits, metric.table == "accuracy"
+            metric.short + units[metric.unit],
+            metric.digits,
+            headline=metric.table == "accuracy",
+            signed=metric.better is None,  # closer to 0 is
         )
         for metric in all_metrics()
     }
@@ -98,13 +105,19 @@ class Change:
         Faces that count in one run and are not in the other.
     values_a, values_b : dict of str to float
         By name of :func:`quantities`; NaN where there is none. Metrics are over `faces`.
+    own_b : dict of str to float
+        The same of the second run alone: its metrics are over all faces that it predicted.
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
         Of the same, corrected for the number of changes; NaN likewise.
     notes : tuple of str
-        In words, which of the two was trained on the data set, or on renders where these are; and
-        that one spec stands for two methods, where its card or weights have changed.
+        In words, which of the two was trained on the data set, or on renders where these are;
+        that one spec stands for two methods, where its card or weights have changed; and
+        `other_hardware`.
+    other_hardware : str
+        In words, how the machines differ on which the times of both were measured; empty where
+        they do not, or a time is missing.
     slices : tuple of SliceChange
         Empty where no factor was asked for.
     """
@@ -117,9 +130,11 @@ class Change:
     only_b: int
     values_a: dict[str, float]
     values_b: dict[str, float]
+    own_b: dict[str, float]
     interval_95_deg: tuple[float, float]
     p_value: float
     notes: tuple[str, ...] = ()
+    other_hardware: str = ""
     slices: tuple[SliceChange, ...] = ()
 
     def change(self, metric: str) -> float:
@@ -213,24 +228,17 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
 
 def _corrected(changes: Sequence[Change]) -> list[Change]:
     """The same changes with p-values corrected for their number, those of slices for theirs."""
-    p_values = _holm([change.p_value for change in changes])
-    of_slices = iter(_holm([one.p_value for change in changes for one in change.slices]))
+    p_values = statistics.holm([change.p_value for change in changes])
+    of_slices = statistics.holm([one.p_value for change in changes for one in change.slices])
+    next_of_slices = iter(of_slices.tolist())
     return [
         replace(
             change,
             p_value=p_value,
-            slices=tuple(replace(one, p_value=next(of_slices)) for one in change.slices),
+            slices=tuple(replace(one, p_value=next(next_of_slices)) for one in change.slices),
         )
-        for change, p_value in zip(changes, p_values, strict=True)
+        for change, p_value in zip(changes, p_values.tolist(), strict=True)
     ]
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected p-values; NaN stays and does not count."""
-    found = np.array(p_values, dtype=np.float64)
-    tested = np.isfinite(found)
-    found[tested] = statistics.holm(found[tested])
-    return found.tolist()
 
 
 def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
@@ -238,16 +246,17 @@ def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
         return
     fields_a, fields_b = (one.model_dump(exclude={"summary"}) for one in (a, b))
     settings_a, settings_b = fields_a.pop("settings"), fields_b.pop("settings")
-    differ = [
-        f"{key} is {first.get(key)} and {second.get(key)}"
-        for first, second in ((fields_a, fields_b), (settings_a, settings_b))
-        for key in sorted(first.keys() | second.keys())
-        if first.get(key) != second.get(key)
-    ]
+    differ = _differences(fields_a, fields_b, sorted(fields_a.keys() | fields_b.keys()))
+    differ += _differences(settings_a, settings_b, sorted(settings_a.keys() | settings_b.keys()))
     raise DataError(
         f"data set '{name}' was run under different protocols ({a.hash} and {b.hash}): "
         f"{'; '.join(differ)}. Rerun one of them under the other's protocol"
     )
+
+
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    """Which of some values differ, in words."""
+    return [f"{key} is {a.get(key)} and {b.get(key)}" for key in keys if a.get(key) != b.get(key)]
 
 
 def _match_methods(
@@ -308,6 +317,14 @@ def _compare(
         {"worst_slice_mae": worst_slice_mae_deg(errors, paired)} for errors in (errors_a, errors_b)
     )
     interval, p_value = _statistics(errors_b - errors_a, groups)
+    values_a = _values(method_a, rows_a, index_a, tables[0], a.name) | worst_a
+    values_b = _values(method_b, rows_b, index_b, tables[1], b.name) | worst_b
+    predicted_b, all_b = np.flatnonzero(method_b.predicted), np.arange(len(b.image_ids))
+    own_b = _values(method_b, predicted_b, all_b, tables[1], b.name) | worst_b
+    run_a, run_b = tables[0].run, tables[1].run
+    timed = np.isfinite([values_a["time"], values_b["time"]]).all()
+    other_hardware = _other_hardware(run_a, run_b) if timed else ""
+    notes = _notes([(run_a, a.name, method_a.spec), (run_b, b.name, method_b.spec)])
     return Change(
         dataset=a.name,
         method_a=method_a.spec,
@@ -315,13 +332,13 @@ def _compare(
         faces=len(rows_a),
         only_a=len(a.image_ids) - len(ids),
         only_b=len(b.image_ids) - len(ids),
-        values_a=_values(method_a, rows_a, index_a, tables[0], a.name) | worst_a,
-        values_b=_values(method_b, rows_b, index_b, tables[1], b.name) | worst_b,
+        values_a=values_a,
+        values_b=values_b,
+        own_b=own_b,
         interval_95_deg=interval,
         p_value=p_value,
-        notes=_notes(
-            [(tables[0].run, a.name, method_a.spec), (tables[1].run, b.name, method_b.spec)]
-        ),
+        notes=(*notes, other_hardware) if other_hardware else notes,
+        other_hardware=other_hardware,
         slices=tuple(_slice_change(one, errors_a, errors_b, groups) for one in paired),
     )
 
@@ -353,16 +370,21 @@ def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _other_hardware(run_a: RunRecord, run_b: RunRecord) -> str:
+    """How the machines of two runs differ in what decides a time; empty where they do not."""
+    differ = _differences(run_a.hardware, run_b.hardware, _DECIDES_TIMES)
+    return f"times were measured on different machines: {'; '.join(differ)}" if differ else ""
+
+
 def _statistics(
     difference_deg: Array, groups: npt.NDArray[np.object_] | None
 ) -> tuple[tuple[float, float], float]:
     """Interval and p-value of a mean difference; NaN where too few faces are independent."""
-    resampling = statistics.make_resampling(len(difference_deg), groups)
-    if resampling.units < statistics.MIN_UNITS:
+    if not len(difference_deg):
         return (float("nan"), float("nan")), float("nan")
-    column = difference_deg[:, None]
-    p_values, _ = statistics.sign_flip_p_values(resampling.unit_sums(column))
-    interval = statistics.percentile_interval(resampling.means(column.T)[:, 0], resampling.units)
+    resampling = statistics.make_resampling(len(difference_deg), groups)
+    (interval,) = resampling.mean_intervals([difference_deg])
+    p_values, _ = resampling.paired_tests([difference_deg])
     return interval, float(p_values[0])
 
 

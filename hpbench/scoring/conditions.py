@@ -45,9 +45,11 @@ class Condition:
     of: str
 
     def measured(self, change: Change) -> float:
-        """What is compared with `value`; NaN where a run lacks it."""
+        """What is compared with `value`; NaN where a run lacks it, or the two do not compare."""
         if self.of == "value":
-            return change.values_b[self.metric]
+            return change.own_b[self.metric]
+        if self.metric == "time" and change.other_hardware:
+            return float("nan")
         found = change.change(self.metric)
         if self.of == "percent":
             first = change.values_a[self.metric]
@@ -110,7 +112,7 @@ def failures(found: RunComparison, conditions: Sequence[Condition]) -> list[Fail
 
 def _lacking(condition: Condition, change: Change) -> str:
     if condition.metric == "time":
-        return "no time was measured in one of the runs"
+        return change.other_hardware or "no time was measured in one of the runs"
     if condition.metric == "worst_slice_mae":
         return f"no slice has {MIN_FACES} faces that both runs predicted"
     if not change.faces:
@@ -128,7 +130,8 @@ def parse_condition(text: str) -> Condition:
     Raises
     ------
     UsageError
-        If the text has another form, or the metric is not known.
+        If the text has another form, the metric is not known, or it is a change in percent of a
+        metric that can be negative.
 
     Examples
     --------
@@ -149,5 +152,10 @@ def parse_condition(text: str) -> Condition:
     signed = value[0] in "+-"
     if percent and not signed:
         raise UsageError(f"condition '{text}': a change in percent needs a sign, as in +10%")
+    if percent and quantities()[metric].signed:
+        raise UsageError(
+            f"condition '{text}': {metric} can be negative, so a change in percent says nothing; "
+            f"write the change itself, as in {metric}{found['sign']}+0.5"
+        )
     of = "percent" if percent else "change" if signed else "value"
     return Condition(text, metric, found["sign"], float(value), of)

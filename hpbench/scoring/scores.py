@@ -217,8 +217,24 @@ def _check_factors(file: Path, factors: pd.Series) -> None:
             )
 
 
+class _Labelled:
+    """What has labels of some faces.
+
+    Attributes
+    ----------
+    R_gt : ndarray, shape (n, 3, 3)
+    """
+
+    R_gt: Array
+
+    @cached_property
+    def has_rotations(self) -> bool:
+        """Whether every face has a complete label, so that geodesic errors exist."""
+        return bool(np.isfinite(self.R_gt).all())
+
+
 @dataclass(frozen=True, eq=False)
-class FaceErrors:
+class FaceErrors(_Labelled):
     """Predictions beside the labels of the same faces, and the errors between them.
 
     Attributes
@@ -257,11 +273,6 @@ class FaceErrors:
     def curve_errors_deg(self) -> Array:
         """Error of each face for curves: geodesic where all labels are complete, else the mean."""
         return self.geodesic_deg if self.has_rotations else self.face_mae_deg
-
-    @cached_property
-    def has_rotations(self) -> bool:
-        """Whether every face has a complete label, so that geodesic errors exist."""
-        return bool(np.isfinite(self.R_gt).all())
 
     @property
     def predicted(self) -> npt.NDArray[np.bool_]:
@@ -305,7 +316,7 @@ class MethodScores(FaceErrors):
 
 
 @dataclass(frozen=True, eq=False)
-class DatasetScores:
+class DatasetScores(_Labelled):
     """All methods on one data set, aligned face by face.
 
     Attributes
@@ -355,11 +366,6 @@ class DatasetScores:
         if groups is None or len(groups) < MIN_FACES_PER_ROTATION * len(set(groups)):
             return None
         return groups
-
-    @property
-    def has_rotations(self) -> bool:
-        """Whether every face has a complete label, so that geodesic errors exist."""
-        return bool(np.isfinite(self.R_gt).all())
 
     @property
     def common(self) -> npt.NDArray[np.bool_]:

@@ -7,6 +7,7 @@ degree of freedom less than the smaller side has independent units.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,13 +15,13 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import UsageError
+from hpbench.results import slicing
 from hpbench.results.results_file import SliceErrors, SliceGap, WorstSlice
-from hpbench.results.slicing import Cut, SliceSpec, parse_by
+from hpbench.results.slicing import Cut, SliceSpec
 from hpbench.scoring.factors import DERIVED, Factor
 from hpbench.scoring.metrics import mean_of_finite
 from hpbench.scoring.scores import DatasetScores, MethodScores
-from hpbench.scoring.statistics import MIN_UNITS, Resampling, holm, percentile_interval
+from hpbench.scoring.statistics import EQUAL_DEG, MIN_UNITS, Resampling, holm
 from hpbench.spec import suggest
 
 __all__ = [
@@ -136,13 +137,8 @@ def require_factors(by: str, datasets: Sequence[DatasetScores]) -> None:
     ------
     UsageError
     """
-    known = list(dict.fromkeys(name for dataset in datasets for name in dataset.factors))
-    for cut in (cut for spec in parse_by(by) for cut in spec.cuts):
-        if cut.factor not in known:
-            raise UsageError(
-                f"--by {by}: no data set of this run has the factor '{cut.factor}'; "
-                f"{suggest(cut.factor, known)}"
-            )
+    known = dict.fromkeys(name for dataset in datasets for name in dataset.factors)
+    slicing.require_factors(by, list(known))
 
 
 def _default_factors(factors: dict[str, Factor]) -> list[str]:
@@ -230,11 +226,7 @@ def score_slices(
 ) -> list[MethodSlices]:
     """Errors of every method in every slice, in the order of the data set's methods."""
     tests = [_Tested.of(method, slices, resampling) for method in dataset.methods]
-    p_values = np.concatenate([one.p_values for one in tests]) if tests else np.zeros(0)
-    judged = np.isfinite(p_values)
-    adjusted = np.full(len(p_values), np.nan)
-    adjusted[judged] = holm(p_values[judged])
-    parts = np.split(adjusted, np.cumsum([len(slices)] * len(tests))[:-1])
+    p_values = np.reshape([one.p_values for one in tests], (len(tests), len(slices)))
     return [
         _summed_up(
             [
@@ -242,8 +234,29 @@ def score_slices(
                 for index, one in enumerate(slices)
             ]
         )
-        for method, tested, p_holm in zip(dataset.methods, tests, parts, strict=True)
+        for method, tested, p_holm in zip(
+            dataset.methods, tests, _corrected(p_values, slices), strict=True
+        )
     ]
+
+
+def _corrected(p_values: Array, slices: Sequence[Slice]) -> Array:
+    """P-values, shape (methods, slices), corrected for the number of different tests.
+
+    Of two values of a factor each is all that the other is not: they are one test.
+    """
+    values_of = Counter(one.factor for one in slices)
+    first = [
+        index
+        for index, (one, following) in enumerate(pairwise(slices))
+        if one.factor == following.factor and values_of[one.factor] == 2
+    ]
+    second = [index + 1 for index in first]
+    counted = p_values.copy()
+    counted[:, second] = np.nan
+    corrected = holm(counted.ravel()).reshape(p_values.shape)
+    corrected[:, second] = corrected[:, first]
+    return corrected
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,26 +278,17 @@ class _Tested:
         errors = method.face_mae_deg
         inside = [np.where(one.faces, errors, np.nan) for one in slices]
         outside = [np.where(one.faces, np.nan, errors) for one in slices]
-        draws = resampling.means(inside, MIN_UNITS)
-        gaps = draws - resampling.means(outside, MIN_UNITS)
+        draws = resampling.mean_draws(inside)
+        gaps = draws.minus(resampling.mean_draws(outside))
         differences = np.array(
             [mean_of_finite(a) - mean_of_finite(b) for a, b in zip(inside, outside, strict=True)]
         )
-        units = np.array(
-            [
-                min(len(np.unique(resampling.unit_of_face[np.isfinite(side)])) for side in sides)
-                for sides in zip(inside, outside, strict=True)
-            ]
-        )
+        apart = np.abs(differences)
         with np.errstate(all="ignore"):
-            t = np.where(np.abs(differences) < 1e-9, 0.0, np.abs(differences) / _spread(gaps))
-            p_values = np.where(units < MIN_UNITS, np.nan, 2.0 * stdtr(units - 1.0, -t))
-        return cls(
-            np.array([percentile_interval(*one) for one in zip(draws.T, units, strict=True)]),
-            differences,
-            np.array([percentile_interval(*one) for one in zip(gaps.T, units, strict=True)]),
-            p_values,
-        )
+            t = np.where(apart < EQUAL_DEG, 0.0, apart / _spread(gaps.means))
+            p_values = np.where(gaps.units < MIN_UNITS, np.nan, 2.0 * stdtr(gaps.units - 1.0, -t))
+        intervals, gap_intervals = np.array(draws.intervals()), np.array(gaps.intervals())
+        return cls(intervals, differences, gap_intervals, p_values)
 
 
 def _spread(draws: Array) -> Array:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "MIN_UNITS", "Resampling", "expanded_shares", "holm", "make_resampling",
-    "percentile_interval", "ranks_with_ties", "sign_flip_p_values",
+    "EQUAL_DEG", "MIN_UNITS", "MeanDraws", "Resampling", "expanded_shares", "holm",
+    "make_resampling", "percentile_interval", "ranks_with_ties", "sign_flip_p_values",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -30,18 +30,63 @@ SEED = 20180205
 MIN_UNITS = 6
 """With fewer independent units no interval is worth printing and no p-value can be below 5 %."""
 
+EQUAL_DEG = 1e-9
+"""Errors that differ by less are equal: rounding to one side would pass for a sure difference."""
+
 _MAX_UNITS = 4000
 _MAX_EXACT_UNITS = 14
 _CHUNK_CELLS = 1_000_000  # bounds every temporary matrix to 8 MB
 _RANKS_AT_ONCE = 16
 
 
+@dataclass(frozen=True, eq=False)
+class MeanDraws:
+    """Means of some columns in every bootstrap draw.
+
+    Attributes
+    ----------
+    means : ndarray, shape (resamples, columns)
+        NaN where a draw holds no value of the column.
+    units : ndarray, shape (columns,)
+        How many units hold values of the column. Its interval rests on these, not on all.
+    """
+
+    means: Array
+    units: Integers
+
+    def intervals(self) -> list[tuple[float, float]]:
+        """95 % interval of each column; NaN with values in fewer than 6 units."""
+        unknown = float("nan"), float("nan")
+        return [
+            percentile_interval(column, units) if units >= MIN_UNITS else unknown
+            for column, units in zip(self.means.T, self.units.tolist(), strict=True)
+        ]
+
+    def minus(self, other: MeanDraws) -> MeanDraws:
+        """Differences to as many other columns, each as sure as its side with fewer units."""
+        return MeanDraws(self.means - other.means, np.minimum(self.units, other.units))
+
+    def averaged(self) -> MeanDraws:
+        """One column, the average of all.
+
+        Its units follow from Welch's and Satterthwaite's degrees of freedom: those of the columns
+        that vary most decide. Columns share units, so no more than the fullest one has.
+        """
+        units = self.units.min()
+        if units >= MIN_UNITS:
+            variances = np.nanvar(self.means, axis=0)
+            with np.errstate(invalid="ignore"):  # where nothing varies
+                freedom = variances.sum() ** 2 / (variances**2 / (self.units - 1)).sum()
+            units = np.fmin(freedom + 1, self.units.max())
+        return MeanDraws(self.means.mean(axis=1, keepdims=True), np.array([units], dtype=np.int64))
+
+
 @dataclass(frozen=True)
 class Resampling:
     """Bootstrap draws that all metrics and methods of one data set share.
 
-    Shared draws keep the methods paired: the difference of two columns of :meth:`means` is a
-    bootstrap of the difference.
+    Shared draws keep the methods paired: the difference of two columns of :meth:`mean_draws` is
+    a bootstrap of the difference.
 
     Attributes
     ----------
@@ -60,6 +105,11 @@ class Resampling:
         return int(self.counts.shape[1])
 
     def means(self, columns: Iterable[npt.ArrayLike], min_units: int = 1) -> Array:
+        """What :meth:`mean_draws` draws; NaN for a column with values in fewer units."""
+        drawn = self.mean_draws(columns)
+        return np.where(drawn.units < min_units, np.nan, drawn.means)
+
+    def mean_draws(self, columns: Iterable[npt.ArrayLike]) -> MeanDraws:
         """Mean of each column in every draw.
 
         Parameters
@@ -67,14 +117,6 @@ class Resampling:
         columns : iterable of array_like, each of shape (n,)
             A generator of columns needs the memory of one column only. NaN is left out, of the
             sum and of the count.
-        min_units : int
-            A column with values in fewer units is NaN in every draw: an interval over two or
-            three predicted faces would be narrow and mean nothing.
-
-        Returns
-        -------
-        ndarray, shape (resamples, columns)
-            NaN where a draw holds no value of the column.
         """
         sums, sizes = [], []
         for column in columns:
@@ -89,8 +131,37 @@ class Resampling:
             means[rows] = np.divide(
                 weights @ sum_of_unit, size, out=np.full(size.shape, np.nan), where=size > 0
             )
-        means[:, np.count_nonzero(size_of_unit, axis=0) < min_units] = np.nan
-        return means
+        return MeanDraws(means, np.count_nonzero(size_of_unit, axis=0))
+
+    def mean_intervals(self, columns: Iterable[npt.ArrayLike]) -> list[tuple[float, float]]:
+        """95 % interval of the mean of each column, as :meth:`mean_draws` takes them.
+
+        NaN for a column with values in fewer than 6 units: an interval over two or three
+        predicted faces would be narrow and mean nothing.
+        """
+        return self.mean_draws(columns).intervals()
+
+    def paired_tests(self, differences_deg: Iterable[npt.ArrayLike]) -> tuple[Array, bool]:
+        """Test whether two methods are equally good, by :func:`sign_flip_p_values`.
+
+        Parameters
+        ----------
+        differences_deg : iterable of array_like, each of shape (n,)
+            Error of one method minus that of another; NaN where one has no prediction.
+
+        Returns
+        -------
+        p_values : ndarray, shape (pairs,)
+            NaN with differences in fewer than 6 units, where none can be below 5 %.
+        exact : bool
+        """
+        sums, units = [], []
+        for column in differences_deg:
+            values = np.asarray(column, dtype=np.float64)
+            sums.append(self._unit_sum(np.where(np.abs(values) >= EQUAL_DEG, values, 0.0)))
+            units.append(np.count_nonzero(self._unit_sum(np.isfinite(values))))
+        p_values, exact = sign_flip_p_values(np.stack(sums, axis=-1))
+        return np.where(np.array(units) < MIN_UNITS, np.nan, p_values), exact
 
     def unit_sums(self, values: npt.ArrayLike) -> Array:
         """Sum each column of `values`, shape (n, columns), within every unit."""
@@ -289,6 +360,7 @@ def holm(p_values: npt.ArrayLike) -> Array:
     Parameters
     ----------
     p_values : array_like, shape (tests,)
+        NaN where nothing was tested: it stays NaN and does not count.
 
     Returns
     -------
@@ -300,9 +372,9 @@ def holm(p_values: npt.ArrayLike) -> Array:
     array([0.03, 0.06, 0.06])
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
-    adjusted = np.empty_like(p)
+    order = np.argsort(p, kind="stable")[: np.count_nonzero(np.isfinite(p))]  # NaN sorts last
+    stepped = np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1))
+    adjusted = np.full_like(p, np.nan)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
 

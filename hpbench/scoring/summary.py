@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from hpbench.dataset import evenly_spaced
 from hpbench.errors import DataError
 from hpbench.inference.worker_processes import each_result
 from hpbench.results.results_file import (
@@ -221,15 +222,16 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
     found = []
     for method in dataset.methods:
         complete = np.flatnonzero(np.isfinite(method.geodesic_deg))
-        some = complete[:: max(1, len(complete) // MAX_DIAGNOSED)]
+        some = complete[evenly_spaced(len(complete), MAX_DIAGNOSED)]
         if len(some) < MIN_DIAGNOSED:
             continue
         result = diagnose(method.R_pred[some], method.R_gt[some])
         if result.mistake is not None and result.fixed_deg < MAX_EXPLAINED * result.error_deg:
             text = (
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
-                f"'{method.spec}', whose mean error would fall from {result.error_deg:.1f} to "
-                f"{result.fixed_deg:.1f} degrees; 'hpbench check \"{method.spec}\"' tells which"
+                f"'{method.spec}', whose mean geodesic error would fall from "
+                f"{result.error_deg:.1f} to {result.fixed_deg:.1f} degrees; "
+                f"'hpbench check \"{method.spec}\"' tells which"
             )
             found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
     return found
@@ -406,22 +408,15 @@ def _intervals(
             names.append(name)
             yield column
 
-    means = resampling.means(columns(), statistics.MIN_UNITS)
-    draws = dict(zip(names, means.T, strict=True))
-    interval = partial(statistics.percentile_interval, units=resampling.units)
-    limits: dict[str, Any] = {}
+    limits: dict[str, Any] = dict(zip(names, resampling.mean_intervals(columns()), strict=True))
+    by_abs_yaw = [limits.pop(f"yaw {index}") for index in range(len(masks))]
     for metric in all_metrics():
-        if metric.statistic == "mean":
-            limits[metric.name] = interval(draws[metric.name])
-        elif metric.statistic == "median":
+        if metric.statistic == "median":
             limits[metric.name] = resampling.median_interval(
                 metric.face_values(method), min_units=statistics.MIN_UNITS
             )
         elif metric.statistic == "yaw_balanced":
-            filled = [draws[f"{metric.name} {i}"] for i, mask in enumerate(masks) if mask.any()]
-            limits[metric.name] = interval(np.mean(filled, axis=0) if filled else [])
-    for name in ("common_images.mae_deg.mean", "missing_as_frontal.mae_deg.mean"):
-        limits[name] = interval(draws[name])
+            limits[metric.name] = _balanced_interval(metric.face_values(method), masks, resampling)
     for key, found in (
         ("confidence", confidence_intervals(method, resampling)),
         ("calibration", calibration_intervals(method, resampling)),
@@ -430,9 +425,20 @@ def _intervals(
     return Intervals(
         draws="group" if dataset.resample_groups else "image",
         units=resampling.units,
-        by_abs_yaw=[interval(draws[f"yaw {i}"]) for i in range(len(masks))],
+        by_abs_yaw=by_abs_yaw,
         **nested(limits),
     )
+
+
+def _balanced_interval(
+    values: Array, masks: Sequence[metrics.Mask], resampling: statistics.Resampling
+) -> tuple[float, float]:
+    """Interval of the mean of the means of some bins, those without faces left out."""
+    bins = [np.where(mask, values, np.nan) for mask in masks if mask.any()]
+    if not bins:  # no face has a labelled yaw
+        return float("nan"), float("nan")
+    (interval,) = resampling.mean_draws(bins).averaged().intervals()
+    return interval
 
 
 def _columns(
@@ -442,10 +448,6 @@ def _columns(
     for metric in all_metrics():
         if metric.statistic == "mean":
             yield metric.name, metric.face_values(method)
-        elif metric.statistic == "yaw_balanced":
-            values = metric.face_values(method)
-            for index, mask in enumerate(masks):
-                yield f"{metric.name} {index}", np.where(mask, values, np.nan)
     face = method.face_mae_deg
     yield "common_images.mae_deg.mean", np.where(dataset.common, face, np.nan)
     yield "missing_as_frontal.mae_deg.mean", frontal.face_mae_deg

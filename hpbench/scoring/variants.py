@@ -40,8 +40,9 @@ def rule_results(dataset: DatasetScores, method: MethodScores) -> list[RuleResul
     protocol = dataset.protocol
     as_scored = method.differences_deg
     other_order: EulerReading = "nearest" if protocol.euler == "rq" else "rq"
+    other_wrap: WrapRule = "none" if protocol.wrap == "360" else "360"
 
-    def read(euler: EulerReading, wrap: WrapRule = "360") -> Array:
+    def read(euler: EulerReading, wrap: WrapRule = protocol.wrap) -> Array:
         return dataset.errors(method.R_pred, euler, wrap).differences_deg
 
     canonical = read("canonical")
@@ -52,7 +53,9 @@ def rule_results(dataset: DatasetScores, method: MethodScores) -> list[RuleResul
         if other_order == "rq"
         else "angles read in the order of the labels": read(other_order),
         "yaw always read in -90..90 (labels beyond it are penalised)": canonical,
-        "the same, differences not wrapped (Hopenet's test script)": read("canonical", "none"),
+        "the same, differences not wrapped (Hopenet's test script)"
+        if other_wrap == "none"
+        else "the same, differences wrapped to -180..180": read("canonical", other_wrap),
         "errors of 180 degrees counted as 0 (6DRepNet's test script)": _half_turns_free(canonical),
         f"without profile faces (|yaw| above {PROFILE_DEG:g})": np.where(
             profile, np.nan, as_scored
@@ -72,6 +75,5 @@ def rule_result(method_spec: str, rule: str, differences_deg: Array) -> RuleResu
 
 
 def _half_turns_free(differences_deg: Array) -> Array:
-    """Errors with the smaller of e and 180 - e, as if a head had no front."""
-    absolute = np.abs(differences_deg)
-    return np.minimum(absolute, np.abs(180.0 - absolute))
+    """Errors up to the nearest half turn, as if a head had no front."""
+    return np.abs(differences_deg - 180.0 * np.round(differences_deg / 180.0))

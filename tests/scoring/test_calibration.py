@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import dblquad
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from hpbench.scoring.calibration import (
     calibration,
@@ -68,6 +68,19 @@ def test_interval_of_a_share_agrees_with_the_binomial_one():
     one = method(generator.normal(0.0, 5.0, (400, 3)), 5.0)
     low, high = calibration_intervals(one, make_resampling(400))["within_80"]
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 400), rel=0.2)
+
+
+def test_interval_of_a_method_that_predicts_six_of_24_sequences_is_as_wide_as_students_of_six():
+    generator = np.random.default_rng(3)
+    spread = np.repeat(generator.uniform(2.0, 9.0, 24), 50)  # a share of its own in each sequence
+    errors = generator.normal(0.0, 5.0, (1200, 3))
+    errors[6 * 50 :] = np.nan
+    one = method(errors, spread[:, None])
+    resampling = make_resampling(1200, np.repeat(np.arange(24), 50))
+    low, high = calibration_intervals(one, resampling)["within_80"]
+    shares = (claimed_levels(one)[: 6 * 50].reshape(6, 50) <= 0.8).mean(axis=1)
+    half_width = t.ppf(0.975, 5) * shares.std(ddof=1) / np.sqrt(6)
+    assert half_width < (high - low) / 2 < 1.25 * half_width
 
 
 def test_picture_holds_the_same_shares():

@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
+from hpbench.dataset import evenly_spaced
 from hpbench.errors import DataError
 from hpbench.protocol import Protocol
 from hpbench.results.run_record import RunRecord
@@ -401,3 +403,37 @@ def test_turned_away_predictions_are_unknown_and_not_none_without_complete_label
     predictions = [prediction("a", str(k), [5 * k + 100, 0, 0]) for k in range(8)]
     (found,) = summary(faces, predictions, run_json(["a"]))["results"]
     assert found["failures"] is None
+
+
+def test_interval_of_profiles_in_six_of_24_sequences_is_as_wide_as_students_of_six() -> None:
+    of_sequence = np.random.default_rng(5).uniform(2.0, 9.0, 24)
+    faces, predictions = [], []
+    for sequence, error in enumerate(of_sequence):
+        for yaw in [0, 70] if sequence < 6 else [0]:
+            name = f"{sequence} {yaw}"
+            faces.append(face(name, [yaw, 0, 0], group=f"video {sequence}"))
+            faces.append(face(f"{name} again", [yaw, 0, 0], group=f"video {sequence}"))
+            predictions.append(prediction("a", name, [yaw + error, 0, 0]))
+            predictions.append(prediction("a", f"{name} again", [yaw + error, 0, 0]))
+    (found,) = summary(faces, predictions, run_json(["a"], resample="group"))["results"]
+    low, high = found["intervals_95"]["by_abs_yaw"][2]
+    half_width = t.ppf(0.975, 5) * (of_sequence[:6] / 3).std(ddof=1) / np.sqrt(6)
+    assert half_width < (high - low) / 2 < 1.25 * half_width
+
+
+def test_labels_without_yaw_have_no_balanced_error_and_no_interval_of_it() -> None:
+    faces = [face(str(k), [NAN, 3 * k, 0]) for k in range(8)]
+    predictions = [prediction("a", str(k), [0, 3 * k + k % 3, 0]) for k in range(8)]
+    (found,) = summary(faces, predictions, run_json(["a"]))["results"]
+    assert found["balanced_mae_deg"] is None
+    assert found["intervals_95"]["balanced_mae_deg"] is None
+    assert found["intervals_95"]["mae_deg"]["pitch"] is not None
+
+
+def test_mistaken_convention_is_looked_for_in_512_faces_spread_over_all() -> None:
+    yaws = np.full(1000, 40.0)
+    yaws[evenly_spaced(1000, 512)] = 10.0
+    faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    predictions = [prediction("a", str(k), [-yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    (warning,) = summary(faces, predictions, run_json(["a"]))["warnings"]
+    assert "whose mean geodesic error would fall from 20.0 to 0.0 degrees" in warning["text"]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import bootstrap, ttest_ind
 
 from hpbench.errors import UsageError
 from hpbench.results.slicing import parse_by
@@ -164,7 +164,33 @@ def test_difference_and_its_p_value_agree_with_welch():
     assert one.p_value == pytest.approx(welch.pvalue, rel=0.5)
     low, high = one.difference_interval_95
     assert (low, high) == pytest.approx(welch.confidence_interval(), abs=0.15)
-    assert one.p_holm == pytest.approx(2 * one.p_value, abs=1e-5)  # day and night are one test each
+    assert one.p_holm == one.p_value
+
+
+def test_two_values_of_a_factor_are_one_test():
+    errors = np.random.default_rng(4).gamma(2.0, 3.0, 120)
+    light, camera = np.arange(120) % 2, np.arange(120) % 3
+    data = dataset([errors], light=light.tolist(), camera=camera.tolist())
+    (found,) = score_slices(data, cut_slices(data).shown, make_resampling(120))
+    day, night, *cameras = found.slices
+    assert day.p_holm == night.p_holm
+    ordered = sorted([day.p_value, *(one.p_value for one in cameras)])
+    assert min(one.p_holm for one in found.slices) == pytest.approx(4 * ordered[0], abs=1e-5)
+
+
+def test_data_set_without_methods_has_no_slices():
+    data = dataset(light=["day", "night"])
+    assert score_slices(data, cut_slices(data).shown, make_resampling(2)) == []
+
+
+def test_slice_keeps_its_own_interval_where_too_few_faces_lie_outside():
+    errors = np.random.default_rng(5).gamma(2.0, 3.0, 100)
+    data = dataset([errors], light=["day"] * 98 + ["night"] * 2)
+    (found,) = score_slices(data, cut_slices(data).shown, make_resampling(100))
+    day = found.slices[0]
+    expected = bootstrap((errors[:98],), np.mean, method="percentile").confidence_interval
+    assert day.interval_95 == pytest.approx(tuple(expected), abs=0.15)
+    assert day.difference_interval_95 is None
 
 
 def test_whole_groups_are_resampled_so_that_copies_of_a_face_add_no_certainty():

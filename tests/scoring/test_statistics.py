@@ -109,6 +109,55 @@ def test_holm_on_the_example_worked_by_hand() -> None:
     np.testing.assert_allclose(statistics.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
 
 
+def test_holm_leaves_out_what_was_not_tested() -> None:
+    found = statistics.holm([0.01, np.nan, 0.04, np.nan])
+    np.testing.assert_allclose(found, [0.02, np.nan, 0.04, np.nan])
+
+
+def test_interval_of_values_in_six_of_24_sequences_covers_95_percent() -> None:
+    samples, frames = 2000, 5
+    resampling = statistics.make_resampling(24 * frames, np.repeat(np.arange(24), frames))
+    columns = np.full((samples, 24 * frames), np.nan)
+    of_sequence = np.random.default_rng(0).normal(5.0, 1.0, (samples, 6))
+    columns[:, : 6 * frames] = of_sequence.repeat(frames, axis=1)
+    low, high = np.array(resampling.mean_intervals(columns)).T
+    assert np.mean((low <= 5.0) & (high >= 5.0)) == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("spread", [(1.0, 1.0, 1.0), (1.0, 1.5, 3.0), (3.0, 1.5, 1.0)])
+def test_interval_of_an_average_of_unequally_filled_columns_covers_95_percent(spread) -> None:
+    generator, samples = np.random.default_rng(2), 1000
+    resampling = statistics.make_resampling(24)
+    hits = 0
+    for _ in range(samples):
+        of_sequence = generator.normal(0.0, 1.0, 24)  # part of every column
+        columns = 5.0 + np.array(spread)[:, None] * (
+            of_sequence + generator.normal(0.0, 1.0, (3, 24))
+        )
+        columns[1, 16:] = columns[2, 6:] = np.nan
+        ((low, high),) = resampling.mean_draws(columns).averaged().intervals()
+        hits += low <= 5.0 <= high
+    assert hits / samples == pytest.approx(0.95, abs=0.025)
+
+
+def test_average_of_columns_that_never_vary_has_an_interval_of_no_width() -> None:
+    drawn = statistics.make_resampling(8).mean_draws([np.full(8, 1.0), np.full(8, 2.0)])
+    assert drawn.averaged().intervals() == [(1.5, 1.5)]
+
+
+def test_values_in_five_sequences_have_no_interval_and_no_p_value() -> None:
+    column = np.where(np.arange(24) < 5, 1.0 + np.arange(24), np.nan)
+    resampling = statistics.make_resampling(24)
+    assert np.isnan(resampling.mean_intervals([column])).all()
+    assert np.isnan(resampling.paired_tests([column])[0]).all()
+
+
+def test_differences_by_rounding_are_none() -> None:
+    rounding, small = np.full(40, 1e-14), np.full(40, 1e-6)
+    p_values, _ = statistics.make_resampling(40).paired_tests([rounding, small])
+    assert p_values.tolist() == [1.0, 1.0 / 10_000]
+
+
 def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
     differences = np.array([[0.0, -0.1, -3.0], [0.1, 0.0, -2.9], [3.0, 2.9, 0.0]])
     p_values = np.array([[1.0, 0.6, 0.001], [0.6, 1.0, 0.001], [0.001, 0.001, 1.0]])

@@ -1,0 +1,68 @@
+"""Paired comparison of methods: what counts as a difference, and what as a test."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import t as student
+
+from hpbench.protocol import Protocol
+from hpbench.scoring.pairs import compare_pairs
+from hpbench.scoring.scores import DatasetScores, MethodScores
+from hpbench.scoring.statistics import make_resampling
+
+
+def compared(*errors_deg, groups=None):
+    """Comparisons and ranks of methods named a, b, c that err by these degrees on every angle."""
+    faces = len(errors_deg[0])
+    nothing, ids = np.full((faces, 3, 3), np.nan), np.arange(faces).astype(str).astype(object)
+    methods = [
+        MethodScores(
+            nothing, nothing, np.zeros((faces, 3)), np.repeat(errors[:, None], 3, axis=1),
+            spec=name, no_answer={},
+            confidence=np.full(faces, np.nan), spread_deg=np.full((faces, 3), np.nan),
+        )
+        for name, errors in zip("abc", errors_deg, strict=False)
+    ]  # fmt: skip
+    dataset = DatasetScores(
+        "heads", Protocol(dataset="heads"), ids, np.arange(faces), ids, False,
+        np.zeros((faces, 3)), nothing, {}, methods, {},
+    )  # fmt: skip
+    return compare_pairs(dataset, make_resampling(faces, groups))
+
+
+def errors(seed: int, faces: int = 40) -> np.ndarray:
+    return np.random.default_rng(seed).gamma(2.0, 3.0, faces)
+
+
+def test_errors_that_differ_by_rounding_are_equal():
+    a = errors(0)
+    (pair,), ranks = compared(a, np.nextafter(a, np.inf))
+    assert pair.p_value == 1.0
+    assert ranks == [1, 1]
+
+
+def test_silent_method_costs_the_others_no_significance():
+    a = errors(0)
+    b, silent = a + 0.5 + np.sin(np.arange(40)), np.full(40, np.nan)
+    (pair,), ranks = compared(a, b, silent)
+    assert pair.p_holm == pair.p_value
+    assert ranks == [1, 2, None]
+
+
+def test_pair_with_five_common_faces_is_not_tested():
+    few = np.where(np.arange(40) < 5, errors(1), np.nan)
+    (pair,), ranks = compared(errors(0), errors(2), few)
+    assert (pair.method_spec_a, pair.method_spec_b) == ("a", "b")
+    assert ranks == [1, 1, None]
+
+
+def test_interval_of_a_difference_known_in_six_of_24_sequences_is_as_wide_as_students_of_six():
+    generator = np.random.default_rng(3)
+    of_sequence = np.where(np.arange(24) < 6, generator.normal(0.0, 1.0, 24), np.nan)
+    base = np.repeat(errors(1, 24), 10)
+    (pair,), _ = compared(
+        base + 5.0 + np.repeat(of_sequence, 10), base, groups=np.repeat(np.arange(24), 10)
+    )
+    low, high = pair.interval_95
+    half_width = student.ppf(0.975, 5) * of_sequence[:6].std(ddof=1) / np.sqrt(6)
+    assert half_width < (high - low) / 2 < 1.25 * half_width
