@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -25,9 +25,10 @@ from hpbench.datasets.table._labels import (
 )
 from hpbench.errors import DataError, ImageError
 from hpbench.images import ImageSize, read_rgb, read_size
+from hpbench.labels.suspicion import spec_with
 from hpbench.protocol import Protocol
 from hpbench.spec import Spec
-from hpbench.tables.rows import as_number, as_text, is_empty, read_rows
+from hpbench.tables.rows import as_number, as_text, is_empty, is_empty_text, read_rows
 
 __all__ = ["Table"]
 
@@ -44,7 +45,8 @@ class Table(Dataset):
     Notes
     -----
     An image may stand in several rows with different boxes, one per face; the ids of the
-    further ones get ``#2``, ``#3``, ... The same image with the same box twice is refused.
+    further ones get ``#2``, ``#3``, ..., but no id that is another image's name. The same image
+    with the same box twice is refused.
     """
 
     name: ClassVar[str] = "table"
@@ -100,30 +102,29 @@ class Table(Dataset):
         names, rows = read_rows(path, count_known)
         columns = find_columns(path, names)
         refuse_unused_options(path, columns, self.options)
-        _refuse_double_faces(path, rows, columns)
-        factors = _factors(columns, rows)
-        times_seen: Counter[str] = Counter()
+        images = [as_text(row[columns.image]) for row in rows]
+        files = [image_path(path.parent, image) for image in images]
+        boxes = [[row[name] for name in columns.box] for row in rows]
+        _refuse_double_faces(path, images, files, boxes)
         records = []
-        for number, row in enumerate(rows, start=1):
-            image = as_text(row[columns.image])
-            times_seen[image] += 1
-            image_id = image if times_seen[image] == 1 else f"{image}#{times_seen[image]}"
-            image_file = image_path(path.parent, image)
-            label, box, defect = self._label_and_box(row, columns, image_file)
-            subject = as_text(row[columns.subject]) if columns.subject else ""
+        for row, image, file, image_id, factors in zip(
+            rows, images, files, _ids(images), _factors(columns, rows), strict=True
+        ):
+            label, box, defect = self._label_and_box(row, columns, file)
+            subject = _subject(row[columns.subject]) if columns.subject else ""
             records.append(
                 Record(
-                    image_id if image else f"row {number}",
-                    image_file,
+                    image_id,
+                    file,
                     label,
                     box_xyxy=box,
                     excluded=defect if image else "the row names no image",
                     group=subject or image,
-                    factors=factors[number - 1],
+                    factors=factors,
                 )
             )
         if (self.options.unit or columns.unit) == "rad":
-            _refuse_degrees(path, records)
+            self._refuse_degrees(records)
         return require_scorable(records, path, "row below the column names")
 
     def _label_and_box(
@@ -151,31 +152,47 @@ class Table(Dataset):
             raise DataError(f"{self.root}: is a folder; name a file: --datasets table=labels.csv")
         return self.root
 
+    def _refuse_degrees(self, records: Sequence[Record]) -> None:
+        """Refuse a table in radians whose numbers are far too large for that."""
+        angles = [r.label.angles_deg for r in records if r.label is not None]
+        beyond_turn = [bool((np.abs(triple) > 360.0).any()) for triple in angles]
+        if sum(beyond_turn) > len(angles) / 2:
+            largest = math.radians(float(np.nanmax(np.abs(angles))))
+            raise DataError(
+                f"{self.root}: its angles are taken as radians but reach {largest:.4g}; "
+                f"write {spec_with(self, 'unit=deg')}"
+            )
 
-def _refuse_degrees(path: Path, records: Sequence[Record]) -> None:
-    """Refuse a table in radians whose numbers are far too large for that."""
-    angles = [r.label.angles_deg for r in records if r.label is not None]
-    beyond_turn = [bool((np.abs(triple) > 360.0).any()) for triple in angles]
-    if sum(beyond_turn) > len(angles) / 2:
-        largest = math.radians(float(np.nanmax(np.abs(angles))))
-        raise DataError(
-            f"{path}: its angles are taken as radians but reach {largest:.4g}; "
-            f"write table={path}[unit=deg]"
-        )
+
+def _ids(images: Sequence[str]) -> list[str]:
+    """Id of each row: its image, for a further face of it with the next number that is free."""
+    names = [image or f"row {number}" for number, image in enumerate(images, start=1)]
+    taken = set(names)  # an image may itself be called a.jpg#2
+    last: dict[str, int] = {}
+    ids = []
+    for name in names:
+        number = last.get(name, 0) + 1
+        while number > 1 and f"{name}#{number}" in taken:
+            number += 1
+        last[name] = number
+        ids.append(name if number == 1 else f"{name}#{number}")
+    return ids
 
 
-def _refuse_double_faces(path: Path, rows: Sequence[dict[str, Any]], columns: Columns) -> None:
-    """Refuse a table in which one face stands twice: it would count double.
+def _refuse_double_faces(
+    path: Path, images: Sequence[str], files: Sequence[Path], boxes: Sequence[Sequence[Any]]
+) -> None:
+    """Refuse a table in which one face stands twice, however it is written: it would count double.
 
     Raises
     ------
     DataError
         With the numbers of the two rows.
     """
-    row_of_face: dict[tuple[str, ...], int] = {}
-    for number, row in enumerate(rows, start=1):
-        image = as_text(row[columns.image])
-        face = (image, *(as_text(row[name]) for name in columns.box))
+    row_of_face: dict[tuple[str | float, ...], int] = {}
+    rows = zip(images, files, boxes, strict=True)
+    for number, (image, file, box) in enumerate(rows, start=1):
+        face = (os.path.normpath(file.absolute()), *map(_comparable, box))
         earlier = row_of_face.setdefault(face, number)
         if image and earlier != number:
             raise DataError(
@@ -184,13 +201,38 @@ def _refuse_double_faces(path: Path, rows: Sequence[dict[str, Any]], columns: Co
             )
 
 
+def _comparable(cell: Any) -> str | float:
+    """What a cell of a box holds, the same for ``7`` and ``7.0``, for an empty one and ``NA``."""
+    if is_empty(cell):
+        return ""
+    number = as_number(cell)
+    return as_text(cell) if math.isnan(number) else number
+
+
+def _subject(cell: Any) -> str:
+    """Name of a subject; empty where the cell has none, which Python may have written as None."""
+    text = "" if is_empty_text(cell) else as_text(cell)
+    return "" if text in ("None", "none") else text
+
+
 def _factors(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[dict[str, str | float]]:
-    """Per row the filled cells of all further columns: numbers where a column holds only these."""
+    """Per row the filled cells of all further columns."""
     factors: list[dict[str, str | float]] = [{} for _ in rows]
     for name in columns.factors:
-        filled = [number for number, row in enumerate(rows) if not is_empty(row[name])]
-        numeric = not any(math.isnan(as_number(rows[number][name])) for number in filled)
-        for number in filled:
-            cell = rows[number][name]
-            factors[number][name] = as_number(cell) if numeric else as_text(cell)
+        values = _factor_values([row[name] for row in rows])
+        for of_row, value in zip(factors, values, strict=True):
+            if value is not None:
+                of_row[name] = value
     return factors
+
+
+def _factor_values(cells: Sequence[Any]) -> list[str | float | None]:
+    """Numbers where a column holds only these, else texts; None for an empty cell.
+
+    The word ``none`` is an empty cell among numbers and a value among words.
+    """
+    numbers = [None if is_empty(cell) else as_number(cell) for cell in cells]
+    filled = [number for number in numbers if number is not None]
+    if filled and not any(map(math.isnan, filled)):
+        return list(numbers)
+    return [None if is_empty_text(cell) else as_text(cell) for cell in cells]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,28 +145,47 @@ def find_angles(
 ) -> tuple[dict[str, str], Unit | None]:
     """Columns of yaw, pitch and roll, those that there are, and the unit in their names.
 
-    They are added to `taken`. Two columns of one angle, or of different units, are a DataError.
+    They are added to `taken`. Two columns of one angle, or columns of different prefixes or
+    units, are a DataError.
     """
     found: dict[str, list[tuple[str, Unit | None]]] = {}
+    first_of_prefix: dict[str, str] = {}
     for name in names:
-        if meaning := angle_and_unit(plain_name(name), prefixes):
-            found.setdefault(meaning[0], []).append((name, meaning[1]))
+        plain = plain_name(name)
+        if meaning := angle_and_unit(plain, prefixes):
+            angle, unit = meaning
+            found.setdefault(angle, []).append((name, unit))
+            first_of_prefix.setdefault(plain.partition(angle)[0], name)
+    if len(first_of_prefix) > 1:
+        raise _wrong_columns(
+            path,
+            first_of_prefix.values(),
+            "belong to different sets of angles; rename those that are not to be read, for "
+            "instance other_yaw",
+        )
     angles: dict[str, str] = {}
-    units: dict[Unit, str] = {}
+    first_of_unit: dict[Unit | None, str] = {}
     for angle, columns in found.items():
         exact = [item for item in columns if item[0] == angle]
         if len(columns) > 1 and not exact:
-            listed = " and ".join(f"'{name}'" for name, _ in columns)
-            raise DataError(f"{path}: columns {listed} may both be '{angle}'; rename one of them")
+            both = (name for name, _ in columns)
+            raise _wrong_columns(path, both, f"may both be '{angle}'; rename one of them")
         name, unit = (exact or columns)[0]
         angles[angle] = name
         taken.add(name)
-        if unit is not None:
-            units[unit] = name
-    if len(units) > 1:
-        listed = " and ".join(f"'{name}'" for name in units.values())
-        raise DataError(f"{path}: columns {listed} have different units; write one unit")
-    return angles, next(iter(units), None)
+        first_of_unit.setdefault(unit, name)
+    if len(first_of_unit) > 1:
+        raise _wrong_columns(
+            path,
+            first_of_unit.values(),
+            "have different units in their names, or one has none; write one unit in all of them",
+        )
+    return angles, next(iter(first_of_unit), None)
+
+
+def _wrong_columns(path: Path, names: Iterable[str], wrong: str) -> DataError:
+    listed = " and ".join(f"'{name}'" for name in names)
+    return DataError(f"{path}: columns {listed} {wrong}")
 
 
 def find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[str, ...]:

@@ -14,24 +14,29 @@ from typing import Any
 from hpbench.errors import DataError
 from hpbench.storage.atomic import read_table
 
-__all__ = ["as_number", "as_text", "is_empty", "read_rows"]
+__all__ = ["as_number", "as_text", "is_empty", "is_empty_text", "read_rows"]
 
 Row = dict[str, Any]
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _NO_TABLES = (".xlsx", ".xls", ".ods", ".json", ".mat", ".npz", ".npy", ".xml", ".pkl")
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
-_NO_VALUE = frozenset({"", "nan", "na", "n/a", "none", "null"})
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|[0-9]*[.,][0-9]+)([eE][+-]?[0-9]+)?")
+_MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>"})
+"""Missing cells as pandas spells them; another spelling may be a word: ``Nan`` is a name."""
+_NO_NUMBER = frozenset({"none", *map(str.lower, _MISSING)})
+_STORED_INDEX = re.compile(r"__index_level_\d+__")
+"""Column of a Parquet file in which pandas stores an index without a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Lines of a CSV file from the column names on, without blank lines and comments."""
+    """Lines of a CSV file from the column names on, without blank lines; comments apart."""
 
     numbers: list[int]
     texts: list[str]
     delimiter: str
+    comments: list[tuple[int, str]]
 
     def cells(self) -> Iterator[tuple[int, list[str]]]:
         """Number of the last line and cells of each row; a quoted cell may hold line breaks."""
@@ -53,14 +58,16 @@ def read_rows(
     path : Path
         Parquet by its suffix, else CSV whose first line, but for blank lines and ``#`` comments,
         holds the column names. Commas, semicolons, tabs, bars or blanks separate the cells,
-        whichever yields most known columns; numbers may have decimal commas.
+        whichever yields most known columns; numbers may have decimal commas. An index without a
+        name that pandas has stored is left out.
     count_known : callable
         How many of some column names mean something to the caller.
 
     Raises
     ------
     DataError
-        If the file is corrupted, or a CSV row has more or fewer cells than there are columns.
+        If the file is corrupted, a CSV row has more or fewer cells than there are columns, or a
+        comment may be a row.
     """
     if path.suffix.lower() in _NO_TABLES:
         raise DataError(f"{path}: '{path.suffix}' files are not read; save the table as CSV")
@@ -75,6 +82,7 @@ def read_rows(
     while columns and not columns[-1]:
         columns = columns[:-1]
     _refuse_double_columns(path, columns)
+    _refuse_doubtful_comments(path, lines, len(columns))
     return columns, [_row(path, columns, *row, lines.delimiter) for row in rows[1:]]
 
 
@@ -93,10 +101,10 @@ def _lines(text: str, count_known: Callable[[Sequence[str]], int]) -> _Lines:
         del numbered[0]
     comments = [item for item in numbered if item[1].startswith("#")]
     rows = [item for item in numbered if not item[1].startswith("#")]
+    above = [item for item in comments if not rows or item[0] < rows[0][0]]
 
     def known(line: str, delimiter: str) -> int:
-        names = line.split() if delimiter == " " else line.split(delimiter)
-        return count_known([name.strip(" \"'") for name in names])
+        return count_known([name.strip(" \"'") for name in _split(line, delimiter)])
 
     def best(line: str) -> tuple[int, str]:
         counts = [(known(line, delimiter), -k) for k, delimiter in enumerate(delimiters)]
@@ -104,14 +112,19 @@ def _lines(text: str, count_known: Callable[[Sequence[str]], int]) -> _Lines:
         return count, delimiters[-place]
 
     count, delimiter = best(rows[0][1]) if rows else (0, ",")
-    if comments and not count:  # "# image yaw pitch": the names themselves are a comment
-        number, line = comments[-1]
-        if number < rows[0][0] if rows else True:
-            names = line.lstrip("# ")
-            count, chosen = best(names)
-            if count:
-                rows, delimiter = [(number, names), *rows], chosen
-    return _Lines([n for n, _ in rows], [line for _, line in rows], delimiter)
+    if above and not count:  # "# image yaw pitch": the names themselves are a comment
+        number, line = above[-1]
+        names = line.lstrip("# ")
+        count, chosen = best(names)
+        if count:
+            rows, delimiter = [(number, names), *rows], chosen
+    below = comments[len(above) :]
+    return _Lines([n for n, _ in rows], [line for _, line in rows], delimiter, below)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    """Cells of a line, quotes left out of account."""
+    return line.split() if delimiter == " " else line.split(delimiter)
 
 
 def _line_list(text: str) -> list[str]:
@@ -134,11 +147,23 @@ def _row(path: Path, columns: list[str], number: int, cells: list[str], delimite
     return dict(zip(columns, cells, strict=True))
 
 
+def _refuse_doubtful_comments(path: Path, lines: _Lines, column_count: int) -> None:
+    """Refuse a comment among the rows that may be one of them: ``#5.jpg,1,2,3``."""
+    for number, line in lines.comments:
+        if not line.startswith("# ") and len(_split(line, lines.delimiter)) >= column_count:
+            commas = " and separate cells by commas" if lines.delimiter == " " else ""
+            raise DataError(
+                f"{path}:{number}: may be a row or a comment; put the first cell of a row in "
+                f"quotes{commas}, and begin a comment with '# '"
+            )
+
+
 def _parquet(path: Path) -> tuple[list[str], list[Row]]:
     try:
         table = read_table(path)
         _refuse_double_columns(path, table.column_names)
-        return list(table.column_names), table.to_pylist()
+        names = [name for name in table.column_names if not _STORED_INDEX.fullmatch(name)]
+        return names, table.select(names).to_pylist()
     except DataError:
         raise
     except Exception as error:  # a corrupted file makes pyarrow raise anything
@@ -153,15 +178,25 @@ def _refuse_double_columns(path: Path, columns: list[str]) -> None:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing: null, NaN, blanks, or a word for these such as ``NA``."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return True
-    return isinstance(cell, str) and cell.strip().lower() in _NO_VALUE
+    """Whether a cell for a number is empty: null, NaN, blanks, or a word such as NA or none."""
+    return _is_null(cell) or (isinstance(cell, str) and cell.strip().lower() in _NO_NUMBER)
+
+
+def is_empty_text(cell: Any) -> bool:
+    """Whether a cell for a text is empty: null, NaN, blanks, or NA as pandas spells it."""
+    return _is_null(cell) or (isinstance(cell, str) and cell.strip() in _MISSING)
+
+
+def _is_null(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def as_number(cell: Any) -> float:
     """The number in a cell, perhaps with a decimal comma; NaN where there is none."""
-    if isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip()):
+    if isinstance(cell, str):
+        cell = cell.strip()
+        if not _NUMBER.fullmatch(cell):  # float() would take 1_2, too
+            return math.nan
         cell = cell.replace(",", ".")
     try:
         number = float(cell)
@@ -172,6 +207,4 @@ def as_number(cell: Any) -> float:
 
 def as_text(cell: Any) -> str:
     """The text in a cell; empty where there is none."""
-    return (
-        "" if cell is None or (is_empty(cell) and not isinstance(cell, str)) else str(cell).strip()
-    )
+    return "" if _is_null(cell) else str(cell).strip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from hpbench import api
@@ -68,15 +67,11 @@ def test_two_faces_of_an_image_and_frames_of_a_video_are_not(tmp_path):
     ) == []  # fmt: skip
 
 
-@pytest.mark.parametrize("box", ["", ",20,20,300,300"])
-def test_run_warns_of_a_table_that_lists_a_file_twice(tmp_path, box):
+def test_run_warns_of_a_table_that_lists_a_box_by_other_corners(tmp_path):
     Image.open(Sample().records()[0].image_path).save(tmp_path / "a.png")
-    rows = [f"{name},1.5,2.5,3.5{box}" for name in ("a.png", "../" + tmp_path.name + "/a.png")]
-    header = "image,yaw,pitch,roll" + (",x0,y0,x1,y1" if box else "")
+    rows = [f"a.png,1.5,2.5,3.5,{box}" for box in ("20,20,300,300", "300,300,20,20")]
     path = tmp_path / "labels.csv"
-    path.write_text("\n".join([header, *rows]) + "\n")
-    results = api.run(
-        "constant", f"table={path}", out=tmp_path / "run", timing="off",
-        boxes="annotated" if box else "picture",
-    )  # fmt: skip
+    path.write_text("\n".join(["image,yaw,pitch,roll,x0,y0,x1,y1", *rows]) + "\n")
+    spec = f"table={path}[box=corners]"
+    results = api.run("constant", spec, out=tmp_path / "run", timing="off", boxes="annotated")
     assert any("is listed more than once" in warning.text for warning in results.warnings)
