@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import posixpath
 import re
 import textwrap
 from importlib import import_module
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -34,15 +36,41 @@ PLUGIN_CLASSES = {
     "hpbench.plugin": ("Plugin", "Options", "WeightsInfo"),
 }  # fmt: skip
 
+PAGES = {
+    **{source: page for page, source in FILES.items()},
+    **{
+        f"{module.replace('.', '/')}.py": f"plugin-api.md#{names[0].lower()}"
+        for module, names in PLUGIN_CLASSES.items()
+    },
+    "hpbench/plugin.py": "plugin-api.md",
+}
+"""File in the repository that a page links, and the page of the site that shows it."""
+
+LINK = re.compile(r"(?<=\]\()([^\s:#()]+)(?=[#)])")
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages; links into ``docs/`` become links between pages."""
+    """Add the pages."""
     for page, source in FILES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        text = re.sub(r"\]\((?:\.\./)*docs/", "](", text)
         files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, "plugin-api.md", content=plugin_api()))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links to files of the repository become links between pages."""
+    return site_links(markdown, FILES.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
+
+
+def site_links(text: str, source: str) -> str:
+    """Text of a file of the repository, with its relative links as the site needs them."""
+
+    def to_page(link: re.Match[str]) -> str:
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
+        return PAGES.get(file, posixpath.relpath(file, "docs"))
+
+    return LINK.sub(to_page, text)
 
 
 def plugin_api() -> str:

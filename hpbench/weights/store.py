@@ -173,7 +173,7 @@ def fetch_weights(info: WeightsInfo, limits: DownloadLimits = _LIMITS) -> Path:
         return info.path
     pinned = info.sha256 is not None or info.git_blob is not None or bool(info.git_blob_url)
     if not info.url or not pinned:
-        why = "a browser has to fetch them" if not info.url else "no hash of them is known"
+        why = "they have to be fetched by hand" if not info.url else "no hash of them is known"
         raise WeightsError(
             f"weights '{info.name}': {why}; get them from {info.source or info.url} and then "
             f"'hpbench weights add {info.name} FILE'"

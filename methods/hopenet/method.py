@@ -28,17 +28,18 @@ if TYPE_CHECKING:
     from hpbench.methods.hopenet.card import WeightsCard
     from hpbench.methods.hopenet.weights import LoadedWeights
 
-__all__ = ["Hopenet", "HopenetOptions", "Regression"]
+__all__ = ["Hopenet", "HopenetOptions", "Regression", "RegressionOptions"]
 
 Array = npt.NDArray[np.float64]
 
 
-class HopenetOptions(TorchOptions):
-    """Options of the method ``hopenet``."""
+class RegressionOptions(TorchOptions):
+    """Options of the method ``regression``."""
 
     weights: str = Field(
         default="",
-        description="weights file, or a name from 'hpbench weights'; default: the bundled ones",
+        description="weights file of 'hpbench train hopenet', trained with --heads regression or "
+        "rotation6d; there is no default",
     )
     crop: Literal["auto", "hopenet-test", "hopenet-train"] = Field(
         default="auto",
@@ -56,6 +57,20 @@ class HopenetOptions(TorchOptions):
         le=1024,
         description="side of the network's input in pixels; default: the weights' own, else 224",
     )
+    runtime: RuntimeName = Field(
+        default="torch",
+        description="torch, compile (torch.compile), or onnx (onnxruntime); each is proved to give "
+        "the same angles within 0.05 degrees when it is loaded",
+    )
+
+
+class HopenetOptions(RegressionOptions):
+    """Options of the method ``hopenet``."""
+
+    weights: str = Field(
+        default="",
+        description="weights file, or a name from 'hpbench weights'; default: the bundled ones",
+    )
     bin_width: tuple[float, float, float] | None = Field(
         default=None,
         description="width of the bins in degrees, or three for yaw, pitch and roll; for weights "
@@ -63,11 +78,6 @@ class HopenetOptions(TorchOptions):
     )
     offset: tuple[float, float, float] | None = Field(
         default=None, description='angle of the first bin, or three in quotes: "-180,-99,-99"'
-    )
-    runtime: RuntimeName = Field(
-        default="torch",
-        description="torch, compile (torch.compile), or onnx (onnxruntime); each is proved to give "
-        "the same angles within 0.05 degrees when it is loaded",
     )
 
     @field_validator("bin_width", "offset", mode="before")
@@ -86,7 +96,7 @@ class Hopenet(TorchMethod):
     name: ClassVar[str] = "hopenet"
     summary: ClassVar[str] = "three heads of 66 angle bins on one backbone (Ruiz et al. 2018)"
     Options: ClassVar[type[Options]] = HopenetOptions
-    options: HopenetOptions
+    options: RegressionOptions
     title: ClassVar[str] = "Hopenet"
     facts: ClassVar[MethodCard] = MethodCard(
         name="hopenet",
@@ -98,7 +108,7 @@ class Hopenet(TorchMethod):
         colour_order="RGB",
     )
 
-    def __init__(self, options: HopenetOptions | None = None, device: str = "cpu") -> None:
+    def __init__(self, options: RegressionOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
         self.runtime_name = self.options.runtime
         self._loaded: LoadedWeights | None = None
@@ -126,7 +136,8 @@ class Hopenet(TorchMethod):
 
     def fingerprint(self) -> str:
         """Options and the SHA-256 of the weights file."""
-        unset = {name for name in ("bin_width", "offset") if getattr(self.options, name) is None}
+        bins = ("bin_width", "offset")
+        unset = {name for name in bins if getattr(self.options, name, None) is None}
         options = self.options.model_dump_json(exclude={"weights", *unset})
         return f"{options} {sha256_of(self.weights_path())}"
 
@@ -162,7 +173,8 @@ class Hopenet(TorchMethod):
         from hpbench.methods.hopenet.weights import load_weights
 
         options = self.options
-        self._loaded = loaded = load_weights(path, options.bin_width, options.offset)
+        bins = (options.bin_width, options.offset) if isinstance(options, HopenetOptions) else ()
+        self._loaded = loaded = load_weights(path, *bins)
         self._check_heads(loaded, path)
         self._settle_input(loaded.card)
         return loaded.network
@@ -243,6 +255,7 @@ class Regression(Hopenet):
 
     name: ClassVar[str] = "regression"
     summary: ClassVar[str] = "the backbone of hopenet without bins: regressed angles or 6D rotation"
+    Options: ClassVar[type[Options]] = RegressionOptions
     title: ClassVar[str] = "Regression"
 
     @classmethod

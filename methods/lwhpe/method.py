@@ -51,7 +51,7 @@ class Lwhpe(TorchMethod):
     """Three heads of 66 bins on a lightweight backbone, decoded by their expectation."""
 
     name: ClassVar[str] = "lwhpe"
-    summary: ClassVar[str] = "lightweight network of 0.2 M parameters (Li et al. 2022)"
+    summary: ClassVar[str] = "lightweight network of 0.2 M parameters (Li et al. 2023)"
     Options: ClassVar[type[Options]] = LwhpeOptions
     options: LwhpeOptions
     input_size = 224

@@ -275,6 +275,15 @@ def test_regression_weights_decode_to_the_regressed_angles(tmp_path):
     assert prediction.confidence is None
 
 
+def test_regression_lists_no_options_of_bins_and_no_bundled_weights():
+    fields = Regression.Options.model_fields
+    assert set(Hopenet.Options.model_fields) - set(fields) == {"bin_width", "offset"}
+    assert "bundled" not in fields["weights"].description
+    assert "bundled" in Hopenet.Options.model_fields["weights"].description
+    with pytest.raises(UsageError, match="bin_width"):
+        make_method("regression[weights=r.safetensors,bin_width=3]")
+
+
 def test_confidence_orders_the_errors_on_the_sample():
     """Chosen on these very renders, never on photos; the other sharpness measures do as well."""
     from scipy.stats import spearmanr

@@ -427,8 +427,8 @@ def test_unverifiable_download_is_refused(server):
         fetch_weights(info(f"{server}/right", sha256=None))
 
 
-def test_browser_only_weights_say_where_and_what_then():
-    with pytest.raises(WeightsError, match=r"browser.*from a page.*hpbench weights add net FILE"):
+def test_weights_without_an_address_say_where_and_what_then():
+    with pytest.raises(WeightsError, match=r"by hand.*from a page.*hpbench weights add net FILE"):
         fetch_weights(info(sha256=None))
 
 
@@ -548,7 +548,7 @@ def test_fetch_then_verify_then_list(plugin, cache):
     assert re.search(r"net/big.*licence MIT.*trained on w300lp.*here: ", listed.output, re.DOTALL)
 
 
-def test_fetch_goes_on_after_weights_that_only_a_browser_can_fetch(tmp_path, server, cache):
+def test_fetch_goes_on_after_weights_to_be_fetched_by_hand(tmp_path, server, cache):
     both = PLUGIN.replace(
         "return [",
         'return [WeightsInfo(name="paper", summary="s", licence="MIT", trained_on=(), '
@@ -557,7 +557,7 @@ def test_fetch_goes_on_after_weights_that_only_a_browser_can_fetch(tmp_path, ser
     (tmp_path / "two.py").write_text(both.format(url=f"{server}/right", sha=SHA256))
     done = command("fetch", "net", "--allow-http", "--plugin", str(tmp_path / "two.py"))
     assert (cache / "big.bin").read_bytes() == CONTENT
-    assert "net/paper: weights 'paper': a browser has to fetch them; get them" in done.output
+    assert "net/paper: weights 'paper': they have to be fetched by hand; get them" in done.output
     assert isinstance(done.exception, WeightsError)
     assert str(done.exception) == "1 of 2 files of 'net' were not fetched: paper"
 

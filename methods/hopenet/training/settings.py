@@ -81,7 +81,10 @@ class TrainSettings(BaseModel):
         None, ge=1, description="Faces per epoch; as many as there are if not given."
     )
     minutes: float | None = Field(
-        None, gt=0.0, description="End after this time at the latest; the schedule shrinks with it."
+        None,
+        gt=0.0,
+        description="End training after this time at the latest; loading, validation and writing "
+        "come on top. The schedule shrinks with it.",
     )
     batch_size: int = Field(64, ge=2, description="Faces per step.")
     lr: float = Field(1e-3, gt=0.0, description="Peak learning rate of AdamW.")
