@@ -57,8 +57,7 @@ def metrics_with_intervals(R_pred: np.ndarray, R_gt: np.ndarray, angles: np.ndar
     columns += [np.clip(1.0 - geodesic / limit, 0.0, None) for limit in (15.0, 30.0)]
     columns += [(geodesic <= limit).astype(float) for limit in (5.0, 10.0, 15.0)]
     resampling = statistics.make_resampling(len(face))
-    for draw in resampling.means(columns).T:
-        statistics.percentile_interval(draw, resampling.units)
+    resampling.mean_intervals(columns)
     resampling.median_interval(geodesic)
 
 

@@ -26,17 +26,22 @@ class Camera:
     matrix: npt.NDArray[np.float64]
     distortion: npt.NDArray[np.float64]
 
+    def __post_init__(self) -> None:
+        _protect(self, "matrix", "distortion")
+
 
 @dataclass(frozen=True, slots=True)
 class Face:
     """One face in one image: all that a method is given.
+
+    All methods are given the same arrays, so these cannot be written to: change a copy.
 
     Attributes
     ----------
     image_id : str
         Name of the image, unique in its data set.
     image : ndarray, shape (height, width, 3), uint8
-        The whole image, RGB. Shared between methods: never write into it.
+        The whole image, RGB.
     box_xyxy : ndarray, shape (4,)
         Tight face box x0, y0, x1, y1 in pixels from the centre of the first pixel; it may reach
         outside the image. What margin to put around it is up to the method.
@@ -53,10 +58,23 @@ class Face:
     camera: Camera | None = None
     landmarks_xy: npt.NDArray[np.float64] | None = None
 
+    def __post_init__(self) -> None:
+        _protect(self, "image", "box_xyxy", "landmarks_xy")
+
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height of the image in pixels."""
         return self.image.shape[1], self.image.shape[0]
+
+
+def _protect(owner: Camera | Face, *names: str) -> None:
+    """Put views that cannot be written to in the place of arrays."""
+    for name in names:
+        array = getattr(owner, name)
+        if array is not None:
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(owner, name, view)
 
 
 def crop_with_black(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpbench.reports import words
+from hpbench.reports.common_faces import compare_on_common_faces
 from hpbench.reports.figures.registry import FIGURES
 from hpbench.reports.figures.shapes import Shape
 from hpbench.reports.figures.style import MethodStyle, method_styles
@@ -286,7 +287,8 @@ def _section(
     flagged = flagged_labels(results, labels)
     curves = corruption_curves(scores.name, summary.results, run.datasets)
     swept = sweep_curves(scores, report.faces[report.faces["dataset"] == scores.name])
-    tables = accuracy_tables(results, labels)
+    on_common, common_ranks = compare_on_common_faces(scores)
+    tables = accuracy_tables(results, common_ranks, labels)
     found = (
         pairs_table(comparisons, flagged),
         confidence_table(results, labels),
@@ -309,7 +311,7 @@ def _section(
         results=results,
         sliced=sliced,
         record=record,
-        sentences=summary_sentences(title, results, comparisons, labels),
+        sentences=summary_sentences(title, results, on_common, labels),
         causes=importance_sentences(results, labels),
         protocol=protocol_sentences(scores.protocol),
         tables=tables | {table.key: table for table in found if table is not None},

@@ -59,7 +59,10 @@ def summary_sentences(
     comparisons: Sequence[Comparison],
     labels: dict[str, str],
 ) -> list[str]:
-    """Who has the lowest error, where errors grow, coverage and time, one sentence each."""
+    """Who has the lowest error, where errors grow, coverage and time, one sentence each.
+
+    `comparisons` are those on the faces that every method predicted.
+    """
     predicted = [result for result in results if result.images.scored]
     if not predicted:
         return [f"No method predicted a face of {title}."]
@@ -197,7 +200,11 @@ def _coverage(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
             f"{labels[least.method_spec]} predicted the fewest, {_share(least)}."
         )
     text = f"Of the evaluated faces, {words.join(shares)}"
-    return text + ", every other method all of them" * (len(incomplete) < len(results)) + "."
+    complete = [labels[result.method_spec] for result in results if not result.images.no_answer]
+    if complete:
+        others = complete[0] if len(complete) == 1 else "every other method"
+        text += f", {others} all of them"
+    return f"{text}."
 
 
 def _share(result: MethodResult) -> str:

@@ -57,7 +57,9 @@ def test_limit_of_pixels_is_named_and_can_be_raised(tmp_path):
 
 def test_default_limit_is_64_million(tmp_path):
     Image.new("1", (8001, 8000)).save(tmp_path / "large.png")
-    with pytest.raises(ImageError, match="has 64,008,000 pixels, more than the limit of 64,000,000;"):
+    with pytest.raises(
+        ImageError, match="has 64,008,000 pixels, more than the limit of 64,000,000;"
+    ):
         read_rgb(tmp_path / "large.png")
 
 

@@ -53,9 +53,13 @@ def report(
     hpbench report runs/aflw2000 --by "face_px=0:128:256:inf"
     """
     from hpbench.cli.options import pairs
+    from hpbench.errors import UsageError
     from hpbench.reports import write_report
 
     folders = {name: Path(path) for name, path in pairs("--data", data or [], "NAME=DIR").items()}
+    for name, path in folders.items():
+        if not path.exists():
+            raise UsageError(f"--data {name}={path}: no such file or folder")
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     for path in write_report(rundir, chosen, embed_images, by, folders):
         typer.echo(str(path))

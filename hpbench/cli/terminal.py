@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ from pathlib import Path
 from time import monotonic
 
 import typer
-from rich.console import Console
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from hpbench.results.results_file import MethodResult, ResultsFile
 from hpbench.results.run_record import RunRecord
@@ -106,23 +111,48 @@ def says_when_stopped(words: str, kept: Path | None = None) -> Iterator[None]:
         raise
 
 
+_ROOM_FOR_LINES = 100
+"""Columns of a screen that has room for lines between the columns of a table."""
+
+
+class _Words:
+    """A cell of text, broken after commas, too: half of an option would not be copied whole."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, Text(self._text))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [""]
+        for piece in re.findall(r"[^\s,]*[\s,]", f"{self._text} "):
+            if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > options.max_width:
+                lines.append("")
+            lines[-1] += piece
+        yield Text("\n".join(line.rstrip() for line in lines), overflow="fold")
+
+
 def print_table(
     title: str,
     columns: Iterable[tuple[str, bool]],
     rows: Iterable[Sequence[str]],
     caption: str | None = None,
 ) -> None:
-    """Print a table; a column of text is set left and folded, one of numbers right."""
+    """Print a table; a column of text is set left and broken into lines, one of numbers right."""
+    # a log file is wider than the 80 columns that rich assumes of it
+    console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table(title=escape(visible(title)), title_justify="left", caption=caption)
+    if console.width < _ROOM_FOR_LINES:  # else they would leave no room for the names of methods
+        table.box, table.padding = box.SIMPLE, 0
     for heading, is_text in columns:
         if is_text:
-            table.add_column(heading, overflow="fold")
+            table.add_column(heading)
         else:
             table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(visible(cell)) for cell in row))
-    # a log file is wider than the 80 columns that rich assumes of it
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+        table.add_row(*(_Words(visible(cell)) for cell in row))
+    console.print(table)
 
 
 def print_results(folder: Path) -> None:

@@ -24,10 +24,12 @@ from hpbench.registry import outdated_contract
 from hpbench.rotation import is_rotation
 
 __all__ = [
+    "WRITES_TO_FACE",
     "Solved",
     "failure",
     "infer_inputs",
     "is_failure",
+    "is_write_to_face",
     "prepare_face",
     "solve_batch",
     "solve_prepared",
@@ -37,7 +39,11 @@ __all__ = [
 
 Out = TypeVar("Out")
 
-_FAILURE = re.compile(r"(prepare|infer) failed: ")
+WRITES_TO_FACE = (
+    "it writes into its face, which other methods are given, too; change a copy (face.image.copy())"
+)
+
+_FAILURE = re.compile(r"(prepare|infer) failed: |decode gave |prediction (is not|of shape) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,17 @@ class Solved:
 
 def failure(step: str, error: Exception) -> NoPrediction:
     """The row of a face on which a method has raised; `step` is prepare or infer."""
-    return NoPrediction(f"{step} failed: {type(error).__name__}: {error}")
+    hint = f"; {WRITES_TO_FACE}" if is_write_to_face(error) else ""
+    return NoPrediction(f"{step} failed: {type(error).__name__}: {error}{hint}")
+
+
+def is_write_to_face(error: Exception) -> bool:
+    """Whether NumPy has refused to write into an array that cannot be written to."""
+    return isinstance(error, ValueError) and "read-only" in str(error)
 
 
 def is_failure(reason: str | None) -> bool:
-    """Whether a reason is one of :func:`failure`, and not one that the method gives."""
+    """Whether a method has raised or predicted no rotation, and has not given a reason itself."""
     return reason is not None and _FAILURE.match(reason) is not None
 
 

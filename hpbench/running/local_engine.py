@@ -405,10 +405,10 @@ def _works(name: str, inputs: Sequence[tuple[Any, float | None]], solved: Sequen
     reasons = [
         one.prediction.reason if isinstance(one.prediction, NoPrediction) else None
         for (value, _), one in zip(inputs, solved, strict=True)
-        if not isinstance(value, NoPrediction)
+        if not isinstance(value, NoPrediction) or is_failure(value.reason)
     ]
     if reasons and all(map(is_failure, reasons)):
-        error = str(reasons[0]).removeprefix("infer failed: ")
+        error = str(reasons[0]).removeprefix("infer failed: ").removeprefix("prepare failed: ")
         raise HpbenchError(f"method '{name}' fails on every face: {error}")
     return bool(reasons)
 

@@ -104,11 +104,6 @@ class Resampling:
         """Number of independent units."""
         return int(self.counts.shape[1])
 
-    def means(self, columns: Iterable[npt.ArrayLike], min_units: int = 1) -> Array:
-        """What :meth:`mean_draws` draws; NaN for a column with values in fewer units."""
-        drawn = self.mean_draws(columns)
-        return np.where(drawn.units < min_units, np.nan, drawn.means)
-
     def mean_draws(self, columns: Iterable[npt.ArrayLike]) -> MeanDraws:
         """Mean of each column in every draw.
 
@@ -162,10 +157,6 @@ class Resampling:
             units.append(np.count_nonzero(self._unit_sum(np.isfinite(values))))
         p_values, exact = sign_flip_p_values(np.stack(sums, axis=-1))
         return np.where(np.array(units) < MIN_UNITS, np.nan, p_values), exact
-
-    def unit_sums(self, values: npt.ArrayLike) -> Array:
-        """Sum each column of `values`, shape (n, columns), within every unit."""
-        return np.stack([self._unit_sum(column) for column in np.asarray(values).T], axis=-1)
 
     def median_interval(
         self, values: npt.ArrayLike, level: float = 0.95, min_units: int = 1

@@ -6,6 +6,8 @@ const figures = (() => {
   const GREY = "#9aa7b2";
   const GRID = "#e3e3e3";
   const PX_PER_INCH = 100;
+  const PX_PER_SIGN = 7; // of a title
+  const HEAT_PX = 200; // height of a map
   const MOST_INTERVALS = 6; // with more lines, bands are not told apart any more
   const MOST_POINTS = 4000; // in a plot of faces; a browser draws no more smoothly
 
@@ -47,8 +49,14 @@ const figures = (() => {
     return { found, total };
   }
 
-  function axisOf(axis, domain, shown) {
-    const found = { domain, gridcolor: GRID, zeroline: false, title: { text: shown ? axis.title : "" } };
+  // Title of an x axis, in lines that are no wider than the panel.
+  const titleBelow = (axis, width) => wrapped(axis.title, Math.floor(width / PX_PER_SIGN));
+
+  // What a title needs for its lines after the first.
+  const furtherLinesPx = (title) => 18 * (title.split("<br>").length - 1);
+
+  function axisOf(axis, domain, title) {
+    const found = { domain, gridcolor: GRID, zeroline: false, title: { text: title } };
     if (axis.ticks) [found.tickvals, found.ticktext] = [axis.ticks[0], axis.ticks[1].map((one) => wrapped(one, 24))];
     if (axis.log) {
       found.type = "log";
@@ -74,8 +82,8 @@ const figures = (() => {
   }
 
   function layoutOf(traces, width, height, margin) {
-    const sides = { l: 60, r: 20, t: 40, ...margin };
-    const below = 55 + legendPx(traces, width - sides.l - sides.r);
+    const sides = { l: 60, r: 20, t: 40, b: 0, ...margin }; // b: beyond axis and legend
+    const below = 55 + sides.b + legendPx(traces, width - sides.l - sides.r);
     return {
       height: height + sides.t + below,
       margin: { ...sides, b: below },
@@ -116,6 +124,7 @@ const figures = (() => {
   function hollowed(trace, line) {
     const { symbol } = trace.marker;
     trace.marker.symbol = line.hollow.map((hollow) => (hollow ? `${symbol}-open` : symbol));
+    trace.cliponaxis = false; // else the axis cuts a marker at 0 in half
   }
 
   function drawnLine(shape, method, line, axes, first, place) {
@@ -189,21 +198,28 @@ const figures = (() => {
     const rows = Math.ceil(shape.panels.length / columns);
     const heights = [];
     for (let row = 0; row < rows; row += 1) heights.push(PX_PER_INCH * shape.panels[row * columns].height);
-    const margin = { l: inRows(shape) ? 160 : 60 };
     const stacked = shape.columns === 1;
-    const gap = { x: 25, y: stacked ? (inRows(shape) ? 28 : 12) : 75 };
-    const wide = width - margin.l - 20;
+    const varied = new Set(shape.panels.map((panel) => panel.x.title)).size > 1;
+    const left = inRows(shape) ? 160 : 60;
+    const wide = width - left - 20;
+    const titles = shape.panels.map((panel) => titleBelow(panel.x, wide / columns));
+    const furtherPx = Math.max(...titles.map(furtherLinesPx));
+    const margin = { l: left, b: furtherPx };
+    const between = varied ? 75 + furtherPx : 50; // x titles stand between the rows, or do not
+    const gap = { x: 25, y: stacked ? (inRows(shape) ? 28 : 12) : between };
     const { found: places, total } = domains(heights, columns, wide, gap);
     const traces = [];
     const layout = {};
     const seen = new Set();
-    const varied = new Set(shape.panels.map((panel) => panel.x.title)).size > 1;
     shape.panels.forEach((panel, index) => {
       const axes = { xaxis: `x${suffix(index)}`, yaxis: `y${suffix(index)}` };
       const last = index >= shape.panels.length - columns;
-      const middle = varied || index % columns === Math.floor(Math.min(columns, shape.panels.length) / 2);
-      layout[`xaxis${suffix(index)}`] = axisOf(panel.x, places[index].x, stacked ? last : middle);
-      layout[`yaxis${suffix(index)}`] = axisOf(panel.y, places[index].y, index % columns === 0);
+      const middle = index % columns === Math.floor(Math.min(columns, shape.panels.length) / 2);
+      const titled = stacked ? last : varied || (middle && last);
+      layout[`xaxis${suffix(index)}`] = axisOf(panel.x, places[index].x, titled ? titles[index] : "");
+      layout[`yaxis${suffix(index)}`] = axisOf(panel.y, places[index].y, index % columns ? "" : escaped(panel.y.title));
+      // names of rows keep clear of a marker at 0
+      if (inRows(shape)) Object.assign(layout[`yaxis${suffix(index)}`], { ticks: "outside", tickcolor: "transparent" });
       layout[`xaxis${suffix(index)}`].anchor = axes.yaxis;
       layout[`yaxis${suffix(index)}`].anchor = axes.xaxis;
       if (index && stacked) layout[`xaxis${suffix(index)}`].matches = "x";
@@ -253,9 +269,11 @@ const figures = (() => {
       marker: { symbol: "line-ns-open", size: 16, color: "#000" }, hovertemplate: template(shape.hover),
     });
     const lineCount = names.reduce((sum, name) => sum + name.split("<br>").length, 0);
-    const layout = layoutOf(traces, width, 40 + 12 * shown.length + 17 * lineCount, { l: 190, t: 10 });
+    const title = titleBelow(shape.x, width - 210);
+    const margin = { l: 190, t: 10, b: furtherLinesPx(title) };
+    const layout = layoutOf(traces, width, 40 + 12 * shown.length + 17 * lineCount, margin);
     const axis = { tickvals: places, ticktext: names, range: [shown.length - 0.4, -0.6], zeroline: false };
-    return { traces, layout: { ...layout, barmode: "stack", xaxis: axisOf(shape.x, [0, 1], true), yaxis: axis } };
+    return { traces, layout: { ...layout, barmode: "stack", xaxis: axisOf(shape.x, [0, 1], title), yaxis: axis } };
   }
 
   // --- heat -------------------------------------------------------------------------------
@@ -268,14 +286,21 @@ const figures = (() => {
     const titles = drawn.map(({ panel, method }) =>
       (panel.title ? `<b>${wrapped(panel.title, 28)}</b><br>` : "") + wrapped(method.label, 28));
     const lineCount = Math.max(1, ...titles.map((title) => title.split("<br>").length));
-    const margin = { l: shape.written ? 110 : 60, t: 20 + 17 * lineCount };
+    const left = shape.written ? 110 : 60;
+    const wide = width - left - 90;
     const gap = { x: shape.written ? 110 : 25, y: 60 + 17 * lineCount };
-    const { found: places, total } = domains(Array(rows).fill(200), columns, width - margin.l - 90, gap);
+    const below = drawn.map(({ panel }) => titleBelow(panel.x, (wide - gap.x * (columns - 1)) / columns));
+    const margin = { l: left, t: 20 + 17 * lineCount, b: 16 + Math.max(0, ...below.map(furtherLinesPx)) };
+    const { found: places, total } = domains(Array(rows).fill(HEAT_PX), columns, wide, gap);
     const layout = {};
     const traces = drawn.map(({ panel, method }, index) => {
       const last = index >= drawn.length - columns;
-      layout[`xaxis${suffix(index)}`] = { ...axisOf(panel.x, places[index].x, last || shape.written), anchor: `y${suffix(index)}` };
-      layout[`yaxis${suffix(index)}`] = { ...axisOf(panel.y, places[index].y, index % columns === 0 || shape.written), anchor: `x${suffix(index)}` };
+      const outer = index % columns === 0 || shape.written; // else its words would lie on the next panel
+      layout[`xaxis${suffix(index)}`] = { ...axisOf(panel.x, places[index].x, last || shape.written ? below[index] : ""), anchor: `y${suffix(index)}` };
+      layout[`yaxis${suffix(index)}`] = {
+        ...axisOf(panel.y, places[index].y, outer ? escaped(panel.y.title) : ""),
+        anchor: `x${suffix(index)}`, showticklabels: outer, ticks: outer ? "outside" : "",
+      };
       const middle = (edges) => edges.slice(1).map((edge, i) => (edge + edges[i]) / 2);
       const { values, faces } = panel.cells[method.spec];
       const named = panel.x.ticks ? values.map((row, y) => row.map((_, x) => escaped(`${panel.y.ticks[1][y]}, ${panel.x.ticks[1][x]}`))) : undefined;
@@ -288,7 +313,7 @@ const figures = (() => {
     });
     const base = layoutOf([], width, drawn.length ? total : 60, { ...margin, r: 90 });
     const annotations = titles.map((title, index) => titleOf(title, index));
-    const bar = { title: { text: "degrees" }, thickness: 14, len: Math.min(1, 260 / (total || 260)), y: 1, yanchor: "top" };
+    const bar = { title: { text: "degrees" }, thickness: 14, len: HEAT_PX / (total || HEAT_PX), y: 1, yanchor: "top" };
     layout.coloraxis = { colorscale: "Viridis", cmin: 0, cmax: shape.highest, colorbar: bar };
     return { traces, layout: { ...base, ...layout, annotations } };
   }
@@ -341,8 +366,8 @@ const figures = (() => {
       };
     });
     const layout = layoutOf(traces, width, 330, { t: known.length > most ? 60 : 40 });
-    layout.xaxis = axisOf(shape.x, [0, 1], true);
-    layout.yaxis = axisOf(shape.y, [0, 1], true);
+    layout.xaxis = axisOf(shape.x, [0, 1], titleBelow(shape.x, width - 80));
+    layout.yaxis = axisOf(shape.y, [0, 1], escaped(shape.y.title));
     if (known.length > most) {
       const said = `The best ${most} of the chosen methods; choose fewer to see others.`;
       layout.annotations = [{ text: said, showarrow: false, xref: "paper", yref: "paper", x: 0, y: 1, xanchor: "left", yanchor: "bottom" }];

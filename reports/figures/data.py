@@ -185,9 +185,7 @@ def errors_by_yaw(dataset: DatasetScores) -> LinePlot | None:
         columns = columns[:, drawn]
         low = high = None
         if resampling.units >= statistics.MIN_UNITS:
-            draws = resampling.means(columns.T, statistics.MIN_UNITS)
-            limits = [statistics.percentile_interval(one, resampling.units) for one in draws.T]
-            low, high = np.array(limits).T
+            low, high = np.array(resampling.mean_intervals(columns.T)).T
         lines[method.spec] = Line(starts[drawn] + 5.0, np.nanmean(columns, axis=0), low, high)
     if not lines:
         return None

@@ -254,6 +254,7 @@ def _markers(axes: Axes, line: Line, y: Any, style: MethodStyle, size: float) ->
             axes.plot(
                 line.x[chosen], y[chosen], marker=style.marker, markersize=size, linestyle="none",
                 color=fill, markeredgecolor=style.colour, markeredgewidth=1.4,
+                clip_on=False, zorder=3,  # else the axis cuts a marker at 0 in half
             )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 from importlib.resources import files
@@ -28,6 +29,8 @@ from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.storage.atomic import write_text
 
 __all__ = ["write_page"]
+
+_log = logging.getLogger("hpbench")
 
 _YAW_STEP_DEG = 5
 _MARKS: dict[int | None, str] = {1: "<strong>{}</strong>", 2: "<u>{}</u>"}
@@ -182,8 +185,13 @@ def _faces(report: Report) -> tuple[dict[str, dict[str, EmbeddedFace]], dict[str
             try:
                 table = report.faces_of(section)
                 faces[section.key] = embedded_faces(section.scores, table, report.run, report.data)
+                if not faces[section.key]:
+                    missing[section.key] = "none of its images can be read"
             except HpbenchError as error:
                 missing[section.key] = str(error)
+            if report.embed_images and section.key in missing:
+                name, reason = section.scores.name, missing[section.key]
+                _log.warning("no face of '%s' is embedded: %s", name, reason)
     return faces, missing
 
 

@@ -16,6 +16,7 @@ from hpbench.reports.tables.table import (
     item_table,
     method_table,
     number,
+    predicted_same_faces,
     text,
     text_column,
     whole,
@@ -31,9 +32,15 @@ _MOST_COLUMNS = 8
 Columns = list[tuple[Column, Reader]]
 
 
-def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, Table]:
-    """The tables of errors of one data set, by key."""
-    same_faces = all(result.images.no_answer == 0 for result in results)
+def accuracy_tables(
+    results: Sequence[MethodResult], common_ranks: Mapping[str, int | None], labels: dict[str, str]
+) -> dict[str, Table]:
+    """The tables of errors of one data set, by key.
+
+    `common_ranks` holds the rank of each method on the faces that every method predicted.
+    """
+    rank = (Column("Rank"), lambda result: whole(common_ranks[result.method_spec]))
+    same_faces = predicted_same_faces(results)
     accuracy = method_table(
         "accuracy", "Mean absolute error in degrees", results, labels,
         [
@@ -42,18 +49,19 @@ def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> 
             (Column("Slice gap"), _at("slice_gap.gap_deg")),
             (Column("Faces scored"), lambda r: whole(r.images.scored)),
             (Column("Coverage"), lambda r: number(r.coverage, words.percent)),
-            *([_RANK] if same_faces else [_MISSING_AS_FRONTAL]),
+            *([rank] if same_faces else [_MISSING_AS_FRONTAL]),
         ],
         mark=same_faces,
     )  # fmt: skip
     common_images = results[0].common_images.images
     common = method_table(
         "common", f"The same on the {common_images} faces that every method predicted",
-        results, labels, [*_errors("common_images."), _RANK], mark=common_images > 0,
+        results, labels, [*_errors("common_images."), rank], mark=common_images > 0,
     )  # fmt: skip
     others = method_table(
         "metrics", "Other measures of the same errors", results, labels,
         [_column(metric) for metric in all_metrics() if metric.table == "metrics"],
+        mark=same_faces,
     )  # fmt: skip
     readings = method_table(
         "readings", "Mean error, counted differently", results, labels,
@@ -63,6 +71,7 @@ def accuracy_tables(results: Sequence[MethodResult], labels: dict[str, str]) -> 
             (Column("Camera aligned", "low"), _at("aligned.camera_side.mae_deg.mean")),
             (Column("Head aligned", "low"), _at("aligned.head_side.mae_deg.mean")),
         ],
+        mark=same_faces,
     )  # fmt: skip
     tables = (
         accuracy, common, others, readings, _by_yaw(results, labels), _intervals(results, labels),
@@ -94,7 +103,9 @@ def _column(metric: Metric, subset: str = "") -> tuple[Column, Reader]:
     def read(result: MethodResult) -> Cell:
         return number(value_at(result, subset + metric.name), metric.show)
 
-    return Column(metric.title, metric.better, help=metric.help), read
+    # a missing prediction lies beyond every limit of the cumulative error curve
+    all_faces = metric.name.startswith("ced.")
+    return Column(metric.title, metric.better, help=metric.help, all_faces=all_faces), read
 
 
 def _errors(subset: str = "") -> Columns:
@@ -114,9 +125,8 @@ def _interval(result: MethodResult, path: str) -> Cell:
     return interval(value_at(result, path))
 
 
-_RANK: tuple[Column, Reader] = (Column("Rank"), lambda r: whole(r.rank))
 _MISSING_AS_FRONTAL: tuple[Column, Reader] = (
-    Column("Missing imputed as frontal", "low"),
+    Column("Missing imputed as frontal", "low", all_faces=True),
     _at("missing_as_frontal.mae_deg.mean"),
 )
 

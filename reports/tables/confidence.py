@@ -15,6 +15,7 @@ from hpbench.reports.tables.table import (
     is_reference,
     method_table,
     number,
+    predicted_same_faces,
 )
 from hpbench.results.results_file import MethodResult, value_at
 
@@ -40,6 +41,7 @@ def confidence_table(results: Sequence[MethodResult], labels: dict[str, str]) ->
             *_value_and_interval("Rank correlation", "spearman"),
         ],
         note=" ".join(_unmeasured(results, labels)),
+        mark=predicted_same_faces(measured),
     )  # fmt: skip
 
 

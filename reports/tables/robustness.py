@@ -159,12 +159,11 @@ def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Cu
     for method in dataset.methods:
         filled = dataset.errors(metrics.fill_missing_with_frontal(method.R_pred)).face_mae_deg
         columns = np.where(masks, method.face_mae_deg[:, None], np.nan)
-        draws = resampling.means(columns.T)
-        units = np.count_nonzero(resampling.unit_sums(np.isfinite(columns)), axis=0)
+        intervals = resampling.mean_intervals(columns.T)
         points[method.spec] = [
             FactorPoint(
                 mae_deg=_mean(columns[:, index]),
-                interval_95_deg=_interval(draws[:, index], int(units[index])),
+                interval_95_deg=None if np.isnan(intervals[index][0]) else intervals[index],
                 scored=int(np.isfinite(columns[:, index]).sum()),
                 no_answer=int((masks[:, index] & ~method.predicted).sum()),
                 mae_missing_as_frontal_deg=_mean(filled[masks[:, index]]),
@@ -193,11 +192,6 @@ def _as_number(level: Any) -> float | None:
 def _mean(values: npt.NDArray[np.float64]) -> float | None:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else None
-
-
-def _interval(draws: npt.NDArray[np.float64], units: int) -> tuple[float, float] | None:
-    low, high = statistics.percentile_interval(draws, units)
-    return (low, high) if units >= statistics.MIN_UNITS and np.isfinite(low) else None
 
 
 def level_table(

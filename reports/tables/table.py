@@ -11,7 +11,8 @@ from hpbench.results.results_file import MethodResult
 
 __all__ = [
     "Cell", "Column", "Reader", "Table", "flagged_label", "flagged_labels", "interval",
-    "is_reference", "item_table", "method_table", "number", "text", "text_column", "whole",
+    "is_reference", "item_table", "method_table", "number", "predicted_same_faces", "text",
+    "text_column", "whole",
 ]  # fmt: skip
 
 
@@ -30,6 +31,8 @@ class Column:
         Whether its cells have two ends.
     help : str
         What its values mean; empty where the title says it.
+    all_faces : bool
+        Whether a face without a prediction counts, too.
     """
 
     title: str
@@ -37,6 +40,7 @@ class Column:
     text: bool = False
     interval: bool = False
     help: str = ""
+    all_faces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def method_table(
 ) -> Table:
     """Table with one row per method, the best two of each column marked.
 
-    A column without a single value is left out.
+    Without `mark`, only columns over all faces are. A column without a single value is left out.
     """
     heads = [Column("Method", text=True)]
     read_columns = [[text(flagged_label(result, labels)) for result in results]]
@@ -144,11 +148,16 @@ def method_table(
             read_columns.append(cells)
     rows = [list(row) for row in zip(*read_columns, strict=True)]
     ranked = sum(not is_reference(result.method) for result in results)  # references come last
-    if mark and ranked > 1:
-        rows = [*_marked(heads, rows[:ranked]), *rows[ranked:]]
+    if ranked > 1:
+        rows = [*_marked(heads, rows[:ranked], mark), *rows[ranked:]]
     references = frozenset(one.method_spec for one in results if is_reference(one.method))
     specs = [result.method_spec for result in results]
     return Table(key, title, heads, rows, note, specs, references)
+
+
+def predicted_same_faces(results: Sequence[MethodResult]) -> bool:
+    """Whether errors of the predicted faces compare: a method that skips hard ones looks better."""
+    return all(result.images.no_answer == 0 for result in results)
 
 
 def is_reference(method: str) -> bool:
@@ -167,12 +176,12 @@ def flagged_label(result: MethodResult, labels: dict[str, str]) -> str:
     return labels[result.method_spec] + flags
 
 
-def _marked(heads: Sequence[Column], rows: list[list[Cell]]) -> list[list[Cell]]:
+def _marked(heads: Sequence[Column], rows: list[list[Cell]], mark: bool) -> list[list[Cell]]:
     """The same cells, the best two of each column with their rank; equal texts share it."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     for index, (head, column) in enumerate(zip(heads, columns, strict=True)):
         numbers = [cell.value for cell in column if isinstance(cell.value, int | float)]
-        if head.better is None or len(numbers) < 2:
+        if not (mark or head.all_faces) or head.better is None or len(numbers) < 2:
             continue
         shown_best_first: list[str] = []
         for value in sorted(numbers, reverse=head.better == "high"):

@@ -93,7 +93,7 @@ def test_both_commands_find_a_device_themselves(table, tmp_path):
     options = ("--datasets", f"table={table}", "--out", out, "--device", "auto")
     assert "hopenet.safetensors" in invoke("train", "hopenet", *options, *TINY)
     teacher = f"hopenet[weights={out / 'hopenet.safetensors'}]"
-    labels = tmp_path / "labels.csv"
+    labels = tmp_path / "labelled.csv"
     invoke("label", f"table={table}", "--methods", teacher, "--device", "auto", "--out", labels)
     assert labels.is_file()
 
@@ -117,7 +117,7 @@ def test_labels_are_a_table_with_the_teachers_prediction_and_its_spread(table, t
 
 
 def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):
-    out = tmp_path / "labels.csv"
+    out = tmp_path / "labelled.csv"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke(
             "label", f"table={table}", "--methods", "constant", "--max-spread", "-1",
@@ -153,7 +153,7 @@ def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
 
 
 def test_predictions_of_other_teachers_are_not_reused(table, tmp_path):
-    out = tmp_path / "labels.csv"
+    out = tmp_path / "labelled.csv"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke(
             "label", f"table={table}", "--methods", "hopenet", "--max-spread", "-1", "--out", out

@@ -19,8 +19,7 @@ LEVEL, WITHIN = 0.95, 0.015
 def coverage(samples: np.ndarray, value: float, groups: np.ndarray | None = None) -> float:
     """Share of the samples, shape (samples, faces), whose interval holds a value."""
     resampling = statistics.make_resampling(samples.shape[1], groups)
-    draws = resampling.means(samples)
-    limits = [statistics.percentile_interval(one, resampling.units) for one in draws.T]
+    limits = resampling.mean_intervals(samples)
     return float(np.mean([low <= value <= high for low, high in limits]))
 
 

@@ -25,6 +25,13 @@ def test_report_has_curve_and_table_of_methods_with_confidence(make_run, page_da
     assert list(panel["lines"]) == ["near"]
 
 
+def test_nothing_is_marked_where_confident_methods_predicted_different_faces(make_run):
+    folder = make_run(confidence={"near": float, "far[k=2]": float}, without_prediction={"near": 3})
+    table = load_report(folder).sections[0].tables["confidence"]
+    assert len(table.rows) == 2
+    assert not any(cell.rank for row in table.rows for cell in row)
+
+
 def test_report_without_confidence_has_no_such_section(make_run):
     text = render_markdown(load_report(make_run()))
     assert TITLE not in text

@@ -12,6 +12,7 @@ from hpbench.inference.worker_processes import WorkerPool
 from hpbench.reports import write_report
 from hpbench.reports.content import load_report
 from hpbench.reports.figures.data import ced, forest
+from hpbench.reports.figures.shapes import Axis, Line, LinePlot, Panel
 from hpbench.reports.figures.static import draw, render, start_rendering
 from hpbench.reports.figures.style import FURTHER, MOST_NAMED, method_styles, split
 
@@ -99,6 +100,15 @@ def test_words_of_a_figure_lie_within_it_and_beside_one_another(many) -> None:
             assert box.y1 <= height + 1
         for legend, box in itertools.product(legends, boxes):
             assert not legend.overlaps(box)
+
+
+def test_marker_at_zero_is_not_cut_by_the_axis() -> None:
+    at_zero = Line(np.zeros(1), np.zeros(1), hollow=np.array([True]))
+    panel = Panel(Axis(low=0.0), Axis(low=0.6, high=-0.6), {"near": at_zero})
+    figure = draw(LinePlot([panel], "bars"), method_styles({"near": "near"}, ["near"]))
+    (marker,) = figure.axes[0].get_lines()
+    assert not marker.get_clip_on()
+    assert marker.get_zorder() > figure.axes[0].spines["left"].get_zorder()
 
 
 def test_figure_drawn_in_a_process_is_the_same(many) -> None:

@@ -200,6 +200,62 @@ def test_paper_shows_what_a_click_would_open(browsed) -> None:
     assert on_screen == afterwards > 2  # the cards of both methods, worst faces, ...
 
 
+NARROW = """
+for (const moment of ["beforeprint", "afterprint"]) dispatchEvent(new Event(moment));
+await new Promise((resolve) => setTimeout(resolve, 1000));
+const figure = (name) => document.querySelector(`[data-plot=heads-${name}]`);
+const right = (one) => one.getBoundingClientRect().right;
+const words = (name, kind) => figure(name).querySelectorAll(`.main-svg ${kind}`).length;
+const titles = [...document.querySelectorAll(".drawing .infolayer g[class*=title]")];
+const cut = titles.filter((one) => right(one) > right(one.closest(".drawing")));
+const scroll = document.querySelector("#heads [data-table=common] .scroll");
+const caption = scroll.querySelector("caption");
+scroll.scrollLeft = 100;
+const { left } = caption.getBoundingClientRect();
+return {
+  ticks: [words("map", ".ytick") > 0, words("map", ".y2tick") > 0],
+  histogramTitles: words("histogram", "g[class*=x][class$=title] text"),
+  cut: cut.map((one) => one.textContent),
+  scrolled: scroll.scrollLeft,
+  caption: [left, right(caption)],
+  clipped: figure("pareto").data.flatMap((one) => one.mode === "markers" ? [one.cliponaxis] : []),
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def narrow(page, tmp_path_factory) -> dict:
+    return browse(page, tmp_path_factory.mktemp("narrow"), NARROW, 420)
+
+
+@in_browser
+def test_only_the_first_map_of_a_row_has_words_beside_it(narrow) -> None:
+    assert narrow["ticks"] == [True, False]
+
+
+@in_browser
+def test_title_of_equal_axes_stands_under_the_last_panel_alone(narrow) -> None:
+    assert narrow["histogramTitles"] == 1
+
+
+@in_browser
+def test_no_title_of_an_axis_is_cut_on_a_phone(narrow) -> None:
+    assert narrow["cut"] == []
+
+
+@in_browser
+def test_caption_of_a_table_stays_in_sight_while_the_table_scrolls(narrow) -> None:
+    left, right = narrow["caption"]
+    assert narrow["scrolled"] > 0
+    assert left >= 0
+    assert right <= 420
+
+
+@in_browser
+def test_marker_on_an_axis_of_the_page_is_whole(narrow) -> None:
+    assert narrow["clipped"] == [False, False]
+
+
 LONG = "frontal_by_a_name_that_is_much_longer_than_the_screen_of_any_phone_is_wide"
 FRONTAL = f"""
 import numpy as np

@@ -108,6 +108,34 @@ def test_methods_that_cannot_be_told_apart_share_a_rank(markdown) -> None:
     assert [cells(text, name)[0][-1] for name in ("one", "two", "worse")] == ["1", "1", "3"]
 
 
+def test_ranks_on_common_faces_are_those_of_tests_on_these_faces(make_run) -> None:
+    errors = {"one": (1, 1, 1), "two": (2, 2, 2), "silent": (5, 5, 5)}
+    # one beats two on 12 faces; on the 6 that all three predicted nothing is significant
+    folder = make_run(errors=errors, without_prediction={"silent": 2}, faces=13)
+    common = load_report(folder).sections[0].tables["common"]
+    assert common.columns[-1].title == "Rank"
+    assert [row[-1].shown for row in common.rows] == ["1", "1", "1"]
+
+
+def marked(table) -> dict[str, bool]:
+    """Whether a column has a best cell, by its title."""
+    cells = zip(*table.rows, strict=True)
+    pairs = zip(table.columns, cells, strict=True)
+    return {column.title: any(cell.rank for cell in found) for column, found in pairs}
+
+
+def test_only_columns_over_all_faces_are_marked_where_predicted_faces_differ(make_run) -> None:
+    tables = load_report(make_run(without_prediction={"near": 3})).sections[0].tables
+    readings, metrics = marked(tables["readings"]), marked(tables["metrics"])
+    assert readings["Missing imputed as frontal"]
+    assert metrics["AUC 15"]
+    assert metrics["Within 5"]
+    assert not readings["As scored"]
+    assert not readings["Camera aligned"]
+    assert not metrics["Balanced MAE"]
+    assert not metrics["MAEV"]
+
+
 def test_aligned_errors_stand_after_the_raw_one(plain) -> None:
     (heads,) = [line for line in plain.splitlines() if "Camera aligned" in line and "|" in line]
     assert heads.split(" | ")[1] == "As scored"

@@ -19,6 +19,7 @@ def sentences(make_run):
 
 
 NEAR, FAR = {"near": (1.0, 2.0, 3.0)}, {"far": (-8.0, 4.0, 0.0)}
+THIRD = {"third": (9.0, 9.0, 9.0)}
 
 
 def test_one_method(sentences) -> None:
@@ -100,15 +101,25 @@ def test_two_methods_with_the_same_errors_do_not_differ(sentences) -> None:
 def test_method_that_predicts_half_of_the_faces(sentences) -> None:
     first, *_, last = sentences(errors=NEAR | FAR, without_prediction={"far": 2})
     assert "over the 30 faces that every method predicted" in first
-    assert last == ("Of the evaluated faces, far predicted 50.8 %, every other method all of them.")
+    assert last == "Of the evaluated faces, far predicted 50.8 %, near all of them."
 
 
 def test_method_without_any_prediction_is_not_ranked_but_named(sentences) -> None:
     found = sentences(errors=NEAR | FAR, without_prediction={"far": 1})
     assert found[0].startswith("On Heads, near has a mean error of 2.00 degrees over 59 faces")
-    assert found[-1] == (
-        "Of the evaluated faces, far predicted none, every other method all of them."
-    )
+    assert found[-1] == "Of the evaluated faces, far predicted none, near all of them."
+
+
+def test_several_complete_methods_are_not_named_one_by_one(sentences) -> None:
+    found = sentences(errors=NEAR | FAR | THIRD, without_prediction={"third": 2})
+    assert found[-1].endswith("third predicted 50.8 %, every other method all of them.")
+
+
+def test_p_value_is_that_of_the_faces_whose_errors_are_quoted(sentences) -> None:
+    # near and far share 12 faces (p < 0.001), all three share 6: 2 of 64 flips, 3 pairs
+    first = sentences(errors=NEAR | FAR | THIRD, without_prediction={"third": 2}, faces=13)[0]
+    assert "2.00 degrees over the 6 faces that every method predicted" in first
+    assert "the difference is not statistically significant (p = 0.094)" in first
 
 
 def test_nobody_predicts(sentences) -> None:

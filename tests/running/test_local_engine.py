@@ -77,9 +77,27 @@ class Ahead(Chokes):
         output = self.infer(batch)
         return lambda: [NoPrediction(f"{self.batches} started") for _ in output]
 
+class Writer(_Base):
+    """Blackens the even faces for itself, and so for those after it."""
+    name = "writer"
+    def prepare(self, face):
+        if int(face.image_id[3:5]) % 2 == 0: face.image[:] = 0
+        return face
+    def decode(self, output): return [Prediction(np.eye(3)) for _ in output]
+
+class Unready(_Base):
+    name = "unready"
+    def prepare(self, face): raise KeyError("mean_face")
+    def decode(self, output): return []
+
 class Skewed(_Base):
+    """Predicts no rotation for the even faces, or for all."""
     name = "skewed"
-    def decode(self, output): return [Prediction(np.diag([1.0, 1.0, -1.0]))] * len(output)
+    class Options(Options):
+        always: bool = False
+    def decode(self, output):
+        even = [self.options.always or int(f.image_id[3:5]) % 2 == 0 for f in output]
+        return [Prediction(np.diag([1.0, 1.0, -1.0]) if bad else np.eye(3)) for bad in even]
 '''
 
 
@@ -193,14 +211,33 @@ def test_method_that_runs_ahead_is_given_a_batch_before_the_last_one_is_decoded(
     assert started[3].startswith("infer failed: ValueError")
 
 
-def test_method_that_fails_on_every_face_stops_the_run_with_its_error(tmp_path, plugin, labels):
-    with pytest.raises(HpbenchError, match="'broken' fails on every face: RuntimeError: always"):
-        run_here(tmp_path, plugin, labels, "broken")
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        ("broken", "RuntimeError: always"),
+        ("unready", "KeyError: 'mean_face'"),
+        ("skewed[always=true]", "prediction is not a rotation matrix"),
+    ],
+)
+def test_method_that_fails_on_every_face_stops_the_run_with_its_error(
+    tmp_path, plugin, labels, method, error
+):
+    with pytest.raises(HpbenchError, match=f"fails on every face: {error}"):
+        run_here(tmp_path, plugin, labels, method)
 
 
 def test_prediction_that_is_no_rotation_is_not_scored(tmp_path, plugin, labels):
     rows = run_here(tmp_path, plugin, labels, "skewed")
-    assert rows["skewed"]["images"]["no_answer"] == 10
+    assert rows["skewed"]["images"]["no_answer"] == 5
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_method_that_writes_into_its_face_fails_alone(tmp_path, plugin, labels, workers):
+    rows = run_here(tmp_path, plugin, labels, "writer,brightness", workers=workers)
+    assert rows["writer"]["images"]["no_answer"] == 5
+    assert rows["brightness"]["mae_deg"]["mean"] == pytest.approx(0.0, abs=1e-9)
+    reasons = pd.read_parquet(tmp_path / "out" / "predictions.parquet")["reason"].dropna()
+    assert reasons.str.contains("writes into its face, .* change a copy").all()
 
 
 def test_predictions_do_not_depend_on_the_batch_size(tmp_path, plugin, labels):

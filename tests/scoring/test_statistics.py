@@ -17,7 +17,9 @@ def seeded(seed: int) -> dict[str, np.random.Generator]:
 
 def interval_of_mean(values: np.ndarray, groups=None, draws: int = 2000) -> tuple[float, float]:
     resampling = statistics.make_resampling(len(values), groups, draws, seed=1)
-    return statistics.percentile_interval(resampling.means([values])[:, 0], resampling.units)
+    return statistics.percentile_interval(
+        resampling.mean_draws([values]).means[:, 0], resampling.units
+    )
 
 
 def test_interval_of_a_mean_agrees_with_scipy_bootstrap() -> None:
@@ -65,7 +67,7 @@ def test_interval_covers_the_true_mean_in_about_95_percent_of_samples() -> None:
 
 def test_missing_values_are_left_out_of_the_mean() -> None:
     values = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])
-    means = statistics.make_resampling(3).means(values.T)
+    means = statistics.make_resampling(3).mean_draws(values.T).means
     assert np.nanmin(means[:, 0]) == 1.0
     assert np.nanmax(means[:, 0]) == 3.0
     assert np.isnan(means[:, 1]).all()
@@ -176,7 +178,7 @@ def test_draw_holds_each_face_as_often_as_it_counts():
     values = np.random.default_rng(5).normal(size=(60, 3))
     values[7, 1] = np.nan
     resampling = statistics.make_resampling(60, resamples=50)
-    means = resampling.means(column for column in values.T)
+    means = resampling.mean_draws(column for column in values.T).means
     draw = np.repeat(np.arange(60), resampling.counts[0])
     expected = [np.nanmean(values[draw, k]) for k in range(3)]
     np.testing.assert_allclose(means[0], expected)
