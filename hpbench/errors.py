@@ -16,6 +16,7 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "MissingDependencyError",
     "UsageError",
     "WeightsError",
+    "invalid_field",
     "invalid_value",
     "io_failure",
     "is_io_failure",
@@ -72,6 +74,24 @@ def invalid_value(error: ErrorDetails) -> str:
     text = error["msg"].removeprefix("Value error, ")
     text = re.sub("^Input should( have)? ", lambda verb: f"must{verb[1] or ''} ", text)
     return text.partition(", unable to parse")[0]
+
+
+def invalid_field(error: ValidationError) -> tuple[str, str]:
+    """Place of the first thing that pydantic finds wrong, with dots, and what is wrong with it.
+
+    Of a value that may be of several kinds, all kinds are named.
+    """
+    errors = error.errors()
+    place = _place(errors[0])
+    first, *others = dict.fromkeys(invalid_value(one) for one in errors if _place(one) == place)
+    return place, " or ".join([first, *(other.removeprefix("must be ") for other in others)])
+
+
+def _place(error: ErrorDetails) -> str:
+    """Keys that lead to a value; pydantic puts the kinds of a union among them."""
+    kinds = ("str", "int", "float", "bool")
+    parts = [str(part) for part in error["loc"]]
+    return ".".join(part for part in parts if "[" not in part and part not in kinds)
 
 
 _SYSTEM_FIXES = {
@@ -130,7 +150,7 @@ def plugin_errors(what: str) -> Iterator[None]:
         yield
     except HpbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # SystemExit: of a script's own argument parser
         line = (str(error) or "no message").splitlines()[0]
         frame = extract_tb(error.__traceback__)[-1]
         source = f"{Path(frame.filename).name}, line {frame.lineno}"

@@ -12,7 +12,7 @@ from itertools import product
 
 from pydantic import ValidationError
 
-from hpbench.errors import UsageError, invalid_value
+from hpbench.errors import UsageError, invalid_field
 from hpbench.plugin import Options
 
 __all__ = ["Spec", "SpecsLike", "build_options", "parse_spec", "parse_specs", "suggest"]
@@ -279,6 +279,6 @@ def build_options(cls: type[Options], given: Mapping[str, object], owner: str) -
     try:
         return cls.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "options"
-        raise UsageError(f"{owner}: {key}={given.get(key, '')}: {invalid_value(first)}") from error
+        key, wrong = invalid_field(error)
+        shown = f"{key}={given[key]}" if key in given else key or "options"
+        raise UsageError(f"{owner}: {shown}: {wrong}") from error

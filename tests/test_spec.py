@@ -14,6 +14,7 @@ from hpbench.spec import build_options, parse_spec, parse_specs
 class Choices(Options):
     model: Literal["six", "many"] = "six"
     focal: float = 1.0
+    euler: Literal["rq"] | Literal["XYZ", "ZYX"] | None = None
 
 
 def test_options_are_parsed_from_brackets():
@@ -159,3 +160,8 @@ def test_a_sweep_that_never_ends_is_refused(text):
 def test_sweeps_multiply_to_a_limit():
     with pytest.raises(UsageError, match="more than 100 methods"):
         parse_specs("lwhpe[k=0:50:1,x=0:50:1]")
+
+
+def test_value_that_may_be_of_several_kinds_is_refused_with_all_of_them():
+    with pytest.raises(UsageError, match=r"method 'm': euler=xyz: must be 'rq' or 'XYZ' or 'ZYX'$"):
+        build_options(Choices, {"euler": "xyz"}, "method 'm'")

@@ -60,13 +60,13 @@ class Solved:
         return Solved(self.prediction, prepare_ms, self.infer_ms, self.decode_ms)
 
 
-def failure(step: str, error: Exception) -> NoPrediction:
+def failure(step: str, error: Exception | SystemExit) -> NoPrediction:
     """The row of a face on which a method has raised; `step` is prepare or infer."""
     hint = f"; {WRITES_TO_FACE}" if is_write_to_face(error) else ""
     return NoPrediction(f"{step} failed: {type(error).__name__}: {error}{hint}")
 
 
-def is_write_to_face(error: Exception) -> bool:
+def is_write_to_face(error: BaseException) -> bool:
     """Whether NumPy has refused to write into an array that cannot be written to."""
     return isinstance(error, ValueError) and "read-only" in str(error)
 
@@ -83,7 +83,7 @@ def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]
         prepared = method.prepare(face)
     except HpbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         prepared = failure("prepare", error)
     return prepared, 1e3 * (perf_counter() - start)
 
@@ -237,7 +237,7 @@ def _unless_it_fails(work: Callable[[], Out], otherwise: Callable[[], Out]) -> O
         return work()
     except HpbenchError:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         return otherwise()
 
 
@@ -246,7 +246,7 @@ def _infer_one(method: Method, value: Any) -> Solved:
         return Solved(infer_inputs(method, [value])[0].prediction)
     except HpbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Solved(failure("infer", error))
 
 

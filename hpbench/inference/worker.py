@@ -426,7 +426,13 @@ class Worker(Method):
         if "R_cam" in reply:
             R_cam = np.array(reply["R_cam"], dtype=np.float64).reshape(3, 3)
         elif "angles_deg" in reply:
-            R_cam = rotation_from_angles(np.array(reply["angles_deg"], dtype=np.float64))
+            angles_deg = np.array(reply["angles_deg"], dtype=np.float64)
+            if angles_deg.shape != (3,):
+                raise HpbenchError(
+                    f"method '{self.name}': angles_deg is {json.dumps(reply['angles_deg'])[:80]} "
+                    "instead of yaw, pitch and roll"
+                )
+            R_cam = rotation_from_angles(angles_deg)
         else:
             raise HpbenchError(
                 f"method '{self.name}': a reply has neither R_cam nor angles_deg nor "

@@ -105,6 +105,9 @@ def plan(
             indexed = replace(evaluation.indexed, first_row=first_row)
             evaluations.append(replace(evaluation, indexed=indexed))
             first_row += len(index)
+    if methods and not any(one.methods for one in evaluations):
+        said = [f"{m}: {why}" for one in evaluations for m, why in one.unsupported.items()]
+        raise UsageError(f"no method can be run; {'; '.join(dict.fromkeys(said))}")
     _require_factors(config.by, evaluations)
     return evaluations
 

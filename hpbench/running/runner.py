@@ -122,6 +122,7 @@ def _predict_run(
     if config.fresh and (folder.is_finished() or folder.uses_cache()):
         raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
     if folder.is_finished():
+        _refuse_other_options(out, config)
         _remember_by(out, config.by)
         return out
     with folder_lock(out):
@@ -316,6 +317,21 @@ def _stop_if_images_vanished(evaluation: Evaluation, folder: RunFolder, absent: 
 def _is_leftover(path: Path) -> bool:
     """Whether a run that was killed at once has left a file; the folder is as good as empty."""
     return PARTIAL in path.name or path.name == LOCK
+
+
+def _refuse_other_options(out: Path, config: RunConfig) -> None:
+    """Raise where a finished run was made with options that its fingerprint leaves out."""
+    spec = RunRecord.read(out).spec
+    names = ["seed", "timing", *(["timing_images"] if config.timing != "off" else [])]
+    other = [
+        f"--{name.replace('_', '-')} {getattr(spec, name)}"
+        for name in names
+        if getattr(spec, name) != getattr(config, name)
+    ]
+    if other:
+        raise UsageError(
+            f"{out}: is finished, with {', '.join(other)}; use a new --out for other values"
+        )
 
 
 def _remember_by(out: Path, by: str) -> None:

@@ -115,6 +115,9 @@ def cut_slices(dataset: DatasetScores, by: Sequence[SliceSpec] = ()) -> Slices:
         if missing:
             refused[spec.name] = f"no factor '{missing[0]}'; {suggest(missing[0], list(factors))}"
             continue
+        if texts := [cut.factor for cut in spec.cuts if _cuts_texts(factors[cut.factor], cut)]:
+            refused[spec.name] = f"'{texts[0]}' holds texts, which edges cannot cut; leave them out"
+            continue
         slices = _crossed(spec, factors)
         if len(slices) < 2:
             if by:
@@ -161,6 +164,12 @@ def _crossed(spec: SliceSpec, factors: dict[str, Factor]) -> list[Slice]:
     if len(found) > MAX_SLICES:  # only their number is needed
         return [Slice(spec.name, values, np.zeros(0, dtype=bool)) for values in found]
     return [Slice(spec.name, values, numbers == index) for index, values in enumerate(found)]
+
+
+def _cuts_texts(values: Factor, cut: Cut) -> bool:
+    """Whether edges are given for a factor without any number."""
+    is_text = cut.edges is not None and values.dtype == object
+    return is_text and not any(np.isfinite(_as_number(value)) for value in values)
 
 
 def _cut(

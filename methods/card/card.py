@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from hpbench.errors import DataError, invalid_value
+from hpbench.errors import DataError, invalid_field
 from hpbench.methods.card.crop import CropCard
 from hpbench.methods.card.outputs import (
     AnglesOutput,
@@ -238,4 +238,6 @@ def _first_error(error: ValidationError) -> str:
         }
         table = NetworkCard if len(parts) == 1 else tables[parts[0]]
         return f"'{where}' is not known; {suggest(parts[-1], table.model_fields)}"
-    return f"'{where}': {invalid_value(first)}"
+    place, wrong = invalid_field(error)
+    where = ".".join(part for part in place.split(".") if part not in _OUTPUTS)
+    return f"'{where or 'card'}': {wrong}"

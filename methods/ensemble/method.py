@@ -170,6 +170,14 @@ class Ensemble(Method):
         """All members with stored predictions."""
         return [one for member in self._members.values() for one in member.stored_members]
 
+    def incidents(self) -> list[str]:
+        """Those of all members."""
+        return [f"{name}: {one}" for name, m in self._members.items() for one in m.incidents()]
+
+    def fingerprint_is_complete(self) -> bool:
+        """Whether those of all members are."""
+        return all(member.fingerprint_is_complete() for member in self._members.values())
+
     def prepare(self, face: Face) -> list[Any] | NoPrediction:
         """Inputs of all members, each of its own crop."""
         inputs = []

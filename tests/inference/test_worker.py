@@ -149,6 +149,12 @@ def test_a_method_reads_angles_rotations_and_reasons(mine):
     np.testing.assert_array_equal(mine.prediction({"R_cam": R_cam.tolist()}).R_cam, R_cam)
 
 
+@pytest.mark.parametrize("angles_deg", [[1, 2], [1, 2, 3, 4], 5])
+def test_a_reply_of_other_than_three_angles_is_refused(mine, angles_deg):
+    with pytest.raises(HpbenchError, match=r"angles_deg is .* instead of yaw, pitch and roll"):
+        mine.prediction({"angles_deg": angles_deg})
+
+
 def test_the_device_is_named_to_the_worker(program):
     method = Mine(device="cuda:1")
     method.load()

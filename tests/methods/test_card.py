@@ -223,6 +223,7 @@ def test_short_form_and_long_form_are_the_same_method(tmp_path):
         ("width = 8", "widht = 8", "'input.widht' is not known; did you mean 'width'"),
         ('unit = "deg"', 'units = "deg"\nunit = "deg"', "did you mean 'unit'"),
         ('unit = "deg"', 'unit = "grad"', "'output.unit'.*'deg' or 'rad'"),
+        ('rule = "box"', 'rule = "foo"', r"'crop\.rule': must be .*'margin'.* or 'margins'"),
         ('"pitch", ', '"yaw", ', "yaw, pitch and roll once each"),
         ('"angles"', '"angels"', "'output.kind' is unknown; did you mean 'angles'"),
         ('"angles"', '"spline"', "'output.kind' is unknown; known: 6d, angles"),

@@ -238,3 +238,23 @@ def test_ensemble_with_a_stored_member_is_neither_corrupted_nor_timed(tmp_path):
     assert {dataset for dataset, method in found if method == "ensemble"} == {"sample"}
     timed = {method for (_, method), row in found.items() if row.runtime_ms["total"].count}
     assert timed == {"constant"}
+
+
+RESTARTED = """
+from hpbench.methods.constant import Constant
+
+
+class Restarted(Constant):
+    name = "restarted"
+
+    def incidents(self):
+        return ["started again"]
+"""
+
+
+def test_incidents_of_members_are_those_of_the_ensemble(tmp_path):
+    (tmp_path / "restarted.py").write_text(RESTARTED)
+    both = make_method(
+        'ensemble[methods="constant;restarted"]', plugins=[tmp_path / "restarted.py"]
+    )
+    assert both.incidents() == ["restarted: started again"]

@@ -85,6 +85,11 @@ class Writer(_Base):
         return face
     def decode(self, output): return [Prediction(np.eye(3)) for _ in output]
 
+class Exits(_Base):
+    name = "exits"
+    def infer(self, batch): raise SystemExit(3)
+    def decode(self, output): return []
+
 class Unready(_Base):
     name = "unready"
     def prepare(self, face): raise KeyError("mean_face")
@@ -216,6 +221,7 @@ def test_method_that_runs_ahead_is_given_a_batch_before_the_last_one_is_decoded(
     [
         ("broken", "RuntimeError: always"),
         ("unready", "KeyError: 'mean_face'"),
+        ("exits", "SystemExit: 3"),
         ("skewed[always=true]", "prediction is not a rotation matrix"),
     ],
 )

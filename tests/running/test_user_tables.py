@@ -6,6 +6,7 @@ each angle is the mean of the absolute labels.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from hpbench.datasets.sample import Sample
 from hpbench.detectors.base import make_detector
 from hpbench.errors import DataError, UsageError
 from hpbench.inference.progress import NoProgress
+from hpbench.reports import write_report
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 
@@ -254,3 +256,56 @@ def test_misspelt_factor_stops_the_run_before_it_begins(tmp_path):
     assert not (tmp_path / "run").exists()
     for by in ("light*abs_yaw", "group", "brightness"):
         run(config.model_copy(update={"by": by}), tmp_path / by, NoProgress())
+
+
+@pytest.fixture
+def tables(tmp_path) -> list[str]:
+    """Two tables of one image each, without annotated landmarks."""
+    Image.new("RGB", (50, 50)).save(tmp_path / "a.png")
+    for name in ("one", "two"):
+        rows = "image,yaw,pitch,roll,x0,y0,x1,y1\na.png,0,0,0,5,5,30,30"
+        (tmp_path / f"{name}.csv").write_text(rows)
+    return [str(tmp_path / f"{name}.csv") for name in ("one", "two")]
+
+
+def test_run_in_which_no_method_can_take_part_ends_with_the_reason(tmp_path, tables):
+    config = RunConfig(methods="pnp[landmarks=annotated]", datasets=",".join(tables), timing="off")
+    with pytest.raises(UsageError, match=r"no method can be run; pnp.*no annotated landmarks"):
+        run(config, tmp_path / "run", NoProgress())
+
+
+CHOOSY = """
+from hpbench.methods.constant import Constant
+
+
+class Choosy(Constant):
+    name = "choosy"
+    summary = "for renders only"
+
+    def unsupported_reason(self, dataset_name, has_camera, has_landmarks):
+        return None if dataset_name == "sample" else "no renders"
+"""
+
+
+def test_data_set_on_which_no_method_can_take_part_costs_the_others_nothing(tmp_path, tables):
+    (tmp_path / "choosy.py").write_text(CHOOSY)
+    config = RunConfig(
+        methods="choosy", datasets=f"sample,{tables[0]}", timing="off", limit=8,
+        plugins=(tmp_path / "choosy.py",), by="light",
+    )  # fmt: skip
+    out = run(config, tmp_path / "run", NoProgress())
+    results = json.loads((out / "results.json").read_text())
+    assert [row["dataset"] for row in results["results"]] == ["sample"]
+    assert [(row["dataset"], row["reason"]) for row in results["not_run"]] == [
+        ("table", "no renders")
+    ]
+    assert write_report(out, ["md", "csv"])
+
+
+@pytest.mark.parametrize("changed", [{"timing": "quick"}, {"seed": 7}])
+def test_finished_run_is_not_taken_for_one_of_another_seed_or_timing(tmp_path, tables, changed):
+    config = RunConfig(methods="constant", datasets=tables[0], timing="off", timing_images=1)
+    run(config, tmp_path / "run", NoProgress())
+    with pytest.raises(UsageError, match=r"is finished, with --(timing off|seed 0); use"):
+        run(config.model_copy(update=changed), tmp_path / "run", NoProgress())
+    run(config, tmp_path / "run", NoProgress())

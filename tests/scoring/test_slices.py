@@ -101,6 +101,13 @@ def test_factor_with_one_value_is_refused_in_words_only_where_it_is_asked_for():
     }
 
 
+def test_edges_for_texts_are_refused_by_name():
+    data = dataset(light=["day", "night"], year=["2024", "2025"])
+    assert cut_slices(data, parse_by("light=0:1,year=2024:2025:2026")).refused == {
+        "light": "'light' holds texts, which edges cannot cut; leave them out"
+    }
+
+
 def test_factor_with_thousands_of_values_is_refused_with_their_number():
     data = dataset(
         name=[f"face {i}" for i in range(4321)], light=["day", "night", "day"] * 1440 + ["day"]
