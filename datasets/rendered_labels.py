@@ -16,6 +16,7 @@ from hpbench.errors import DataError
 from hpbench.face import Camera
 from hpbench.rendering.labels import LABELS_NAME
 from hpbench.storage.atomic import read_table
+from hpbench.storage.schemas import BOX_XYXY, ROTATION_COLUMNS
 
 __all__ = ["FACTORS", "RENDER_DOMAIN_NOTE", "read_records"]
 
@@ -30,9 +31,9 @@ FACTORS = (
 )  # fmt: skip
 """Columns of the label table that reports may break errors down by."""
 
-_ROTATION = [f"r{row}{column}" for row in range(3) for column in range(3)]
-_BOX = ["x0", "y0", "x1", "y1"]
-_REQUIRED = ["image", *_ROTATION, *_BOX, "fx", "fy", "cx", "cy", "landmarks_x", "landmarks_y"]
+_REQUIRED = (
+    "image", *ROTATION_COLUMNS, *BOX_XYXY, "fx", "fy", "cx", "cy", "landmarks_x", "landmarks_y",
+)  # fmt: skip
 
 
 def read_records(folder: Path) -> Sequence[Record]:
@@ -71,14 +72,14 @@ def read_records(folder: Path) -> Sequence[Record]:
 def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
     fx, fy, cx, cy = (float(row[name]) for name in ("fx", "fy", "cx", "cy"))
     matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    rotation = np.array([row[name] for name in _ROTATION], np.float64).reshape(3, 3)
+    rotation = np.array([row[name] for name in ROTATION_COLUMNS], np.float64).reshape(3, 3)
     landmarks = np.stack([row["landmarks_x"], row["landmarks_y"]], axis=1).astype(np.float64)
     usable = bool(np.isfinite(rotation).all())
     return Record(
         image_id=Path(row["image"]).stem,
         image_path=folder / row["image"],
         label=Label.from_rotation(rotation) if usable else None,
-        box_xyxy=np.array([row[name] for name in _BOX], np.float64),
+        box_xyxy=np.array([row[name] for name in BOX_XYXY], np.float64),
         excluded=None if usable else "rotation with a number that is not finite",
         group=str(row.get("identity", "")),
         camera=Camera(matrix, np.zeros(5)),

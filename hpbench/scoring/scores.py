@@ -26,6 +26,7 @@ from hpbench.scoring.factors import Factor, face_factors, row_factors
 from hpbench.storage.atomic import read_table
 from hpbench.storage.checksums import CHECKSUMS, differs
 from hpbench.storage.schemas import (
+    ANGLES_DEG,
     APPEARANCE,
     BOX_XYXY,
     ROTATION_COLUMNS,
@@ -46,7 +47,7 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 
 _ROTATION = list(ROTATION_COLUMNS)
-_TRUTH = ["yaw_deg", "pitch_deg", "roll_deg"]
+_TRUTH = list(ANGLES_DEG)
 _COLUMNS = {
     "faces": ["dataset", "image_id", "group", "excluded", "box_status", *_TRUTH, *_ROTATION],
     "predictions": ["dataset", "method", "image_id", "status", "reason", *_ROTATION],

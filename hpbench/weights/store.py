@@ -24,6 +24,7 @@ from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
 from hpbench.storage.atomic import atomic_path, publish, write_text
+from hpbench.storage.checksums import sha256_of_file
 from hpbench.weights.downloads import DownloadLimits, ask_git_blob, fetch_rest
 
 __all__ = [
@@ -72,8 +73,7 @@ def sha256_of(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, time_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of_file(path)
 
 
 def git_blob_of(path: Path) -> str:

@@ -16,6 +16,7 @@ from pydantic import Field
 from hpbench.errors import DataError, UsageError
 from hpbench.method import NoPrediction, Prediction
 from hpbench.rotation import ANGLES, EulerOrder, Frame, rotation_from_euler
+from hpbench.storage.schemas import BOX_XYXY
 from hpbench.tables.rotation_columns import (
     PREDICTION_PREFIXES,
     AngleOptions,
@@ -41,7 +42,6 @@ MAX_DEG = 360.0
 BEYOND = f"is beyond {MAX_DEG:g}"
 
 _IDS = ("image_id", "id", "face_id")
-_BOX = ("x0", "y0", "x1", "y1")
 _QUATERNION = ("q0", "q1", "q2", "q3")
 _FURTHER = ("dataset", "confidence", "ms", "reason")
 
@@ -173,7 +173,7 @@ def read_predictions(path: Path, options: PredictionsOptions) -> PredictionTable
 
 def _count_known(names: Sequence[str]) -> int:
     plain = [plain_name(name) for name in names]
-    known = {*_IDS, *_BOX, *_QUATERNION, *_FURTHER}
+    known = {*_IDS, *BOX_XYXY, *_QUATERNION, *_FURTHER}
     return sum(
         name in known
         or angle_and_unit(name, PREDICTION_PREFIXES) is not None
@@ -198,9 +198,9 @@ def _column(path: Path, names: Sequence[str], used: set[str], *known: str) -> st
 def _box_columns(path: Path, names: Sequence[str], used: set[str]) -> tuple[str, ...]:
     """The four columns of a box, or none; one or two of them may be anything."""
     own = set[str]()
-    found = [_column(path, names, own, name) for name in _BOX]
+    found = [_column(path, names, own, name) for name in BOX_XYXY]
     if len(own) == 3:
-        missing = _BOX[found.index(None)]
+        missing = BOX_XYXY[found.index(None)]
         raise DataError(f"{path}: no column '{missing}'; a box needs x0, y0, x1 and y1")
     if len(own) < 4:
         return ()
