@@ -29,6 +29,7 @@ from hpbench.results.run_config import RunConfig
 from hpbench.running.evaluation import Evaluation
 from hpbench.running.local_engine import (
     FACES_AT_ONCE,
+    FailureWatch,
     _read_and_prepare,
     faces_at,
     predict_faces,
@@ -93,7 +94,9 @@ def main_process_ms(evaluation: Evaluation, rows: np.ndarray) -> float:
             run = partial(_answer_at_once, shape)
             method._runtime = replace(runtime, run=run)
     with tempfile.TemporaryDirectory() as out, start_readers([evaluation], 2) as readers:
-        parts = predict_faces(evaluation, faces_at(evaluation, rows), 32, 2, readers)
+        parts = predict_faces(
+            evaluation, faces_at(evaluation, rows), 32, FailureWatch(len(rows)), 2, readers
+        )
         next(parts)  # the processes have started
         start = process_time()
         store_parts(evaluation, parts, RunFolder(Path(out)), NoProgress())

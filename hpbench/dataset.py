@@ -196,7 +196,12 @@ class Dataset(Plugin):
 
     def refuse_to_overwrite(self, out: Path) -> None:
         """Raise a UsageError where a file to be written is the one that this is read from."""
-        if self.root is not None and self.root.exists() and out.resolve() == self.root.resolve():
+        if (
+            self.root is not None
+            and self.root.exists()
+            and out.exists()
+            and out.samefile(self.root)
+        ):
             raise UsageError(f"--out {out}: is read and would be overwritten; name another file")
 
     def require_folder(self, inner: str = "") -> Path:

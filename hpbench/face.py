@@ -34,7 +34,8 @@ class Camera:
 class Face:
     """One face in one image: all that a method is given.
 
-    All methods are given the same arrays, so these cannot be written to: change a copy.
+    All methods are given the same arrays, so these are not to be written to, and NumPy and
+    OpenCV refuse it: change a copy.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ def _protect(owner: Camera | Face, *names: str) -> None:
     for name in names:
         array = getattr(owner, name)
         if array is not None:
-            view = array.view()
+            view = np.asarray(array).view()
             view.flags.writeable = False
             object.__setattr__(owner, name, view)
 

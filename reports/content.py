@@ -287,7 +287,10 @@ def _section(
     flagged = flagged_labels(results, labels)
     curves = corruption_curves(scores.name, summary.results, run.datasets)
     swept = sweep_curves(scores, report.faces[report.faces["dataset"] == scores.name])
-    on_common, common_ranks = compare_on_common_faces(scores)
+    if all(method.predicted.all() for method in scores.methods):
+        on_common, common_ranks = comparisons, {one.method_spec: one.rank for one in results}
+    else:
+        on_common, common_ranks = compare_on_common_faces(scores)
     tables = accuracy_tables(results, common_ranks, labels)
     found = (
         pairs_table(comparisons, flagged),

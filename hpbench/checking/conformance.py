@@ -131,8 +131,8 @@ def check_method(
         raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
     probe = Probe.of(make, dataset, limit)
     # what is missing on this machine is no fault of the method
-    ids = [record.image_id for record in dataset.iter_records()]
     for stored in probe.method.stored_members:
+        ids = [record.image_id for record in dataset.iter_records()]
         reason = stored.unsupported_faces(dataset.name, ids, whole=True)
         if reason is not None:
             raise UsageError(f"{reason}; name the right data set with --datasets")

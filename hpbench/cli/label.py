@@ -85,7 +85,8 @@ def label(config: LabelConfig) -> None:
     for method in teachers:
         require_live(method, "hpbench label")
         load_method(method)
-    records = dataset.records()[: config.limit]
+    with pixel_limit(config.max_pixels):  # boxes may need the sizes of images
+        records = dataset.records()[: config.limit]
     with (
         pixel_limit(config.max_pixels),
         says_when_stopped("\nStopped. To resume, repeat the command."),

@@ -22,7 +22,7 @@ def train(
     Examples
     --------
     hpbench train hopenet --datasets synthetic=renders --epochs 5 --penalty huber --alpha 0.1
-    hpbench train hopenet --datasets w300lp:0.7 --datasets synthetic:0.3 --penalty huber --alpha 0.1
+    hpbench train hopenet --datasets w300lp --data w300lp=DIR --penalty huber --alpha 0.1
     """
     if method != "hopenet":
         raise UsageError(f"'{method}': cannot be trained; write: hpbench train hopenet")

@@ -7,7 +7,6 @@ one face ends neither a run nor the batch that it is in. Only an :class:`Hpbench
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,10 +24,10 @@ from hpbench.rotation import is_rotation
 
 __all__ = [
     "WRITES_TO_FACE",
+    "Failed",
     "Solved",
     "failure",
     "infer_inputs",
-    "is_failure",
     "is_write_to_face",
     "prepare_face",
     "solve_batch",
@@ -40,10 +39,9 @@ __all__ = [
 Out = TypeVar("Out")
 
 WRITES_TO_FACE = (
-    "it writes into its face, which other methods are given, too; change a copy (face.image.copy())"
+    "it may write into its face, which other methods are given, too; change a copy "
+    "(face.image.copy())"
 )
-
-_FAILURE = re.compile(r"(prepare|infer) failed: |decode gave |prediction (is not|of shape) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +58,20 @@ class Solved:
         return Solved(self.prediction, prepare_ms, self.infer_ms, self.decode_ms)
 
 
-def failure(step: str, error: Exception | SystemExit) -> NoPrediction:
+@dataclass(frozen=True, slots=True)
+class Failed(NoPrediction):
+    """A face on which a method has raised, or given no rotation; no reason of its own."""
+
+
+def failure(step: str, error: Exception | SystemExit) -> Failed:
     """The row of a face on which a method has raised; `step` is prepare or infer."""
     hint = f"; {WRITES_TO_FACE}" if is_write_to_face(error) else ""
-    return NoPrediction(f"{step} failed: {type(error).__name__}: {error}{hint}")
+    return Failed(f"{step} failed: {type(error).__name__}: {error}{hint}")
 
 
 def is_write_to_face(error: BaseException) -> bool:
-    """Whether NumPy has refused to write into an array that cannot be written to."""
-    return isinstance(error, ValueError) and "read-only" in str(error)
-
-
-def is_failure(reason: str | None) -> bool:
-    """Whether a method has raised or predicted no rotation, and has not given a reason itself."""
-    return reason is not None and _FAILURE.match(reason) is not None
+    """Whether NumPy or OpenCV has refused to write into an array that is not to be written to."""
+    return "read-only" in str(error) or "marked as readonly" in str(error)
 
 
 def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]:
@@ -139,7 +137,7 @@ def valid_predictions(
     return [
         one
         if isinstance(one, NoPrediction) or next(are_rotations)
-        else NoPrediction("prediction is not a rotation matrix")
+        else Failed("prediction is not a rotation matrix")
         for one in found
     ]
 
@@ -151,10 +149,10 @@ def _well_formed(method: Method, prediction: object) -> Prediction | NoPredictio
     if isinstance(prediction, np.ndarray):
         raise HpbenchError(outdated_contract(f"method '{method.name}'"))
     if not isinstance(prediction, Prediction):
-        return NoPrediction(f"decode gave a {type(prediction).__name__}, not a Prediction")
+        return Failed(f"decode gave a {type(prediction).__name__}, not a Prediction")
     R_cam = np.asarray(prediction.R_cam, dtype=np.float64)
     if R_cam.shape != (3, 3):
-        return NoPrediction(f"prediction of shape {R_cam.shape} instead of (3, 3)")
+        return Failed(f"prediction of shape {R_cam.shape} instead of (3, 3)")
     return Prediction(
         R_cam,
         confidence=_finite(prediction.confidence),

@@ -72,6 +72,11 @@ def open_session(config: PredictConfig, out: Path | None) -> Session:
 
     What can be rejected without loading a network is rejected first.
     """
+    with pixel_limit(config.max_pixels):
+        return _open(config, out)
+
+
+def _open(config: PredictConfig, out: Path | None) -> Session:
     opened = open_source(config.source)
     smoothing_s = config.smooth_seconds if config.smooth else None
     if smoothing_s is not None and isinstance(opened, ImageFiles):

@@ -147,8 +147,16 @@ class DrawnImages(PredictionWriter):
         if result.frame.image is None:
             return
         drawn = draw_result(result, self.methods, self.style)
-        with self._new_file(self.paths[result.frame.name]) as file:
-            save_drawing(file, drawn)
+        path = self.paths[result.frame.name]
+        with self._new_file(path) as file:
+            try:
+                save_drawing(file, drawn)
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # of the system, which has words of its own
+                raise DataError(  # too wide for the format, say
+                    f"{path}: cannot be written ({error}); name another --out"
+                ) from error
 
 
 class VideoFile(PredictionWriter):

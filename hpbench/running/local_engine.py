@@ -9,7 +9,7 @@ travel between processes, for an image costs more to hand over than to read.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -29,13 +29,13 @@ from hpbench.inference.cores import usable_cores
 from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
 from hpbench.inference.solving import (
+    Failed,
     Solved,
-    is_failure,
     prepare_face,
     start_prepared,
 )
 from hpbench.inference.worker_processes import WorkerPool
-from hpbench.method import Method, NoPrediction
+from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.running.appearance import Appearance, measure_appearance
 from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
 from hpbench.storage.run_folder import RunFolder
@@ -44,6 +44,7 @@ from hpbench.storage.schemas import PartRow
 __all__ = [
     "MISSED",
     "STORE_EVERY_S",
+    "FailureWatch",
     "IndexedFace",
     "LocalEngine",
     "Part",
@@ -65,7 +66,7 @@ IndexedFace = tuple[int, Record]
 MISSED = "no face found by the detector"
 """Why no method has a prediction for a face that the detector missed."""
 
-STORE_EVERY_S = 2.0
+STORE_EVERY_S = 5.0
 """How much of its work a killed run may lose, in seconds."""
 
 POOL_FROM_FACES = 1000
@@ -74,6 +75,9 @@ POOL_FROM_FACES = 1000
 READERS_FROM_CORES = 4
 """From how many cores on processes read for methods that do not hold Python's lock: on fewer, the
 network takes the cores that they would use."""
+
+ENOUGH_FAILED = 32
+"""So many failures without a prediction are the method's and not the faces'."""
 
 FACES_AT_ONCE = 16
 """Faces that a worker process is given at once; fewer cost the main process more per face."""
@@ -151,6 +155,32 @@ class ImagesAhead:
             yield batch
 
 
+class FailureWatch:
+    """Tells a method that is broken from faces that it fails on.
+
+    Parameters
+    ----------
+    faces : int
+        Of the data set. A method is broken that fails on so many of them, or on 32, and has
+        predicted none before.
+    """
+
+    def __init__(self, faces: int) -> None:
+        self._enough = min(faces, ENOUGH_FAILED)
+        self._failed: Counter[str] = Counter()
+        self._works: set[str] = set()
+
+    def look(self, name: str, solved: Sequence[Solved]) -> None:
+        """Count what a method made of some faces; raise an HpbenchError where it is broken."""
+        predictions = [one.prediction for one in solved]
+        if any(isinstance(one, Prediction) for one in predictions):
+            self._works.add(name)
+        failed = [one for one in predictions if isinstance(one, Failed)]
+        self._failed[name] += len(failed)
+        if failed and name not in self._works and self._failed[name] >= self._enough:
+            raise HpbenchError(f"method '{name}' fails on every face: {failed[0].reason}")
+
+
 class LocalEngine:
     """The accuracy pass on this machine; a context in which several data sets are evaluated.
 
@@ -202,7 +232,8 @@ class LocalEngine:
         announce(evaluation, rows, progress)
         self.start_readers(len(rows))
         faces = faces_at(evaluation, rows)
-        parts = predict_faces(evaluation, faces, batch_size, self._workers, self._readers)
+        watch = FailureWatch(int(evaluation.indexed.index.included().sum()))
+        parts = predict_faces(evaluation, faces, batch_size, watch, self._workers, self._readers)
         with closing(parts):
             store_parts(evaluation, parts, folder, progress)
 
@@ -230,6 +261,7 @@ def predict_faces(
     evaluation: Evaluation,
     faces: Iterable[IndexedFace],
     batch_size: int,
+    watch: FailureWatch,
     workers: int = 1,
     readers: WorkerPool | None = None,
 ) -> Generator[Part, None, None]:
@@ -241,12 +273,12 @@ def predict_faces(
         With loaded methods.
     faces : iterable of (int, Record)
     batch_size : int
+    watch : FailureWatch
     workers : int
         Threads or processes that read and prepare.
     readers : WorkerPool, optional
         The processes, started with :func:`start_readers`; without them, threads read.
     """
-    proven: set[str] = set()
     if readers is None:
         reading = _read_in_threads(evaluation, iter(faces), batch_size, workers)
     else:
@@ -256,7 +288,7 @@ def predict_faces(
         for batch in batches:
             started.append(
                 [
-                    _start_batch(name, method, batch, proven)
+                    _start_batch(name, method, batch, watch)
                     for name, method in evaluation.methods.items()
                 ]
             )
@@ -368,7 +400,7 @@ def _read_and_prepare(
 
 
 def _start_batch(
-    name: str, method: Method, batch: Sequence[PreparedFace], proven: set[str]
+    name: str, method: Method, batch: Sequence[PreparedFace], watch: FailureWatch
 ) -> Callable[[], list[PartRow]]:
     """Start one method on a batch; to call what is returned waits for the rows."""
     for item in batch:
@@ -380,8 +412,7 @@ def _start_batch(
 
     def rows() -> list[PartRow]:
         solved = finish()
-        if name not in proven and _works(name, inputs, solved):
-            proven.add(name)
+        watch.look(name, solved)
         if method.stored_members:  # the time of looking it up is none of the program's
             solved = [
                 Solved(one.prediction, infer_ms=method.stated_ms(item.read.image_id))
@@ -398,19 +429,6 @@ def _outcome(item: PreparedFace, solved: Iterator[Solved]) -> Solved | None:
     if item.read.face is not None:
         return next(solved)
     return Solved(NoPrediction(MISSED)) if item.read.excluded is None else None
-
-
-def _works(name: str, inputs: Sequence[tuple[Any, float | None]], solved: Sequence[Solved]) -> bool:
-    """Whether a method was seen to work on a batch; raises where it fails on every face of it."""
-    reasons = [
-        one.prediction.reason if isinstance(one.prediction, NoPrediction) else None
-        for (value, _), one in zip(inputs, solved, strict=True)
-        if not isinstance(value, NoPrediction) or is_failure(value.reason)
-    ]
-    if reasons and all(map(is_failure, reasons)):
-        error = str(reasons[0]).removeprefix("infer failed: ").removeprefix("prepare failed: ")
-        raise HpbenchError(f"method '{name}' fails on every face: {error}")
-    return bool(reasons)
 
 
 def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
@@ -436,7 +454,7 @@ def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:
     )
     prediction = solved.prediction
     if isinstance(prediction, NoPrediction):
-        transient = read.unreadable or is_failure(prediction.reason)
+        transient = read.unreadable or isinstance(prediction, Failed)
         return known(status="no_answer", reason=prediction.reason, transient=transient)
     return known(
         status="ok",

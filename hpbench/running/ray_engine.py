@@ -30,6 +30,7 @@ from hpbench.errors import DataError, HpbenchError, MissingDependencyError, Usag
 from hpbench.inference.progress import Progress
 from hpbench.running.evaluation import Evaluation, EvaluationSpec
 from hpbench.running.local_engine import (
+    FailureWatch,
     IndexedFace,
     Part,
     announce,
@@ -62,11 +63,14 @@ class Worker:
     ----------
     spec : EvaluationSpec
     batch_size : int
+    faces : int
+        Of the data set.
     """
 
-    def __init__(self, spec: EvaluationSpec, batch_size: int) -> None:
+    def __init__(self, spec: EvaluationSpec, batch_size: int, faces: int) -> None:
         self._spec = spec
         self._batch_size = batch_size
+        self._watch = FailureWatch(faces)
         self._evaluation: Evaluation | None = None
 
     def start(self, example: Record, wanted: Mapping[str, str]) -> str | None:
@@ -96,7 +100,7 @@ class Worker:
         """Rows of a shard, or the line that ends the run."""
         assert self._evaluation is not None
         try:
-            parts = predict_faces(self._evaluation, faces, self._batch_size)
+            parts = predict_faces(self._evaluation, faces, self._batch_size, self._watch)
             return [row for part in parts for row in part], None
         except HpbenchError as error:
             return [], f"Ray worker on {socket.gethostname()}: {error}"
@@ -209,7 +213,8 @@ class RayCluster:
         tries = [0] * len(shards)
         spec = EvaluationSpec.of(evaluation)
         _, example = _shard(evaluation, rows[:1])[0]
-        start = partial(self._start_workers, spec, batch_size, example)
+        included = int(evaluation.indexed.index.included().sum())
+        start = partial(self._start_workers, spec, batch_size, included, example)
         idle = start(min(self._worker_count(spec.device), len(shards)))
         busy: dict[Any, tuple[Any, int]] = {}
         try:
@@ -244,7 +249,7 @@ class RayCluster:
                 ray.kill(actor)
 
     def _start_workers(
-        self, spec: EvaluationSpec, batch_size: int, example: Record, count: int
+        self, spec: EvaluationSpec, batch_size: int, faces: int, example: Record, count: int
     ) -> list[Any]:
         """Workers that have loaded the methods; the first problem of any of them is raised."""
         ray = self._ray
@@ -252,7 +257,7 @@ class RayCluster:
         # on a cluster each worker sees the one GPU that Ray gives it
         spec = replace(spec, device="cuda") if gpus else spec
         worker = ray.remote(Worker).options(num_cpus=1, num_gpus=gpus)
-        actors = [worker.remote(spec, batch_size) for _ in range(count)]
+        actors = [worker.remote(spec, batch_size, faces) for _ in range(count)]
         starts = [actor.start.remote(example, versions()) for actor in actors]
         try:
             problems = ray.get(starts, timeout=START_S)

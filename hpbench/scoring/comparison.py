@@ -106,7 +106,8 @@ class Change:
     values_a, values_b : dict of str to float
         By name of :func:`quantities`; NaN where there is none. Metrics are over `faces`.
     own_b : dict of str to float
-        The same of the second run alone: its metrics are over all faces that it predicted.
+        The same of the second run alone: its metrics are over all faces that it predicted, but for
+        ``worst_slice_mae``, whose slices are of `faces`.
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float

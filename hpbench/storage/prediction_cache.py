@@ -69,7 +69,8 @@ class CacheEntry:
             yield
         except OSError as error:
             raise DataError(
-                f"{self.path}: gone from the cache meanwhile ({error.strerror}); repeat the command"
+                f"{self.path}: cannot be read from the cache any more ({error.strerror or error}); "
+                "repeat the command"
             ) from error
 
 

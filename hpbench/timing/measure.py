@@ -24,7 +24,7 @@ from hpbench.detectors.base import Detector
 from hpbench.errors import HpbenchError
 from hpbench.face import Face
 from hpbench.inference.progress import Progress
-from hpbench.inference.solving import infer_inputs, is_failure, prepare_face
+from hpbench.inference.solving import Failed, infer_inputs, prepare_face
 from hpbench.method import Method, ModelSize, NoPrediction
 from hpbench.results.run_config import TimingMode
 from hpbench.results.timing_record import (
@@ -155,7 +155,7 @@ def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
     method.synchronize()
     prepared, times["prepare_ms"] = prepare_face(method, face)
     if isinstance(prepared, NoPrediction):
-        if is_failure(prepared.reason):
+        if isinstance(prepared, Failed):
             return times
     else:
         events: list[Any] = []

@@ -12,7 +12,7 @@ import numpy as np
 
 from hpbench.errors import HpbenchError
 from hpbench.face import Face
-from hpbench.inference.solving import is_failure, prepare_face, solve_prepared
+from hpbench.inference.solving import Failed, prepare_face, solve_prepared
 from hpbench.method import Method, NoPrediction
 from hpbench.results.timing_record import BatchThroughput, Throughput
 
@@ -94,9 +94,7 @@ def _solvable(method: Method, faces: Sequence[Face]) -> list[Any]:
     for face in faces:
         prepared, _ = prepare_face(method, face)
         (solved,) = solve_prepared(method, [(prepared, None)])
-        if not isinstance(prepared, NoPrediction) and not (
-            isinstance(solved.prediction, NoPrediction) and is_failure(solved.prediction.reason)
-        ):
+        if not isinstance(prepared, NoPrediction) and not (isinstance(solved.prediction, Failed)):
             inputs.append(prepared)
     return inputs
 

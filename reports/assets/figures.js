@@ -200,7 +200,7 @@ const figures = (() => {
     for (let row = 0; row < rows; row += 1) heights.push(PX_PER_INCH * shape.panels[row * columns].height);
     const stacked = shape.columns === 1;
     const varied = new Set(shape.panels.map((panel) => panel.x.title)).size > 1;
-    const left = inRows(shape) ? 160 : 60;
+    const left = inRows(shape) ? 168 : 60;
     const wide = width - left - 20;
     const titles = shape.panels.map((panel) => titleBelow(panel.x, wide / columns));
     const furtherPx = Math.max(...titles.map(furtherLinesPx));

@@ -81,8 +81,8 @@ def explain_table(
 
 def _note(rerun: Rerun | None) -> str:
     note = (
-        "One setting changed per row. Change: against the first row of the method, in degrees of "
-        "the mean."
+        "Each row changes one setting, or those of the script that it names. Change: against the "
+        "first row of the method, in degrees of the mean."
     )
     if rerun is None:
         return note + (

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hpbench.cli import app
-from hpbench.errors import UsageError
+from hpbench.errors import DataError, UsageError
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_labels_are_to_be_read_with_the_turn_that_the_teachers_saw(labels, tmp_p
 
 def test_limit_of_pixels_is_an_option_where_the_error_names_it(labels, tmp_path):
     command = ["label", f"table={labels}", "--methods", "constant", "--out", tmp_path / "out.csv"]
-    with pytest.raises(Exception, match=r"raise it with --max-pixels 2400 \(of .*'label'\)"):
+    with pytest.raises(DataError, match=r"raise it with --max-pixels 2400 \(of .*'label'\)"):
         invoke(*command, "--max-pixels", 100)
     assert "1 faces" in invoke(*command, "--max-pixels", 2400)
 

@@ -20,7 +20,7 @@ import pytest
 from hpbench.errors import HpbenchError
 from hpbench.face import Camera, Face
 from hpbench.inference import worker as worker_module
-from hpbench.inference.solving import solve_batch
+from hpbench.inference.solving import Failed, solve_batch
 from hpbench.inference.worker import Worker, WorkerError, WorkerProcess
 from hpbench.method import MethodCard, NoPrediction, Prediction
 from hpbench.rotation import geodesic_deg, rotation_from_angles
@@ -228,7 +228,7 @@ def test_too_few_replies_are_an_error(start):
 
 def test_an_error_of_the_worker_is_the_reason_of_the_face(mine):
     found = [one.prediction for one in solve_batch(mine, [face("refused"), face("b", 2)])]
-    assert found[0] == NoPrediction("infer failed: WorkerError: cannot do that")
+    assert found[0] == Failed("infer failed: WorkerError: cannot do that")
     assert isinstance(found[1], Prediction)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hpbench.errors import DataError
 from hpbench.predicting.faces import FrameResult
 from hpbench.predicting.sources import Frame
 from hpbench.predicting.writers import DrawnImages, PoseTable, VideoFile
@@ -44,6 +46,14 @@ def test_drawing_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
         drawings.write(RESULT)
     (left,) = tmp_path.iterdir()
     assert left.read_bytes() == b"the drawing of an earlier run"
+
+
+def test_drawing_that_its_format_cannot_hold_is_one_line(tmp_path):
+    wide = replace(RESULT, frame=replace(RESULT.frame, image=np.zeros((4, 17_000, 3), np.uint8)))
+    drawings = DrawnImages({"x": tmp_path / "x.webp"}, ["constant"], "axes")
+    with pytest.raises(DataError, match=r"x\.webp: cannot be written .* name another"), drawings:
+        drawings.write(wide)
+    assert not list(tmp_path.iterdir())
 
 
 def test_stop_before_the_first_frame_leaves_no_video(tmp_path):

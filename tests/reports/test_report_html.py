@@ -202,7 +202,10 @@ def test_paper_shows_what_a_click_would_open(browsed) -> None:
 
 NARROW = """
 for (const moment of ["beforeprint", "afterprint"]) dispatchEvent(new Event(moment));
-await new Promise((resolve) => setTimeout(resolve, 1000));
+const drawings = [...document.querySelectorAll(".drawing")];
+while (drawings.some((one) => !one.querySelector(".main-svg"))) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
 const figure = (name) => document.querySelector(`[data-plot=heads-${name}]`);
 const right = (one) => one.getBoundingClientRect().right;
 const words = (name, kind) => figure(name).querySelectorAll(`.main-svg ${kind}`).length;

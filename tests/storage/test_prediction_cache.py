@@ -273,7 +273,7 @@ def test_entry_that_is_deleted_before_it_is_read_is_one_line(tmp_path):
     cache.put("key", pa.table({"row": [1]}), {})
     entry = cache.get("key")
     entry.path.unlink()
-    with pytest.raises(DataError, match=r"gone from the cache meanwhile .* repeat the command"):
+    with pytest.raises(DataError, match=r"cannot be read from the cache any more .* repeat"):
         entry.table()
 
 
