@@ -33,7 +33,7 @@ from hpbench.reports.tables.slices import slice_tables, with_slices_that_matter
 from hpbench.reports.tables.table import Table, flagged_labels, is_reference
 from hpbench.reports.tables.unscored import unscored_table
 from hpbench.reports.tables.worst import worst_table
-from hpbench.results.results_file import ImageCounts, MethodResult, ResultsFile
+from hpbench.results.results_file import Comparison, ImageCounts, MethodResult, ResultsFile
 from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.results.timing_record import MethodTiming, TimingRecord
 from hpbench.scoring.scores import DatasetScores, load_run, score_datasets
@@ -287,9 +287,9 @@ def _section(
     flagged = flagged_labels(results, labels)
     curves = corruption_curves(scores.name, summary.results, run.datasets)
     swept = sweep_curves(scores, report.faces[report.faces["dataset"] == scores.name])
-    if all(method.predicted.all() for method in scores.methods):
-        on_common, common_ranks = comparisons, {one.method_spec: one.rank for one in results}
-    else:
+    on_common: Sequence[Comparison] = comparisons
+    common_ranks = {one.method_spec: one.rank for one in results}
+    if not all(method.predicted.all() for method in scores.methods):
         on_common, common_ranks = compare_on_common_faces(scores)
     tables = accuracy_tables(results, common_ranks, labels)
     found = (
