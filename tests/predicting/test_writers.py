@@ -49,7 +49,7 @@ def test_drawing_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
 
 
 def test_drawing_that_its_format_cannot_hold_is_one_line(tmp_path):
-    wide = replace(RESULT, frame=replace(RESULT.frame, image=np.zeros((4, 17_000, 3), np.uint8)))
+    wide = replace(RESULT, frame=replace(RESULT.frame, image=np.zeros((300, 17_000, 3), np.uint8)))
     drawings = DrawnImages({"x": tmp_path / "x.webp"}, ["constant"], "axes")
     with pytest.raises(DataError, match=r"x\.webp: cannot be written .* name another"), drawings:
         drawings.write(wide)
