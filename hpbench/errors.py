@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "PLUGIN_ERRORS",
     "DataError",
     "HpbenchError",
     "ImageError",
@@ -140,6 +141,10 @@ def is_io_failure(reason: str) -> bool:
     return _IO_FAILURE in reason
 
 
+PLUGIN_ERRORS = (Exception, SystemExit)
+"""What a plugin's code may raise; SystemExit: of a script's own argument parser."""
+
+
 @contextmanager
 def plugin_errors(what: str) -> Iterator[None]:
     """Let whatever a plugin's own code raises become one HpbenchError that says where.
@@ -150,7 +155,7 @@ def plugin_errors(what: str) -> Iterator[None]:
         yield
     except HpbenchError:
         raise
-    except (Exception, SystemExit) as error:  # SystemExit: of a script's own argument parser
+    except PLUGIN_ERRORS as error:
         line = (str(error) or "no message").splitlines()[0]
         frame = extract_tb(error.__traceback__)[-1]
         source = f"{Path(frame.filename).name}, line {frame.lineno}"

@@ -206,6 +206,15 @@ class Method(Plugin):
         """
         return ()
 
+    def unsupported_faces(
+        self, dataset_name: str, image_ids: Collection[str], whole: bool
+    ) -> str | None:
+        """First reason of its stored members, or None; see :class:`StoredMethod`."""
+        reasons = (
+            one.unsupported_faces(dataset_name, image_ids, whole) for one in self.stored_members
+        )
+        return next((reason for reason in reasons if reason is not None), None)
+
     def stated_ms(self, image_id: str) -> float | None:
         """Milliseconds that a stored prediction took as its source states it, or None."""
         return None

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from hpbench.dataset import Dataset
-from hpbench.errors import HpbenchError, UsageError, plugin_errors
+from hpbench.errors import PLUGIN_ERRORS, HpbenchError, UsageError, plugin_errors
 from hpbench.method import Method
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs, suggest
@@ -192,7 +192,7 @@ class Registry(Generic[T]):
         if isinstance(offer.source, EntryPoint):
             try:
                 cls = offer.source.load()
-            except (Exception, SystemExit) as error:
+            except PLUGIN_ERRORS as error:
                 if _is_of_contract_1(error):
                     raise HpbenchError(outdated_contract(subject)) from error
                 raise HpbenchError(
@@ -246,7 +246,7 @@ def _import_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except PLUGIN_ERRORS as error:
         del sys.modules[name]
         if _is_of_contract_1(error):
             raise HpbenchError(outdated_contract(str(file))) from error

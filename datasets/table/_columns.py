@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from hpbench.errors import DataError
+from hpbench.geometry.boxes import BoxLayout
 from hpbench.tables.rotation_columns import (
     LABEL_PREFIXES,
     Unit,
@@ -22,7 +22,6 @@ from hpbench.tables.rotation_columns import (
 
 __all__ = ["Columns", "count_known", "find_columns"]
 
-BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 
 _IMAGE = {
     "image", "img", "picture", "photo", "file", "filename", "path", "filepath",
@@ -30,7 +29,7 @@ _IMAGE = {
     "file_name", "file_path", "imagepath", "imagename", "imagefile", "imgpath", "imgname",
 }  # fmt: skip
 _SUBJECT = {"subject", "subject_id", "subjectid", "person_id", "personid"}
-_BOX_NAMES: tuple[tuple[BoxFormat, tuple[str, ...]], ...] = (
+_BOX_NAMES: tuple[tuple[BoxLayout, tuple[str, ...]], ...] = (
     ("xyxy", ("x0", "y0", "x1", "y1")),
     ("xyxy", ("x1", "y1", "x2", "y2")),
     ("xyxy", ("xmin", "ymin", "xmax", "ymax")),
@@ -77,7 +76,7 @@ class Columns:
         Of the angles, as their names say it.
     box : tuple of str
         The four columns of the face box, or none.
-    box_format : {'xyxy', 'xywh', 'cxcywh'}
+    layout : {'xyxy', 'xywh', 'cxcywh'}
         What these hold, as their names say it.
     factors : list of str
         All further columns.
@@ -89,7 +88,7 @@ class Columns:
     rotation: tuple[str, ...]
     unit: Unit | None
     box: tuple[str, ...]
-    box_format: BoxFormat
+    layout: BoxLayout
     factors: list[str] = field(default_factory=list)
 
 
@@ -133,7 +132,7 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
     rotation = find_rotation(path, names, taken)
     image = one_of("image", _IMAGE)
     subject = one_of("subject", _SUBJECT)
-    box_format, box = _find_box(path, by_plain, taken)
+    layout, box = _find_box(path, by_plain, taken)
     given = ", ".join(names) or "none"
     if image is None:
         raise DataError(
@@ -149,7 +148,7 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
         if absent and (hint := _nearest(path, name, names, taken)):
             raise DataError(f"{path}: no column '{name}'{hint}")
     factors = [name for name in names if name and name not in taken]
-    return Columns(image, subject, angles, rotation, unit, box, box_format, factors)
+    return Columns(image, subject, angles, rotation, unit, box, layout, factors)
 
 
 def _no_header(names: Sequence[str]) -> str:
@@ -159,7 +158,7 @@ def _no_header(names: Sequence[str]) -> str:
 
 def _find_box(
     path: Path, by_plain: Mapping[str, str], taken: set[str]
-) -> tuple[BoxFormat, tuple[str, ...]]:
+) -> tuple[BoxLayout, tuple[str, ...]]:
     best: tuple[int, list[str], list[str]] = (0, [], [])
     for prefix in _BOX_PREFIXES:
         for layout, four in _BOX_NAMES:

@@ -137,7 +137,7 @@ class Table(Dataset):
             numbers = read_box(row, columns)
             if numbers is not None:
                 size = read_size(image) if needs_size(self.options) else None
-                layout = self.options.box or columns.box_format
+                layout = self.options.box or columns.layout
                 box = pixel_box(numbers, layout, self.options, size)
         except (DataError, ImageError) as error:
             return label, box, str(error)

@@ -131,9 +131,9 @@ def check_method(
         raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
     probe = Probe.of(make, dataset, limit)
     # what is missing on this machine is no fault of the method
-    for stored in probe.method.stored_members:
+    if probe.method.stored_members:
         ids = [record.image_id for record in dataset.iter_records()]
-        reason = stored.unsupported_faces(dataset.name, ids, whole=True)
+        reason = probe.method.unsupported_faces(dataset.name, ids, whole=True)
         if reason is not None:
             raise UsageError(f"{reason}; name the right data set with --datasets")
     return [run_check(check, probe) for check in (CHECKS if checks is None else checks)]

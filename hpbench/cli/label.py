@@ -85,25 +85,24 @@ def label(config: LabelConfig) -> None:
     for method in teachers:
         require_live(method, "hpbench label")
         load_method(method)
-    with pixel_limit(config.max_pixels):  # boxes may need the sizes of images
+    with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
         records = dataset.records()[: config.limit]
-    with (
-        pixel_limit(config.max_pixels),
-        says_when_stopped("\nStopped. To resume, repeat the command."),
-        open_bar("labelling", len(records)) as advance,
-    ):
-        rows = label_dataset(
-            dataset,
-            records,
-            teachers,
-            out,
-            views=config.views,
-            seed=config.seed,
-            max_spread_deg=config.max_spread,
-            dataset_share=config.dataset_label,
-            note=typer.echo,
-            on_progress=advance,
-        )
+        with (
+            says_when_stopped("\nStopped. To resume, repeat the command."),
+            open_bar("labelling", len(records)) as advance,
+        ):
+            rows = label_dataset(
+                dataset,
+                records,
+                teachers,
+                out,
+                views=config.views,
+                seed=config.seed,
+                max_spread_deg=config.max_spread,
+                dataset_share=config.dataset_label,
+                note=typer.echo,
+                on_progress=advance,
+            )
     # boxes and angles are of the image as it was read
     options = "[exif=ignore]" if dataset.image_options().get("exif_ignored") else ""
     typer.echo(f"{out}  {rows} faces; use it as: table={out}{options}")

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import PLUGIN_ERRORS, HpbenchError
 from hpbench.face import Face
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.registry import outdated_contract
@@ -81,7 +81,7 @@ def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]
         prepared = method.prepare(face)
     except HpbenchError:
         raise
-    except (Exception, SystemExit) as error:
+    except PLUGIN_ERRORS as error:
         prepared = failure("prepare", error)
     return prepared, 1e3 * (perf_counter() - start)
 
@@ -235,7 +235,7 @@ def _unless_it_fails(work: Callable[[], Out], otherwise: Callable[[], Out]) -> O
         return work()
     except HpbenchError:
         raise
-    except (Exception, SystemExit):
+    except PLUGIN_ERRORS:
         return otherwise()
 
 
@@ -244,7 +244,7 @@ def _infer_one(method: Method, value: Any) -> Solved:
         return Solved(infer_inputs(method, [value])[0].prediction)
     except HpbenchError:
         raise
-    except (Exception, SystemExit) as error:
+    except PLUGIN_ERRORS as error:
         return Solved(failure("infer", error))
 
 

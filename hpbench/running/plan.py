@@ -199,11 +199,7 @@ def _unsupported_reason(
         return reason
     if is_variant:
         return f"not applicable: {STORED}, and are scored under the first options"
-    ids = index.table["image_id"].to_pylist()
-    reasons = (
-        member.unsupported_faces(dataset.name, ids, whole) for member in method.stored_members
-    )
-    return next((reason for reason in reasons if reason is not None), None)
+    return method.unsupported_faces(dataset.name, index.table["image_id"].to_pylist(), whole)
 
 
 @dataclass(frozen=True)

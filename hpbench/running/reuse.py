@@ -27,8 +27,8 @@ __all__ = [
     "EqualFaces",
     "add_cached",
     "cache_run",
-    "count_lacking",
     "find_cached",
+    "lacking_faces",
     "methods_to_run",
 ]
 
@@ -114,28 +114,22 @@ def methods_to_run(
     evaluation: Evaluation, folder: RunFolder, cached: CachedRun
 ) -> dict[str, Method]:
     """Methods that have neither in the folder nor in the cache a row of every face."""
-    return {
-        name: method
-        for name, method in evaluation.methods.items()
-        if not _done(evaluation, folder, cached, name).all()
-    }
+    return {name: evaluation.methods[name] for name in lacking_faces(evaluation, folder, cached)}
 
 
-def count_lacking(evaluation: Evaluation, folder: RunFolder, cached: CachedRun) -> int:
-    """How many faces lack a row of some method of an evaluation in the folder and in the cache."""
-    lacking = [~_done(evaluation, folder, cached, name) for name in evaluation.methods]
-    return int(np.logical_or.reduce(lacking).sum())
-
-
-def _done(
-    evaluation: Evaluation, folder: RunFolder, cached: CachedRun, method: str
-) -> npt.NDArray[np.bool_]:
-    """Which faces have a row of a method in the folder or in the cache, shape (n,)."""
-    done = folder.done(evaluation.indexed, method)
-    entry = cached.predictions.get((evaluation.key, method))
-    if entry is not None and not done.all():
-        done[entry.table(["row"])["row"].to_numpy()] = True
-    return done
+def lacking_faces(
+    evaluation: Evaluation, folder: RunFolder, cached: CachedRun
+) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which faces, shape (n,), lack a row in folder and cache, by method that lacks any."""
+    lacking = {}
+    for name in evaluation.methods:
+        done = folder.done(evaluation.indexed, name)
+        entry = cached.predictions.get((evaluation.key, name))
+        if entry is not None and not done.all():
+            done[entry.table(["row"])["row"].to_numpy()] = True
+        if not done.all():
+            lacking[name] = ~done
+    return lacking
 
 
 def add_cached(evaluations: Iterable[Evaluation], folder: RunFolder, cached: CachedRun) -> None:

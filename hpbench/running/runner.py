@@ -35,8 +35,8 @@ from hpbench.running.reuse import (
     EqualFaces,
     add_cached,
     cache_run,
-    count_lacking,
     find_cached,
+    lacking_faces,
     methods_to_run,
 )
 from hpbench.scoring.scores import load_run
@@ -145,11 +145,17 @@ def _fill(
     if folder.is_finished():  # meanwhile, by another process
         return
     folder.drop_corrupted_parts()
-    to_run = {one.key: methods_to_run(one, folder, cached) for one in evaluations}
+    lacking_of = {one.key: lacking_faces(one, folder, cached) for one in evaluations}
+    to_run = {
+        one.key: {name: one.methods[name] for name in lacking_of[one.key]} for one in evaluations
+    }
     needed = [replace(one, methods=to_run[one.key]) for one in evaluations]
     must_time = prepared.settings.mode != "off" and cached.timing is None
     # what earlier runs share is taken later, and may leave only a few faces
-    faces = 0 if shared is not None else sum(count_lacking(one, folder, cached) for one in needed)
+    faces = 0
+    if shared is None:
+        masks = [list(lacking.values()) for lacking in lacking_of.values()]
+        faces = sum(int(np.logical_or.reduce(some).sum()) for some in masks)
     stored_times = _stored_times(cached)
     with _open_engine(config, needed, faces) as evaluate:
         for name, method in prepared.methods.items():

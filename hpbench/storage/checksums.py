@@ -79,12 +79,12 @@ def replace_text(path: Path, text: str) -> None:
 
     A folder without checksums gets none.
     """
-    known = read_checksums(path.parent)
+    known, new = read_checksums(path.parent), {hashlib.sha256(text.encode()).hexdigest()}
     if known:
-        known.setdefault(path.name, set()).add(hashlib.sha256(text.encode()).hexdigest())
-        _write(path.parent, known)
+        _write(path.parent, known | {path.name: known.get(path.name, set()) | new})
     write_text(path, text)
-    store_checksums(path.parent, [path])
+    if known:
+        _write(path.parent, known | {path.name: new})
 
 
 def _write(folder: Path, known: Mapping[str, set[str]]) -> None:

@@ -94,7 +94,7 @@ def _solvable(method: Method, faces: Sequence[Face]) -> list[Any]:
     for face in faces:
         prepared, _ = prepare_face(method, face)
         (solved,) = solve_prepared(method, [(prepared, None)])
-        if not isinstance(prepared, NoPrediction) and not (isinstance(solved.prediction, Failed)):
+        if not isinstance(prepared, NoPrediction) and not isinstance(solved.prediction, Failed):
             inputs.append(prepared)
     return inputs
 
