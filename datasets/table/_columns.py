@@ -49,6 +49,9 @@ _BOX_NAMES: tuple[tuple[BoxLayout, tuple[str, ...]], ...] = (
 )
 _BOX_PREFIXES = ("", "box_", "bbox_", "face_", "face_box_", "roi_", "bb_")
 
+_NO_NAME = re.compile(r"(Unnamed: \d+)?")
+"""A column without a name, and what pandas calls such a one when it writes the table again."""
+
 _UNCERTAIN: Mapping[str, tuple[str, ...]] = {
     "image": ("name", "id", "image_id", "img_id", "frame", "key", "url", "src"),
     "yaw": ("pan", "azimuth", "heading", "theta", "psi", "ry", "rot_y", "angle_y", "pose_ry"),
@@ -147,7 +150,7 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
     for name, absent in (("roll", not rotation and "roll" not in angles), ("x0", not box)):
         if absent and (hint := _nearest(path, name, names, taken)):
             raise DataError(f"{path}: no column '{name}'{hint}")
-    factors = [name for name in names if name and name not in taken]
+    factors = [name for name in names if name not in taken and not _NO_NAME.fullmatch(name)]
     return Columns(image, subject, angles, rotation, unit, box, layout, factors)
 
 

@@ -229,8 +229,10 @@ def _factors(columns: Columns, rows: Sequence[dict[str, Any]]) -> list[dict[str,
 def _factor_values(cells: Sequence[Any]) -> list[str | float | None]:
     """Numbers where a column holds only these, else texts; None for an empty cell.
 
-    The word ``none`` is an empty cell among numbers and a value among words.
+    The word ``none`` is an empty cell among numbers and a value among words; booleans, which only
+    Parquet has, are the words that CSV has for them.
     """
+    cells = [str(cell) if isinstance(cell, bool) else cell for cell in cells]
     numbers = [None if is_empty(cell) else as_number(cell) for cell in cells]
     filled = [number for number in numbers if number is not None]
     if filled and not any(map(math.isnan, filled)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,9 +70,12 @@ def require_valid(prediction: object, what: str) -> None:
             f"{what}: R_cam is not a rotation (determinant {determinant:.3f}); "
             "hpbench.rotation.nearest_rotation makes one of it"
         )
-    if prediction.confidence is not None and not np.isfinite(prediction.confidence):
+    confidence = prediction.confidence
+    if confidence is not None and not (
+        isinstance(confidence, numbers.Real | np.number) and np.isfinite(confidence)
+    ):
         raise ConformanceError(
-            f"{what}: the confidence is {prediction.confidence}; give a finite number or None"
+            f"{what}: the confidence is {confidence!r}; give a finite number or None"
         )
     spread = prediction.spread_deg
     if spread is not None and not (

@@ -46,6 +46,13 @@ def test_stored_index_of_a_filtered_table_is_no_factor(tmp_path):
     assert [record.factors for record in records] == [{}, {}, {}]
 
 
+def test_index_that_pandas_wrote_twice_is_no_factor(tmp_path):
+    path = tmp_path / "labels.csv"
+    pd.DataFrame({"image": list("ab"), "yaw": [1.0, 2.0], "pitch": 0.0}).to_csv(path)
+    pd.read_csv(path).to_csv(path)
+    assert [record.factors for record in Table(path).records()] == [{}, {}]
+
+
 # ---- cells -------------------------------------------------------------------------------------
 
 
@@ -142,3 +149,14 @@ def test_image_whose_name_begins_as_a_comment_is_said(records_of):
         records_of(f"{HEADER}\n#5.jpg,1,2,3\nb.jpg,1,2,3\n")
     records = records_of(f'{HEADER}\n"#5.jpg",1,2,3\nb.jpg,1,2,3\n')
     assert [record.image_id for record in records] == ["#5.jpg", "b.jpg"]
+
+
+def test_booleans_of_parquet_are_the_words_that_csv_has_for_them(tmp_path):
+    table = pd.DataFrame(
+        {"image": list("abc"), "yaw": 1.0, "pitch": 0.0, "glasses": [True, None, False]}
+    )
+    table.to_parquet(tmp_path / "labels.parquet")
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    stored, written = (Table(tmp_path / f"labels.{kind}").records() for kind in ("parquet", "csv"))
+    assert [record.factors for record in stored] == [record.factors for record in written]
+    assert stored[0].factors == {"glasses": "True"}

@@ -51,7 +51,10 @@ def test_what_is_no_spread_counts_as_none_and_the_rotation_stays(spread):
     assert found.spread_deg is None
 
 
-@pytest.mark.parametrize("confidence", [float("nan"), float("inf"), "high", [1.0, 2.0]])
+NO_CONFIDENCES = [float("nan"), float("inf"), "high", [1.0, 2.0]]
+
+
+@pytest.mark.parametrize("confidence", NO_CONFIDENCES)
 def test_what_is_no_confidence_counts_as_none(confidence):
     [found] = _valid(Prediction(np.eye(3), confidence=confidence))
     assert found.confidence is None
@@ -61,3 +64,14 @@ def test_what_is_no_confidence_counts_as_none(confidence):
 def test_check_says_what_is_wrong_with_a_spread(spread):
     with pytest.raises(ConformanceError, match=r"spread_deg is .*three finite standard deviations"):
         require_valid(Prediction(np.eye(3), spread_deg=spread), "face 'a'")
+
+
+@pytest.mark.parametrize("confidence", NO_CONFIDENCES)
+def test_check_says_what_is_wrong_with_a_confidence(confidence):
+    with pytest.raises(ConformanceError, match=r"confidence is .*give a finite number or None"):
+        require_valid(Prediction(np.eye(3), confidence=confidence), "face 'a'")
+
+
+@pytest.mark.parametrize("confidence", [None, 1, 0.5, np.float32(0.5), np.array(0.5)[()]])
+def test_check_takes_any_finite_number_as_a_confidence(confidence):
+    require_valid(Prediction(np.eye(3), confidence=confidence), "face 'a'")
