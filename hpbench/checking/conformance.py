@@ -60,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     predictions.check_deterministic,
     predictions.check_input_unchanged,
     predictions.check_threads,
+    predictions.check_prepared_elsewhere,
     predictions.check_pickle,
     worker.check_worker,
     unusual_faces.check_tiny_and_huge_faces,

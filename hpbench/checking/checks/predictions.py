@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from hpbench.checking.requirements import (
 )
 from hpbench.face import Face
 from hpbench.inference.solving import WRITES_TO_FACE, is_write_to_face
-from hpbench.method import NoPrediction
+from hpbench.method import Method, NoPrediction
 
 __all__ = [
     "check_batch_size",
@@ -27,6 +29,7 @@ __all__ = [
     "check_input_unchanged",
     "check_order",
     "check_pickle",
+    "check_prepared_elsewhere",
     "check_rotations",
     "check_threads",
 ]
@@ -107,19 +110,45 @@ def check_threads(probe: Probe) -> None:
     faces, expected = _some(probe)
     with ThreadPoolExecutor(4) as pool:
         prepared = list(pool.map(probe.method.prepare, faces))
+    _require_solved(probe.method, faces, prepared, expected, "when prepared in threads")
+
+
+def check_prepared_elsewhere(probe: Probe) -> None:
+    """A face gets the same prediction when another instance prepares it, as in long runs."""
+    faces, expected = _some(probe)
+    reader, solver = probe.make(), probe.make()
+    reader.load_to_prepare()
+    solver.load()
+    prepared = [_sent(reader.prepare(face)) for face in faces]
+    when = "when another instance prepares the faces (is anything kept on self for decode?)"
+    _require_solved(solver, faces, prepared, expected, when)
+
+
+def _require_solved(
+    method: Method,
+    faces: Sequence[Face],
+    prepared: Sequence[Any],
+    expected: Sequence[Outcome],
+    when: str,
+) -> None:
+    """Raise unless a method solves what was prepared of some faces as expected."""
     inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
-    decoded = iter(probe.method.decode(probe.method.infer(inputs)) if inputs else ())
-    predictions: list[Outcome] = [
-        value if isinstance(value, NoPrediction) else next(decoded) for value in prepared
-    ]
-    require_same(faces, expected, predictions, "when prepared in threads")
+    decoded = method.decode(method.infer(inputs)) if inputs else []
+    if len(decoded) != len(inputs):
+        raise ConformanceError(f"{len(decoded)} predictions to {len(inputs)} faces {when}")
+    following = iter(decoded)
+    found = [value if isinstance(value, NoPrediction) else next(following) for value in prepared]
+    require_same(faces, expected, found, when)
+
+
+def _sent(value: Any) -> Any:
+    """A copy of a value as another process receives it."""
+    return ForkingPickler.loads(ForkingPickler.dumps(value))
 
 
 def check_pickle(probe: Probe) -> None:
     """An instance that is not loaded pickles, and the copy predicts the same."""
-    from multiprocessing.reduction import ForkingPickler
-
-    copy = ForkingPickler.loads(ForkingPickler.dumps(probe.make()))  # as a worker receives it
+    copy = _sent(probe.make())
     copy.load()
     faces = probe.faces[:8]
     require_same(faces, probe.predictions[:8], copy.predict(faces), "from an unpickled copy")

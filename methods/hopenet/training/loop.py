@@ -168,8 +168,11 @@ class _Run:
 
     def fit(self) -> None:
         """Train epoch by epoch until the epochs or the minutes are used up."""
-        while self.epoch < self.settings.epochs and self._progress(self.step) < 1.0:
+        while self.epoch < self.settings.epochs:
+            # loading, validation and writing do not count
             self.clock = time.perf_counter() - self.seconds
+            if self._progress(self.step) >= 1.0:
+                break
             loss = self._train_epoch()
             self.seconds = time.perf_counter() - self.clock
             row = {

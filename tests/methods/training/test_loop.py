@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def test_training_learns_and_writes_weights_that_the_method_runs(table, tmp_path
     content = (tmp_path / "out" / "hopenet.safetensors").read_bytes()
     assert card["weights_sha256"] == hashlib.sha256(content).hexdigest()
     assert (tmp_path / "out" / "curves.png").stat().st_size > 1000
+
+
+def test_time_for_loading_is_not_taken_from_the_minutes_of_training(table, tmp_path):
+    seconds = 0.5
+
+    def slow_to_load(line: str) -> None:
+        if "faces to train on" in line:
+            time.sleep(2.0 * seconds)
+
+    settings = TINY.model_copy(update={"minutes": seconds / 60.0})
+    run(table, tmp_path / "out", settings, note=slow_to_load)
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert history[0]["faces"] > 0
 
 
 def test_an_interrupted_run_resumes_to_the_same_figures_and_weights(table, tmp_path):
