@@ -69,6 +69,13 @@ class NeckPose:
         middle = Rotation.from_quat(self._blend(np.array([[0.5]]))[0])
         return turn.apply(rest - pivot) + middle.apply(pivot - self.neck) + self.shift
 
+    def uniforms(self) -> dict[str, NDArray[np.float64]]:
+        """What ``pose.glsl`` calls these."""
+        return {
+            "q_torso": self.torso, "q_skull": self.head, "neck": self.neck, "skull": self.skull,
+            "shift": self.shift,
+        }  # fmt: skip
+
     def _blend(self, share: NDArray[np.float64]) -> NDArray[np.float64]:
         """Quaternions (V, 4) between torso and head, linear and normalised, by ``share`` (V, 1)."""
         mixed = self.torso * (1 - share) + self.head * share

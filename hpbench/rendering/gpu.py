@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from hpbench.errors import DataError, MissingDependencyError
 from hpbench.rendering.asset_files import Floats, Ints, Mesh
-from hpbench.rendering.geometry import NeckPose
 from hpbench.rendering.lighting import LUMINANCE
 
 if TYPE_CHECKING:
@@ -23,11 +22,10 @@ __all__ = [
     "MATERIALS",
     "GpuMesh",
     "LoadedTexture",
+    "Shader",
     "create_context",
     "load_texture",
-    "programs",
-    "set_pose",
-    "set_uniforms",
+    "shaders",
 ]
 
 MATERIALS = ("SKIN", "HAIR", "CLOTH", "EYE", "GLASS", "PLAIN")
@@ -61,8 +59,34 @@ def create_context() -> moderngl.Context:
         ) from error
 
 
-def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
-    """All shader programs by name.
+class Shader:
+    """A program on the device, and what the compiler has left of its uniforms and attributes."""
+
+    def __init__(self, context: moderngl.Context, vertex: str, fragment: str) -> None:
+        self.program = context.program(vertex_shader=vertex, fragment_shader=fragment)
+        self._members: dict[str, Any] = {name: self.program[name] for name in self.program}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def set(self, **values: Any) -> None:
+        """Set uniforms of floats, those that the compiler dropped as unused apart.
+
+        OpenGL stores the columns of a matrix first, so matrices are given transposed.
+        """
+        for name, value in values.items():
+            if name in self._members:
+                self._members[name].write(np.ascontiguousarray(value, np.float32).tobytes())
+
+    def set_integers(self, **values: int) -> None:
+        """Set uniforms of integers, or the units of textures."""
+        for name, value in values.items():
+            if name in self._members:
+                self._members[name].value = value
+
+
+def shaders(context: moderngl.Context) -> dict[str, Shader]:
+    """All shaders by name.
 
     One per material, ``SHADOW`` and ``SHADOW_TEXTURED`` for shadow maps of whole surfaces and
     of those with holes in their texture; ``DEPTH`` for what the camera has in front.
@@ -70,22 +94,22 @@ def programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
     pose, fringe = _source("pose.glsl"), _source("fringe.glsl")
     surface_vertex = _VERSION + pose + _source("surface_vertex.glsl")
     surface_fragment = fringe + _source("surface_fragment.glsl")
+    depth_vertex = _VERSION + pose + _source("depth_vertex.glsl")
+    depth_fragment = fringe + _source("depth_fragment.glsl")
     numbers = "".join(f"#define {name} {i}\n" for i, name in enumerate(MATERIALS))
     built = {
-        name: context.program(
-            vertex_shader=surface_vertex,
-            fragment_shader=f"{_VERSION}{numbers}#define MATERIAL {name}\n{surface_fragment}",
+        name: Shader(
+            context,
+            surface_vertex,
+            f"{_VERSION}{numbers}#define MATERIAL {name}\n{surface_fragment}",
         )
         for name in MATERIALS
     }
-    built["DEPTH"] = context.program(
-        vertex_shader=surface_vertex, fragment_shader=_VERSION + "void main() {}\n"
+    built["DEPTH"] = Shader(context, surface_vertex, _VERSION + "void main() {}\n")
+    built["SHADOW"] = Shader(context, depth_vertex, _VERSION + depth_fragment)
+    built["SHADOW_TEXTURED"] = Shader(
+        context, depth_vertex, f"{_VERSION}#define TEXTURED\n{depth_fragment}"
     )
-    for name, defined in (("SHADOW", ""), ("SHADOW_TEXTURED", "#define TEXTURED\n")):
-        built[name] = context.program(
-            vertex_shader=_VERSION + pose + _source("depth_vertex.glsl"),
-            fragment_shader=_VERSION + defined + fringe + _source("depth_fragment.glsl"),
-        )
     return built
 
 
@@ -100,7 +124,7 @@ class GpuMesh:
     def __init__(
         self,
         context: moderngl.Context,
-        shaders: Mapping[str, moderngl.Program],
+        shaders: Mapping[str, Shader],
         mesh: Mesh,
         share: Floats,
         openness: Floats,
@@ -137,16 +161,16 @@ class GpuMesh:
         self._index.write(kept.tobytes())
         self._count = kept.size
 
-    def draw(self, program_name: str) -> None:
-        """Draw with the program's present uniforms."""
-        if program_name not in self._arrays:
-            program = self._shaders[program_name]
+    def draw(self, name: str) -> None:
+        """Draw with the present uniforms of the shader of this name."""
+        if name not in self._arrays:
+            shader = self._shaders[name]
             layout = [
-                _layout(self._moving, program, (("position", 3), ("normal", 3))),
-                _layout(self._fixed, program, (("uv", 2), ("share", 1), ("openness", 1))),
+                _layout(self._moving, shader, (("position", 3), ("normal", 3))),
+                _layout(self._fixed, shader, (("uv", 2), ("share", 1), ("openness", 1))),
             ]
-            self._arrays[program_name] = self._context.vertex_array(program, layout, self._index)
-        self._arrays[program_name].render(vertices=self._count)
+            self._arrays[name] = self._context.vertex_array(shader.program, layout, self._index)
+        self._arrays[name].render(vertices=self._count)
 
 
 @dataclass(frozen=True)
@@ -199,32 +223,14 @@ def load_texture(context: moderngl.Context, path: Path, only_alpha: bool) -> Loa
     return LoadedTexture(texture, pixels.astype(np.uint8, copy=False))
 
 
-def set_pose(program: moderngl.Program, pose: NeckPose) -> None:
-    """Set how skull and torso stand."""
-    set_uniforms(
-        program, q_torso=pose.torso, q_skull=pose.head, neck=pose.neck, skull=pose.skull,
-        shift=pose.shift,
-    )  # fmt: skip
-
-
-def set_uniforms(program: Any, **values: Any) -> None:
-    """Set uniforms, those that the compiler dropped as unused apart.
-
-    OpenGL stores the columns of a matrix first, so matrices are given transposed.
-    """
-    for name, value in values.items():
-        if name in program:
-            program[name].write(np.ascontiguousarray(value, np.float32).tobytes())
-
-
 def _source(name: str) -> str:
     return (_SHADERS / name).read_text(encoding="utf-8")
 
 
 def _layout(
-    buffer: moderngl.Buffer, program: moderngl.Program, attributes: tuple[tuple[str, int], ...]
+    buffer: moderngl.Buffer, shader: Shader, attributes: tuple[tuple[str, int], ...]
 ) -> tuple[Any, ...]:
-    """Buffer layout that skips attributes which the compiler found unused in this program."""
-    used = [name for name, _ in attributes if name in program]
-    formats = [f"{n}f" if name in program else f"{4 * n}x" for name, n in attributes]
+    """Buffer layout that skips attributes which the compiler found unused in this shader."""
+    used = [name for name, _ in attributes if name in shader]
+    formats = [f"{n}f" if name in shader else f"{4 * n}x" for name, n in attributes]
     return (buffer, " ".join(formats), *used)

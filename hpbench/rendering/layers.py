@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpbench.rendering.asset_files import Floats, Mesh, Part
-from hpbench.rendering.gpu import GpuMesh, LoadedTexture, load_texture
+from hpbench.rendering.gpu import GpuMesh, LoadedTexture, Shader, load_texture
 from hpbench.rendering.head import HeadBuilder, Layer, rotate_eyes
 from hpbench.rendering.identity import Identity
 from hpbench.rendering.occluders import fit_glasses, glasses_meshes
@@ -50,7 +50,7 @@ class Layers:
         self,
         builder: HeadBuilder,
         context: moderngl.Context,
-        shaders: Mapping[str, moderngl.Program],
+        shaders: Mapping[str, Shader],
         openness: Mapping[str, Floats],
     ) -> None:
         self._library, self._builder = builder.library, builder

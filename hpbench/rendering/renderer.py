@@ -16,7 +16,7 @@ from hpbench.rendering.asset_files import Floats
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.backgrounds import environment_background, procedural_background
 from hpbench.rendering.geometry import VIEWER_FROM_CAMERA, NeckPose, PinholeView
-from hpbench.rendering.gpu import create_context, programs, set_pose, set_uniforms
+from hpbench.rendering.gpu import create_context, shaders
 from hpbench.rendering.head import LANDMARK_VERTICES, HeadBuilder, mesh_from_label
 from hpbench.rendering.identity import Identity
 from hpbench.rendering.layers import DrawCall, Layers
@@ -90,11 +90,11 @@ class HeadRenderer:
         self._environment_files = environments
         self._environments: dict[str, Environment] = {}
         self._context = create_context()
-        self._programs = programs(self._context)
+        self._shaders = shaders(self._context)
         self._reflectance: dict[str, float] = {}
         self._create_targets()
-        openness = bake_openness(self.builder, self._context, self._programs, self._shadow)
-        self._layers = Layers(self.builder, self._context, self._programs, openness)
+        openness = bake_openness(self.builder, self._context, self._shaders, self._shadow)
+        self._layers = Layers(self.builder, self._context, self._shaders, openness)
 
     def render(self, scene: Scene) -> Rendering:
         """Render one scene.
@@ -236,26 +236,23 @@ class HeadRenderer:
         middle = pose.apply(np.asarray(pose.skull[None], np.float32), np.ones(1, np.float32))[0]
         fringe_x, *fringe = self.builder.fringe_box(vertices)
         lit = int(np.any(rig.colours > 0, axis=1).sum())
-        integers = {"light_count": max(1, lit), "albedo_map": 0, "shadow_map": 1, "panorama": 2}
-        for program in self._programs.values():
-            set_pose(program, pose)
-            set_uniforms(
-                program,
-                projection=view.projection.T,
-                panorama_rotation=rig.panorama_rotation,  # its inverse, transposed
-                light_direction=rig.directions,
-                light_colour=rig.colours,
-                light_matrix=light_matrix(rig.directions[0], middle).T,
-                sh=rig.sh,
-                shadow_texel=1.0 / SHADOW_SIZE,
-                shadow_radius=scene.shadow_softness,
-                shadow_strength=scene.shadow_strength,
-                fringe_box=[*fringe, scene.identity.fringe_kept_off_eyes],
-                fringe_centre=fringe_x,
-            )
-            for name, value in integers.items():
-                if name in program:
-                    program[name] = value
+        values = {
+            **pose.uniforms(),
+            "projection": view.projection.T,
+            "panorama_rotation": rig.panorama_rotation,  # its inverse, transposed
+            "light_direction": rig.directions,
+            "light_colour": rig.colours,
+            "light_matrix": light_matrix(rig.directions[0], middle).T,
+            "sh": rig.sh,
+            "shadow_texel": 1.0 / SHADOW_SIZE,
+            "shadow_radius": scene.shadow_softness,
+            "shadow_strength": scene.shadow_strength,
+            "fringe_box": [*fringe, scene.identity.fringe_kept_off_eyes],
+            "fringe_centre": fringe_x,
+        }
+        for shader in self._shaders.values():
+            shader.set(**values)
+            shader.set_integers(light_count=max(1, lit), albedo_map=0, shadow_map=1, panorama=2)
 
     def _draw_shadow_map(self, calls: list[DrawCall]) -> None:
         self._context.enable_only(self._context.DEPTH_TEST)
@@ -264,7 +261,7 @@ class HeadRenderer:
             if not call.casts_shadow:
                 continue
             if call.alpha[0] > 0.0:
-                self._programs["SHADOW_TEXTURED"]["alpha_min"] = call.alpha[0]
+                self._shaders["SHADOW_TEXTURED"].set(alpha_min=call.alpha[0])
                 call.texture.texture.use(0)
                 self._layers.meshes[call.layer].draw("SHADOW_TEXTURED")
             else:
@@ -296,13 +293,13 @@ class HeadRenderer:
             blended = call.alpha[1] < 2.0
             (context.enable if blended else context.disable)(context.BLEND)
             self._surface_target.depth_mask = not blended
-            program = self._programs[call.material]
-            set_uniforms(
-                program, tint=call.tint, bleach=call.bleach, shine=call.shine,
+            shader = self._shaders[call.material]
+            shader.set(
+                tint=call.tint, bleach=call.bleach, shine=call.shine,
                 alpha_min=call.alpha[0], alpha_max=call.alpha[1],
             )  # fmt: skip
             if call.material == "HAIR":
-                set_uniforms(program, texture_mean=call.texture.mean_luminance)
+                shader.set(texture_mean=call.texture.mean_luminance)
             call.texture.texture.use(0)
             self._layers.meshes[call.layer].draw(call.material)
         self._surface_target.depth_mask = True

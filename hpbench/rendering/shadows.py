@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpbench.rendering.asset_files import Floats
 from hpbench.rendering.geometry import NeckPose
-from hpbench.rendering.gpu import GpuMesh, set_pose, set_uniforms
+from hpbench.rendering.gpu import GpuMesh, Shader
 from hpbench.rendering.head import HeadBuilder
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _is_lit(points: Floats, matrix: NDArray[np.float64], depth: Floats) -> NDArr
 def bake_openness(
     builder: HeadBuilder,
     context: moderngl.Context,
-    shaders: Mapping[str, moderngl.Program],
+    shaders: Mapping[str, Shader],
     shadow: ShadowMap,
 ) -> dict[str, Floats]:
     """How much of the sky each vertex of body, eyes and teeth sees, on the base mesh.
@@ -86,13 +86,12 @@ def bake_openness(
     }
     sums = {name: np.zeros(len(layer.vertices)) for name, layer in targets.items()}
     weights = {name: np.full(len(layer.vertices), 1e-6) for name, layer in targets.items()}
-    depth_program = shaders["SHADOW"]
-    set_pose(depth_program, pose)
-    set_uniforms(depth_program, fringe_box=np.zeros(4))
+    shader = shaders["SHADOW"]
+    shader.set(**pose.uniforms(), fringe_box=np.zeros(4))
     context.enable_only(context.DEPTH_TEST)
     for towards in _sphere(96):
         matrix = light_matrix(towards, skull)
-        set_uniforms(depth_program, light_matrix=matrix.T)
+        shader.set(light_matrix=matrix.T)
         shadow.start()
         mesh.draw("SHADOW")
         depth = np.frombuffer(shadow.texture.read(), np.float32).reshape(SHADOW_SIZE, SHADOW_SIZE)
