@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpbench.errors import UsageError
+from hpbench.methods.hopenet.backbones import OWN_BACKBONES
 from hpbench.methods.hopenet.bins import Bins, BinsPerHead
 from hpbench.methods.hopenet.rotations import (
     angles_from_rotations,
@@ -21,7 +21,6 @@ from hpbench.spec import suggest
 __all__ = [
     "HEADS",
     "REGRESSION_UNIT_DEG",
-    "THIN_RESNETS",
     "HopenetNetwork",
     "Outputs",
     "backbone_names",
@@ -38,13 +37,6 @@ HEADS = ("fc_yaw", "fc_pitch", "fc_roll")
 
 REGRESSION_UNIT_DEG = 30.0
 """A regression head's output of one means this many degrees, so that it starts well scaled."""
-
-THIN_RESNETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "thin_resnet_s": ((24, 48, 96, 192), (1, 2, 2, 1)),
-    "thin_resnet_m": ((32, 64, 128, 256), (1, 1, 2, 2)),
-    "thin_resnet_l": ((48, 96, 192, 384), (2, 2, 2, 2)),
-}
-"""Small ResNets of this project for inputs near 112 pixels: widths and blocks per stage."""
 
 _IMAGENET_CLASSES = 1000
 
@@ -126,15 +118,15 @@ def spread_deg(outputs: Tensor, bins: Bins | BinsPerHead) -> Tensor:
 
 
 def backbone_names() -> list[str]:
-    """All backbones: this project's thin ResNets and torchvision's classification networks."""
+    """All backbones: this project's own and torchvision's classification networks."""
     from torchvision import models  # here, for its import takes longer than torch's own
 
-    return [*THIN_RESNETS, *models.list_models(module=models)]
+    return [*OWN_BACKBONES, *models.list_models(module=models)]
 
 
 def parameter_count(backbone: str) -> int:
     """Numbers in torchvision's network of this name, its classifier included; 0 for others."""
-    if backbone in THIN_RESNETS:
+    if backbone in OWN_BACKBONES:
         return 0
     from torchvision import models
 
@@ -151,9 +143,9 @@ def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> Hope
     UsageError
         If the backbone is unknown, or cannot be built for this input size.
     """
-    if backbone in THIN_RESNETS:
-        widths, blocks = THIN_RESNETS[backbone]
-        return HopenetNetwork(_thin_resnet(widths, blocks), widths[-1], outputs)
+    if backbone in OWN_BACKBONES:
+        own, features = OWN_BACKBONES[backbone]()
+        return HopenetNetwork(own, features, outputs)
     from torchvision import models
 
     if backbone not in backbone_names():
@@ -211,40 +203,3 @@ def _remove_classifier(network: nn.Module) -> int:
         setattr(network.get_submodule(parent), attribute, nn.Identity())
         return features
     raise UsageError(f"{type(network).__name__} has no ImageNet classifier to replace")
-
-
-class _ThinBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut that averages where the image is halved."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            pool = nn.AvgPool2d(2, ceil_mode=True) if stride == 2 else nn.Identity()
-            conv = nn.Conv2d(inputs, outputs, 1, bias=False)
-            self.shortcut = nn.Sequential(pool, conv, nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.shortcut(x) + self.bn2(self.conv2(y)))
-
-
-def _thin_resnet(widths: Sequence[int], blocks: Sequence[int]) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        nn.Conv2d(3, widths[0], 5, 2, 2, bias=False),
-        nn.BatchNorm2d(widths[0]),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(2),
-    ]
-    inputs = widths[0]
-    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-        for block in range(count):
-            stride = 2 if block == 0 and stage > 0 else 1
-            layers.append(_ThinBlock(inputs, width, stride))
-            inputs = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))

@@ -22,6 +22,7 @@ from hpbench.geometry.boxes import box_from_points
 from hpbench.images import read_rgb
 from hpbench.method import Method, NoPrediction
 from hpbench.methods.hopenet import Hopenet, Regression
+from hpbench.methods.hopenet.backbones import OWN_BACKBONES
 from hpbench.methods.hopenet.bins import PAPER_BINS, Bins
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import backbone_names, decode_angles, make_network
@@ -175,11 +176,28 @@ def test_hopenet_lite_reaches_its_known_error_on_real_photos(
     assert mean_error(method, aflw2000_dir) == pytest.approx(reference, abs=0.6)
 
 
-@pytest.mark.parametrize("backbone", ["thin_resnet_s", "mobilenet_v2", "squeezenet1_1", "resnet18"])
+@pytest.mark.parametrize(
+    "backbone", ["thin_resnet_s", "efficientnet_lite0", "mobilenet_v2", "squeezenet1_1", "resnet18"]
+)
 def test_backbones_give_logits_for_three_angles(backbone):
     network = make_network(backbone, outputs=20).eval()
     with torch.no_grad():
         assert network(torch.rand(2, 3, 96, 96)).shape == (2, 3, 20)
+
+
+def test_efficientnet_lite0_has_the_published_size_and_cost():
+    """tensorflow/tpu, models/official/efficientnet/lite: 4.7 million parameters with the 1000
+    classes of ImageNet, and 407 million multiply-adds at 224 px."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    backbone, features = OWN_BACKBONES["efficientnet_lite0"]()
+    classifier = 1000 * (features + 1)
+    parameters = sum(tensor.numel() for tensor in backbone.parameters())
+    assert parameters + classifier == pytest.approx(4.7e6, abs=0.05e6)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        backbone.eval()(torch.zeros(1, 3, 224, 224))
+    multiply_adds = counter.get_total_flops() / 2 + classifier
+    assert multiply_adds == pytest.approx(407e6, rel=0.06)
 
 
 def test_every_torchvision_classification_network_can_be_a_backbone():

@@ -53,7 +53,8 @@ class TrainSettings(BaseModel):
     }
 
     backbone: Annotated[str, Metavar("NAME")] = Field(
-        "resnet50", description="thin_resnet_s, thin_resnet_m, or a torchvision network."
+        "resnet50",
+        description="thin_resnet_s, thin_resnet_m, efficientnet_lite0, or a torchvision network.",
     )
     heads: Heads = Field(
         "bins",
