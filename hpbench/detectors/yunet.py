@@ -15,6 +15,7 @@ from hpbench.errors import DataError, MissingDependencyError, UsageError
 from hpbench.images import silent_opencv
 from hpbench.plugin import BaseOptions, Options, WeightsInfo
 from hpbench.spec import Spec
+from hpbench.storage.fingerprints import file_state
 from hpbench.weights.store import cached_file, sha256_of
 
 __all__ = ["YunetDetector", "YunetOptions"]
@@ -98,7 +99,7 @@ class YunetDetector(Detector):
         return str(Spec(self.name, options))
 
     def load(self) -> None:
-        """Read the model, once per thread."""
+        """Read the model, once per thread, and anew when its file has changed."""
         self._network()
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
@@ -122,7 +123,7 @@ class YunetDetector(Detector):
         return surest_first(np.stack([x0, y0, x0 + w, y0 + h], axis=1) * to_full, faces[:, -1])
 
     def _network(self) -> Any:
-        key = (self.name, self._path, self.options.score)
+        key = (self.name, self._path, *file_state(self._path), self.options.score)
         return once_per_thread(key, lambda: _load_yunet(self._path, self.options.score))
 
 

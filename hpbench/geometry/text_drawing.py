@@ -6,6 +6,7 @@ Every function takes and returns RGB images, shape (height, width, 3), uint8, an
 from __future__ import annotations
 
 from functools import cache
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,9 @@ Pixels = npt.NDArray[np.uint8]
 
 LEGIBLE_SIDE_PX = 240
 """Images with a shorter side below this are enlarged before text is put into them."""
+
+MAX_ENLARGED_PIXELS = 16_000_000
+"""Thin images are enlarged less: to be legible, one of 1 x 3000 pixels would need 170 million."""
 
 
 def draw_text(
@@ -48,8 +52,10 @@ def draw_text(
     return drawn
 
 
-def enlarge_small(image: Pixels) -> tuple[Pixels, int]:
+def enlarge_small(image: Pixels, panels: int = 1) -> tuple[Pixels, int]:
     """Enlarge a small image by a whole factor, so that text in it can be read.
+
+    `panels` of it side by side stay within :data:`MAX_ENLARGED_PIXELS`.
 
     Returns the image and the factor: pixel x of the given image lies at
     ``(x + 0.5) * factor - 0.5`` of the enlarged one.
@@ -57,8 +63,9 @@ def enlarge_small(image: Pixels) -> tuple[Pixels, int]:
     import cv2
 
     height, width = image.shape[:2]
-    factor = -(-LEGIBLE_SIDE_PX // min(height, width))
-    if factor == 1:
+    legible = -(-LEGIBLE_SIDE_PX // min(height, width))
+    factor = min(legible, isqrt(MAX_ENLARGED_PIXELS // (height * width * panels)))
+    if factor <= 1:
         return image, 1
     size_wh = (width * factor, height * factor)
     enlarged = cv2.resize(image, size_wh, interpolation=cv2.INTER_CUBIC)

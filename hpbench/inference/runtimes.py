@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from hpbench.errors import HpbenchError, MissingDependencyError, UsageError
 from hpbench.inference.batching import map_batch_on_threads
 
@@ -113,7 +115,8 @@ def make_runtime(
         run = _exported(network, proofs[-1], device)
     reference = network if exact is None else _from_pixels(exact)
     limit_deg = MAX_DIFFERENCE_DEG if exact is None else MAX_HALF_DIFFERENCE_DEG
-    difference_deg = max(_difference_deg(reference, run, p, angles_deg) for p in proofs)
+    differences = [_difference_deg(reference, run, pixels, angles_deg) for pixels in proofs]
+    difference_deg = float(np.max(differences))  # NaN where one is, which max() lets through
     if not difference_deg <= limit_deg:
         made, safe = f"runtime={name}", "runtime=torch"
         if exact is not None:

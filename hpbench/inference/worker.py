@@ -153,6 +153,7 @@ class WorkerProcess:
             raise _EndedError(self._how_it_ended()) from error
         reply = self._read(self._reply_s)
         if "error" in reply:
+            self._failures = 0  # it has survived this one
             raise WorkerError(str(reply["error"]))
         replies = reply.get("replies")
         if not isinstance(replies, list) or len(replies) != len(faces):

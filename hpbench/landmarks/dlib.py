@@ -18,6 +18,8 @@ from hpbench.geometry.boxes import face_size_px
 from hpbench.landmarks.base import LANDMARK_COUNT, Array, LandmarkDetector
 from hpbench.method import MethodCard, NoPrediction
 from hpbench.plugin import Options
+from hpbench.storage.fingerprints import file_state
+from hpbench.weights.paths import user_path
 from hpbench.weights.store import sha256_of
 
 __all__ = [
@@ -125,7 +127,7 @@ class DlibLandmarks(LandmarkDetector):
 
     def _path(self) -> Path:
         named = self.options.predictor
-        return installed_predictor() if named is None else named.expanduser()
+        return installed_predictor() if named is None else user_path(named)
 
 
 def _detected_box(face: Face) -> Array | None:
@@ -185,9 +187,8 @@ def installed_predictor() -> Path:
     )
 
 
-@cache
 def load_predictor(path: Path) -> Any:
-    """Load a dlib shape predictor once per process.
+    """Load a dlib shape predictor once per process, and anew when the file has changed.
 
     Parameters
     ----------
@@ -204,6 +205,11 @@ def load_predictor(path: Path) -> Any:
     WeightsError
         If the file is missing, corrupted, or predicts another number of points than 68.
     """
+    return _load_predictor(path, tuple(file_state(path)))
+
+
+@cache
+def _load_predictor(path: Path, state: tuple[Any, ...]) -> Any:
     try:
         import dlib
     except ImportError as error:

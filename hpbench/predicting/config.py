@@ -36,11 +36,13 @@ class PredictConfig(Config):
     )
     min_confidence: float | None = Field(
         None,
+        allow_inf_nan=False,
         description="Leave out poses with a lower confidence, on the scale of the method; for one "
         "method.",
     )
     unsure_below: float | None = Field(
         None,
+        allow_inf_nan=False,
         description="Draw poses with a lower confidence pale; if not given, those with a claimed "
         "spread above 10 degrees.",
     )

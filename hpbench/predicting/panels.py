@@ -27,7 +27,7 @@ def draw_result(
     """Draw the poses of all faces, with one panel per method side by side, in the order given.
 
     The frame must have an image. Small images are enlarged by a whole factor, so that the angles
-    can be read; the panels are reduced to fit into `max_width_px`.
+    can be read, thin ones by less; the panels are reduced to fit into `max_width_px`.
     """
     image = result.frame.image
     if image is None:
@@ -55,7 +55,7 @@ def _fit(image: Pixels, panels: int, max_width_px: int | None) -> tuple[Pixels, 
     """Enlarge or reduce an image for drawing; also the factor."""
     import cv2
 
-    image, factor = enlarge_small(image)
+    image, factor = enlarge_small(image, panels)
     height, width = image.shape[:2]
     if max_width_px is None or panels * width <= max_width_px:
         return image, float(factor)

@@ -176,6 +176,7 @@ class VideoFile(PredictionWriter):
         self.style: DrawStyle = style
         self._video: Any = None
         self._size_wh = (0, 0)
+        self._shown: Any = None
         self._frames = 0
 
     def write(self, result: FrameResult) -> None:
@@ -187,15 +188,17 @@ class VideoFile(PredictionWriter):
         if self._video is None:
             self._size_wh = (image_bgr.shape[1], image_bgr.shape[0])
             self._video = self._files.enter_context(self._opened())
+            self._shown = image_bgr
         elif (image_bgr.shape[1], image_bgr.shape[0]) != self._size_wh:
             # OpenCV would drop a frame of another size without a word.
             image_bgr = cv2.resize(image_bgr, self._size_wh)
         due = self._frames + 1
         if self.live and result.frame.time_s is not None:
             due = max(due, round(result.frame.time_s * self.fps) + 1)
-        for _ in range(due - self._frames):
-            self._video.write(image_bgr)
-        self._frames = due
+        for _ in range(due - self._frames - 1):
+            self._video.write(self._shown)
+        self._video.write(image_bgr)
+        self._shown, self._frames = image_bgr, due
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:

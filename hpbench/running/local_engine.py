@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from hpbench.dataset import Record
 from hpbench.errors import HpbenchError
-from hpbench.inference.cores import usable_cores
+from hpbench.inference.cores import compute_threads
 from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
 from hpbench.inference.solving import (
@@ -189,12 +189,13 @@ class LocalEngine:
     evaluations : sequence of Evaluation
         What will be evaluated; the methods need not be loaded yet.
     workers : int or None
-        Threads or processes that read and prepare; None for the number of cores.
+        Threads or processes that read and prepare; None for the number of cores, or
+        OMP_NUM_THREADS where that is smaller.
     """
 
     def __init__(self, evaluations: Sequence[Evaluation], workers: int | None = None) -> None:
         self._evaluations = evaluations
-        self._workers = workers or usable_cores()
+        self._workers = workers or compute_threads()
         self._readers: WorkerPool | None = None
 
     def __enter__(self) -> LocalEngine:

@@ -21,7 +21,7 @@ from time import perf_counter
 from typing import Any
 
 from hpbench.detectors.base import Detector
-from hpbench.errors import HpbenchError
+from hpbench.errors import PLUGIN_ERRORS, HpbenchError
 from hpbench.face import Face
 from hpbench.inference.progress import Progress
 from hpbench.inference.solving import Failed, infer_inputs, prepare_face
@@ -163,7 +163,7 @@ def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
             (solved,) = infer_inputs(method, [prepared], _device_clock(method.device, events))
         except HpbenchError:
             raise
-        except Exception:  # the accuracy pass counts it, with what was raised
+        except PLUGIN_ERRORS:  # the accuracy pass counts it, with what was raised
             return times
         times["infer_ms"], times["decode_ms"] = solved.infer_ms, solved.decode_ms
         if events:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import PLUGIN_ERRORS, HpbenchError
 from hpbench.face import Face
 from hpbench.inference.solving import Failed, prepare_face, solve_prepared
 from hpbench.method import Method, NoPrediction
@@ -68,7 +68,7 @@ def measure_throughput(
                     rates[name].append(rate(methods[name], inputs[name], size))
                 except HpbenchError:
                     raise
-                except Exception:
+                except PLUGIN_ERRORS:
                     del rates[name]
         growing = list(rates)
         for name in growing:

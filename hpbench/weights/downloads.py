@@ -22,7 +22,10 @@ from hpbench.errors import WeightsError
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["DownloadLimits", "ask_git_blob", "fetch_rest"]
+__all__ = ["ADD_COMMAND", "DownloadLimits", "ask_git_blob", "fetch_rest"]
+
+ADD_COMMAND = "hpbench weights add"
+"""Takes what ``hpbench weights fetch`` knows, too; for other files callers have other advice."""
 
 MAX_ID_BYTES = 4 * 2**20
 """Of what GitHub says of a file; up to 1 MB of its content is in it."""
@@ -202,10 +205,9 @@ def _network_errors(
     try:
         yield
     except _WithoutTlsError as error:
-        raise WeightsError(
-            f"{error}: is no https address; fetch it with 'hpbench weights fetch --allow-http' if "
-            f"you trust the network, {by_hand}"
-        ) from error
+        with_option = "fetch it with 'hpbench weights fetch --allow-http' if you trust the network"
+        fix = f"{with_option}, {by_hand}" if ADD_COMMAND in then else by_hand.removeprefix("or ")
+        raise WeightsError(f"{error}: is no https address; {fix}") from error
     except _TooLargeError as error:
         size = f"{limits.max_bytes / 1e6:.1f} MB" if path is not None else "an answer may have"
         raise WeightsError(
@@ -232,6 +234,10 @@ def _network_errors(
         line = str(error).splitlines()[0]
         raise WeightsError(f"{url}: cannot be fetched ({line}); try later, {by_hand}") from error
     except OSError as error:
+        if error.errno is None:  # of requests, for certificates that are not where a variable says
+            raise WeightsError(
+                f"{url}: cannot be fetched ({error}); mend that and start again, {by_hand}"
+            ) from error
         raise WeightsError(
             f"{path}: cannot be written ({error.strerror}); make room, or name another folder "
             "with $HPBENCH_CACHE"

@@ -8,6 +8,7 @@ from pathlib import Path
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
+from hpbench.weights.paths import user_path
 from hpbench.weights.store import cached_file, check_file, fetch_weights, sha256_of
 
 __all__ = ["info_of_file", "resolve_weights", "with_paths"]
@@ -41,7 +42,7 @@ def resolve_weights(weights: str, published: Sequence[WeightsInfo]) -> Path:
                 return fetch_weights(info)
             check_file(info.path, info.sha256, info.git_blob)
             return info.path
-    path = Path(weights).expanduser()
+    path = user_path(weights)
     if path.is_file():
         return path
     if path.suffix or len(path.parts) > 1:

@@ -25,7 +25,8 @@ from hpbench.method import WeightsInfo
 from hpbench.spec import suggest
 from hpbench.storage.atomic import atomic_path, publish, write_text
 from hpbench.storage.checksums import sha256_of_file
-from hpbench.weights.downloads import DownloadLimits, ask_git_blob, fetch_rest
+from hpbench.weights.downloads import ADD_COMMAND, DownloadLimits, ask_git_blob, fetch_rest
+from hpbench.weights.paths import user_path
 
 __all__ = [
     "add_weights",
@@ -47,7 +48,7 @@ def cache_folder() -> Path:
     """Folder where weights are kept: ``$HPBENCH_CACHE/weights``, or below the user's cache."""
     named = os.environ.get("HPBENCH_CACHE")
     if named:
-        return Path(named).expanduser() / "weights"
+        return user_path(named) / "weights"
     import pooch
 
     return Path(pooch.os_cache("hpbench")) / "weights"
@@ -272,7 +273,7 @@ def _download(
 
 
 def _add_it(name: str) -> str:
-    return f"'hpbench weights add {name} FILE'"
+    return f"'{ADD_COMMAND} {name} FILE'"
 
 
 def add_weights(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hpbench.crops import crop_box, whole_pixels
 from hpbench.errors import HpbenchError, MissingDependencyError, WeightsError
 from hpbench.face import Face
-from hpbench.inference.cores import usable_cores
+from hpbench.inference.cores import compute_threads
 from hpbench.inference.published_method import PublishedMethod
 from hpbench.method import MethodCard, ModelSize, NoPrediction, Prediction, WeightsInfo
 from hpbench.plugin import BaseOptions
@@ -110,7 +110,7 @@ class Adas(PublishedMethod):
             model = openvino.Core().read_model(graph, numbers)
             model.reshape([-1, 3, self.input_size, self.input_size])
             settings = {
-                "INFERENCE_NUM_THREADS": usable_cores(),
+                "INFERENCE_NUM_THREADS": compute_threads(),
                 # else processors that have bfloat16 use it, and angles differ by up to a degree
                 "INFERENCE_PRECISION_HINT": "f32",
             }

@@ -46,7 +46,7 @@ class InputCard(CardTable):
         scaled to `short_side`, the middle kept (torchvision's Resize and CenterCrop). ``pad``:
         the long side is scaled to fit, black around it.
     short_side : int or None
-        For ``centre``; the input's shorter side if not given.
+        For ``centre``; the input's longer side if not given.
     filter : str
         ``opencv-linear`` does not average when it reduces and ``pillow-bilinear`` does: they
         differ by up to 0.1 degrees of error.
@@ -86,7 +86,7 @@ class WeightsFile(CardTable):
     Attributes
     ----------
     file : str
-        Path relative to the card, or the name in the user's cache.
+        Path relative to the card, or to the folder that the user names with ``weights``.
     url : str
         Where it can be fetched; then `sha256` is a must.
     sha256 : str or None
@@ -112,6 +112,11 @@ class WeightsFile(CardTable):
     def file_name(self) -> str:
         """Name of the file without folders."""
         return PurePosixPath(self.file or urlparse(self.url).path).name
+
+    @property
+    def cached_name(self) -> str:
+        """Name in the user's cache, which files of other cards do not have; empty without hash."""
+        return f"{self.sha256[:12]}-{self.file_name}" if self.sha256 else ""
 
 
 class NetworkCard(CardTable):

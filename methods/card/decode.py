@@ -26,6 +26,7 @@ from hpbench.rotation import (
     rotation_from_rotvec,
     rotation_from_rq_angles,
     rotation_in_camera_frame,
+    wrap_deg,
 )
 
 __all__ = ["confidence_of", "decode_networks", "numbers_of"]
@@ -49,8 +50,11 @@ def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Ar
     if isinstance(card, RotationOutput):
         mean = np.mean([_output_rotations(outputs, card) for outputs in networks], axis=0)
         return mean if len(networks) == 1 else _where_finite(nearest_rotation, mean)
-    angles = np.mean([_output_angles(outputs, card) for outputs in networks], axis=0)
-    return _where_finite(_MAKE[card.euler], angles)
+    angles = np.stack([_output_angles(outputs, card) for outputs in networks])
+    with np.errstate(invalid="ignore"):  # an infinite angle gives NaN
+        # by differences, for 179 and -179 are two degrees apart
+        mean = angles[0] + wrap_deg(angles - angles[0]).mean(axis=0)
+    return _where_finite(_MAKE[card.euler], mean)
 
 
 _MAKE: dict[str, Callable[[Array], Array]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hpbench.methods.card.card import NetworkCard
 from hpbench.methods.card.decode import numbers_of
 from hpbench.methods.card.method import CardMethod, CardOptions, DeclaredMethod
 from hpbench.methods.card.outputs import LandmarksOutput
+from hpbench.plugin import BaseOptions
 from hpbench.spec import Spec
 
 __all__ = ["CardLandmarks"]
@@ -28,6 +30,14 @@ class CardLandmarks(LandmarkDetector):
     Options = CardOptions
     options: CardOptions
 
+    def __init__(self, options: BaseOptions | None = None) -> None:
+        super().__init__(options)
+        self._network = _Network(self.options)
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.options,)  # another process opens the network itself
+
     @classmethod
     def claims(cls, text: str) -> Spec | None:
         """``my_net.toml`` stands for ``card[file=my_net.toml]``."""
@@ -40,7 +50,7 @@ class CardLandmarks(LandmarkDetector):
 
     def fingerprint(self) -> str:
         """Hashes of the card and of all weights files."""
-        return f"card {CardMethod(self.options).fingerprint()}"
+        return f"card {self._network.fingerprint()}"
 
     def fingerprint_is_complete(self) -> bool:
         """The card and its networks are all that is read."""
@@ -48,19 +58,20 @@ class CardLandmarks(LandmarkDetector):
 
     def spec_in_tables(self, spec: Spec) -> Spec:
         """The card's name in place of its path."""
-        return CardMethod(self.options).spec_in_tables(spec)
+        return self._network.spec_in_tables(spec)
 
     def load(self) -> None:
-        """Open the network, once per process."""
-        _opened(self.options)
+        """Open the network, once."""
+        with self._lock:
+            self._network.load()
 
     def card(self) -> MethodCard:
         """Describe the network."""
-        return CardMethod(self.options).card()
+        return self._network.card()
 
     def find(self, face: Face) -> Array | NoPrediction:
         """Landmarks of the crop, placed in the whole image."""
-        network = _opened(self.options)
+        network = self._network
         pixels = network.prepare(face)
         if isinstance(pixels, NoPrediction):
             return pixels
@@ -68,7 +79,9 @@ class CardLandmarks(LandmarkDetector):
         bounds = np.array(card.crop.bounds(face), dtype=np.float64)
         if card.crop.outside == "clip":
             bounds = np.clip(bounds, 0.0, np.array(face.size_wh * 2))
-        outputs = [found[0][0] for found in network.infer([pixels])]
+        with self._lock:  # some runtimes keep inputs and outputs in the network
+            network.load()
+            outputs = [found[0][0] for found in network.infer([pixels])]
         landmarks = np.mean([_place_landmarks(output, card, bounds) for output in outputs], axis=0)
         if not np.isfinite(landmarks).all():
             return NoPrediction("the network's output is not a number")
@@ -77,7 +90,9 @@ class CardLandmarks(LandmarkDetector):
 
 class _Network(CardMethod):
     def load(self) -> None:
-        """Open the network, whatever it gives."""
+        """Open the network, unless it is open."""
+        if self._networks:
+            return
         if not isinstance(self.network_card().output, LandmarksOutput):
             raise WeightsError(
                 f"{self.card_path()}: output.kind is '{self.network_card().output.kind}'; "
@@ -93,13 +108,6 @@ class _Network(CardMethod):
                 _place_landmarks(found[0][0], self.network_card(), size)
             except WeightsError as error:
                 raise WeightsError(f"{self.card_path()}: {error}") from error
-
-
-@cache
-def _opened(options: CardOptions) -> _Network:
-    network = _Network(options)
-    network.load()
-    return network
 
 
 def _place_landmarks(output: Array, card: NetworkCard, bounds_xyxy: Array) -> Array:

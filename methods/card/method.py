@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -36,6 +36,7 @@ from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
 from hpbench.spec import Spec
 from hpbench.weights.downloads import DownloadLimits
+from hpbench.weights.paths import user_path
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["CardMethod", "CardOptions", "DeclaredMethod", "DeclaredOptions", "FsaNet"]
@@ -193,10 +194,42 @@ class DeclaredMethod(Method):
         )
 
     def _paths(self) -> list[Path]:
-        return [
-            find_weights(entry, self.card_path().parent, self.options.weights, self._by_hand())
-            for entry in self.network_card().weights
-        ]
+        entries = self.network_card().weights
+        paths = [self._named(one) if self.options.weights else self._found(one) for one in entries]
+        for path, entry in zip(paths, entries, strict=True):
+            check_file(path, entry.sha256)
+        return paths
+
+    def _named(self, entry: WeightsFile) -> Path:
+        """File of a weights entry in the user's folder: at its path in the card, or by its name."""
+        folder = user_path(self.options.weights)
+        inside = PurePosixPath(entry.file)
+        leads_out = inside.is_absolute() or ".." in inside.parts
+        if entry.file and not leads_out and (folder / inside).is_file():
+            return folder / inside
+        name = entry.file_name
+        if [one.file_name for one in self.network_card().weights].count(name) > 1:
+            raise WeightsError(
+                f"{self.card_path()}: several weights files are called '{name}'; put each into "
+                f"{folder} at the path that its file= names"
+            )
+        if not (folder / name).is_file():
+            raise WeightsError(f"{folder / name}: no such weights file; pass weights=FOLDER")
+        return folder / name
+
+    def _found(self, entry: WeightsFile) -> Path:
+        """File of a weights entry beside the card, in the cache, or fetched."""
+        folder = self.card_path().parent
+        if local := _local_file(entry, folder):
+            return local
+        if not entry.url:
+            raise WeightsError(f"{folder / entry.file}: no such weights file, which the card names")
+        limits = DownloadLimits()
+        if entry.size_bytes is not None:
+            limits = replace(limits, max_bytes=entry.size_bytes)
+        return fetch_file(
+            entry.cached_name, entry.url, entry.sha256, by_hand=self._by_hand(), limits=limits
+        )
 
     def _by_hand(self) -> str:
         """What to do with a weights file that was fetched elsewhere."""
@@ -318,7 +351,7 @@ class CardMethod(DeclaredMethod):
                 "method 'card' needs a file: write the name of the TOML file, my_net.toml, "
                 "or card[file=my_net.toml]"
             )
-        return Path(self.options.file).expanduser()
+        return user_path(self.options.file)
 
     def _by_hand(self) -> str:
         return f"put it into {self.card_path().resolve().parent}"
@@ -368,6 +401,9 @@ def _resize(crop: Pixels, size_wh: tuple[int, int], filter_name: str) -> Pixels:
 
 
 def _weights_info(card: NetworkCard, entry: WeightsFile, folder: Path) -> WeightsInfo:
+    source = card.code
+    if entry.sha256 is None:  # the cache is not searched for it
+        source = f"{card.code or card.title}; it belongs into {folder}"
     return WeightsInfo(
         name=Path(entry.file_name).stem,
         summary=card.title,
@@ -375,43 +411,22 @@ def _weights_info(card: NetworkCard, entry: WeightsFile, folder: Path) -> Weight
         trained_on=card.trained_on,
         size_bytes=entry.size_bytes,
         sha256=entry.sha256,
-        source=card.code,
-        file=entry.file_name,
+        source=source,
+        file=entry.cached_name,
         url=entry.url,
         path=_local_file(entry, folder),
     )
 
 
 def _local_file(entry: WeightsFile, card_folder: Path) -> Path | None:
-    """File of a weights entry beside the card, or in the cache."""
+    """File of a weights entry beside the card, or in the cache if the card states its hash."""
     beside = card_folder / entry.file
-    return beside if entry.file and beside.is_file() else cached_file(entry.file_name)
-
-
-def find_weights(entry: WeightsFile, card_folder: Path, weights: str, by_hand: str = "") -> Path:
-    """File of a weights entry: in the user's folder, beside the card, in the cache, or fetched.
-
-    `by_hand` says what to do with a file that was fetched elsewhere, for the message.
-
-    Raises
-    ------
-    WeightsError
-        If the file is nowhere, or has another hash than the card says.
-    """
-    if weights:
-        path = Path(weights).expanduser() / entry.file_name
-        if not path.is_file():
-            raise WeightsError(f"{path}: no such weights file; pass weights=FILE")
-    elif local := _local_file(entry, card_folder):
-        path = local
-    elif entry.url:
-        limits = DownloadLimits()
-        if entry.size_bytes is not None:
-            limits = replace(limits, max_bytes=entry.size_bytes)
-        return fetch_file(entry.file_name, entry.url, entry.sha256, by_hand=by_hand, limits=limits)
-    else:
-        raise WeightsError(
-            f"{card_folder / entry.file}: no such weights file, which the card names"
-        )
-    check_file(path, entry.sha256)
-    return path
+    if entry.file and beside.is_file():
+        return beside
+    if entry.sha256 is None:
+        return None
+    if cached := cached_file(entry.cached_name):
+        return cached
+    # a file that was put there by its name alone may belong to another card
+    plain = cached_file(entry.file_name)
+    return plain if plain and sha256_of(plain) == entry.sha256 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -96,6 +97,12 @@ class Ensemble(Method):
         """Say that its members have to be named."""
         return f"members: {_HOW}"
 
+    @property
+    def prepare_in(self) -> Literal["threads", "processes"]:  # type: ignore[override]
+        """In processes if the faces of any member are."""
+        members = self._members.values()
+        return "processes" if any(m.prepare_in == "processes" for m in members) else "threads"
+
     def fingerprint(self) -> str:
         """Kind of mean, and options, files and code of every member."""
         members = [
@@ -184,7 +191,7 @@ class Ensemble(Method):
         for name, member in self._members.items():
             prepared = member.prepare(face)
             if isinstance(prepared, NoPrediction):
-                return NoPrediction(f"{name}: {prepared.reason}")
+                return _of_member(name, prepared)
             inputs.append(prepared)
         return inputs
 
@@ -211,7 +218,7 @@ class Ensemble(Method):
     ) -> Prediction | NoPrediction:
         for name, one in zip(self._members, predictions, strict=True):
             if isinstance(one, NoPrediction):
-                return NoPrediction(f"{name}: {one.reason}")
+                return _of_member(name, one)
         return combine(
             np.stack([one.R_cam for one in predictions if isinstance(one, Prediction)]), mean
         )
@@ -262,6 +269,11 @@ def geodesic_mean(rotations: npt.ArrayLike) -> Array:
         if np.linalg.norm(step) < _CONVERGED_RAD:
             break
     return mean
+
+
+def _of_member(name: str, none: NoPrediction) -> NoPrediction:
+    """Why a member has no prediction, with its name; a failure stays one."""
+    return replace(none, reason=f"{name}: {none.reason}")
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

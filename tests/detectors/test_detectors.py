@@ -127,6 +127,16 @@ def test_a_corrupted_network_is_named(tmp_path, shared_path):
             make_detector(f"yunet[model={file}]").load()
 
 
+def test_a_network_that_has_changed_is_read_anew(tmp_path, shared_path):
+    file = tmp_path / "net.onnx"
+    file.write_bytes(shared_path("weights/yunet_n_640_640.onnx").read_bytes())
+    detector = make_detector(f"yunet[model={file}]")
+    detector.load()
+    file.write_bytes(b"none")
+    with pytest.raises(DataError, match="not a YuNet network"):
+        detector.load()
+
+
 def test_another_network_is_refused(shared_path):
     other = shared_path("weights/fsanet-1x1-iter-688590.onnx")
     with pytest.raises(DataError, match=r"fsanet.*: not a YuNet network"):

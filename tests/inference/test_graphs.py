@@ -95,6 +95,22 @@ def test_every_format_gives_what_the_network_gives(name, files, network):
     assert [info.shape for info in graph.outputs] == [(None, 3), (None,)]
 
 
+class ListOfOne(nn.Module):
+    def forward(self, image):
+        (whole,) = image.mean((2, 3)).split(3, 1)
+        return whole + 1.0
+
+
+@exports
+def test_a_program_whose_operator_gives_a_list_of_one_is_run(tmp_path):
+    image = np.random.default_rng(0).random((2, 3, 8, 8), dtype=np.float32)
+    program = torch.export.export(ListOfOne().eval(), (torch.from_numpy(image),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    graph = open_graph(tmp_path / "net.pt2")
+    (found,) = graph.run(graph.inputs[0].name, image, [graph.outputs[0].name])
+    np.testing.assert_allclose(found, image.mean((2, 3)) + 1.0, atol=1e-6)
+
+
 def write_tflite(path: Path, step: float = 0.0, zero: int = 0) -> Path:
     pytest.importorskip("ai_edge_litert", reason="pip install 'hpbench[tflite]'")
     path.write_bytes(tflite_of_means(step, zero))

@@ -137,6 +137,20 @@ def test_network_that_overflows_in_half_precision_is_refused():
         make_runtime("torch", half, 16, "cpu", _angles, exact)
 
 
+def test_network_that_overflows_on_a_batch_alone_is_refused():
+    class Overflowing(torch.nn.Module):
+        def forward(self, pixels):
+            angles = pixels.mean((2, 3))
+            return angles if len(pixels) == 1 else angles + float("nan")
+
+    class Exact(torch.nn.Module):
+        def forward(self, pixels):
+            return pixels.mean((2, 3))
+
+    with pytest.raises(HpbenchError, match=r"differ by nan degrees .* use precision=full"):
+        make_runtime("torch", Overflowing(), 16, "cpu", _angles, Exact())
+
+
 def test_half_precision_is_refused_on_a_cpu():
     with pytest.raises(UsageError, match="precision=half: is for a GPU, not --device cpu"):
         make_method("hopenet[precision=half]").load()

@@ -203,6 +203,13 @@ def test_a_worker_that_survives_no_request_ends_the_run(start):
         process.ask([face("dies")])
 
 
+def test_a_request_that_is_refused_ends_the_row_of_those_that_kill_the_worker(start):
+    process = start()
+    for what in ("dies", "dies", "refused", "dies", "dies"):
+        with pytest.raises(WorkerError):
+            process.ask([face(what)])
+
+
 def test_a_worker_that_hangs_is_killed_with_its_children(program):
     process = WorkerProcess(
         "method 'x'", ["/bin/sh", "-c", f"{sys.executable} {program}; true"], reply_s=0.3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +170,52 @@ def test_landmarks_need_an_input_that_keeps_its_place(tmp_path):
     card.write_text(card.read_text().replace('"stretch"', '"pad"'))
     with pytest.raises(DataError, match=r"'landmarks' needs input\.fit 'stretch'"):
         make_landmark_detector(str(card)).load()
+
+
+def write_openvino_network(folder: Path) -> Path:
+    """A network that gives other points for every face and takes its time, and its card."""
+    openvino = pytest.importorskip("openvino", reason="pip install 'hpbench[openvino]'")
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3 if i == 0 else 16, 16, 3, padding=1) for i in range(8)]
+    end = [torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(256, 196)]
+    network = torch.nn.Sequential(*layers, *end).eval()
+    model = openvino.convert_model(network, example_input=torch.zeros(1, 3, 64, 64))
+    openvino.save_model(model, folder / "probe.xml")
+    path = folder / "probe.toml"
+    text = CARD.replace("width = 8", "width = 64").replace("height = 8", "height = 64")
+    path.write_text(text.replace("probe.onnx", "probe.xml"))
+    return path
+
+
+def test_threads_get_the_landmarks_of_one_face_after_the_other(tmp_path):
+    detector = make_landmark_detector(str(write_openvino_network(tmp_path)))
+    images = np.random.default_rng(0).integers(0, 256, (32, 64, 64, 3)).astype(np.uint8)
+    faces = [Face(str(i), image, np.array([0.0, 0, 63, 63])) for i, image in enumerate(images)]
+    expected = [detector.find(face) for face in faces]
+    with ThreadPoolExecutor(4) as threads:
+        np.testing.assert_array_equal(list(threads.map(detector.find, faces)), expected)
+
+
+def test_an_edited_card_gives_other_landmarks_in_the_same_process(tmp_path):
+    card = write_network(tmp_path, np.full((98, 2), 4.0))
+    face = face_with([0, 0, 99, 99])
+    before = make_landmark_detector(str(card)).find(face)
+    card.write_text(card.read_text().replace('"pixels"', '"share"'))
+    np.testing.assert_allclose(make_landmark_detector(str(card)).find(face), 8.0 * before)
+
+
+def test_landmarks_are_those_of_the_card_in_the_fingerprint(tmp_path):
+    card = write_network(tmp_path, np.full((98, 2), 4.0))
+    detector = make_landmark_detector(str(card))
+    face, fingerprint = face_with([0, 0, 99, 99]), detector.fingerprint()
+    card.write_text(card.read_text().replace('"pixels"', '"share"'))
+    np.testing.assert_allclose(detector.find(face), 50.0)
+    assert detector.fingerprint() == fingerprint
+
+
+def test_a_loaded_detector_pickles(tmp_path):
+    detector = make_landmark_detector(str(write_network(tmp_path, np.full((98, 2), 4.0))))
+    face = face_with([0, 0, 99, 99])
+    expected = detector.find(face)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(detector)).find(face), expected)

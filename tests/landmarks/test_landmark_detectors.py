@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from hpbench.datasets.aflw2000 import Aflw2000
-from hpbench.errors import UsageError
+from hpbench.errors import UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.landmarks.base import LANDMARKS, make_landmark_detector
+from hpbench.landmarks.dlib import installed_predictor
 from hpbench.method import NoPrediction
 from hpbench.registry import make_method
 
@@ -104,6 +105,17 @@ def test_a_method_with_a_detector_pickles_before_and_after_loading():
     method = make_method("pnp")
     method.load()
     assert pickle.loads(pickle.dumps(method)).fingerprint() == method.fingerprint()
+
+
+def test_a_predictor_that_has_changed_is_read_anew(tmp_path):
+    file = tmp_path / "predictor.dat"
+    file.symlink_to(installed_predictor())
+    detector = make_landmark_detector(f"dlib[predictor={file}]")
+    detector.load()
+    file.unlink()
+    file.write_bytes(b"none")
+    with pytest.raises(WeightsError, match="not a dlib shape predictor"):
+        detector.load()
 
 
 @pytest.mark.parametrize(("limit", "believed"), [(0.12, True), (0.02, False)])

@@ -54,6 +54,13 @@ def test_a_corrupted_graph_is_refused(weights, tmp_path, loaded):
         loaded(f"adas[weights={tmp_path / 'net.xml'}]")
 
 
+def test_omp_num_threads_bounds_its_threads(weights, loaded, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    method = loaded(f"adas[weights={weights}]")
+    assert method._model.get_property("INFERENCE_NUM_THREADS") == 1
+
+
 def test_a_batch_is_what_the_published_graph_gives_one_by_one(weights, loaded, aflw2000_faces):
     openvino = pytest.importorskip("openvino")
     method = loaded(f"adas[weights={weights}]")

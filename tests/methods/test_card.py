@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -14,13 +17,14 @@ from hpbench.datasets.aflw2000 import Aflw2000, Aflw2000Options
 from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError
 from hpbench.face import Face
 from hpbench.method import NoPrediction
-from hpbench.methods.card import CardMethod, FsaNet, read_card
+from hpbench.methods.card import CardMethod, DeclaredMethod, FsaNet, read_card
 from hpbench.methods.card.decode import decode_networks
 from hpbench.methods.card.method import CardOptions, fit_to
 from hpbench.methods.card.outputs import AnglesOutput, BinsOutput, RotationOutput
 from hpbench.registry import make_dataset, make_method, make_methods
 from hpbench.rotation import angles_from_rotation, rotation_from_angles
-from hpbench.weights.store import sha256_of
+from hpbench.weights.downloads import DownloadLimits
+from hpbench.weights.store import add_weights, fetch_weights, sha256_of
 
 ANGLES = np.array([[30.0, -20.0, 10.0], [-50.0, 15.0, -35.0]])
 S = np.diag([1.0, -1.0, -1.0])
@@ -69,7 +73,7 @@ def coloured_face(red=40, green=20, blue=10) -> Face:
     return Face("a", image, np.array([4.0, 4.0, 20.0, 20.0]))
 
 
-def answer_of(card: Path, face: Face | None = None) -> np.ndarray:
+def answer_of(card: Path | str, face: Face | None = None) -> np.ndarray:
     method = make_method(str(card))
     method.load()
     (prediction,) = method.predict([face or coloured_face()])
@@ -280,6 +284,96 @@ def test_missing_and_corrupted_weights_are_named(tmp_path):
     (tmp_path / "probe.onnx").write_bytes(b"not a network")
     with pytest.raises(WeightsError, match=r"probe\.onnx: cannot be opened as an ONNX network"):
         make_method(str(card)).load()
+
+
+def test_folder_of_weights_without_the_file_is_named(tmp_path):
+    card = write_card(tmp_path)
+    with pytest.raises(WeightsError, match=r"probe\.onnx: no such weights file.*weights=FOLDER"):
+        make_method(f"{card}[weights={tmp_path / 'x.onnx'}]").load()
+
+
+TWO = ('file = "probe.onnx"', 'file = "a/probe.onnx"\n[[weights]]\nfile = "b/probe.onnx"')
+
+
+def write_constant(path: Path, yaw: float) -> Path:
+    """A network that gives its own yaw for every face."""
+    onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=0),
+            helper.make_node("Mul", ["m", "zero"], ["z"]),
+            helper.make_node("Add", ["z", "c"], ["y"]),
+        ],
+        "constant",
+        [helper.make_tensor_value_info("x", number, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", number, ["n", 3])],
+        [
+            helper.make_tensor("zero", number, [], [0.0]),
+            helper.make_tensor("c", number, [1, 3], [yaw, 0.0, 0.0]),
+        ],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+def test_weights_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    card, folder = write_card(tmp_path, TWO), tmp_path / "mine"
+    write_constant(folder / "a" / "probe.onnx", 10.0)
+    write_constant(folder / "b" / "probe.onnx", 30.0)
+    assert answer_of(f"{card}[weights={folder}]") == pytest.approx([20, 0, 0], abs=1e-4)
+
+
+def test_one_file_does_not_stand_for_two_of_its_name(tmp_path):
+    card, folder = write_card(tmp_path, TWO), tmp_path / "mine"
+    write_constant(folder / "probe.onnx", 10.0)
+    with pytest.raises(WeightsError, match=r"several weights files are called 'probe\.onnx'; put"):
+        make_method(f"{card}[weights={folder}]").load()
+
+
+def test_weights_folder_may_be_flat_where_names_differ(tmp_path):
+    deep = ('file = "probe.onnx"', 'file = "../nets/probe.onnx"')
+    write_constant(tmp_path / "nets" / "probe.onnx", 30.0)
+    write_constant(tmp_path / "mine" / "probe.onnx", 10.0)
+    (tmp_path / "cards").mkdir()
+    card = write_card(tmp_path / "cards", deep)
+    assert answer_of(f"{card}[weights={tmp_path / 'mine'}]") == pytest.approx([10, 0, 0], abs=1e-4)
+
+
+def test_file_without_a_hash_is_not_taken_from_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
+    write_constant(tmp_path / "cache" / "weights" / "probe.onnx", 10.0)
+    with pytest.raises(WeightsError, match=r"probe\.onnx: no such weights file"):
+        make_method(str(write_card(tmp_path))).load()
+
+
+def test_file_without_a_hash_is_not_added_to_the_cache(tmp_path):
+    mine = write_constant(tmp_path / "mine.onnx", 10.0)
+    card = write_card(tmp_path)
+    declared = type("Declared", (DeclaredMethod,), {"name": "own", "card_file": card})
+    (info,) = declared.named_weights()
+    with pytest.raises(WeightsError, match=f"not kept in the cache; .* belongs into {tmp_path}"):
+        add_weights(info, mine)
+
+
+def test_fetched_files_of_one_name_do_not_meet_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
+    serve_files = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve_files) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        for name, yaw in (("one", 10.0), ("two", 30.0)):
+            network = write_constant(tmp_path / name / "net.onnx", yaw)
+            url = f"http://127.0.0.1:{server.server_port}/{name}/net.onnx"
+            entry = f'url = "{url}"\nsha256 = "{sha256_of(network)}"'
+            card = write_card(tmp_path / name, ('file = "probe.onnx"', entry))
+            fetched = type("Fetched", (DeclaredMethod,), {"name": name, "card_file": card})
+            (info,) = fetched.named_weights()
+            fetch_weights(info, DownloadLimits(allow_http=True))
+        server.shutdown()
+    answers = [answer_of(tmp_path / name / "probe.toml") for name in ("one", "two")]
+    np.testing.assert_allclose(answers, [[10.0, 0.0, 0.0], [30.0, 0.0, 0.0]], atol=1e-4)
 
 
 def test_method_without_card_says_what_to_write():
@@ -593,6 +687,12 @@ def test_mean_of_two_rotations_lies_half_way():
     about_z = np.radians([[0.0, 0.0, 10.0]]), np.radians([[0.0, 0.0, 50.0]])
     R_cam = decode_networks([[about_z[0]], [about_z[1]]], card)
     assert_angles(R_cam, [[0.0, 0.0, 30.0]])
+
+
+def test_mean_of_angles_goes_the_short_way_round():
+    angles = np.array([[179.0, 10.0, 0.0]]), np.array([[-179.0, 20.0, 0.0]])
+    R_cam = decode_networks([[angles[0]], [angles[1]]], angles_card())
+    np.testing.assert_allclose(R_cam, rotation_from_angles([[180.0, 15.0, 0.0]]), atol=1e-9)
 
 
 @pytest.mark.parametrize("output", [np.full((1, 6), np.nan), np.zeros((1, 6)), np.ones((1, 6))])

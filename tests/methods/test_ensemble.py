@@ -14,6 +14,7 @@ import hpbench
 import hpbench.running.local_engine
 from hpbench.errors import UsageError
 from hpbench.face import Face
+from hpbench.inference.solving import Failed
 from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.ensemble.method import combine, geodesic_mean
 from hpbench.registry import make_dataset, make_method
@@ -164,6 +165,34 @@ def test_face_that_one_member_cannot_predict_has_no_prediction(loaded, sample_fa
     (found,) = method.predict(sample_faces[:1])  # the sample has no annotated landmarks
     assert isinstance(found, NoPrediction)
     assert found.reason.startswith("pnp[landmarks=annotated]: ")
+
+
+FAILING = """
+from hpbench.method import Prediction
+from hpbench.methods.constant import Constant
+
+
+class Failing(Constant):
+    name = "failing"
+
+    def decode(self, output):
+        return [Prediction(found.R_cam * 2.0) for found in super().decode(output)]
+"""
+
+
+def test_failure_of_a_member_is_one_of_the_ensemble(tmp_path, sample_faces):
+    (tmp_path / "failing.py").write_text(FAILING)
+    method = make_method('ensemble[methods="constant;failing"]', plugins=[tmp_path / "failing.py"])
+    method.load()
+    (found,) = method.predict(sample_faces[:1])
+    assert found == Failed("failing: prediction is not a rotation matrix")
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"), [("constant;hopenet", "threads"), ("constant;pnp", "processes")]
+)
+def test_faces_are_prepared_in_processes_if_a_member_wants_them_there(members, expected):
+    assert make_method(f'ensemble[methods="{members}"]').prepare_in == expected
 
 
 def test_data_set_that_a_member_declines_is_declined():

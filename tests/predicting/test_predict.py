@@ -300,6 +300,16 @@ def test_one_limit_for_scales_of_several_methods_is_refused(tmp_path, option):
     assert f"{option} -5: every method has a scale of its own" in str(done.exception)
 
 
+@pytest.mark.parametrize("option", ["--min-confidence", "--unsure-below"])
+def test_limit_that_is_no_number_is_refused(tmp_path, option):
+    path = tmp_path / "face.png"
+    Image.fromarray(squares(10)).save(path)
+    words = ["predict", str(path), "--methods", "constant", option, "nan", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UsageError)
+    assert f"{option} nan: must be a finite number" in str(done.exception)
+
+
 def test_small_image_is_drawn_large_enough_to_be_read():
     drawn = draw_result(
         prediction_of(
@@ -312,6 +322,16 @@ def test_small_image_is_drawn_large_enough_to_be_read():
     blue_y, blue_x = np.nonzero((drawn == (60, 120, 255)).all(axis=-1))
     assert blue_x.mean() == pytest.approx(121.5, abs=1)
     assert blue_y.mean() == pytest.approx(121.5, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "methods", "factor"),
+    [(3000, 1, 1, 73), (3000, 1, 4, 36), (40_000, 30, 1, 3), (40_000, 600, 1, 1)],
+)
+def test_thin_image_is_enlarged_up_to_sixteen_million_pixels(width, height, methods, factor):
+    image = np.zeros((height, width, 3), np.uint8)
+    drawn = draw_result(prediction_of(image), ["constant"] * methods)
+    assert drawn.shape[:2] == (height * factor, width * factor * methods)
 
 
 def test_wide_panels_are_reduced_to_fit():

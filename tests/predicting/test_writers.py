@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -54,6 +55,22 @@ def test_drawing_that_its_format_cannot_hold_is_one_line(tmp_path):
     with pytest.raises(DataError, match=r"x\.webp: cannot be written .* name another"), drawings:
         drawings.write(wide)
     assert not list(tmp_path.iterdir())
+
+
+def grey_frame(level: int, time_s: float) -> FrameResult:
+    image = np.full((240, 320, 3), level, np.uint8)
+    return FrameResult(Frame("camera", image, number=0, time_s=time_s), [])
+
+
+def test_live_video_shows_each_frame_until_the_next(tmp_path):
+    with VideoFile(tmp_path / "x.mp4", 10.0, True, ["constant"], "axes") as video:
+        for level, time_s in ((20, 0.0), (120, 1.0), (220, 2.0)):
+            video.write(grey_frame(level, time_s))
+    capture = cv2.VideoCapture(str(tmp_path / "x.mp4"))
+    levels = []
+    while (found := capture.read())[0]:
+        levels.append(float(np.median(found[1][:100])))
+    np.testing.assert_allclose(levels, [20] * 10 + [120] * 10 + [220], atol=6)  # lossy
 
 
 def test_stop_before_the_first_frame_leaves_no_video(tmp_path):

@@ -26,6 +26,8 @@ from hpbench.running.runner import run
 from hpbench.scoring.scores import load_run
 
 METHODS = '''
+import threading, time
+from pathlib import Path
 import numpy as np
 from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.rotation import rotation_from_angles
@@ -96,6 +98,15 @@ class Unready(_Base):
     name = "unready"
     def prepare(self, face): raise KeyError("mean_face")
     def decode(self, output): return []
+
+class Threads(_Base):
+    """Each reading thread leaves a file."""
+    name = "threads"
+    def prepare(self, face):
+        Path("threads", threading.current_thread().name).touch()
+        time.sleep(0.01)
+        return face
+    def decode(self, output): return [Prediction(np.eye(3)) for _ in output]
 
 class Skewed(_Base):
     """Predicts no rotation for the even faces, or for all."""
@@ -442,6 +453,15 @@ def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_p
         spec = parse_spec(f"biwi[frames={frames}]")
         hashes.add(open_dataset(DATASETS.load("biwi"), spec)[1].hash)
     assert len(hashes) == 1
+
+
+def test_omp_num_threads_bounds_the_readers(tmp_path, plugin, labels, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "threads").mkdir()
+    run_here(tmp_path, plugin, labels, "threads", timing="off")
+    readers = [path.name for path in (tmp_path / "threads").glob("hpbench-read*")]
+    assert len(readers) == 1
 
 
 def test_images_read_ahead_and_in_a_batch_are_bounded_by_their_bytes():

@@ -230,38 +230,40 @@ def test_full_timing_describes_cold_start_and_cores(labels):
 class Choking(Sleeping):
     """Raises on the face with the id 1, in the step that it is told."""
 
-    def __init__(self, step: str) -> None:
+    def __init__(self, step: str, error: type[BaseException] = RuntimeError) -> None:
         super().__init__()
-        self.step = step
+        self.step, self.error = step, error
 
     def prepare(self, face):
         if self.step == "prepare" and face.image_id == "1":
-            raise RuntimeError("chokes")
+            raise self.error("chokes")
         return face
 
     def infer(self, batch):
         if self.step == "infer" and any(face.image_id == "1" for face in batch):
-            raise RuntimeError("chokes")
+            raise self.error("chokes")
         return super().infer(batch)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 @pytest.mark.parametrize("step", ["prepare", "infer"])
-def test_face_on_which_a_method_raises_has_no_time_and_ends_nothing(step):
-    methods = {"a": Sleeping(), "b": Choking(step)}
+def test_face_on_which_a_method_raises_has_no_time_and_ends_nothing(step, error):
+    methods = {"a": Sleeping(), "b": Choking(step, error)}
     rows = time_methods(TimedDataset("table", faces(3), methods), 2, NoProgress())
     untimed = [(row["method"], row["image_id"]) for row in rows if row["total_ms"] is None]
     assert untimed == [("b", "1")] * 2
     assert all(row["infer_ms"] is None for row in rows if row["total_ms"] is None)
 
 
+@pytest.mark.parametrize("error", [MemoryError, SystemExit])
 @pytest.mark.parametrize("step", ["prepare", "infer"])
-def test_throughput_is_that_of_the_other_faces(step):
+def test_throughput_is_that_of_the_other_faces(step, error):
     seen = []
 
     def rate(method, inputs, size):
         seen.append({face.image_id for face in inputs})
         if size == 4:
-            raise MemoryError
+            raise error
         return 100.0 * size
 
     found = measure_throughput({"b": Choking(step)}, faces(3), rate=rate)

@@ -294,6 +294,19 @@ def test_connection_without_tls_needs_to_be_allowed(server, cache):
     assert files_in(cache) == []
 
 
+def test_http_address_that_no_command_fetches_names_no_option(server):
+    """Such as the one of a card, which says what to do with a file in its own words."""
+    with pytest.raises(WeightsError, match=r"is no https address; fetch it elsewhere and") as error:
+        fetch_file("net.bin", f"{server}/right", SHA256, by_hand="put it beside the card")
+    assert "--allow-http" not in str(error.value)
+
+
+def test_certificates_that_are_not_there_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "no.pem"))
+    with pytest.raises(WeightsError, match=r"net\.bin: cannot be fetched \(.*/no\.pem\); mend"):
+        fetch_with_tls(info("https://127.0.0.1:9/net.bin"))
+
+
 def test_redirect_from_https_to_http_is_not_followed(cache, tmp_path, monkeypatch):
     openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
                "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost",

@@ -117,12 +117,12 @@ class _Call:
         """Put the outputs, by name, to what is known."""
         given = {name: _value(arg, known, device) for name, arg in self._inputs}
         found = self._function(**given) if self._by_name else self._function(*given.values())
-        if len(self._outputs) == 1:
-            (names,) = self._outputs
-            known.update(zip(names, found, strict=True) if len(names) > 1 else [(names[0], found)])
-            return
-        for names, value in zip(self._outputs, found or (), strict=True):
-            known[names[0]] = value
+        values = [found] if len(self._outputs) == 1 else found or ()
+        for names, value in zip(self._outputs, values, strict=True):
+            if isinstance(names, str):
+                known[names] = value
+            else:
+                known.update(zip(names, value, strict=True))
 
 
 def _function(target: str) -> tuple[Callable[..., Any], bool]:
@@ -167,12 +167,13 @@ def _value(arg: Mapping[str, Any], known: Mapping[str, Any], device: torch.devic
     raise WeightsError(f"its program has an argument of the form '{kind}', which is not read")
 
 
-def _names(output: Mapping[str, Any]) -> list[str]:
+def _names(output: Mapping[str, Any]) -> str | list[str]:
+    """Name of an output, or the names of one that is a list, be it of a single tensor."""
     ((kind, content),) = output.items()
     if kind == "as_tensors":
         return [one["name"] for one in content]
     if kind in ("as_tensor", "as_sym_int", "as_sym_float", "as_sym_bool"):
-        return [content["name"] if kind == "as_tensor" else content["as_name"]]
+        return str(content["name"] if kind == "as_tensor" else content["as_name"])
     raise WeightsError(f"its program has an output of the form '{kind}', which is not read")
 
 

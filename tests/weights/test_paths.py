@@ -1,0 +1,22 @@
+"""Paths that a user writes in options of methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpbench.errors import WeightsError
+from hpbench.registry import make_method
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hopenet[weights=~nobodyx/net.pkl]",
+        "fsanet[weights=~nobodyx/folder]",
+        "card[file=~nobodyx/net.toml]",
+        "pnp[predictor=~nobodyx/net.dat]",
+    ],
+)
+def test_home_folder_of_nobody_is_one_line(spec):
+    with pytest.raises(WeightsError, match=r"^~nobodyx/.*: there is no home folder '~nobodyx'"):
+        make_method(spec).load()
