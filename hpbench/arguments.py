@@ -72,6 +72,7 @@ Device = Annotated[
     str, Metavar("DEVICE"), Field(description="cpu, cuda, cuda:1, or auto: cuda if available.")
 ]
 Limit = Annotated[int | None, Field(ge=1, description="Only the first N faces of each data set.")]
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="Random seed.")]
 MaxPixels = Annotated[
     PositiveInt, Field(description="Images with more pixels are not read; they are counted.")
 ]

@@ -128,6 +128,8 @@ class Dataset(Plugin):
     """Named protocols; the first one is the recommended default and is called ``default``."""
     resample: ClassVar[Literal["image", "group"]] = "image"
     """What the bootstrap draws: images, or whole groups (BIWI's sequences)."""
+    label_file: ClassVar[str] = ""
+    """Name of the one file with all labels in the user's folder; empty where there is none."""
 
     def __init__(self, root: Path | None = None, options: BaseOptions | None = None) -> None:
         self.root = root
@@ -196,12 +198,10 @@ class Dataset(Plugin):
 
     def refuse_to_overwrite(self, out: Path) -> None:
         """Raise a UsageError where a file to be written is the one that this is read from."""
-        if (
-            self.root is not None
-            and self.root.exists()
-            and out.exists()
-            and out.samefile(self.root)
-        ):
+        if self.root is None:
+            return
+        read = self.root / self.label_file
+        if read.exists() and out.exists() and out.samefile(read):
             raise UsageError(f"--out {out}: is read and would be overwritten; name another file")
 
     def require_folder(self, inner: str = "") -> Path:

@@ -20,6 +20,7 @@ class Synthetic(Dataset):
     name: ClassVar[str] = "synthetic"
     summary: ClassVar[str] = "heads rendered by 'hpbench render', with exact poses"
     resample: ClassVar[Literal["image", "group"]] = "group"
+    label_file: ClassVar[str] = LABELS_NAME
     card: ClassVar[DatasetCard] = DatasetCard(
         name="synthetic",
         title="Synthetic heads",

@@ -39,7 +39,9 @@ def main(folder: Path, out: Path) -> None:
         found_xyxy = np.array([found.left(), found.top(), found.right(), found.bottom()])
         points = landmarks.find(Face(path.name, rgb, found_xyxy))
         box = dict(zip(("x0", "y0", "x1", "y1"), box_from_points(points), strict=True))
-        rows.append({"image": str(path.resolve()), "yaw": 0, "pitch": 0, "roll": 0, **box})
+        # a person is known by the same name in what is made of the portrait
+        name = {"image": str(path.resolve()), "subject": path.stem}
+        rows.append({**name, "yaw": 0, "pitch": 0, "roll": 0, **box})
     pd.DataFrame(rows).to_csv(out, index=False)
     print(f"{out}: {len(rows)} faces")
 

@@ -244,10 +244,10 @@ def main() -> None:
             generator = np.random.default_rng([options.seed, number, view])
             R_turn = turn_to(R_cam, generator)
             image, box = turner.image(portrait, R_turn)
-            name = f"{path.stem}_{view}.jpg"
+            name = f"{number:05d}_{path.stem}_{view}.jpg"
             cv2.imwrite(str(options.out / name), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
             yaw, pitch, roll = angles_from_rotation(R_turn @ R_cam)
-            rows.append([name, yaw, pitch, roll, *box, path.stem])
+            rows.append([name, yaw, pitch, roll, *box, getattr(row, "subject", path.stem)])
     columns = ["image", "yaw", "pitch", "roll", "x0", "y0", "x1", "y1", "subject"]
     pd.DataFrame(rows, columns=columns).round(4).to_csv(options.out / "labels.csv", index=False)
     print(

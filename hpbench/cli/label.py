@@ -17,6 +17,7 @@ from hpbench.arguments import (
     Metavar,
     Methods,
     Plugins,
+    Seed,
 )
 from hpbench.errors import DataError, UsageError
 from hpbench.images import MAX_PIXELS, pixel_limit
@@ -39,7 +40,10 @@ class LabelConfig(Config):
         4, ge=1, description="Boxes per face, moved and scaled a little; each also mirrored."
     )
     max_spread: float | None = Field(
-        None, description="Leave out faces whose predictions differ by more, in degrees."
+        None,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="Leave out faces whose predictions differ by more, in degrees.",
     )
     dataset_label: float = Field(
         0.0,
@@ -49,7 +53,7 @@ class LabelConfig(Config):
     )
     limit: Limit = Field(None, description="Only the first N faces.")
     device: Device = "auto"
-    seed: int = Field(0, description="Random seed.")
+    seed: Seed = 0
     max_pixels: MaxPixels = MAX_PIXELS
     plugins: Plugins = ()
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 from hpbench.geometry.views import jittered, mirrored
@@ -173,6 +173,8 @@ def label_faces(
     ------
     DataError
         If no face could be labelled, or the file cannot be written.
+    UsageError
+        If the file holds labels of a call with other arguments.
     """
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
@@ -181,7 +183,7 @@ def label_faces(
     if done:
         note(f"resuming: {len(done)} faces are labelled")
     else:
-        _write_progress(progress_file, key, "w")
+        _write_progress(progress_file, key, "w")  # or there is none of another key
     for index, record in enumerate(records):
         result = done.get(record.image_id)
         if result is None:
@@ -213,13 +215,24 @@ def _write_progress(path: Path, text: str, mode: str) -> None:
 
 
 def _read_progress(path: Path, key: str) -> dict[str, Any]:
-    """Results of a stopped call by image id; torn lines and those of another key do not count."""
+    """Results of a stopped call by image id; torn lines do not count.
+
+    Raises
+    ------
+    UsageError
+        If there are some of a call with other arguments.
+    """
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     first, *lines = text.split("\n")
     results: list[tuple[str, Any]] = []
-    for line in lines if first == key else ():
+    for line in lines:
         with suppress(ValueError):
             results.append(json.loads(line))
+    if results and first != key:
+        raise UsageError(
+            f"{path}: holds {len(results)} labels that were made with other options, data or "
+            "versions; repeat the command as it was to resume, or delete the file"
+        )
     return dict(results)
 
 
@@ -268,7 +281,7 @@ def _label(
                 R_cam = one.prediction.R_cam
                 predicted.append(mirror_rotation(R_cam) if is_mirrored else R_cam)
         rotations += predicted
-        weights += [1.0 / len(predicted)] * len(predicted)
+        weights += [1.0 / len(predicted) for _ in predicted]  # none of a teacher without any
     if not rotations:
         return f"no teacher has a prediction ({reason})"
     mean = mean_rotation(rotations, weights)

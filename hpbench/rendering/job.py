@@ -27,7 +27,7 @@ from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.labels import LABELS_NAME, label_row
 from hpbench.rendering.lighting import find_environments
 from hpbench.rendering.render_spec import RenderSpec, scenes
-from hpbench.storage.atomic import atomic_path, write_text
+from hpbench.storage.atomic import read_table, write_table, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,18 +223,17 @@ def _has_images(out: Path, spec: RenderSpec, piece: range) -> bool:
 
 
 def _rows(path: Path) -> int:
-    """Rows of a Parquet file; 0 for one that is not there or cannot be read."""
-    from pyarrow import ArrowInvalid, parquet
-
+    """Rows of a Parquet file; 0 for one that is not there or is corrupted."""
     try:
-        return int(parquet.read_metadata(path).num_rows)
-    except (OSError, ArrowInvalid):
+        return read_table(path).num_rows
+    except Exception:  # a corrupted file makes pyarrow raise anything
         return 0
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        table.to_parquet(temporary, index=False, compression="zstd")
+    from pyarrow import Table
+
+    write_table(path, Table.from_pandas(table, preserve_index=False))
 
 
 def _part_path(out: Path, piece: range) -> Path:

@@ -145,10 +145,13 @@ def _filled(
 
 def _foreign_bins(
     path: Path, outputs: tuple[int, int, int], width_deg: Triple | None, offset_deg: Triple | None
-) -> Bins | BinsPerHead | None:
-    """Bins of a file that does not say what they are; None for heads that regress."""
+) -> Bins | BinsPerHead:
+    """Bins of a file that does not say what they are."""
     if set(outputs) == {1}:
-        return None
+        raise WeightsError(
+            f"{path}: has one number per angle, and nothing says in which unit; describe the "
+            "network with a card: hpbench new card FILE.onnx"
+        )
     if width_deg is None or offset_deg is None:
         if width_deg is None and offset_deg is None and set(outputs) == {PAPER_BINS.count}:
             return PAPER_BINS

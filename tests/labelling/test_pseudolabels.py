@@ -67,6 +67,19 @@ def test_teacher_that_needs_the_camera_labels_plain_and_mirrored_views_alike(tmp
     assert float(geodesic_deg(label.R_cam, dataset.R_cam)) < 1e-3
 
 
+def test_a_teacher_without_a_prediction_leaves_the_label_to_the_others(tmp_path):
+    exact = make_method("pnp[model=ict68,focal=camera,landmarks=annotated]")
+    blind = make_method("pnp")  # the image is black
+    for teacher in (exact, blind):
+        teacher.load()
+    dataset = OneHead()
+    (label,), failures = label_faces(
+        dataset, dataset.records(), [exact, blind], tmp_path / "p", views=2
+    )
+    assert not failures
+    assert float(geodesic_deg(label.R_cam, dataset.R_cam)) < 1e-3
+
+
 def test_own_label_counts_with_its_weight_along_the_shortest_turn():
     def blended(own: Label | None, share: float) -> list[float]:
         record = Record("a", Path("a.jpg"), own)

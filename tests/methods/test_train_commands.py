@@ -120,7 +120,7 @@ def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):
     out = tmp_path / "labelled.csv"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke(
-            "label", f"table={table}", "--methods", "constant", "--max-spread", "-1",
+            "label", f"table={table}", "--methods", "hopenet", "--max-spread", 0,
             "--out", out,
         )  # fmt: skip
     assert pd.read_csv(table).columns[0] == "image" and not list(tmp_path.glob("*.partial*"))
@@ -141,7 +141,7 @@ def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
     whole, stopped = tmp_path / "whole.csv", tmp_path / "stopped.csv"
     invoke("label", f"table={table}", *options, "--max-spread", 1000, "--out", whole)
     with pytest.raises(HpbenchError, match="raise --max-spread"):  # leaves all predictions behind
-        invoke("label", f"table={table}", *options, "--max-spread", -1, "--out", stopped)
+        invoke("label", f"table={table}", *options, "--max-spread", 0, "--out", stopped)
     progress = tmp_path / "stopped.csv.progress"
     lines = progress.read_bytes().splitlines(keepends=True)
     assert len(lines) == 1 + 10
@@ -152,15 +152,51 @@ def test_stopped_labelling_goes_on_to_the_same_table(table, tmp_path):
     assert not progress.exists()
 
 
-def test_predictions_of_other_teachers_are_not_reused(table, tmp_path):
-    out = tmp_path / "labelled.csv"
+def test_predictions_of_other_teachers_are_neither_reused_nor_lost(table, tmp_path):
+    out, progress = tmp_path / "labelled.csv", tmp_path / "labelled.csv.progress"
     with pytest.raises(HpbenchError, match="raise --max-spread"):
-        invoke(
-            "label", f"table={table}", "--methods", "hopenet", "--max-spread", "-1", "--out", out
-        )
-    shown = invoke("label", f"table={table}", "--methods", "constant", "--out", out)
-    assert "resuming" not in shown
+        invoke("label", f"table={table}", "--methods", "hopenet", "--max-spread", 0, "--out", out)
+    before = progress.read_bytes()
+    with pytest.raises(HpbenchError, match=r"progress: holds 10 labels .* made with other options"):
+        invoke("label", f"table={table}", "--methods", "constant", "--out", out)
+    assert progress.read_bytes() == before
+    progress.unlink()
+    invoke("label", f"table={table}", "--methods", "constant", "--out", out)
     assert pd.read_csv(out)["yaw"].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("label", "sample", "--methods", "constant", "--out", "a.csv", "--max-spread", "nan"),
+     ("label", "sample", "--methods", "constant", "--out", "a.csv", "--seed", "-1"),
+     ("train", "hopenet", "--datasets", "sample", "--seed", "-1"),
+     ("train", "hopenet", "--datasets", "sample", "--augment", "k_min=0.5"),
+     ("train", "hopenet", "--datasets", "sample", "--input-size", "64", "--first-size", "96")],
+    ids=lambda words: " ".join(words[-2:]),
+)  # fmt: skip
+def test_option_out_of_its_range_is_refused_before_the_work(wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HpbenchError):
+        invoke(*wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_misspelt_backbone_is_refused_before_data_are_read(tmp_path):
+    with pytest.raises(HpbenchError, match="did you mean 'resnet50'"):
+        invoke(
+            "train", "hopenet", "--datasets", f"table={tmp_path / 'no.csv'}", "--backbone",
+            "resnet_50", "--out", tmp_path / "out",
+        )  # fmt: skip
+
+
+def test_exact_labels_of_renders_are_not_overwritten(tmp_path):
+    renders = tmp_path / "renders"
+    renders.mkdir()
+    labels = renders / "labels.parquet"
+    labels.write_bytes(b"exact")
+    with pytest.raises(HpbenchError, match="is read and would be overwritten"):
+        invoke("label", f"synthetic={renders}", "--methods", "constant", "--out", labels)
+    assert labels.read_bytes() == b"exact"
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_teachers_work(table, tmp_path):

@@ -132,6 +132,19 @@ def test_what_was_lost_of_a_finished_run_is_rendered_again(whole, assets, tmp_pa
         assert not (out / "parts").exists()
 
 
+def test_a_label_table_with_one_wrong_byte_is_made_again(whole, assets, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    table = out / "labels.parquet"
+    content = bytearray(table.read_bytes())
+    content[len(content) // 3] ^= 1
+    table.write_bytes(content)
+    with pytest.raises(DataError, match="render the folder again"):
+        Synthetic(out).records()
+    render_dataset(out, SPEC, assets)
+    same_files(whole, out)
+
+
 def test_a_corrupted_table_of_a_piece_is_made_again(whole, assets, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):

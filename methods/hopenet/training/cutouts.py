@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,9 +16,10 @@ from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
 from hpbench.face import crop_with_black
 from hpbench.geometry.boxes import check_box
+from hpbench.inference.prefetch import prefetch
 from hpbench.methods.hopenet.training.samples import Sample
 from hpbench.storage.atomic import atomic_path, write_json
-from hpbench.storage.fingerprints import file_state
+from hpbench.storage.fingerprints import file_state, hash_of, plugin_digest
 
 __all__ = ["FaceCache", "build_cache"]
 
@@ -31,6 +31,9 @@ OVERSAMPLING = 1.65
 
 RAISE = 0.1
 """The stored square is centred this share of the box higher: crops reach above the brows."""
+
+_AHEAD = 256
+"""Cut-outs that are made before they can be written."""
 
 Note = Callable[[str], None]
 
@@ -59,13 +62,14 @@ def build_cache(
     the disk is full.
     """
     side = round(OVERSAMPLING * input_size)
-    key = _fingerprint(samples, side)
+    key = _fingerprint(dataset, samples, side)
     index_path = path.with_suffix(".json")
     boxes = np.stack([_stored_box(sample, side) for sample in samples]).astype(np.float32)
     angles = np.stack([sample.angles_deg for sample in samples])
     good = _stored_index(index_path, key) if path.is_file() else None
     if good is None:
         try:
+            index_path.unlink(missing_ok=True)  # it is of other pixels
             good = _write_pixels(dataset, samples, side, path, note)
             write_json(index_path, {"key": key, "good": good})
         except OSError as error:
@@ -76,14 +80,14 @@ def build_cache(
     return FaceCache(pixels, boxes[good], angles[good])
 
 
-def _fingerprint(samples: Sequence[Sample], side: int) -> str:
+def _fingerprint(dataset: Dataset, samples: Sequence[Sample], side: int) -> str:
     """Hash of everything that the cut-outs depend on; images by their size and time of change."""
-    digest = hashlib.sha256(f"{side} {REACH} {RAISE}".encode())
-    for sample in samples:
-        path = sample.record.image_path
-        digest.update(f"{path} {file_state(path)}".encode())
-        digest.update(sample.box_xyxy.tobytes())
-    return digest.hexdigest()
+    faces = [
+        (str(path := sample.record.image_path), file_state(path), sample.box_xyxy.tolist())
+        for sample in samples
+    ]
+    read_by = plugin_digest(dataset), dataset.image_options()
+    return hash_of(side, REACH, RAISE, read_by, faces)
 
 
 def _stored_index(path: Path, key: str) -> list[int] | None:
@@ -140,7 +144,7 @@ def _write_pixels(
     # plain writes: a full disk is an error here, while a memory map ends the process with SIGBUS
     with atomic_path(path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
         np.lib.format.write_array_header_1_0(file, header)
-        cuts = pool.map(lambda sample: _cut(dataset, sample, side), samples)
+        cuts = prefetch(lambda one: pool.submit(_cut, dataset, one, side), samples, _AHEAD)
         for index, cut in enumerate(cuts):
             if isinstance(cut, str):
                 failed[cut] += 1

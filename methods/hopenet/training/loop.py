@@ -31,7 +31,7 @@ from hpbench.methods.hopenet.training.settings import Augmentation, TrainSetting
 from hpbench.methods.hopenet.training.validation import ValidationSet, validation_set
 from hpbench.methods.hopenet.weights import load_backbone
 
-__all__ = ["TrainingError", "train"]
+__all__ = ["TrainingError", "check_start", "train"]
 
 _DIVERGED = 1.5
 """Loss of an epoch, over that of a network that knows nothing, at which the run is stopped."""
@@ -86,22 +86,53 @@ def train(
     DataError
         If faces cannot be read or files cannot be written.
     """
-    if not resume and (out / CHECKPOINT).exists():
-        raise UsageError(
-            f"{out}: already contains a checkpoint; add --resume, or choose another --out"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
+    check_start(settings, out, resume)
     for source in (*sources, *validations):
         note(source.summary)
+    if settings.unused:
+        given = ", ".join(f"--{name}" for name in settings.unused)
+        note(f"no part of the loss of {settings.heads}, and without effect: {given}")
     run = _Run(settings, augmentation, out, note)
     run.prepare_data(sources, validations)
     if resume:
         run.resume()
     run.fit()
     return run.export(card, sources)
+
+
+def check_start(settings: TrainSettings, out: Path, resume: bool) -> None:
+    """Make the folder of a run; raise for what needs no data to be wrong.
+
+    Raises
+    ------
+    UsageError
+        If the backbone is unknown or does not take inputs of this size, or `out` holds a
+        checkpoint that is not to be resumed.
+    WeightsError
+        If the network cannot start from the file of `settings.init`.
+    DataError
+        If the folder cannot be made.
+    """
+    if not resume and (out / CHECKPOINT).exists():
+        raise UsageError(
+            f"{out}: already contains a checkpoint; add --resume, or choose another --out"
+        )
+    _new_network(settings)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
+
+
+def _new_network(settings: TrainSettings) -> HopenetNetwork:
+    """The network that a run starts with."""
+    torch.manual_seed(settings.seed)
+    network = make_network(settings.backbone, settings.outputs, settings.input_size)
+    if settings.init is not None:
+        load_backbone(network, settings.init, settings.backbone)
+    for size in {settings.first_size or settings.input_size, settings.input_size}:
+        check_input_size(network, settings.backbone, size)
+    return network
 
 
 class _Run:
@@ -113,13 +144,8 @@ class _Run:
         self.settings, self.augmentation, self.out, self.note = settings, augmentation, out, note
         self.bins = settings.angle_bins
         self.device = torch.device(resolve_device(settings.device))
-        torch.manual_seed(settings.seed)
-        network = make_network(settings.backbone, settings.outputs, settings.input_size)
-        if settings.init is not None:
-            load_backbone(network, settings.init, settings.backbone)
+        network = _new_network(settings)
         self.network = network.to(self.device)
-        for size in {settings.first_size or settings.input_size, settings.input_size}:
-            check_input_size(network, settings.backbone, size)
         self.network.to(memory_format=torch.channels_last)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=self._move_average, use_buffers=True
@@ -158,11 +184,14 @@ class _Run:
         self.epoch_steps = max(1, epoch_faces // self.settings.batch_size)
         weights = [source.weight for source in sources]
         self.maker = BatchMaker(self.caches, weights, self.settings, self.augmentation, self.device)
-        drawn = [[len(cache), weight] for cache, weight in zip(self.caches, weights, strict=True)]
         self.outputs = Outputs(
             self.out,
             self.settings.model_dump(mode="json")
-            | {"augmentation": self.augmentation.model_dump(mode="json"), "sources": drawn},
+            | {
+                "augmentation": self.augmentation.model_dump(mode="json"),
+                "datasets": [source.identity for source in sources],
+                "validate": [source.identity for source in validations],
+            },
         )
         self.note(f"{faces} faces to train on, {self.epoch_steps} steps per epoch")
 
@@ -175,6 +204,7 @@ class _Run:
                 break
             loss = self._train_epoch()
             self.seconds = time.perf_counter() - self.clock
+            self._require_finite_weights()
             row = {
                 "epoch": self.epoch + 1,
                 "faces": self.step * self.settings.batch_size,
@@ -230,6 +260,12 @@ class _Run:
         """End before weights that are not numbers reach a checkpoint."""
         if not math.isfinite(float(total)):
             raise self._diverged(f"is no longer a number by step {steps} of")
+
+    def _require_finite_weights(self) -> None:
+        """End before averaged weights that half precision cannot hold reach a checkpoint."""
+        stored = [one.half() for one in self.averaged.module.state_dict().values()]
+        if not all(bool(one.isfinite().all()) for one in stored):
+            raise self._diverged("is a number, but weights are not, at the end of")
 
     def _train_step(self, batch: Batch) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):

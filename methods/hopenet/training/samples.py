@@ -18,6 +18,7 @@ from hpbench.labels.suspicion import stop_at
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.training.settings import OutOfRange
 from hpbench.spec import Spec, parse_spec
+from hpbench.storage.fingerprints import records_digest
 
 __all__ = ["Sample", "TrainingSource", "collect_samples", "held_out", "parse_source"]
 
@@ -47,6 +48,12 @@ class TrainingSource:
     samples: list[Sample]
     left_out: Counter[str]
     clipped: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Text that changes with whatever is trained or validated on."""
+        faces = records_digest([sample.record for sample in self.samples])
+        return f"{self.name}:{self.weight:g} ({len(self.samples)} faces, {faces[:12]})"
 
     @property
     def summary(self) -> str:
@@ -80,9 +87,14 @@ def parse_source(text: str) -> tuple[Spec, float]:
 
 
 def collect_samples(
-    name: str, dataset: Dataset, weight: float, bins: Bins, out_of_range: OutOfRange
+    name: str,
+    dataset: Dataset,
+    weight: float,
+    bins: Bins,
+    out_of_range: OutOfRange,
+    whole_labels: bool = False,
 ) -> TrainingSource:
-    """Take the faces of a data set that can be trained on.
+    """Take the faces of a data set that can be trained on, with `whole_labels` of three angles.
 
     A label outside the bins is dropped or clipped; either way it is counted.
 
@@ -97,7 +109,7 @@ def collect_samples(
     records = list(screened(dataset.iter_records()))
     stop_at(review_labels(records, dataset), name, dataset, trust="")
     for record in records:
-        sample = _usable(record)
+        sample = _usable(record, whole_labels)
         if isinstance(sample, str):
             left_out[sample] += 1
             continue
@@ -116,12 +128,14 @@ def collect_samples(
     return source
 
 
-def _usable(record: Record) -> Sample | str:
+def _usable(record: Record, whole_label: bool) -> Sample | str:
     """The face as a sample, or the reason why it is none."""
     if record.excluded is not None:
         return record.excluded
     if record.label is None or not np.isfinite(record.label.angles_deg).any():
         return "no label"
+    if whole_label and not np.isfinite(record.label.angles_deg).all():
+        return "a label that lacks an angle, which rotation6d needs"
     box = record.box_xyxy
     if box is None:
         return "no face box"
@@ -133,12 +147,18 @@ def _usable(record: Record) -> Sample | str:
 def held_out(samples: Sequence[Sample], share: float) -> npt.NDArray[np.bool_]:
     """Choose faces for validation: whole groups (people, sequences) where there are groups.
 
-    The choice depends on the hashes of the names alone, so that it is the same in every run and
-    does not change for old faces when new ones are added. Never are all of them chosen.
+    A name is chosen by its hash alone, so that a person is held out of every data set that calls
+    them the same, in every run, and whoever else is added. Of few names at least one is chosen, but
+    never all of them.
     """
     if share <= 0.0:
         return np.zeros(len(samples), dtype=bool)
     keys = [sample.record.group or sample.record.image_id for sample in samples]
-    ordered = sorted(set(keys), key=lambda key: hashlib.sha256(key.encode()).digest())
-    chosen = set(ordered[: min(max(1, round(share * len(ordered))), len(ordered) - 1)])
+    first, *others = sorted(set(keys), key=_place)
+    chosen = {key for key in others[:-1] if _place(key) < share} | ({first} if others else set())
     return np.array([key in chosen for key in keys], dtype=bool)
+
+
+def _place(key: str) -> float:
+    """Where a name falls by chance between 0 and 1, always at the same place."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2.0**64

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from hpbench.arguments import Config, DataFolders, Device, Metavar, Plugins
+from hpbench.arguments import Config, DataFolders, Device, Metavar, Plugins, Seed
 from hpbench.crops import HopenetRule
 from hpbench.methods.hopenet.bins import Bins, Heads, outputs_per_head
 
@@ -17,6 +17,9 @@ Targets = Literal["hard", "soft"]
 Penalty = Literal["mse", "huber"]
 OutOfRange = Literal["drop", "clip"]
 
+_GROWN = 0.65
+"""Share of a run at which inputs have reached their size."""
+
 
 class Augmentation(BaseModel):
     """Strengths of all augmentations; probabilities are per face unless said otherwise."""
@@ -24,7 +27,9 @@ class Augmentation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     k_min: float = Field(0.2, ge=0.0, description="smallest margin of the training crop rule")
-    k_max: float = Field(0.4, ge=0.0, description="largest margin of the training crop rule")
+    k_max: float = Field(
+        0.4, ge=0.0, validate_default=True, description="largest margin, not below k_min"
+    )
     test_rule: float = Field(0.2, ge=0.0, le=1.0, description="share cut by the test rule instead")
     scale: float = Field(0.12, ge=0.0, lt=1.0, description="the crop's side varies by this share")
     shift: float = Field(0.06, ge=0.0, description="its centre moves by this share of the side")
@@ -39,6 +44,13 @@ class Augmentation(BaseModel):
     noise: float = Field(0.4, ge=0.0, le=1.0)
     cut_out: float = Field(0.3, ge=0.0, le=1.0)
     random_convolution: float = Field(0.08, ge=0.0, le=1.0, description="share of the batch")
+
+    @field_validator("k_max")
+    @classmethod
+    def _not_below(cls, value: float, info: ValidationInfo) -> float:
+        if value < info.data.get("k_min", value):
+            raise ValueError("is below k_min")
+        return value
 
 
 class TrainSettings(BaseModel):
@@ -115,7 +127,7 @@ class TrainSettings(BaseModel):
         "auto", description="fp32, bf16, or auto: bf16 on cuda."
     )
     device: Device = "auto"
-    seed: int = Field(0, description="Random seed.")
+    seed: Seed = 0
     init: Annotated[Path | None, Metavar("FILE")] = Field(
         None, description="Weights to start from: Hopenet's, or ImageNet's."
     )
@@ -132,10 +144,27 @@ class TrainSettings(BaseModel):
 
     def input_size_at(self, progress: float) -> int:
         """Side of the input when a share of the run is done: it grows for the first two thirds."""
-        if self.first_size is None:
+        if self.first_size is None or progress >= _GROWN:
             return self.input_size
-        grown = self.first_size + (self.input_size - self.first_size) * min(1.0, progress / 0.65)
-        return min(self.input_size, 16 * round(grown / 16))
+        grown = self.first_size + (self.input_size - self.first_size) * progress / _GROWN
+        return min(max(self.first_size, 16 * round(grown / 16)), self.input_size)
+
+    @property
+    def unused(self) -> list[str]:
+        """Options of the loss that were changed and have no effect on these heads."""
+        of_bins = ["alpha", "targets"]
+        unused = {
+            "bins": [], "regression": of_bins, "rotation6d": [*of_bins, "penalty", "geodesic"],
+        }[self.heads]  # fmt: skip
+        fields = type(self).model_fields
+        return [name for name in unused if getattr(self, name) != fields[name].default]
+
+    @field_validator("first_size")
+    @classmethod
+    def _no_larger(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and value > info.data.get("input_size", value):
+            raise ValueError("is more than --input-size; inputs grow")
+        return value
 
 
 class TrainConfig(Config):

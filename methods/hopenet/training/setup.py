@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.training.loop import Note, train
+from hpbench.methods.hopenet.training.loop import Note, check_start, train
 from hpbench.methods.hopenet.training.samples import TrainingSource, collect_samples, parse_source
 from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
@@ -19,6 +19,7 @@ __all__ = ["train_on"]
 
 def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -> Path:
     """Train on data sets as they are named on the command line; return the weights file."""
+    check_start(settings, config.out, config.resume)  # before data are read, which takes minutes
     train_specs = [parse_source(text) for text in config.datasets]
     validation_specs = [parse_source(text) for text in config.validate_on]
     in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
@@ -32,7 +33,8 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
         name = f"{spec}={Path(spec.path).name}" if spec.path else str(spec)
         used[name] += 1
         name += f" ({used[name]})" if used[name] > 1 else ""
-        return collect_samples(name, dataset, share, settings.angle_bins, out_of_range)
+        whole = settings.heads == "rotation6d"
+        return collect_samples(name, dataset, share, settings.angle_bins, out_of_range, whole)
 
     sources = [open_source(*one, settings.out_of_range) for one in train_specs]
     validations = [open_source(*one, "drop") for one in validation_specs]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -54,15 +55,15 @@ def run(
 
 
 def test_training_learns_and_writes_weights_that_the_method_runs(table, tmp_path):
-    settings = TINY.model_copy(update={"epochs": 8})
+    settings = TINY.model_copy(update={"epochs": 24})
     lines = run(table, tmp_path / "out", settings)
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history[-1]["loss"] < 0.8 * history[0]["loss"]
-    assert lines[-1].startswith("epoch 8/8")
+    assert lines[-1].startswith("epoch 24/24")
     loaded = load_weights(tmp_path / "out" / "hopenet.safetensors")
     assert loaded.card is not None
     assert loaded.card.recipe["seed"] == 0
-    assert loaded.card.figures["table held out"]["faces"] == 6
+    assert loaded.card.figures["table held out"]["faces"] == 9
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     content = (tmp_path / "out" / "hopenet.safetensors").read_bytes()
     assert card["weights_sha256"] == hashlib.sha256(content).hexdigest()
@@ -148,6 +149,39 @@ def test_a_loss_worse_than_knowing_nothing_stops_as_diverging(table, tmp_path):
     with pytest.raises(TrainingError, match=r"diverges.*always predicts 0 degrees.*Lower --lr"):
         run(table, tmp_path / "out", settings)
     assert not (tmp_path / "out" / "hopenet.safetensors").exists()
+
+
+def test_weights_that_are_no_numbers_do_not_reach_a_file(table, tmp_path):
+    """The loss of the only step is a number, and what it does to the weights is not."""
+    settings = TINY.model_copy(
+        update={"lr": 1e30, "epochs": 1, "epoch_faces": 8, "average": 0.0, "warm_up": 0.0}
+    )
+    with pytest.raises(TrainingError, match=r"weights are not.*Lower --lr"):
+        run(table, tmp_path / "out", settings)
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_resuming_with_other_labels_is_refused(table, tmp_path):
+    run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
+    rows = pd.read_csv(table)
+    rows["yaw"] *= -1.0
+    rows.to_csv(table, index=False)
+    with pytest.raises(UsageError, match=r"made with datasets=.*use the same options"):
+        run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}), resume=True)
+
+
+def test_options_of_the_loss_that_do_nothing_are_said(table, tmp_path):
+    settings = TINY.model_copy(update={"epochs": 1, "heads": "rotation6d", "geodesic": 2.0})
+    lines = run(table, tmp_path / "out", settings)
+    assert "--alpha, --targets, --penalty, --geodesic" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("first", "last"), [(64, 200), (64, 100), (40, 150), (32, 64)])
+def test_inputs_grow_from_the_first_size_to_the_last(first, last):
+    settings = TrainSettings(input_size=last, first_size=first)
+    sizes = [settings.input_size_at(progress) for progress in np.linspace(0.0, 1.0, 101)]
+    assert (sizes[0], sizes[-1]) == (first, last)
+    assert sizes == sorted(sizes)
 
 
 def test_resuming_with_other_settings_names_the_setting(table, tmp_path):

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hpbench.dataset import Record
 from hpbench.errors import DataError, UsageError
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.training.cutouts import build_cache
 from hpbench.methods.hopenet.training.samples import (
+    Sample,
     TrainingSource,
     collect_samples,
     held_out,
@@ -87,8 +89,53 @@ def test_whole_people_are_held_out(pointing04_dir):
         back: {s.record.group for s, b in zip(faces.samples, kept_back, strict=True) if b == back}
         for back in (True, False)
     }
-    assert len(people[True]) == 3
+    assert people[True] and people[False]
     assert not people[True] & people[False]
+
+
+def named(*names: str) -> list[Sample]:
+    box, angles = np.array([0.0, 0.0, 9.0, 9.0]), np.zeros(3)
+    return [Sample(Record(name, Path(name), None, group=name), box, angles) for name in names]
+
+
+def test_a_person_is_held_out_whoever_else_is_in_the_data():
+    many = [f"person{number}" for number in range(200)]
+    held = {n for n, back in zip(many, held_out(named(*many), 0.2), strict=True) if back}
+    assert 20 < len(held) < 60
+    some = [name for name in many[:100] if name not in many[:5]]
+    held_of_some = {n for n, back in zip(some, held_out(named(*some), 0.2), strict=True) if back}
+    assert held_of_some == held & set(some)
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(1, 0, 0), (2, 1, 1), (3, 1, 2)])
+def test_of_few_people_some_but_never_all_are_held_out(count, least, most):
+    for share in (0.001, 0.999):
+        kept_back = held_out(named(*map(str, range(count))), share)
+        assert least <= kept_back.sum() <= most
+
+
+def test_faces_without_a_roll_are_counted_where_whole_labels_are_needed(table):
+    rows = pd.read_csv(table).astype({"roll": float})
+    rows.loc[:3, "roll"] = float("nan")
+    rows.to_csv(table, index=False)
+    found = collect_samples("t", make_dataset("table", table), 1.0, BINS, "drop", whole_labels=True)
+    assert len(found.samples) == 20
+    assert found.left_out == {"a label that lacks an angle, which rotation6d needs": 4}
+
+
+def test_cut_outs_are_made_again_where_the_image_is_read_in_another_way(table, tmp_path):
+    """The EXIF tag 274 says: turn the stored image by 90 degrees."""
+    for path in table.parent.glob("*.png"):
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.open(path).save(path, exif=exif)
+    turned = source(table)
+    ignored = collect_samples("table", make_dataset("table[exif=ignore]", table), 1.0, BINS, "drop")
+    cache = tmp_path / "c.npy"
+    build_cache(turned.dataset, turned.samples, 32, cache, print)
+    again = build_cache(ignored.dataset, ignored.samples, 32, cache, print)
+    fresh = build_cache(ignored.dataset, ignored.samples, 32, tmp_path / "fresh.npy", print)
+    np.testing.assert_array_equal(again.pixels, fresh.pixels)
 
 
 @pytest.mark.parametrize(
