@@ -228,12 +228,14 @@ def _read_progress(path: Path, key: str) -> dict[str, Any]:
     for line in lines:
         with suppress(ValueError):
             results.append(json.loads(line))
-    if results and first != key:
+    if first == key:
+        return dict(results)
+    if labels := [label for _, label in results if not isinstance(label, str)]:
         raise UsageError(
-            f"{path}: holds {len(results)} labels that were made with other options, data or "
+            f"{path}: holds {len(labels)} labels that were made with other options, data or "
             "versions; repeat the command as it was to resume, or delete the file"
         )
-    return dict(results)
+    return {}
 
 
 def _labels_key(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from pyarrow.parquet import ParquetFile
 
 from hpbench.datasets.synthetic import Synthetic
 from hpbench.errors import DataError, MissingDependencyError
@@ -136,8 +137,11 @@ def test_a_label_table_with_one_wrong_byte_is_made_again(whole, assets, tmp_path
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     table = out / "labels.parquet"
+    with ParquetFile(table) as file:
+        column = file.metadata.row_group(0).column(file.schema.names.index("x0"))
     content = bytearray(table.read_bytes())
-    content[len(content) // 3] ^= 1
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start + column.total_compressed_size - 1] ^= 1
     table.write_bytes(content)
     with pytest.raises(DataError, match="render the folder again"):
         Synthetic(out).records()
