@@ -183,7 +183,7 @@ def label_faces(
     if done:
         note(f"resuming: {len(done)} faces are labelled")
     else:
-        _write_progress(progress_file, key, "w")  # or there is none of another key
+        _write_progress(progress_file, key, "w")  # no label is lost
     for index, record in enumerate(records):
         result = done.get(record.image_id)
         if result is None:

@@ -18,7 +18,7 @@ from hpbench.labels.suspicion import stop_at
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.training.settings import OutOfRange
 from hpbench.spec import Spec, parse_spec
-from hpbench.storage.fingerprints import records_digest
+from hpbench.storage.fingerprints import hash_of
 
 __all__ = ["Sample", "TrainingSource", "collect_samples", "held_out", "parse_source"]
 
@@ -52,7 +52,10 @@ class TrainingSource:
     @property
     def identity(self) -> str:
         """Text that changes with whatever is trained or validated on."""
-        faces = records_digest([sample.record for sample in self.samples])
+        faces = hash_of(
+            [(one.record.image_id, one.box_xyxy.tolist(), one.angles_deg.tolist())
+             for one in self.samples]
+        )  # fmt: skip
         return f"{self.name}:{self.weight:g} ({len(self.samples)} faces, {faces[:12]})"
 
     @property
