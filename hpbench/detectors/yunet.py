@@ -13,6 +13,7 @@ from pydantic import Field
 from hpbench.detectors.base import Array, Detector, once_per_thread, surest_first
 from hpbench.errors import DataError, MissingDependencyError, UsageError
 from hpbench.images import silent_opencv
+from hpbench.paths import user_path
 from hpbench.plugin import BaseOptions, Options, WeightsInfo
 from hpbench.spec import Spec
 from hpbench.storage.fingerprints import file_state
@@ -78,7 +79,7 @@ class YunetDetector(Detector):
                 "face detector 'yunet': its network is not on this machine; run "
                 f"'hpbench weights fetch yunet', or pass yunet[model=FILE] with {_YUNET_SOURCE}"
             )
-        self._path: Path = path.expanduser()
+        self._path = user_path(path)
 
     @classmethod
     def missing(cls) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpbench.errors import UsageError
+from hpbench.paths import user_path
 from hpbench.registry import DATASETS
 from hpbench.spec import SpecsLike, suggest
 
@@ -40,10 +41,10 @@ def data_folders(
             )
         if _brings_its_files(name):
             raise UsageError(f"--data {name}=...: data set '{name}' brings its own files; drop it")
-    folders = {name: Path(folder).expanduser() for name, folder in given.items()}
+    folders = {name: user_path(folder) for name, folder in given.items()}
     if base := os.environ.get("HPBENCH_DATA"):
         for name in names - folders.keys():
-            below = Path(base).expanduser() / name
+            below = user_path(base) / name
             if below.exists() and not _brings_its_files(name):
                 folders[name] = below
     return folders

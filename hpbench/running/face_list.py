@@ -19,7 +19,7 @@ from hpbench.detectors.base import make_detector
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera
 from hpbench.images import pixel_limit
-from hpbench.inference.cores import usable_cores
+from hpbench.inference.cores import compute_threads
 from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -114,7 +114,7 @@ def _read_all(evaluation: Evaluation, progress: Progress) -> FaceList:
     left_out = Counter(index.table["excluded"].drop_null().to_pylist())
     rows: list[dict[str, Any]] = []
     progress.start(evaluation.key, "faces", len(included), 0)
-    workers = usable_cores()
+    workers = compute_threads()
     with ThreadPoolExecutor(workers, "hpbench-read") as threads:
         read = partial(_row_or_reason, evaluation)
         submit = partial(threads.submit, read)

@@ -95,8 +95,8 @@ def plugin_digest(plugin: Plugin) -> str:
     """
     parts = [plugin_digest(part) for value in vars(plugin).values() for part in _plugins_in(value)]
     values = plugin.options.model_dump().values()
-    named = [Path(value).expanduser() for value in values if isinstance(value, str | Path)]
-    files = [content_hash(path) for path in named if _is_file(path)]
+    named = [Path(value) for value in values if isinstance(value, str | Path)]
+    files = [content_hash(path.expanduser()) for path in named if _is_file(path)]
     return hash_of(code_digest(type(plugin)), files, parts)
 
 
@@ -110,13 +110,13 @@ def _plugins_in(value: object) -> list[Plugin]:
 
 def _is_file(path: Path) -> bool:
     try:
-        return path.is_file()
-    except (OSError, ValueError):  # the text is no path, or too long for one
+        return path.expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):  # no path, too long for one, or no such user
         return False
 
 
 def _hash_or_none(path: Path) -> str | None:
-    return content_hash(path) if _is_file(path) else None
+    return content_hash(path.expanduser()) if _is_file(path) else None
 
 
 def content_hash(path: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import DataError
+from hpbench.paths import user_path
 from hpbench.storage.atomic import (
     CHECKSUM,
     PARTIAL,
@@ -135,7 +136,7 @@ def cache_folder() -> Path:
     """``$HPBENCH_CACHE``, or the user's cache."""
     named = os.environ.get("HPBENCH_CACHE")
     if named:
-        return Path(named).expanduser()
+        return user_path(named)
     import pooch
 
     return Path(pooch.os_cache("hpbench"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
+from hpbench.paths import user_path
 from hpbench.spec import suggest
-from hpbench.weights.paths import user_path
 from hpbench.weights.store import cached_file, check_file, fetch_weights, sha256_of
 
 __all__ = ["info_of_file", "resolve_weights", "with_paths"]

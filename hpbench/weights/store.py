@@ -22,11 +22,11 @@ from typing import Literal
 
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
+from hpbench.paths import user_path
 from hpbench.spec import suggest
 from hpbench.storage.atomic import atomic_path, publish, write_text
 from hpbench.storage.checksums import sha256_of_file
 from hpbench.weights.downloads import ADD_COMMAND, DownloadLimits, ask_git_blob, fetch_rest
-from hpbench.weights.paths import user_path
 
 __all__ = [
     "add_weights",

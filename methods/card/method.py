@@ -32,11 +32,11 @@ from hpbench.methods.card.crop import CropCard
 from hpbench.methods.card.decode import confidence_of, decode_networks
 from hpbench.methods.card.network import Network, open_network
 from hpbench.methods.card.outputs import LandmarksOutput
+from hpbench.paths import user_path
 from hpbench.plugin import BaseOptions
 from hpbench.rotation import is_rotation
 from hpbench.spec import Spec
 from hpbench.weights.downloads import DownloadLimits
-from hpbench.weights.paths import user_path
 from hpbench.weights.store import cached_file, check_file, fetch_file, sha256_of
 
 __all__ = ["CardMethod", "CardOptions", "DeclaredMethod", "DeclaredOptions", "FsaNet"]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from hpbench.errors import HpbenchError, MissingDependencyError
 from hpbench.method import NoPrediction
+from hpbench.paths import user_path
 
 __all__ = [
     "landmarks_in", "mediapipe_command", "mediapipe_errors", "missing_mediapipe", "python_of",
@@ -40,7 +41,7 @@ def python_of(option: str) -> str:
     The option is a path: a mere name in a run folder must not start any program of the system.
     """
     if option:
-        return str(Path(option).expanduser().absolute())
+        return str(user_path(option).absolute())
     return os.environ.get(_VARIABLE, "") or sys.executable
 
 

@@ -17,6 +17,7 @@ from hpbench.methods.predictions.table import (
     PredictionTable,
     read_predictions,
 )
+from hpbench.paths import user_path
 from hpbench.spec import Spec
 from hpbench.weights.store import sha256_of
 
@@ -134,7 +135,7 @@ class Predictions(StoredMethod):
                 "method 'predictions' needs its file: write its name, other.csv, or "
                 "predictions[file=other.csv]"
             )
-        return Path(self.options.file).expanduser()
+        return user_path(self.options.file)
 
     @cached_property
     def _table(self) -> PredictionTable:

@@ -1,10 +1,10 @@
-"""Paths that a user writes in options of methods."""
+"""Paths that a user writes."""
 
 from __future__ import annotations
 
 import pytest
 
-from hpbench.errors import WeightsError
+from hpbench.errors import UsageError
 from hpbench.registry import make_method
 
 
@@ -15,8 +15,10 @@ from hpbench.registry import make_method
         "fsanet[weights=~nobodyx/folder]",
         "card[file=~nobodyx/net.toml]",
         "pnp[predictor=~nobodyx/net.dat]",
+        "predictions[file=~nobodyx/net.csv]",
+        "facemesh[python=~nobodyx/python]",
     ],
 )
 def test_home_folder_of_nobody_is_one_line(spec):
-    with pytest.raises(WeightsError, match=r"^~nobodyx/.*: there is no home folder '~nobodyx'"):
+    with pytest.raises(UsageError, match=r"^~nobodyx/.*: there is no home folder '~nobodyx'"):
         make_method(spec).load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpbench.errors import WeightsError
+from hpbench.errors import UsageError
 
 __all__ = ["user_path"]
 
@@ -14,11 +14,11 @@ def user_path(path: str | Path) -> Path:
 
     Raises
     ------
-    WeightsError
+    UsageError
         If there is no such user.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         home = Path(path).parts[0]
-        raise WeightsError(f"{path}: there is no home folder '{home}'; write it out") from error
+        raise UsageError(f"{path}: there is no home folder '{home}'; write it out") from error
