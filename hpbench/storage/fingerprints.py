@@ -96,7 +96,7 @@ def plugin_digest(plugin: Plugin) -> str:
     parts = [plugin_digest(part) for value in vars(plugin).values() for part in _plugins_in(value)]
     values = plugin.options.model_dump().values()
     named = [Path(value) for value in values if isinstance(value, str | Path)]
-    files = [content_hash(path.expanduser()) for path in named if _is_file(path)]
+    files = [found for path in named if (found := _hash_or_none(path)) is not None]
     return hash_of(code_digest(type(plugin)), files, parts)
 
 

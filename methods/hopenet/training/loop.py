@@ -31,7 +31,7 @@ from hpbench.methods.hopenet.training.settings import Augmentation, TrainSetting
 from hpbench.methods.hopenet.training.validation import ValidationSet, validation_set
 from hpbench.methods.hopenet.weights import load_backbone
 
-__all__ = ["TrainingError", "check_start", "train"]
+__all__ = ["Training", "TrainingError"]
 
 _DIVERGED = 1.5
 """Loss of an epoch, over that of a network that knows nothing, at which the run is stopped."""
@@ -49,26 +49,12 @@ class TrainingError(HpbenchError):
     """Training cannot go on, such as a loss that is no longer a number."""
 
 
-def train(
-    sources: Sequence[TrainingSource],
-    validations: Sequence[TrainingSource],
-    settings: TrainSettings,
-    augmentation: Augmentation,
-    card: WeightsCard,
-    out: Path,
-    resume: bool = False,
-    note: Note = print,
-) -> Path:
-    """Train a network and return the file of its weights.
+class Training:
+    """A training run, which is checked and has its network before any data are read.
 
     Parameters
     ----------
-    sources, validations
-        Training faces, of which a share is held out for validation, and data sets that are only
-        validated on.
     settings, augmentation
-    card
-        Name, licence and the like; recipe and results are filled in.
     out
         Folder for the face cache, checkpoint, history, curves and weights.
     resume
@@ -76,32 +62,6 @@ def train(
         results are those of a run that was never stopped.
     note
         Takes one line for the log.
-
-    Raises
-    ------
-    TrainingError
-        If the loss is no longer a number; the last good checkpoint is kept.
-    UsageError
-        If a checkpoint to resume was made with other settings.
-    DataError
-        If faces cannot be read or files cannot be written.
-    """
-    check_start(settings, out, resume)
-    for source in (*sources, *validations):
-        note(source.summary)
-    if settings.unused:
-        given = ", ".join(f"--{name}" for name in settings.unused)
-        note(f"no part of the loss of {settings.heads}, and without effect: {given}")
-    run = _Run(settings, augmentation, out, note)
-    run.prepare_data(sources, validations)
-    if resume:
-        run.resume()
-    run.fit()
-    return run.export(card, sources)
-
-
-def check_start(settings: TrainSettings, out: Path, resume: bool) -> None:
-    """Make the folder of a run; raise for what needs no data to be wrong.
 
     Raises
     ------
@@ -113,39 +73,30 @@ def check_start(settings: TrainSettings, out: Path, resume: bool) -> None:
     DataError
         If the folder cannot be made.
     """
-    if not resume and (out / CHECKPOINT).exists():
-        raise UsageError(
-            f"{out}: already contains a checkpoint; add --resume, or choose another --out"
-        )
-    _new_network(settings)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
-
-
-def _new_network(settings: TrainSettings) -> HopenetNetwork:
-    """The network that a run starts with."""
-    torch.manual_seed(settings.seed)
-    network = make_network(settings.backbone, settings.outputs, settings.input_size)
-    if settings.init is not None:
-        load_backbone(network, settings.init, settings.backbone)
-    for size in {settings.first_size or settings.input_size, settings.input_size}:
-        check_input_size(network, settings.backbone, size)
-    return network
-
-
-class _Run:
-    """State of a training run."""
 
     def __init__(
-        self, settings: TrainSettings, augmentation: Augmentation, out: Path, note: Note
+        self,
+        settings: TrainSettings,
+        augmentation: Augmentation,
+        out: Path,
+        resume: bool = False,
+        note: Note = print,
     ) -> None:
+        if not resume and (out / CHECKPOINT).exists():
+            raise UsageError(
+                f"{out}: already contains a checkpoint; add --resume, or choose another --out"
+            )
         self.settings, self.augmentation, self.out, self.note = settings, augmentation, out, note
+        self.resumes = resume
         self.bins = settings.angle_bins
         self.device = torch.device(resolve_device(settings.device))
-        network = _new_network(settings)
+        torch.manual_seed(settings.seed)
+        network = make_network(settings.backbone, settings.outputs, settings.input_size)
+        if settings.init is not None:
+            load_backbone(network, settings.init, settings.backbone)
         self.network = network.to(self.device)
+        for size in {settings.first_size or settings.input_size, settings.input_size}:
+            check_input_size(network, settings.backbone, size)
         self.network.to(memory_format=torch.channels_last)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=self._move_average, use_buffers=True
@@ -160,6 +111,46 @@ class _Run:
         self.history: list[dict[str, Any]] = []
         self.caches: list[FaceCache] = []
         self.validations: list[ValidationSet] = []
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
+
+    def run(
+        self,
+        sources: Sequence[TrainingSource],
+        validations: Sequence[TrainingSource],
+        card: WeightsCard,
+    ) -> Path:
+        """Train the network and return the file of its weights.
+
+        Parameters
+        ----------
+        sources, validations
+            Training faces, of which a share is held out for validation, and data sets that are
+            only validated on.
+        card
+            Name, licence and the like; recipe and results are filled in.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no longer a number; the last good checkpoint is kept.
+        UsageError
+            If a checkpoint to resume was made with other settings.
+        DataError
+            If faces cannot be read or files cannot be written.
+        """
+        for source in (*sources, *validations):
+            self.note(source.summary)
+        if self.settings.unused:
+            given = ", ".join(f"--{name}" for name in self.settings.unused)
+            self.note(f"no part of the loss of {self.settings.heads}, and without effect: {given}")
+        self.prepare_data(sources, validations)
+        if self.resumes:
+            self.resume()
+        self.fit()
+        return self.export(card, sources)
 
     def prepare_data(
         self, sources: Sequence[TrainingSource], validations: Sequence[TrainingSource]

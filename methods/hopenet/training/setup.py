@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpbench.methods.hopenet.card import WeightsCard
-from hpbench.methods.hopenet.training.loop import Note, check_start, train
+from hpbench.methods.hopenet.training.loop import Note, Training
 from hpbench.methods.hopenet.training.samples import TrainingSource, collect_samples, parse_source
 from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, TrainSettings
 from hpbench.registry import DATASETS, make_dataset
@@ -19,7 +19,7 @@ __all__ = ["train_on"]
 
 def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -> Path:
     """Train on data sets as they are named on the command line; return the weights file."""
-    check_start(settings, config.out, config.resume)  # before data are read, which takes minutes
+    training = Training(settings, config.augment, config.out, config.resume, note)
     train_specs = [parse_source(text) for text in config.datasets]
     validation_specs = [parse_source(text) for text in config.validate_on]
     in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
@@ -47,9 +47,7 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
         trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
         trained_domains=_domains(sources, names, config.plugins),
     )
-    return train(
-        sources, validations, settings, config.augment, card, config.out, config.resume, note
-    )
+    return training.run(sources, validations, card)
 
 
 def _domains(

@@ -20,7 +20,7 @@ from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import make_network
 from hpbench.methods.hopenet.training.cutouts import build_cache
 from hpbench.methods.hopenet.training.files import CHECKPOINT
-from hpbench.methods.hopenet.training.loop import TrainingError, train
+from hpbench.methods.hopenet.training.loop import Training, TrainingError
 from hpbench.methods.hopenet.training.samples import (
     TrainingSource,
     collect_samples,
@@ -50,7 +50,8 @@ def run(
 ) -> list[str]:
     lines: list[str] = []
     card = WeightsCard(backbone=settings.backbone)
-    train([source(table)], [], settings, Augmentation(), card, out, resume, note or lines.append)
+    training = Training(settings, Augmentation(), out, resume, note or lines.append)
+    training.run([source(table)], [], card)
     return lines
 
 
