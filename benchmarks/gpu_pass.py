@@ -1,11 +1,12 @@
 """Faces per second of the accuracy pass on a GPU, against a plain DataLoader script, in one run.
 
-    python benchmarks/gpu_pass.py [--device cuda] [--faces 4000] [--seconds 150]
+    python benchmarks/gpu_pass.py [--device cuda] [--faces 4000] [--seconds 150] [--only TEXT]...
 
 Everything is made here: pictures of 450 x 450 pixels from the bundled sample, and a ResNet-50 of
 random weights (its normalisation set by pictures, its heads scaled so that predictions differ by
 tens of degrees). Each line of the table is a process of its own, which is stopped when the time is
-used up, the later ones first. The plain script and hpbench do the same work on the same files; the
+used up, the later ones first; `--only` keeps those whose name contains a text, and the plain
+script. The plain script and hpbench do the same work on the same files; the
 last columns say how far the predictions are from those of the plain script, in degrees. On a GPU
 that is the noise of a random network: rounding convolutions' inputs to TF32's ten bits alone moves
 its angles by a degree in the mean.
@@ -243,8 +244,9 @@ def _rates(start: float, ends: list[float], counts: list[int]) -> Found:
 
 # ---- all of it -----------------------------------------------------------------------------------
 
+PLAIN = "plain DataLoader script"
 PARTS: dict[str, Callable[[argparse.Namespace], Found]] = {
-    "plain DataLoader script": run_plain,
+    PLAIN: run_plain,
     "hpbench run, with its report": partial(run_hpbench, report=True),
     "network alone": run_network,
     "hpbench run, batch of 128": partial(run_hpbench, batch=128),
@@ -263,6 +265,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=150.0, help="for all of it")
+    parser.add_argument("--only", action="append", default=[], help="lines whose name contains it")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -308,6 +311,8 @@ def _run_all(given: argparse.Namespace, folder: Path) -> None:
         "| from the plain script, mean / most | |\n|---|---|---|---|---|---|---|"
     )
     for name in PARTS:
+        if given.only and name != PLAIN and not any(text in name for text in given.only):
+            continue
         print(_line(name, part(name)), flush=True)
     print(f"{perf_counter() - begin:.0f} s for all of it")
 

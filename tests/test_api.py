@@ -72,7 +72,7 @@ def test_function_takes_the_words_of_its_command(name):
 
 @pytest.mark.parametrize(
     ("name", "default"),
-    [("run", ("batch_size", 32)), ("predict", ("draw", "axes")), ("check", ("device", "auto"))],
+    [("run", ("batch_size", "auto")), ("predict", ("draw", "axes")), ("check", ("device", "auto"))],
 )
 def test_help_shows_names_types_defaults_and_descriptions(name, default):
     function = getattr(hpbench, name)

@@ -42,6 +42,7 @@ def run(
     from hpbench.api import fresh_run_folder
     from hpbench.cli.terminal import open_bars, print_results, print_reused, says_when_stopped
     from hpbench.reports import write_report
+    from hpbench.running.batch_size import CPU_FACES
     from hpbench.running.plan import dataset_items
     from hpbench.running.runner import predict_run
     from hpbench.running.runner import run as run_and_score
@@ -56,8 +57,8 @@ def run(
     if not no_report:
         written = write_report(folder, embed_images=embed_images, data={**config.data, **tables})
     print_results(folder)
-    if config.batch_size == "auto":
-        typer.echo(f"--batch-size auto: {RunRecord.read(folder).batch_size} faces.")
+    if config.batch_size == "auto" and (faces := RunRecord.read(folder).batch_size) != CPU_FACES:
+        typer.echo(f"--batch-size auto: {faces} faces at once.")
     print_reused(folder)
     for path in reversed(written):  # scripts read the last line: the path of report.md
         typer.echo(str(path))

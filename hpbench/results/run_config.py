@@ -102,7 +102,7 @@ class RunConfig(Config):
     batch_size: Annotated[
         int | Literal["auto"], BeforeValidator(_size_or_auto), Metavar("N|auto")
     ] = Field(
-        32,
+        "auto",
         description="Faces per network call; auto: on a GPU as many as still make it faster, "
         "else 32.",
     )

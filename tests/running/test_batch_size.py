@@ -59,9 +59,7 @@ def test_size_is_doubled_until_it_no_longer_pays_or_memory_is_short(full, found,
 
 
 def test_size_that_was_used_is_in_the_record(tmp_path):
-    config = RunConfig(
-        methods="constant", limit=3, timing="off", fresh=True, device="cpu", batch_size="auto"
-    )
+    config = RunConfig(methods="constant", limit=3, timing="off", fresh=True, device="cpu")
     run(config, tmp_path / "run", NoProgress())
     assert json.loads((tmp_path / "run" / "run.json").read_text())["batch_size"] == 32
 
