@@ -48,7 +48,7 @@ class WeightsInfo(BaseModel):
     source : str
         Where the file comes from, for a person.
     file : str
-        Its name in the user's cache.
+        Its name in the user's cache; empty if it is not kept there.
     url : str
         Where a program can fetch it; empty if only a person can.
     path : Path or None
@@ -69,6 +69,17 @@ class WeightsInfo(BaseModel):
     file: str = ""
     url: str = ""
     path: Path | None = None
+
+    @property
+    def can_be_fetched(self) -> bool:
+        """Whether a program can fetch the file and verify it."""
+        return bool(self.url and (self.sha256 or self.git_blob or self.git_blob_url))
+
+    @property
+    def by_hand(self) -> str:
+        """What a person does who fetches the file: "get it from ..."."""
+        steps = f"get it from {self.source or self.url}"
+        return f"{steps}, then 'hpbench weights add {self.name} FILE'" if self.file else steps
 
 
 class Plugin(ABC):

@@ -56,11 +56,10 @@ def list_weights(config: WeightsConfig) -> None:
             typer.echo(f"    trained on {', '.join(info.trained_on) or 'unknown'}")
             if info.path is not None:
                 typer.echo(f"    here: {info.path}")
-            elif info.url:
+            elif info.can_be_fetched:
                 typer.echo(f"    fetch with: hpbench weights fetch {info.name}")
             else:
-                typer.echo(f"    get it from {info.source}")
-                typer.echo(f"    then: hpbench weights add {info.name} FILE")
+                typer.echo(f"    {info.by_hand}")
 
 
 def _pin(info: WeightsInfo) -> str:

@@ -76,7 +76,7 @@ class PublishedMethod(Method):
         fetched = cls.name if all(one.url for one in cls.published) else f"{cls.name}/{info.name}"
         fix = f"'hpbench weights fetch {fetched}'"
         if not info.url:
-            fix = f"get them from {info.source}, then 'hpbench weights add {info.name} FILE'"
+            fix = info.by_hand
         return f"weights: {fix}, or {cls.name}[weights=FILE]"
 
     @classmethod

@@ -172,13 +172,9 @@ def fetch_weights(info: WeightsInfo, limits: DownloadLimits = _LIMITS) -> Path:
     if info.path is not None:
         check_weights(info)
         return info.path
-    pinned = info.sha256 is not None or info.git_blob is not None or bool(info.git_blob_url)
-    if not info.url or not pinned:
-        why = "they have to be fetched by hand" if not info.url else "no hash of them is known"
-        raise WeightsError(
-            f"weights '{info.name}': {why}; get them from {info.source or info.url} and then "
-            f"'hpbench weights add {info.name} FILE'"
-        )
+    if not info.can_be_fetched:
+        why = "no hash of the file is known" if info.url else "the file has to be fetched by hand"
+        raise WeightsError(f"weights '{info.name}': {why}; {info.by_hand}")
     git_blob = info.git_blob
     if info.sha256 is None and git_blob is None:
         git_blob = ask_git_blob(info.git_blob_url, limits, _add_it(info.file))

@@ -436,7 +436,7 @@ def test_stored_file_that_was_altered_is_refused(cache):
 
 
 def test_unverifiable_download_is_refused(server):
-    with pytest.raises(WeightsError, match="no hash of them is known"):
+    with pytest.raises(WeightsError, match="no hash of the file is known"):
         fetch_weights(info(f"{server}/right", sha256=None))
 
 
@@ -570,7 +570,7 @@ def test_fetch_goes_on_after_weights_to_be_fetched_by_hand(tmp_path, server, cac
     (tmp_path / "two.py").write_text(both.format(url=f"{server}/right", sha=SHA256))
     done = command("fetch", "net", "--allow-http", "--plugin", str(tmp_path / "two.py"))
     assert (cache / "big.bin").read_bytes() == CONTENT
-    assert "net/paper: weights 'paper': they have to be fetched by hand; get them" in done.output
+    assert "net/paper: weights 'paper': the file has to be fetched by hand; get it" in done.output
     assert isinstance(done.exception, WeightsError)
     assert str(done.exception) == "1 of 2 files of 'net' were not fetched: paper"
 
@@ -588,6 +588,32 @@ def test_add_puts_the_file_where_the_method_looks(plugin, cache, tmp_path):
     mine.write_bytes(CONTENT)
     assert command("add", "big", str(mine), "--plugin", plugin).exit_code == 0
     assert (cache / "big.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("known", "advice"),
+    [
+        (
+            {"url": "https://x/n", "sha256": SHA256, "file": "n"},
+            "fetch with: hpbench weights fetch n",
+        ),
+        (
+            {"url": "https://x/n", "file": "n"},
+            "get it from a page, then 'hpbench weights add n FILE'",
+        ),
+        ({"file": "n"}, "get it from a page, then 'hpbench weights add n FILE'"),
+        ({}, "get it from a page"),
+    ],
+)
+def test_list_advises_only_what_works(known, advice, tmp_path):
+    """A file without a hash is not fetched, one that is not kept in the cache cannot be added."""
+    stated = {"name": "n", "summary": "s", "licence": "MIT", "trained_on": (), "source": "a page"}
+    file = tmp_path / "net.py"
+    file.write_text(
+        re.sub("return .*", f"return [WeightsInfo(**{stated | known})]", PLUGIN, flags=re.S)
+    )
+    listed = command("list", "--plugin", str(file)).output
+    assert f"trained on unknown\n    {advice}\n" in listed
 
 
 def test_list_names_licence_and_source_of_every_built_in():
