@@ -448,10 +448,10 @@ def test_bundled_weights_are_the_small_documented_default():
 
 
 def test_bundled_weights_reach_their_documented_error_on_real_photos(aflw2000_dir):
-    """Model card: 3.99 on the 491 photos of which these are every fourth."""
+    """Model card: 3.95 on the 491 photos of which these are every fourth."""
     method = make_method("hopenet")
     method.load()
-    assert mean_error(method, aflw2000_dir) == pytest.approx(3.99, abs=0.7)
+    assert mean_error(method, aflw2000_dir) == pytest.approx(3.95, abs=0.7)
 
 
 def test_bundled_weights_load_without_the_import_of_torchvision():
