@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -80,7 +81,12 @@ def summary_sentences(
 
 def _best(results: Sequence[MethodResult], most: int = 3) -> list[MethodResult]:
     """The methods with the lowest error on common faces; a sentence holds no more."""
-    return sorted(results, key=lambda r: r.common_images.mae_deg.mean or 1e9)[:most]
+
+    def error_deg(result: MethodResult) -> float:
+        mean = result.common_images.mae_deg.mean
+        return math.inf if mean is None else mean
+
+    return sorted(results, key=error_deg)[:most]
 
 
 def _accuracy(

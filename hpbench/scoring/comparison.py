@@ -104,10 +104,11 @@ class Change:
     only_a, only_b : int
         Faces that count in one run and are not in the other.
     values_a, values_b : dict of str to float
-        By name of :func:`quantities`; NaN where there is none. Metrics are over `faces`.
+        By name of :func:`quantities`; NaN where there is none. Metrics are over `faces`;
+        those that count missing predictions (:attr:`Metric.faces`) over all that both runs hold.
     own_b : dict of str to float
-        The same of the second run alone: its metrics are over all faces that it predicted, but for
-        ``worst_slice_mae``, whose slices are of `faces`.
+        The same of the second run alone, as in its ``results.json``, but for ``worst_slice_mae``,
+        whose slices are of `faces`.
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
@@ -320,8 +321,8 @@ def _compare(
     interval, p_value = _statistics(errors_b - errors_a, groups)
     values_a = _values(method_a, rows_a, index_a, tables[0], a.name) | worst_a
     values_b = _values(method_b, rows_b, index_b, tables[1], b.name) | worst_b
-    predicted_b, all_b = np.flatnonzero(method_b.predicted), np.arange(len(b.image_ids))
-    own_b = _values(method_b, predicted_b, all_b, tables[1], b.name) | worst_b
+    all_b = np.arange(len(b.image_ids))
+    own_b = _values(method_b, all_b, all_b, tables[1], b.name) | worst_b
     run_a, run_b = tables[0].run, tables[1].run
     timed = np.isfinite([values_a["time"], values_b["time"]]).all()
     other_hardware = _other_hardware(run_a, run_b) if timed else ""
@@ -391,15 +392,17 @@ def _statistics(
 
 def _values(
     method: MethodScores,
-    rows: npt.NDArray[np.intp],
-    indices: npt.NDArray[np.intp],
+    predicted: npt.NDArray[np.intp],
+    evaluated: npt.NDArray[np.intp],
     tables: RunTables,
     dataset: str,
 ) -> dict[str, float]:
-    paired, timing = method.of(rows), tables.timing
+    """Metrics by their short names, each over those of the faces that it is over."""
+    faces, timing = {"predicted": predicted, "evaluated": evaluated}, tables.timing
+    errors = {name: method.of(rows) for name, rows in faces.items()}
     timed = (timing["dataset"] == dataset) & (timing["method"] == method.spec)
     return {
-        **{metric.short: metric.compute(paired) for metric in all_metrics()},
-        "no_answer": float(np.count_nonzero(~method.predicted[indices])),
+        **{metric.short: metric.compute(errors[metric.faces]) for metric in all_metrics()},
+        "no_answer": float(np.count_nonzero(~method.predicted[evaluated])),
         "time": float(timing.loc[timed, "total_ms"].median()),
     }

@@ -55,6 +55,9 @@ class Metric:
         How the values become one. All but a sum have a bootstrap interval.
     table : {'accuracy', 'metrics'} or None
         Table of the report that shows it.
+    faces : {'predicted', 'evaluated'}
+        Faces that it is over: those with a prediction, or all, where a missing prediction counts
+        against the method.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Metric:
     values: Callable[[FaceErrors], Array]
     statistic: Literal["mean", "median", "sum", "yaw_balanced"] = "mean"
     table: Literal["accuracy", "metrics"] | None = "metrics"
+    faces: Literal["predicted", "evaluated"] = "predicted"
 
     def face_values(self, errors: FaceErrors) -> Array:
         """Values of all faces, shape (n,).
@@ -108,8 +112,9 @@ def _degrees(
     statistic: Literal["mean", "median", "yaw_balanced"] = "mean",
     table: Literal["accuracy", "metrics"] | None = "metrics",
     better: Literal["low"] | None = "low",
+    faces: Literal["predicted", "evaluated"] = "predicted",
 ) -> Metric:  # fmt: skip
-    return Metric(name, short, title, "degrees", better, 2, help, values, statistic, table)
+    return Metric(name, short, title, "degrees", better, 2, help, values, statistic, table, faces)
 
 
 def _auc(limit: int) -> Metric:
@@ -117,7 +122,7 @@ def _auc(limit: int) -> Metric:
         f"ced.auc_{limit}", f"auc_{limit}", f"AUC {limit}", "share", "high", 3,
         f"Area under the cumulative error curve up to {limit} degrees, divided by {limit}; "
         "a missing prediction is beyond the limit.",
-        lambda errors: metrics.auc_gains(errors.curve_errors_deg, limit),
+        lambda errors: metrics.auc_gains(errors.curve_errors_deg, limit), faces="evaluated",
     )  # fmt: skip
 
 
@@ -126,7 +131,7 @@ def _within(limit: int) -> Metric:
         f"ced.accuracy_{limit}", f"accuracy_{limit}", f"Within {limit}", "share", "high", 3,
         f"Share of the evaluated faces with an error of at most {limit} degrees; "
         "a missing prediction is a miss.",
-        lambda errors: (errors.curve_errors_deg <= limit).astype(np.float64),
+        lambda errors: (errors.curve_errors_deg <= limit).astype(np.float64), faces="evaluated",
     )  # fmt: skip
 
 
@@ -163,7 +168,7 @@ METRICS: tuple[Metric, ...] = (
     _degrees(
         "balanced_mae_deg", "balanced", "Balanced MAE",
         "Mean of the MAE of the yaw bins, so that profile faces weigh as much as frontal ones.",
-        lambda errors: errors.face_mae_deg, "yaw_balanced",
+        lambda errors: errors.face_mae_deg, "yaw_balanced", faces="evaluated",
     ),
     _degrees(
         "geodesic_deg.median", "geodesic_median", "Geodesic median",

@@ -51,6 +51,15 @@ def test_names_of_a_run_folder_are_shown_and_not_obeyed(make_run) -> None:
     assert "\x1b" not in done.output
 
 
+@pytest.mark.parametrize("condition", ["accuracy_10<0.9", "accuracy_10<-0.1", "auc_15<-0.1"])
+def test_missing_prediction_is_a_miss_of_the_candidate(make_run, condition) -> None:
+    """29 of 59 faces are left out; on the others nothing has changed."""
+    a, b = make_run("a", errors=NEAR), make_run("b", errors=NEAR, without_prediction={"near": 2})
+    comparison = compare_runs(a, b)
+    assert comparison.changes[0].own_b["accuracy_10"] == pytest.approx(30 / 59)
+    assert failures(comparison, [parse_condition(condition)]) != []
+
+
 def test_only_faces_that_both_predicted_are_paired(make_run) -> None:
     a = make_run("a", errors=NEAR, without_prediction={"near": 2})
     b = make_run("b", errors=NEAR, without_prediction={"near": 3})

@@ -45,6 +45,11 @@ def test_two_methods(sentences) -> None:
     assert third == "Every evaluated face was predicted by every method."
 
 
+def test_method_without_any_error_is_the_best(sentences) -> None:
+    first, *_ = sentences(errors=NEAR | {"oracle": (0.0, 0.0, 0.0)})
+    assert first.startswith("On Heads, oracle has the lowest mean error: 0.00 degrees")
+
+
 def test_frontal_baseline_is_a_reference_and_not_ranked(make_run) -> None:
     folder = make_run(errors={"constant": (1.0, 1.0, 1.0)} | NEAR)
     (section,) = load_report(folder).sections

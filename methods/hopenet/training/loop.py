@@ -290,8 +290,7 @@ class Training:
         else:
             loss = regression_loss(outputs, angles, s.penalty)
         if s.geodesic:
-            bins = self.bins if s.heads == "bins" else None
-            loss = loss + s.geodesic * rotation_loss(outputs, angles, bins)
+            loss = loss + s.geodesic * rotation_loss(outputs, angles, s.decoded_bins)
         return loss
 
     def _diverged(self, what: str) -> TrainingError:
@@ -305,7 +304,7 @@ class Training:
     def _validate(self) -> dict[str, Any]:
         """Errors of the averaged weights, on images of the size that is trained on now."""
         network = self.averaged.module.eval()
-        bins = self.bins if self.settings.heads == "bins" else None
+        bins = self.settings.decoded_bins
         size = self.settings.input_size_at(self._progress(self.step))
         return {v.name: v.errors(network, bins, size, self.device) for v in self.validations}
 

@@ -138,6 +138,11 @@ class TrainSettings(BaseModel):
         return Bins.centred(self.bins, self.bin_width)
 
     @property
+    def decoded_bins(self) -> Bins | None:
+        """The bins that outputs are decoded with; None for heads that have none."""
+        return self.angle_bins if self.heads == "bins" else None
+
+    @property
     def outputs(self) -> int:
         """Outputs per head."""
         return outputs_per_head(self.heads, self.bins)
