@@ -47,7 +47,8 @@ def overview_sentences(
         return [f"On none of {len(sections)} data sets was a face predicted by every method."]
     first, *others = wins.most_common(_MOST_NAMED)
     text = (
-        f"{labels[first[0]]} has the lowest mean error on {first[1]} of {len(sections)} data sets"
+        f"On the faces that every method predicted, {labels[first[0]]} has the lowest mean error "
+        f"on {first[1]} of {len(sections)} data sets"
     )
     if others:
         text += f", {words.join(f'{labels[spec]} on {count}' for spec, count in others)}"

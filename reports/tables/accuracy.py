@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from hpbench.reports import words
@@ -12,6 +13,7 @@ from hpbench.reports.tables.table import (
     Reader,
     Table,
     flagged_label,
+    flags_of,
     interval,
     item_table,
     method_table,
@@ -86,13 +88,22 @@ def overview_table(
     shown = list(ranked[:_MOST_COLUMNS])
     rows = []
     for title, results in sections.items():
-        means = {one.method_spec: one.mae_deg.mean for one in results}
-        rows.append([text(title), *(number(means.get(spec)) for spec in shown)])
-    note = ""
+        of_method = {one.method_spec: one for one in results}
+        rows.append([text(title), *(_own_error(of_method.get(spec)) for spec in shown)])
+    note = "Of each method over the faces that it predicted, with their share where it is not all."
     if len(ranked) > len(shown):
-        note = f"The {len(shown)} best of {len(ranked)} methods; all are in the sections."
+        note += f" The {len(shown)} best of {len(ranked)} methods; all are in the sections."
     columns = [Column("Data set", text=True), *(Column(labels[spec]) for spec in shown)]
     return Table("overview", "Mean absolute error in degrees by data set", columns, rows, note)
+
+
+def _own_error(result: MethodResult | None) -> Cell:
+    """Mean error over the faces that a method predicted, and what must not be read without."""
+    if result is None:
+        return number(None)
+    mean = number(result.mae_deg.mean)
+    part = f" ({words.percent(result.coverage)})" if result.images.no_answer else ""
+    return replace(mean, shown=f"{mean.shown}{part}{flags_of(result)}")
 
 
 def _at(path: str) -> Reader:

@@ -10,7 +10,7 @@ from hpbench.reports import words
 from hpbench.results.results_file import MethodResult
 
 __all__ = [
-    "Cell", "Column", "Reader", "Table", "flagged_label", "flagged_labels", "interval",
+    "Cell", "Column", "Reader", "Table", "flagged_label", "flagged_labels", "flags_of", "interval",
     "is_reference", "item_table", "method_table", "number", "predicted_same_faces", "text",
     "text_column", "whole",
 ]  # fmt: skip
@@ -172,8 +172,12 @@ def flagged_labels(results: Sequence[MethodResult], labels: dict[str, str]) -> d
 
 def flagged_label(result: MethodResult, labels: dict[str, str]) -> str:
     """Shown name of one method, with its flags."""
-    flags = "†" * result.trained_on_this + "‡" * result.trained_on_renders
-    return labels[result.method_spec] + flags
+    return labels[result.method_spec] + flags_of(result)
+
+
+def flags_of(result: MethodResult) -> str:
+    """† where a method was trained on the data set, ‡ where on renders like it."""
+    return "†" * result.trained_on_this + "‡" * result.trained_on_renders
 
 
 def _marked(heads: Sequence[Column], rows: list[list[Cell]], mark: bool) -> list[list[Cell]]:

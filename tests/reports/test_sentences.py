@@ -180,12 +180,23 @@ def test_report_of_many_data_sets_shows_two_figures_of_each(make_run) -> None:
     assert set(re.findall(r"figures/(\S+?\.png)", text)) == drawn
 
 
+def test_overview_shows_coverage_and_training_beside_every_error(make_run) -> None:
+    names = tuple(f"heads{number}" for number in range(5))
+    folder = make_run(errors=NEAR | FAR, datasets=names, faces=20, without_prediction={"near": 2})
+    run = json.loads((folder / "run.json").read_text())
+    run["methods"]["near"]["card"]["trained_on"] = ["heads0"]
+    (folder / "run.json").write_text(json.dumps(run))
+    first, second, *_ = load_report(folder).overview.rows
+    assert [cell.shown for cell in first] == ["Heads0", "2.00 (52.6 %)†", "4.00"]
+    assert [cell.shown for cell in second] == ["Heads1", "2.00 (52.6 %)", "4.00"]
+
+
 def test_summary_of_many_data_sets_is_one_sentence_and_a_table(make_run) -> None:
     datasets = tuple(f"heads{number}" for number in range(5))
     report = load_report(make_run(errors=NEAR | FAR, datasets=datasets, faces=20, timed=False))
     assert report.overview_sentences == [
-        "near has the lowest mean error on 5 of 5 data sets. The sections of the data sets begin "
-        "with what holds on each."
+        "On the faces that every method predicted, near has the lowest mean error on 5 of 5 data "
+        "sets. The sections of the data sets begin with what holds on each."
     ]
     rows = [[cell.shown for cell in row] for row in report.overview.rows]
     assert rows[0] == ["Heads0", "2.00", "4.00"]
