@@ -294,24 +294,25 @@ def nearest_angles(R_cam: npt.ArrayLike, reference_deg: npt.ArrayLike) -> Array:
     ----------
     R_cam : array_like, shape (..., 3, 3)
     reference_deg : array_like, shape (..., 3)
-        Yaw, pitch, roll of the label; an angle that the label lacks is NaN and ignored.
+        Yaw, pitch, roll of the label. An angle that the label lacks is NaN and taken as 0: heads
+        are rarely upside down, and by yaw alone both triples would be equally good.
 
     Returns
     -------
     ndarray, shape (..., 3)
     """
     first = angles_from_rotation(R_cam)
-    reference = np.asarray(reference_deg, dtype=np.float64)
+    reference = np.nan_to_num(np.asarray(reference_deg, dtype=np.float64))
     entries = np.asarray(R_cam, dtype=np.float64)[..., 1:, 2]
     locked = np.hypot(entries[..., 0], entries[..., 1]) < _ROUNDED_COSINE
     if locked.any():
-        pitch = np.where(locked, np.nan_to_num(reference[..., 1]), 0.0)
+        pitch = np.where(locked, reference[..., 1], 0.0)
         roll = wrap_deg(first[..., 2] + np.sign(first[..., 0]) * pitch)
         first[..., 1] += pitch
         first[..., 2] = np.where(locked, roll, first[..., 2])
     second = equivalent_angles(first)
-    distance_first = np.nansum(np.abs(wrap_deg(first - reference)), axis=-1)
-    distance_second = np.nansum(np.abs(wrap_deg(second - reference)), axis=-1)
+    distance_first = np.abs(wrap_deg(first - reference)).sum(axis=-1)
+    distance_second = np.abs(wrap_deg(second - reference)).sum(axis=-1)
     return np.where((distance_second < distance_first)[..., None], second, first)
 
 

@@ -109,6 +109,16 @@ class Section:
         return any(result.intervals_95 is not None for result in self.results)
 
     @property
+    def aligned(self) -> bool:
+        """Whether any method has errors after alignment."""
+        return any(r.aligned.head_side.mae_deg.mean is not None for r in self.results)
+
+    @property
+    def complete_labels(self) -> int:
+        """Evaluated faces with all three angles labelled."""
+        return int(np.isfinite(self.scores.R_gt).all(axis=(1, 2)).sum())
+
+    @property
     def complete(self) -> bool:
         """Whether every method predicted every face."""
         return all(result.images.no_answer == 0 for result in self.results)

@@ -144,6 +144,13 @@ def test_reflection_is_no_rotation():
     assert not is_rotation(np.diag([1.0, 1.0, -1.0]))
 
 
+@pytest.mark.parametrize(("yaw", "read"), [(170.0, 170.0), (10.0, 10.0), (-130.0, -130.0)])
+def test_head_that_faces_away_is_not_read_as_one_that_looks_here_by_yaw_alone(yaw, read):
+    """Yaw 10 and 170 are two triples of different rotations with an upright head."""
+    label = [10.0, np.nan, np.nan]
+    assert nearest_angles(rotation_from_angles([yaw, 0.0, 0.0]), label)[0] == pytest.approx(read)
+
+
 def test_matrix_with_three_digits_is_corrected_to_the_nearest_rotation():
     R = random_rotations(50)
     mended = nearest_rotation(R.round(3))

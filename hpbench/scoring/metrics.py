@@ -324,7 +324,7 @@ def align_camera_side(
     Returns
     -------
     ndarray, shape (n, 3, 3)
-        NaN in a group without any usable face.
+        As they are in a group without a face below 90 degrees, so that it stays in the mean.
     """
     pred = _checked("R_pred", R_pred, 3, 3)
     true = _checked("R_gt", R_gt, 3, 3, faces=len(pred))
@@ -356,7 +356,7 @@ def align_head_side(R_pred: npt.ArrayLike, R_gt: npt.ArrayLike) -> Array:
     Returns
     -------
     ndarray, shape (n, 3, 3)
-        All NaN when no face is usable.
+        As they are where no face is below 90 degrees.
     """
     pred = _checked("R_pred", R_pred, 3, 3)
     true = _checked("R_gt", R_gt, 3, 3, faces=len(pred))
@@ -364,8 +364,8 @@ def align_head_side(R_pred: npt.ArrayLike, R_gt: npt.ArrayLike) -> Array:
 
 
 def _offset(turns: Array) -> Array:
-    """Chordal mean, shape (3, 3), of the turns below 90 degrees; NaN where there is none."""
+    """Chordal mean, shape (3, 3), of the turns below 90 degrees; no turn where there is none."""
     usable = np.trace(turns, axis1=-2, axis2=-1) > 1.0  # trace = 1 + 2 cos(angle)
     if not usable.any():
-        return np.full((3, 3), np.nan)
+        return np.eye(3)
     return mean_rotation(turns[usable])

@@ -201,7 +201,8 @@ def _yaw_steps(dataset: DatasetScores) -> tuple[Array, npt.NDArray[np.bool_]]:
     """First yaw of each step, shape (steps,), and which faces are in it, shape (faces, steps)."""
     yaw = np.abs(dataset.angles_deg[:, 0])
     starts = np.arange(0.0, 180.0 if (yaw > 99.0).any() else 100.0, 10.0)
-    return starts, (yaw[:, None] >= starts) & (yaw[:, None] < starts + 10.0)
+    last = np.append(np.zeros(len(starts) - 1, dtype=bool), True)  # which has both its ends
+    return starts, (yaw[:, None] >= starts) & ((yaw[:, None] < starts + 10.0) | last)
 
 
 def _ticks(places: Array) -> dict[float, str]:

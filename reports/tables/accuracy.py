@@ -56,8 +56,9 @@ def accuracy_tables(
         mark=same_faces,
     )  # fmt: skip
     common_images = results[0].common_images.images
+    every = "every method" if all(r.images.scored for r in results) else "every method with any"
     common = method_table(
-        "common", f"The same on the {common_images} faces that every method predicted",
+        "common", f"The same on the {common_images} faces that {every} predicted",
         results, labels, [*_errors("common_images."), rank], mark=common_images > 0,
     )  # fmt: skip
     others = method_table(

@@ -111,18 +111,20 @@ def wrapped(angle: mp.mpf) -> mp.mpf:
 
 
 def differences(predicted: Triple, label: Triple) -> list[mp.mpf | None]:
-    """Of the two triples that are the predicted rotation, the one nearer to the label."""
+    """Of the two triples that are the predicted rotation, the one nearer to the label.
+
+    Where the label lacks an angle, the one that is nearer to 0 in it.
+    """
     yaw, pitch, roll = (mp.mpf(angle) for angle in predicted)
     if abs(mp.cos(yaw * mp.pi / 180)) < mp.mpf("1e-9") and label[1] == label[1]:
         # any pitch will do there, as long as roll goes with it: the label's is the nearest
         roll += mp.sign(mp.sin(yaw * mp.pi / 180)) * (mp.mpf(label[1]) - pitch)
         pitch = mp.mpf(label[1])
     triples = ((yaw, pitch, roll), (180 - yaw, pitch + 180, roll + 180))
-    found = [
-        [None if t != t else wrapped(p - mp.mpf(t)) for p, t in zip(triple, label, strict=True)]
-        for triple in triples
-    ]
-    return min(found, key=lambda three: sum(abs(one) for one in three if one is not None))
+    known = [mp.mpf(0 if t != t else t) for t in label]
+    found = [[wrapped(p - t) for p, t in zip(triple, known, strict=True)] for triple in triples]
+    nearer = min(found, key=lambda three: sum(map(abs, three)))
+    return [None if t != t else one for one, t in zip(nearer, label, strict=True)]
 
 
 def area_under_curve(errors: list[float], faces: int, limit: int) -> float:

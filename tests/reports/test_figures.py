@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import matplotlib.colors
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.reports import write_report
 from hpbench.reports.content import load_report
+from hpbench.reports.figures import data
 from hpbench.reports.figures.data import ced, forest
 from hpbench.reports.figures.shapes import Axis, Line, LinePlot, Panel
 from hpbench.reports.figures.static import draw, render, start_rendering
@@ -124,3 +126,10 @@ def test_svg_is_written_when_asked_for(make_run) -> None:
     assert "heads_ced.svg" in files
     assert "heads_histogram.svg" in files
     assert all((folder / name).read_text().startswith("<?xml") for name in files)
+
+
+def test_every_yaw_is_in_one_step_of_the_figure() -> None:
+    yaws = np.array([0.0, 9.9, 10.0, -95.0, 170.0, 180.0, -180.0])
+    dataset = SimpleNamespace(angles_deg=np.stack([yaws, 0 * yaws, 0 * yaws], axis=1))
+    _, inside = data._yaw_steps(dataset)
+    assert inside.sum(axis=1).tolist() == [1] * len(yaws)

@@ -175,6 +175,15 @@ def test_alignment_ignores_failures_and_missing_predictions() -> None:
     np.testing.assert_allclose(geodesic_deg(aligned[2:], R_gt[2:]), 0.0, atol=1e-9)
 
 
+def test_group_that_is_backwards_stays_in_the_mean_of_the_aligned() -> None:
+    R_gt = random_rotations(20)
+    R_pred = R_gt.copy()
+    R_pred[:10] = rotation_from_angles([180.0, 0.0, 0.0]) @ R_gt[:10]
+    groups = np.repeat(["backwards", "right"], 10)
+    aligned = metrics.align_camera_side(R_pred, R_gt, groups)
+    assert geodesic_deg(aligned, R_gt) == pytest.approx([180.0] * 10 + [0.0] * 10, abs=1e-5)
+
+
 def test_aligning_noise_without_offset_hardly_changes_the_error() -> None:
     R_gt = random_rotations(2000)
     noise = Rotation.from_rotvec(np.random.default_rng(3).normal(0, 0.05, (2000, 3))).as_matrix()
