@@ -56,9 +56,11 @@ def accuracy_tables(
         mark=same_faces,
     )  # fmt: skip
     common_images = results[0].common_images.images
-    every = "every method" if all(r.images.scored for r in results) else "every method with any"
+    title = f"The same on the {common_images} faces that every method predicted"
+    if not all(result.images.scored for result in results):
+        title += ", methods without a prediction left out"
     common = method_table(
-        "common", f"The same on the {common_images} faces that {every} predicted",
+        "common", title,
         results, labels, [*_errors("common_images."), rank], mark=common_images > 0,
     )  # fmt: skip
     others = method_table(
