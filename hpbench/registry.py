@@ -30,6 +30,7 @@ __all__ = [
     "MethodSpec",
     "Offer",
     "Registry",
+    "imported_by_plugin_files",
     "load_method",
     "make_dataset",
     "make_method",
@@ -232,6 +233,14 @@ class Registry(Generic[T]):
                 yield cls
 
 
+_imported_by_plugin_files: set[str] = set()
+
+
+def imported_by_plugin_files() -> frozenset[str]:
+    """Names of all modules that were imported with plugin files, wherever these lie."""
+    return frozenset(_imported_by_plugin_files)
+
+
 @cache
 def _import_file(file: Path) -> ModuleType:
     """Import a plugin file under a name of its own, so that its classes pickle."""
@@ -243,9 +252,11 @@ def _import_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UsageError(f"--plugin {file}: not a Python file; name a .py file")
     module = importlib.util.module_from_spec(spec)
+    known = set(sys.modules)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+        _imported_by_plugin_files.update(sys.modules.keys() - known)
     except PLUGIN_ERRORS as error:
         del sys.modules[name]
         if _is_of_contract_1(error):

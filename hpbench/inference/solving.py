@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -81,6 +81,8 @@ def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]
         prepared = method.prepare(face)
     except HpbenchError:
         raise
+        if isinstance(prepared, NoPrediction):
+            prepared = _in_words(prepared)
     except PLUGIN_ERRORS as error:
         prepared = failure("prepare", error)
     return prepared, 1e3 * (perf_counter() - start)
@@ -145,12 +147,12 @@ def valid_predictions(
 def _well_formed(method: Method, prediction: object) -> Prediction | NoPrediction:
     """A prediction with a 3x3 matrix of float64, finite confidence and spread, or why not."""
     if isinstance(prediction, NoPrediction):
-        return prediction
+        return _in_words(prediction)
     if isinstance(prediction, np.ndarray):
         raise HpbenchError(outdated_contract(f"method '{method.name}'"))
     if not isinstance(prediction, Prediction):
         return Failed(f"decode gave a {type(prediction).__name__}, not a Prediction")
-    R_cam = np.asarray(prediction.R_cam, dtype=np.float64)
+    R_cam = np.array(prediction.R_cam, dtype=np.float64)  # a copy: the method may use it again
     if R_cam.shape != (3, 3):
         return Failed(f"prediction of shape {R_cam.shape} instead of (3, 3)")
     return Prediction(
@@ -158,6 +160,11 @@ def _well_formed(method: Method, prediction: object) -> Prediction | NoPredictio
         confidence=_finite(prediction.confidence),
         spread_deg=_spread(prediction.spread_deg),
     )
+
+
+def _in_words(none: NoPrediction) -> NoPrediction:
+    """The same with a reason that a table can hold: a method may have given the error itself."""
+    return replace(none, reason=str(none.reason).encode(errors="replace").decode())
 
 
 def _finite(confidence: float | None) -> float | None:
@@ -174,7 +181,7 @@ def _spread(spread_deg: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
     if spread_deg is None:
         return None
     try:
-        numbers = np.asarray(spread_deg, dtype=np.float64)
+        numbers = np.array(spread_deg, dtype=np.float64)
     except (TypeError, ValueError):
         return None
     if numbers.shape != (3,) or not np.isfinite(numbers).all() or (numbers < 0.0).any():

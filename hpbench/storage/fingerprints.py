@@ -12,7 +12,9 @@ import importlib.util
 import json
 import os
 import re
+import site
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import distributions, packages_distributions
@@ -23,6 +25,7 @@ from hpbench.dataset import Dataset, Record
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
+from hpbench.registry import imported_by_plugin_files
 from hpbench.storage.checksums import sha256_of_file
 from hpbench.storage.environment import versions
 
@@ -32,7 +35,9 @@ __all__ = [
     "file_state",
     "folder_digest",
     "hash_of",
+    "hash_or_none",
     "index_key",
+    "is_versioned_code",
     "method_digest",
     "plugin_digest",
     "prediction_key",
@@ -41,8 +46,11 @@ __all__ = [
 
 _SOURCE_SUFFIXES = frozenset({".py", ".toml", ".csv", ".json"})
 _OPENED_BY_COMPILED_CODE = frozenset(
-    {".onnx", ".data", ".safetensors", ".bin", ".xml", ".tflite", ".pt", ".h5", ".dat"}
-)
+    {
+        ".onnx", ".data", ".safetensors", ".bin", ".xml", ".tflite", ".pt", ".pth", ".pt2", ".ts",
+        ".h5", ".dat",
+    }
+)  # fmt: skip
 """Beside a plugin file; of what Python code opens :mod:`hpbench.storage.loaded_files` knows."""
 
 
@@ -78,7 +86,7 @@ def method_digest(spec: str, method: Method, loaded_files: Iterable[Path] = ()) 
     loaded_files : iterable of Path
         What it reads while it is loaded (:mod:`hpbench.storage.loaded_files`).
     """
-    files = [[str(path), _hash_or_none(path)] for path in loaded_files]
+    files = [[str(path), hash_or_none(path)] for path in loaded_files]
     return hash_of(spec, method.name, method.fingerprint(), plugin_digest(method), files)
 
 
@@ -96,7 +104,7 @@ def plugin_digest(plugin: Plugin) -> str:
     parts = [plugin_digest(part) for value in vars(plugin).values() for part in _plugins_in(value)]
     values = plugin.options.model_dump().values()
     named = [Path(value) for value in values if isinstance(value, str | Path)]
-    files = [found for path in named if (found := _hash_or_none(path)) is not None]
+    files = [found for path in named if (found := hash_or_none(path)) is not None]
     return hash_of(code_digest(type(plugin)), files, parts)
 
 
@@ -115,7 +123,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _hash_or_none(path: Path) -> str | None:
+def hash_or_none(path: Path) -> str | None:
+    """Hash of the content of a file, or None where there is none."""
     return content_hash(path.expanduser()) if _is_file(path) else None
 
 
@@ -126,7 +135,7 @@ def content_hash(path: Path) -> str:
     """
     state = path.stat()
     sha256, beside = _content_hash(path, state.st_size, state.st_mtime_ns)
-    return " ".join([sha256, *(str(_hash_or_none(other)) for other in beside)])
+    return " ".join([sha256, *(str(hash_or_none(other)) for other in beside)])
 
 
 @lru_cache(maxsize=64)
@@ -156,8 +165,9 @@ def _external_data(path: Path) -> list[Path]:
 def code_digest(cls: type) -> str:
     """Hash over all source files of hpbench, and of the packages that a plugin class comes from.
 
-    Of a single plugin file these are all modules and packages that lie beside it; of a package all
-    that were installed with it. What others may import counts by its version.
+    Of a single plugin file these are all modules and packages that lie beside it, and what was
+    imported with it from elsewhere; of a package all that were installed with it. What others may
+    import counts by its version.
     """
     modules = {parent.__module__ for parent in cls.__mro__ if issubclass(parent, Plugin)}
     packages = {name if _is_plugin_file(name) else name.partition(".")[0] for name in modules}
@@ -183,7 +193,8 @@ def _package_digest(name: str) -> str:
         plugins = _package_folders("hpbench.methods") + _package_folders("hpbench.datasets")
         files = _sources([Path(__file__).resolve().parents[1], *plugins])
     elif _is_plugin_file(name):
-        files = _files_beside(Path(str(sys.modules[name].__file__)).parent)
+        beside = _files_beside(Path(str(sys.modules[name].__file__)).parent)
+        files = sorted({*beside, *_imported_from_elsewhere()})
     else:
         files = [path for package in _installed_with(name) for path in _package_files(package)]
     digest = hashlib.sha256()
@@ -194,6 +205,30 @@ def _package_digest(name: str) -> str:
         else:
             digest.update(f"{file_state(path)}".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _imported_from_elsewhere() -> list[Path]:
+    """Source files that plugin files have imported and that no installed package counts for."""
+    modules = [sys.modules.get(name) for name in imported_by_plugin_files()]
+    files = [getattr(module, "__file__", None) for module in modules]
+    return [Path(file) for file in files if file and not is_versioned_code(file)]
+
+
+def is_versioned_code(file: str) -> bool:
+    """Whether a file is hpbench's own, or of Python or an installed package with its version."""
+    return file.startswith(_versioned_folders())
+
+
+@cache
+def _versioned_folders() -> tuple[str, ...]:
+    """Folders of hpbench, the standard library and installed packages, each with its slash."""
+    own = [Path(__file__).resolve().parents[1]]
+    own += [path for name in ("methods", "datasets", "reports")
+            for path in _package_folders(f"hpbench.{name}")]  # fmt: skip
+    python = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    folders = (*own, *python, *site.getsitepackages(), *user)
+    return tuple(f"{folder}{os.sep}" for folder in folders)
 
 
 def _installed_with(name: str) -> list[str]:

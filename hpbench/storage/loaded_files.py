@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
 from hpbench.storage.atomic import write_json
+from hpbench.storage.fingerprints import hash_or_none, is_versioned_code
 from hpbench.storage.prediction_cache import PredictionCache
 
 __all__ = ["files_read", "known_files"]
 
-_CODE = (".py", ".pyc", ".pyi", ".so", ".pth")
+_LIBRARIES = (".so",)
+_CODE = (".py", ".pyc")
 _SYSTEM = ("/proc/", "/sys/", "/dev/")
 
 _open_now: list[set[str]] = []
@@ -35,23 +38,29 @@ def known_files(key: str, load: Callable[[], None]) -> list[Path]:
     key : str
         Hash over all that is known of what is loaded.
     load : callable
-        Called only where the key is new.
+        Called where the key is new, or one of the files has changed: it may name others now.
     """
     path = PredictionCache().folder / f"{key}.loaded.json"  # the oldest files there make room
-    with suppress(OSError, ValueError, TypeError):
-        return [Path(name) for name in json.loads(path.read_bytes())]
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        known = json.loads(path.read_bytes())
+        if known == _states(known.keys()):
+            return [Path(name) for name in known]
     with files_read() as found:
         load()
-    names = sorted(found)
     with suppress(OSError):  # a cache that cannot be written is none
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, names)
-    return [Path(name) for name in names]
+        write_json(path, _states(found))
+    return [Path(name) for name in sorted(found)]
+
+
+def _states(names: Iterable[str]) -> dict[str, str | None]:
+    """Hashes of the contents of files, None where there is none any more."""
+    return {name: hash_or_none(Path(name)) for name in sorted(names)}
 
 
 @contextmanager
 def files_read() -> Iterator[set[str]]:
-    """Paths that Python code of this process opens to read, code left out."""
+    """Paths that Python code of this process opens to read, installed code left out."""
     global _installed
     if not _installed:
         sys.addaudithook(_note)  # there is no way to take it away again
@@ -73,6 +82,19 @@ def _note(event: str, arguments: Sequence[Any]) -> None:
     if not mode and flags & (os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY):
         return
     name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - a hook must not open anything itself
-    if not name.endswith(_CODE) and not name.startswith(_SYSTEM):
-        for found in _open_now:
-            found.add(name)
+    if name.endswith(_LIBRARIES) or name.startswith(_SYSTEM):
+        return
+    if name.endswith(_CODE):
+        if is_versioned_code(name):
+            return
+        name = _source_of(name)
+    for found in _open_now:
+        found.add(name)
+
+
+def _source_of(name: str) -> str:
+    """Source file of a compiled module; other files are their own."""
+    try:
+        return source_from_cache(name)
+    except (ValueError, NotImplementedError):
+        return name

@@ -38,6 +38,20 @@ def test_a_batch_without_any_prediction_stays_one():
     assert _valid(*reasons) == reasons
 
 
+def test_prediction_stays_when_the_method_writes_over_its_array():
+    R_cam, spread = np.eye(3), np.ones(3)
+    (kept,) = _valid(Prediction(R_cam, spread_deg=spread))
+    R_cam[:], spread[:] = 0.0, 9.0
+    assert (kept.R_cam == np.eye(3)).all()
+    assert (kept.spread_deg == 1.0).all()
+
+
+@pytest.mark.parametrize("reason", [ValueError("no face"), 5, "\ud800"])
+def test_reason_that_is_no_text_becomes_one(reason):
+    (none,) = _valid(NoPrediction(reason))
+    assert none.reason == str(reason).replace("\ud800", "?")
+
+
 def test_claimed_spread_is_kept_as_floats():
     [found] = _valid(Prediction(np.eye(3), spread_deg=np.array([0, 2, 3])))
     assert found.spread_deg.dtype == np.float64

@@ -93,6 +93,20 @@ def test_modules_beside_a_plugin_file_count_and_other_folders_do_not(checkout, t
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.parametrize("module", ["lib/helper.py", "elsewhere/far.py"])
+def test_module_that_a_plugin_file_imports_counts_wherever_it_lies(checkout, tmp_path, module):
+    """A folder without __init__.py, as many a repository has it, and one on sys.path."""
+    here, file = tmp_path / "here", tmp_path / "here" / module
+    file.parent.mkdir(parents=True)
+    plugin, name = here / "plugin.py", file.stem if "far" in module else "lib.helper"
+    folder = file.parent if "far" in module else here
+    plugin.write_text(f"import sys\nsys.path.insert(0, {str(folder)!r})\nimport {name}\n{PLUGIN}")
+    file.write_text("x = 1\n")
+    before = digest(checkout, "METHODS", "mine", plugin)
+    file.write_text("x = 2000\n")
+    assert digest(checkout, "METHODS", "mine", plugin) != before
+
+
 def test_state_of_a_folder_is_that_of_its_files(tmp_path):
     (tmp_path / "deep").mkdir()
     image = tmp_path / "deep" / "a.png"

@@ -94,6 +94,33 @@ def test_weights_file_that_a_plugin_reads_in_load(here):
     assert yaw_error(run_in(here, "second")) == 20
 
 
+@pytest.mark.parametrize("name", ["net.pth", "net.py", "__pycache__/net.cpython-311.pyc"])
+def test_file_counts_whatever_it_is_called(here, name):
+    (here / "plugin" / "turned.py").write_text(PLUGIN.replace("yaw.txt", name))
+    file = here / "plugin" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("10")
+    (here / "plugin" / "net.py").write_text("10")  # the source of the compiled module
+    assert yaw_error(run_in(here, "first")) == 10
+    file.write_text("20")
+    (here / "plugin" / "net.py").write_text("20")
+    assert yaw_error(run_in(here, "second")) == 20
+
+
+def test_file_that_another_one_names_since_the_method_was_known(here):
+    read = '(Path(__file__).parent / "yaw.txt").read_text()'
+    (here / "plugin" / "turned.py").write_text(
+        PLUGIN.replace(read, f"(Path(__file__).parent / {read}).read_text()")
+    )
+    names = here / "plugin" / "yaw.txt"
+    for name, yaw in (("a", 10), ("b", 20)):
+        names.write_text(name)
+        (here / "plugin" / name).write_text(str(yaw))
+        assert yaw_error(run_in(here, name)) == yaw
+    (here / "plugin" / "b").write_text("60")
+    assert yaw_error(run_in(here, "third")) == 60
+
+
 def test_card_is_that_of_the_method_as_it_is_named_now(here):
     cards = []
     for out, spec in (("first", "turned[weights=file.bin]"), ("second", "turned")):
