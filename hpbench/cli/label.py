@@ -69,7 +69,7 @@ def label(config: LabelConfig) -> None:
     from hpbench.cli.terminal import open_bar, says_when_stopped
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.pseudolabels import label_dataset
-    from hpbench.registry import load_method, make_dataset, make_method, require_live
+    from hpbench.registry import make_dataset, make_method, require_live
     from hpbench.running.data_folders import data_folders
     from hpbench.spec import parse_spec, parse_specs
 
@@ -88,7 +88,6 @@ def label(config: LabelConfig) -> None:
     teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
     for method in teachers:
         require_live(method, "hpbench label")
-        load_method(method)
     with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
         records = dataset.records()[: config.limit]
         with (

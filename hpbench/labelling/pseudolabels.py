@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from hpbench.geometry.views import jittered, mirrored
 from hpbench.images import max_pixels
 from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction
+from hpbench.registry import load_method
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
@@ -35,7 +36,8 @@ from hpbench.rotation import (
 )
 from hpbench.storage.atomic import atomic_path
 from hpbench.storage.environment import versions
-from hpbench.storage.fingerprints import hash_of, method_digest, plugin_digest, records_digest
+from hpbench.storage.fingerprints import hash_of, plugin_digest, records_digest
+from hpbench.storage.loaded_files import method_digests
 
 __all__ = [
     "PseudoLabel",
@@ -154,7 +156,7 @@ def label_faces(
     dataset, records
         Faces, whose labels are not looked at.
     teachers
-        Loaded methods.
+        Methods, which are loaded here.
     progress_file
         Every label is written to it at once; faces that it holds from a stopped call with the same
         arguments are not shown to the teachers again.
@@ -178,7 +180,11 @@ def label_faces(
     """
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
-    key = _labels_key(dataset, records, teachers, views, seed)
+    digests, loaded = method_digests({f"{n} {one.name}": one for n, one in enumerate(teachers)})
+    key = _labels_key(dataset, records, digests.values(), teachers, views, seed)
+    for name, teacher in zip(digests, teachers, strict=True):
+        if name not in loaded:
+            load_method(teacher)
     done = _read_progress(progress_file, key)
     if done:
         note(f"resuming: {len(done)} faces are labelled")
@@ -239,7 +245,12 @@ def _read_progress(path: Path, key: str) -> dict[str, Any]:
 
 
 def _labels_key(
-    dataset: Dataset, records: Sequence[Record], teachers: Sequence[Method], views: int, seed: int
+    dataset: Dataset,
+    records: Sequence[Record],
+    digests: Collection[str],
+    teachers: Sequence[Method],
+    views: int,
+    seed: int,
 ) -> str:
     """Hash of everything that labels depend on; of images, the size and time of change."""
     faces = records_digest(records)
@@ -247,7 +258,7 @@ def _labels_key(
         "labels",
         plugin_digest(dataset),
         faces,
-        [[method_digest(one.name, one), one.device] for one in teachers],
+        [[digest, one.device] for digest, one in zip(digests, teachers, strict=True)],
         [views, seed, MAX_SHIFT, MAX_SCALE, max_pixels()],
         versions(),
     )

@@ -28,11 +28,12 @@ from hpbench.running.data_folders import data_folders
 from hpbench.running.named_files import require_named
 from hpbench.running.plan import STORED, dataset_items, open_dataset
 from hpbench.running.reuse import EqualFaces
-from hpbench.running.runner import method_digests, predict_run
+from hpbench.running.runner import predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
 from hpbench.spec import Spec, parse_spec, parse_specs
 from hpbench.storage.folder_lock import folder_lock
+from hpbench.storage.loaded_files import method_digests
 
 __all__ = ["Variant", "explain", "plan_variants"]
 

@@ -29,6 +29,7 @@ from hpbench.scoring.factors import DERIVED
 from hpbench.spec import Spec, build_options, suggest
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.fingerprints import folder_digest, hash_of, index_key, records_digest
+from hpbench.storage.loaded_files import detector_digest
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset
 
@@ -71,6 +72,7 @@ def plan(
     boxes = detector.fingerprint() if detector else ANNOTATED
     if detector is not None and config.several != "refuse":
         boxes += f", {config.several} of several faces"
+    found_by = "" if detector is None else detector_digest(detector, detector.load)
     evaluations: list[Evaluation] = []
     first_row = 0
     for key, item in items.items():
@@ -81,7 +83,7 @@ def plan(
             config.protocol,
             boxes,
         )
-        index, faces_key = _read_index(key, dataset, protocol, detector, config, cache)
+        index, faces_key = _read_index(key, dataset, protocol, found_by, config, cache)
         warnings = _review(key, dataset, index, detector, config.trust_labels)
         is_variant = any(other.dataset.name == dataset.name for other in evaluations)
         reasons = {
@@ -124,7 +126,7 @@ def _read_index(
     key: str,
     dataset: Dataset,
     protocol: Protocol,
-    detector: Detector | None,
+    found_by: str,
     config: RunConfig,
     cache: PredictionCache | None,
 ) -> tuple[FaceIndex, str]:
@@ -143,9 +145,9 @@ def _read_index(
         folder = None if root is None else root.parent
         index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), folder)
         data = records_digest(index, contents)
-        return index, index_key(dataset, protocol, detector, limit, data)
+        return index, index_key(dataset, protocol, found_by, limit, data)
     data = folder_digest(root, contents)
-    faces_key = index_key(dataset, protocol, detector, limit, data)
+    faces_key = index_key(dataset, protocol, found_by, limit, data)
     entry = None if cache is None else cache.get(faces_key)
     if entry is not None:
         return FaceIndex(entry.table(), root), faces_key

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,9 +42,9 @@ from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import store_results, summarise
 from hpbench.storage.atomic import PARTIAL
 from hpbench.storage.environment import git_revision, hardware, versions
-from hpbench.storage.fingerprints import hash_of, method_digest
+from hpbench.storage.fingerprints import hash_of
 from hpbench.storage.folder_lock import LOCK, folder_lock
-from hpbench.storage.loaded_files import known_files
+from hpbench.storage.loaded_files import method_digests
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import timing_schema
@@ -54,7 +53,7 @@ from hpbench.timing.measure import TimedDataset, TimingSettings, time_datasets
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["method_digests", "predict_run", "run"]
+__all__ = ["predict_run", "run"]
 
 MAX_VANISHED_SHARE = 0.05
 """Of a data set's images: with more the run stops."""
@@ -232,23 +231,6 @@ def _prepare(config: RunConfig) -> _PreparedRun:
     digests, loaded = method_digests(methods)
     cached = find_cached(evaluations, settings, machine, cache, digests)
     return _PreparedRun(methods, detector, evaluations, settings, machine, cached, digests, loaded)
-
-
-def method_digests(methods: Mapping[str, Method]) -> tuple[dict[str, str], set[str]]:
-    """Digests of methods by spec, and the methods that had to be loaded to see what they read."""
-    loaded: set[str] = set()
-
-    def load(name: str) -> None:
-        load_method(methods[name])
-        loaded.add(name)
-
-    digests = {}
-    for name, method in methods.items():
-        digests[name] = method_digest(name, method)
-        if not method.fingerprint_is_complete():
-            files = known_files(digests[name], partial(load, name))
-            digests[name] = method_digest(name, method, files)
-    return digests, loaded
 
 
 def _use_system_allocator() -> None:

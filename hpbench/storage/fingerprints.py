@@ -55,7 +55,7 @@ _OPENED_BY_COMPILED_CODE = frozenset(
 
 
 def index_key(
-    dataset: Dataset, protocol: Protocol, detector: Plugin | None, limit: int | None, data: str
+    dataset: Dataset, protocol: Protocol, detector: str, limit: int | None, data: str
 ) -> str:
     """Key of the faces of a data set under a protocol.
 
@@ -64,13 +64,13 @@ def index_key(
     dataset : Dataset
     protocol : Protocol
         Its settings and boxes, resolved.
-    detector : Plugin or None
-        The face detector, where the boxes are not the annotated ones.
+    detector : str
+        Of :func:`hpbench.storage.loaded_files.detector_digest`; empty where boxes are annotated.
     limit : int or None
     data : str
         Of :func:`folder_digest` or :func:`records_digest`.
     """
-    code = [plugin_digest(plugin) for plugin in (dataset, detector) if plugin is not None]
+    code = [plugin_digest(dataset), detector]
     return hash_of(dataset.name, code, protocol.hash, limit, data, CONTRACT_VERSION, versions())
 
 

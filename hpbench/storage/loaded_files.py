@@ -10,17 +10,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
+from hpbench.method import Method
+from hpbench.plugin import Plugin
+from hpbench.registry import load_method
 from hpbench.storage.atomic import write_json
-from hpbench.storage.fingerprints import hash_or_none, is_versioned_code
+from hpbench.storage.fingerprints import (
+    hash_of,
+    hash_or_none,
+    is_versioned_code,
+    method_digest,
+    plugin_digest,
+)
 from hpbench.storage.prediction_cache import PredictionCache
 
-__all__ = ["files_read", "known_files"]
+__all__ = ["detector_digest", "files_read", "known_files", "method_digests"]
 
 _LIBRARIES = (".so",)
 _CODE = (".py", ".pyc")
@@ -28,6 +38,31 @@ _SYSTEM = ("/proc/", "/sys/", "/dev/")
 
 _open_now: list[set[str]] = []
 _installed = False
+
+
+def method_digests(methods: Mapping[str, Method]) -> tuple[dict[str, str], set[str]]:
+    """Digests of methods by spec, and the methods that had to be loaded to see what they read."""
+    loaded: set[str] = set()
+
+    def load(name: str) -> None:
+        load_method(methods[name])
+        loaded.add(name)
+
+    digests = {}
+    for name, method in methods.items():
+        digests[name] = method_digest(name, method)
+        if not method.fingerprint_is_complete():
+            files = known_files(digests[name], partial(load, name))
+            digests[name] = method_digest(name, method, files)
+    return digests, loaded
+
+
+def detector_digest(detector: Plugin, load: Callable[[], None]) -> str:
+    """Hash over all that decides the boxes of a face detector, which `load` loads."""
+    digest = plugin_digest(detector)
+    if detector.fingerprint_is_complete():
+        return digest
+    return hash_of(digest, _states(map(str, known_files(digest, load))))
 
 
 def known_files(key: str, load: Callable[[], None]) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import box_from_points
 from hpbench.labelling.pseudolabels import (
@@ -128,3 +128,26 @@ def test_hopenet_lite_labels_near_frontal_photos_near_their_grid(
     asked = np.array([label.record.label.angles_deg[0] for label in labels])
     assert len(labels) >= 6
     assert np.abs(yaw - asked).mean() < 8.0
+
+
+READS_A_FILE = '''
+from pathlib import Path
+from hpbench.methods.constant import Constant
+
+class Filed(Constant):
+    """For a test."""
+    name = "filed"
+    def load(self):
+        (Path(__file__).parent / "yaw.txt").read_text()
+'''
+
+
+def test_labels_of_a_teacher_that_has_changed_are_not_resumed(tmp_path):
+    (tmp_path / "filed.py").write_text(READS_A_FILE)
+    (tmp_path / "yaw.txt").write_text("10")
+    faces = OneHead()
+    teacher = make_method("filed", plugins=(tmp_path / "filed.py",))
+    label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
+    (tmp_path / "yaw.txt").write_text("40")
+    with pytest.raises(UsageError, match="holds 1 labels that were made with other options"):
+        label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)

@@ -74,8 +74,8 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def run_in(here: Path, out: str, methods: str = "turned", **changes) -> Path:
     options = {"datasets": f"table={here / 'labels.csv'}", "timing": "off", "device": "cpu"}
-    plugins = (here / "plugin" / "turned.py",)
-    config = RunConfig(methods=methods, plugins=plugins, **{**options, **changes})
+    options["plugins"] = (here / "plugin" / "turned.py",)
+    config = RunConfig(methods=methods, **{**options, **changes})
     return run(config, here / out, NoProgress())
 
 
@@ -277,3 +277,32 @@ def test_everything_that_is_installed_with_a_plugin_counts(installed):
         seen.append(digests(installed))
     for per_plugin in zip(*seen, strict=True):
         assert len(set(per_plugin)) == len(seen)
+
+
+DETECTOR = '''
+from pathlib import Path
+import numpy as np
+from hpbench.detectors.base import Detector
+
+class Filed(Detector):
+    """The whole image, or no face, as a file says that it reads while it is loaded."""
+    name, summary = "filed", "for a test"
+    def load(self):
+        type(self).finds = (Path(__file__).parent / "finds.txt").read_text() == "yes"
+    def detect(self, image_rgb):
+        boxes = np.array([[1.0, 1.0, 30.0, 30.0]])[: self.finds]
+        return boxes, np.ones(len(boxes))
+'''
+
+
+def test_file_that_a_detector_reads_in_load(here):
+    (here / "plugin" / "filed.py").write_text(DETECTOR)
+    scored = []
+    for said in ("yes", "no"):
+        (here / "plugin" / "finds.txt").write_text(said)
+        folder = run_in(
+            here, said, "constant", boxes="filed", plugins=(here / "plugin" / "filed.py",)
+        )
+        (result,) = json.loads((folder / "results.json").read_text())["results"]
+        scored.append(result["images"]["scored"])
+    assert scored == [2, 0]

@@ -156,8 +156,8 @@ class Training:
         self, sources: Sequence[TrainingSource], validations: Sequence[TrainingSource]
     ) -> None:
         """Cut out all training faces, and the inputs of all validation faces."""
-        for number, source in enumerate(sources):
-            kept_back = held_out(source.samples, self.settings.holdout)
+        kept_back_of = held_out(sources, self.settings.holdout)
+        for number, (source, kept_back) in enumerate(zip(sources, kept_back_of, strict=True)):
             training = [s for s, back in zip(source.samples, kept_back, strict=True) if not back]
             path = self.out / "cache" / f"{number}_{source.dataset.name}.npy"
             cache = build_cache(source.dataset, training, self.settings.input_size, path, self.note)

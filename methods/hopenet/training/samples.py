@@ -147,19 +147,38 @@ def _usable(record: Record, whole_label: bool) -> Sample | str:
     return Sample(record, np.asarray(box, dtype=np.float64), record.label.angles_deg)
 
 
-def held_out(samples: Sequence[Sample], share: float) -> npt.NDArray[np.bool_]:
-    """Choose faces for validation: whole groups (people, sequences) where there are groups.
+def held_out(sources: Sequence[TrainingSource], share: float) -> list[npt.NDArray[np.bool_]]:
+    """Choose the faces of every source for validation: whole groups (people, sequences) if any.
 
-    A name is chosen by its hash alone, so that a person is held out of every data set that calls
-    them the same, in every run, and whoever else is added. Of few names at least one is chosen, but
-    never all of them.
+    A name is chosen by its hash, in every run, and whoever else is added. Of the few names of a
+    source at least one is chosen, but never all of them. What is chosen of one source is held out
+    of all that call it the same.
+
+    Raises
+    ------
+    UsageError
+        If nothing is left of a source to train on.
     """
-    if share <= 0.0:
-        return np.zeros(len(samples), dtype=bool)
-    keys = [sample.record.group or sample.record.image_id for sample in samples]
-    first, *others = sorted(set(keys), key=_place)
-    chosen = {key for key in others[:-1] if _place(key) < share} | ({first} if others else set())
-    return np.array([key in chosen for key in keys], dtype=bool)
+    names = [
+        [sample.record.group or sample.record.image_id for sample in source.samples]
+        for source in sources
+    ]
+    chosen = set().union(*(_chosen(set(of_source), share) for of_source in names))
+    masks = [np.array([name in chosen for name in of_source], dtype=bool) for of_source in names]
+    for source, mask in zip(sources, masks, strict=True):
+        if mask.all():
+            raise UsageError(
+                f"{source.name}: all of its people or sequences are held out with those of another "
+                "data set; leave it out, or give another --holdout"
+            )
+    return masks
+
+
+def _chosen(names: set[str], share: float) -> set[str]:
+    first, *others = sorted(names, key=_place)
+    if share <= 0.0 or not others:
+        return set()
+    return {first} | {name for name in others[:-1] if _place(name) < share}
 
 
 def _place(key: str) -> float:

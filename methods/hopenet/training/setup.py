@@ -13,6 +13,7 @@ from hpbench.methods.hopenet.training.settings import OutOfRange, TrainConfig, T
 from hpbench.registry import DATASETS, make_dataset
 from hpbench.running.data_folders import data_folders
 from hpbench.spec import Spec
+from hpbench.storage.folder_lock import folder_lock
 
 __all__ = ["train_on"]
 
@@ -47,7 +48,8 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
         trained_on=tuple(names or dict.fromkeys(source.dataset.name for source in sources)),
         trained_domains=_domains(sources, names, config.plugins),
     )
-    return training.run(sources, validations, card)
+    with folder_lock(config.out):
+        return training.run(sources, validations, card)
 
 
 def _domains(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_a_source_of_unreadable_images_is_an_error(table, tmp_path):
 
 def test_whole_people_are_held_out(pointing04_dir):
     faces = collect_samples("p", make_dataset("pointing04", pointing04_dir), 1.0, BINS, "drop")
-    kept_back = held_out(faces.samples, 0.2)
+    (kept_back,) = held_out([faces], 0.2)
     people = {
         back: {s.record.group for s, b in zip(faces.samples, kept_back, strict=True) if b == back}
         for back in (True, False)
@@ -93,25 +94,46 @@ def test_whole_people_are_held_out(pointing04_dir):
     assert not people[True] & people[False]
 
 
-def named(*names: str) -> list[Sample]:
+def named(*names: str) -> TrainingSource:
     box, angles = np.array([0.0, 0.0, 9.0, 9.0]), np.zeros(3)
-    return [Sample(Record(name, Path(name), None, group=name), box, angles) for name in names]
+    samples = [Sample(Record(name, Path(name), None, group=name), box, angles) for name in names]
+    return TrainingSource("named", make_dataset("sample"), 1.0, samples, Counter())
+
+
+def held(*sources: tuple[str, ...], share: float = 0.2) -> list[set[str]]:
+    masks = held_out([named(*names) for names in sources], share)
+    return [set(np.array(names)[mask]) for names, mask in zip(sources, masks, strict=True)]
 
 
 def test_a_person_is_held_out_whoever_else_is_in_the_data():
-    many = [f"person{number}" for number in range(200)]
-    held = {n for n, back in zip(many, held_out(named(*many), 0.2), strict=True) if back}
-    assert 20 < len(held) < 60
-    some = [name for name in many[:100] if name not in many[:5]]
-    held_of_some = {n for n, back in zip(some, held_out(named(*some), 0.2), strict=True) if back}
-    assert held_of_some == held & set(some)
+    many = tuple(f"person{number}" for number in range(200))
+    (of_many,) = held(many)
+    assert 20 < len(of_many) < 60
+    some = many[5:100]
+    assert held(some) == [of_many & set(some)]
 
 
 @pytest.mark.parametrize(("count", "least", "most"), [(1, 0, 0), (2, 1, 1), (3, 1, 2)])
 def test_of_few_people_some_but_never_all_are_held_out(count, least, most):
     for share in (0.001, 0.999):
-        kept_back = held_out(named(*map(str, range(count))), share)
-        assert least <= kept_back.sum() <= most
+        (some,) = held(tuple(map(str, range(count))), share=share)
+        assert least <= len(some) <= most
+
+
+def test_nobody_who_is_validated_on_is_trained_on_in_another_data_set():
+    """Of few people the first by hash is taken, and of those without that one another."""
+    people = tuple(f"person{number:02d}" for number in range(15))
+    ((first,),) = held(people, share=0.001)
+    others = tuple(name for name in people if name != first)
+    of_all, of_others = held(people, others, share=0.001)
+    assert of_all - {first} == of_others != set()
+
+
+def test_data_set_of_which_all_is_held_out_with_another_is_named():
+    people = tuple(f"person{number:02d}" for number in range(15))
+    ((first,),) = held(people, share=0.001)
+    with pytest.raises(UsageError, match="named: all of its people or sequences are held out"):
+        held(people, (first,), share=0.001)
 
 
 def test_faces_without_a_roll_are_counted_where_whole_labels_are_needed(table):
