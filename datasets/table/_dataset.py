@@ -28,7 +28,14 @@ from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.labels.suspicion import spec_with
 from hpbench.protocol import Protocol
 from hpbench.spec import Spec
-from hpbench.tables.rows import as_number, as_text, is_empty, is_empty_text, read_rows
+from hpbench.tables.rows import (
+    TABLE_SUFFIXES,
+    as_number,
+    as_text,
+    is_empty,
+    is_empty_text,
+    read_rows,
+)
 
 __all__ = ["Table"]
 
@@ -69,8 +76,8 @@ class Table(Dataset):
 
     @classmethod
     def claims(cls, text: str) -> Spec | None:
-        """``labels.csv`` and ``labels.parquet`` stand for ``table=labels.csv``, ..."""
-        is_table = Path(text).suffix.lower() in (".csv", ".parquet")
+        """``labels.csv`` stands for ``table=labels.csv``, and so do tables of other forms."""
+        is_table = Path(text).suffix.lower() in TABLE_SUFFIXES
         return Spec(cls.name, path=text) if is_table else None
 
     def protocol_settings(self) -> dict[str, Any]:

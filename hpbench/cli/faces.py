@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hpbench.errors import UsageError
 from hpbench.running.faces_config import FacesConfig
 from hpbench.storage.text import visible
 
@@ -31,8 +32,12 @@ def faces(
     """
     from hpbench.cli.terminal import open_bars
     from hpbench.reports.tables.unscored import alike
-    from hpbench.running.face_list import list_faces
+    from hpbench.running.face_list import FACE_COLUMNS, list_faces
+    from hpbench.tables.rows import refuse_foreign_table
 
+    if out.suffix != ".csv":
+        raise UsageError(f"--out {out}: name a .csv file")
+    refuse_foreign_table(out, FACE_COLUMNS, "hpbench faces")  # before the images are read
     with open_bars() as bars:
         found = list_faces(config, bars)
     found.write(out)

@@ -21,6 +21,7 @@ from hpbench.arguments import (
 )
 from hpbench.errors import DataError, UsageError
 from hpbench.images import MAX_PIXELS, pixel_limit
+from hpbench.results.run_config import TrustLabels
 
 __all__ = ["LabelConfig", "label"]
 
@@ -56,10 +57,14 @@ class LabelConfig(Config):
     seed: Seed = 0
     max_pixels: MaxPixels = MAX_PIXELS
     plugins: Plugins = ()
+    trust_labels: TrustLabels = False
 
 
 def label(config: LabelConfig) -> None:
     """Label images with the mean prediction of other methods, and its spread.
+
+    A table of your own images needs the columns image, x0, y0, x1, y1, and yaw and pitch, which may
+    hold 0.
 
     Examples
     --------
@@ -67,11 +72,15 @@ def label(config: LabelConfig) -> None:
     hpbench label table=boxes.csv --methods hopenet --max-spread 12 --out labels.csv
     """
     from hpbench.cli.terminal import open_bar, says_when_stopped
+    from hpbench.detectors.base import face_finder
     from hpbench.inference.devices import resolve_device
     from hpbench.labelling.pseudolabels import label_dataset
+    from hpbench.labels.boxes import review_boxes
+    from hpbench.labels.suspicion import stop_at
     from hpbench.registry import make_dataset, make_method, require_live
     from hpbench.running.data_folders import data_folders
     from hpbench.spec import parse_spec, parse_specs
+    from hpbench.tables.rows import refuse_foreign_table
 
     out = config.out
     if out.suffix not in (".parquet", ".csv"):
@@ -84,12 +93,18 @@ def label(config: LabelConfig) -> None:
     folder = data_folders(config.data, [spec]).get(spec.name)
     dataset = make_dataset(spec, folder, config.plugins)
     dataset.refuse_to_overwrite(out)
+    refuse_foreign_table(out, ("image", "spread_deg"), "hpbench label")
     device = resolve_device(config.device)
     teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
     for method in teachers:
         require_live(method, "hpbench label")
     with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
         records = dataset.records()[: config.limit]
+        suspicions = review_boxes(records, dataset, face_finder())
+        if not config.trust_labels:
+            stop_at(suspicions, dataset.name, dataset)
+        for one in suspicions:
+            typer.echo(one.line(dataset.name, dataset, ""), err=True)
         with (
             says_when_stopped("\nStopped. To resume, repeat the command."),
             open_bar("labelling", len(records)) as advance,

@@ -30,6 +30,7 @@ from hpbench.running.local_engine import MISSED
 from hpbench.running.plan import dataset_items, plan
 from hpbench.storage.atomic import write_text
 from hpbench.storage.schemas import BOX_XYXY
+from hpbench.tables.rows import refuse_foreign_table
 
 __all__ = ["FACE_COLUMNS", "FaceList", "list_faces"]
 
@@ -72,10 +73,11 @@ class FaceList:
         Raises
         ------
         UsageError
-            If the data set is read from this file.
+            If the data set is read from this file, or it holds anything but a list of faces.
         DataError
             If it cannot be written.
         """
+        refuse_foreign_table(path, FACE_COLUMNS, "hpbench faces")
         self.dataset.refuse_to_overwrite(path)
         text = io.StringIO()
         writer = csv.DictWriter(text, FACE_COLUMNS, lineterminator="\n")

@@ -208,7 +208,8 @@ class RunFolder:
         write_table(self.path / "timing.parquet", timing.cast(timing_schema()))
         files = [self.path / name for name in (*TABLES, "run.json", "timing.json")]
         store_checksums(self.path, files, start=True)
-        shutil.rmtree(self.parts)
+        if self.parts.exists():  # no face was predicted where all are excluded
+            shutil.rmtree(self.parts)
 
     def is_finished(self) -> bool:
         """Whether the joined tables exist; their checksums are written last."""

@@ -195,7 +195,10 @@ def find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[st
     :data:`ROTVEC`. A rotation that lacks a column, or has one twice, is a DataError.
     """
     plain = [plain_name(name) for name in names]
-    one_based = any(re.fullmatch(r"(?:r|rot|m)_?(3_?[1-3]|[1-3]_?3)", name) for name in plain)
+    indices = [
+        match[1] for name in plain if (match := re.fullmatch(r"(?:r|rot|m)_?(\d_?\d)", name))
+    ]
+    one_based = any("3" in pair for pair in indices) and not any("0" in pair for pair in indices)
     found: dict[str, str] = {}
     for name, simple in zip(names, plain, strict=True):
         if meaning := _rotation_name(simple, one_based):

@@ -6,20 +6,30 @@ import codecs
 import csv
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, UsageError
 from hpbench.storage.atomic import read_table
 
-__all__ = ["as_number", "as_text", "is_empty", "is_empty_text", "read_rows"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "as_number",
+    "as_text",
+    "is_empty",
+    "is_empty_text",
+    "read_rows",
+    "refuse_foreign_table",
+]
 
 Row = dict[str, Any]
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _NO_TABLES = (".xlsx", ".xls", ".ods", ".json", ".mat", ".npz", ".npy", ".xml", ".pkl")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", *_PARQUET_SUFFIXES, *_NO_TABLES)
+"""Of files that are taken for tables where they are named: some to be read, some refused."""
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|[0-9]*[.,][0-9]+)([eE][+-]?[0-9]+)?")
 _MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA>"})
@@ -27,6 +37,27 @@ _MISSING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "<NA
 _NO_NUMBER = frozenset({"none", *map(str.lower, _MISSING)})
 _STORED_INDEX = re.compile(r"__index_level_\d+__")
 """Column of a Parquet file in which pandas stores an index without a name."""
+
+
+def refuse_foreign_table(out: Path, columns: Iterable[str], command: str) -> None:
+    """Raise a UsageError where a file to be written exists and a command has not written it.
+
+    `columns` are some that its tables have, comma-separated or in Parquet.
+    """
+    if not out.exists():
+        return
+    try:
+        if out.suffix.lower() in _PARQUET_SUFFIXES:
+            names = read_table(out).column_names
+        else:
+            with out.open(encoding="utf-8") as file:
+                names = file.readline().rstrip("\n").split(",")
+    except (OSError, ValueError, DataError):
+        names = []
+    if not set(columns) <= set(names):
+        raise UsageError(
+            f"--out {out}: exists and is not from '{command}'; name another file, or delete it"
+        )
 
 
 @dataclass(frozen=True, slots=True)

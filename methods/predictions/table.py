@@ -356,11 +356,13 @@ def _stored_face(
     box: Sequence[str],
     read_rotation: Callable[[Row], Array | None],
 ) -> StoredFace:
-    ms = _finite(row, further.get("ms"))
     try:
         box_xyxy = _box_of(row, box)
+        ms = _number(row, further.get("ms"))
+        if ms is not None and ms < 0.0:
+            raise DataError(f"the prediction's ms is negative ({ms:g}); leave it empty")
     except DataError as error:
-        return StoredFace(NoPrediction(str(error)), None, ms)
+        return StoredFace(NoPrediction(str(error)), None, None)
     return StoredFace(_outcome(row, further, read_rotation), box_xyxy, ms)
 
 
@@ -382,17 +384,22 @@ def _outcome(
 ) -> Prediction | NoPrediction:
     try:
         R_cam = read_rotation(row)
+        if R_cam is None:
+            given = as_text(row[further["reason"]]) if "reason" in further else ""
+            return NoPrediction(given or EMPTY)
+        return Prediction(R_cam, confidence=_number(row, further.get("confidence")))
     except DataError as error:
         return NoPrediction(str(error))
-    if R_cam is None:
-        given = as_text(row[further["reason"]]) if "reason" in further else ""
-        return NoPrediction(given or EMPTY)
-    return Prediction(R_cam, confidence=_finite(row, further.get("confidence")))
 
 
-def _finite(row: Row, column: str | None) -> float | None:
-    number = math.nan if column is None or is_empty(row[column]) else as_number(row[column])
-    return None if math.isnan(number) else number
+def _number(row: Row, column: str | None) -> float | None:
+    """Number in a cell, or None where it is empty or there is no such column."""
+    if column is None or is_empty(row[column]):
+        return None
+    number = as_number(row[column])
+    if not math.isfinite(number):
+        raise DataError(f"the prediction's {column} is not a number ('{as_text(row[column])}')")
+    return number
 
 
 def _refuse_degrees(path: Path, faces: Mapping[str, StoredFace]) -> None:

@@ -197,6 +197,17 @@ def test_confidence_comes_along(predict):
     ]  # fmt: skip
 
 
+def test_confidence_and_time_that_are_none_are_counted(predict):
+    text = f"{GOOD},confidence,ms\na,1,2,3,,\nb,1,2,3,64%,5\nc,1,2,3,1,fast\nd,1,2,3,1,-1\n"
+    found = predict(text, "euler=canonical", ids="abcd")
+    assert isinstance(found[0], Prediction)
+    assert [one.reason for one in found[1:]] == [
+        "the prediction's confidence is not a number ('64%')",
+        "the prediction's ms is not a number ('fast')",
+        "the prediction's ms is negative (-1); leave it empty",
+    ]
+
+
 def test_a_prediction_for_another_box_is_none_for_this_one(predict):
     text = f"{GOOD},x0,y0,x1,y1\na,1,2,3,10.4,19.9,60,90\nb,1,2,3,10,20,80,90\n"
     found = predict(text, "euler=canonical", ids="ab")

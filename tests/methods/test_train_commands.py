@@ -12,8 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hpbench.cli import app
-from hpbench.errors import HpbenchError, UsageError
+from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.registry import make_dataset, make_method
+from hpbench.storage.folder_lock import folder_lock
 
 
 @pytest.fixture
@@ -54,6 +55,12 @@ def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
     method = make_method(f"hopenet[weights={out / 'hopenet.safetensors'}]")
     method.load()
     assert method.card().trained_on == ("table",)
+
+
+def test_second_training_in_a_folder_is_refused(table, tmp_path):
+    options = ("--datasets", f"table={table}", "--out", tmp_path / "out", *TINY)
+    with folder_lock(tmp_path / "out"), pytest.raises(DataError, match="writes to it; wait"):
+        invoke("train", "hopenet", *options)
 
 
 def test_card_has_the_domains_of_the_data_sets_whose_images_a_table_holds(table, tmp_path):
@@ -114,6 +121,25 @@ def test_labels_are_a_table_with_the_teachers_prediction_and_its_spread(table, t
     first = make_dataset("table", table).records()[0]
     assert records[0].image_path.resolve() == first.image_path.resolve()
     np.testing.assert_array_equal(records[0].box_xyxy, first.box_xyxy)
+
+
+def test_boxes_in_another_form_are_not_labelled(table, tmp_path):
+    """Width and height for the second corner; with real labels 'hpbench run' stops there, too."""
+    rows = pd.read_csv(table).assign(yaw=0.0, pitch=0.0, x1=8, y1=8)
+    rows.to_csv(table, index=False)
+    options = (f"table={table}", "--methods", "constant", "--views", 1, "--out", tmp_path / "l.csv")
+    with pytest.raises(DataError, match=r"fit as x, y, width, height; write .*box=xywh"):
+        invoke("label", *options)
+    with pytest.raises(DataError, match="no face could be labelled"):
+        invoke("label", *options, "--trust-labels")
+
+
+def test_table_that_label_has_not_written_is_kept(table, tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_bytes(table.read_bytes())
+    with pytest.raises(UsageError, match=r"mine\.csv: exists and is not from 'hpbench label'"):
+        invoke("label", f"table={table}", "--methods", "constant", "--out", mine)
+    assert mine.read_bytes() == table.read_bytes()
 
 
 def test_faces_on_which_teachers_differ_can_be_left_out(table, tmp_path):

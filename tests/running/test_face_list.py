@@ -83,6 +83,20 @@ def test_terminal_counts_what_is_left_out(photos, tmp_path):
     assert done.stdout.splitlines()[-1] == str(out)
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "faces.parquet"])
+def test_table_of_the_user_is_not_replaced(photos, tmp_path, name):
+    kept = tmp_path / name
+    kept.write_text("image,yaw,pitch,roll\na.jpg,1,2,3\n")
+    done = CliRunner().invoke(app, ["faces", str(photos), "--out", str(kept)])
+    assert isinstance(done.exception, UsageError)
+    assert kept.read_text().endswith("a.jpg,1,2,3\n")
+
+
+def test_list_of_faces_is_replaced_by_a_new_one(photos, tmp_path):
+    for _ in range(2):
+        hpbench.faces(f"table={photos}", out=tmp_path / "faces.csv")
+
+
 def test_no_face_at_all_is_an_error_with_the_commonest_reason(photos):
     photos.write_text("image,yaw,pitch,roll,x0,y0,x1,y1\ngone.jpg,7,1,0,60,60,200,200\n")
     with pytest.raises(DataError, match=r"none of its 1 faces is evaluated; 1: gone.jpg: no such"):

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from hpbench.errors import DataError
-from hpbench.tables.rotation_columns import LABEL_PREFIXES, PREDICTION_PREFIXES, find_angles
+from hpbench.tables.rotation_columns import (
+    LABEL_PREFIXES,
+    PREDICTION_PREFIXES,
+    find_angles,
+    find_rotation,
+)
 
 PATH = Path("labels.csv")
 
@@ -54,3 +59,14 @@ def test_units_that_only_some_names_state_or_that_differ_are_refused(names):
     message = rf"labels\.csv: columns '{first}' and '{last}' .*different units.*in all of them"
     with pytest.raises(DataError, match=message):
         find_angles(PATH, names.split(","), set(), LABEL_PREFIXES)
+
+
+@pytest.mark.parametrize(
+    ("letter", "first", "rows", "columns"),
+    [("r", 0, 3, 4), ("m", 0, 4, 4), ("m", 1, 4, 4), ("rot_", 1, 3, 4), ("r", 0, 3, 3)],
+)
+def test_rotation_is_the_upper_left_of_a_pose_matrix(letter, first, rows, columns):
+    """Of 3 x 4 and 4 x 4 matrices, counted from 0 and from 1."""
+    names = [f"{letter}{first + i}{first + j}" for i in range(rows) for j in range(columns)]
+    wanted = tuple(f"{letter}{first + i}{first + j}" for i in range(3) for j in range(3))
+    assert find_rotation(PATH, names, set()) == wanted
