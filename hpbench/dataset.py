@@ -27,6 +27,7 @@ __all__ = [
     "evenly_spaced",
     "iter_scorable",
     "require_scorable",
+    "require_well_formed",
 ]
 
 
@@ -90,6 +91,38 @@ class Record:
     camera: Camera | None = None
     landmarks_xy: npt.NDArray[np.float64] | None = None
     factors: Mapping[str, str | float] = field(default_factory=dict)
+
+
+_HELD: Mapping[str, tuple[Any, str]] = {
+    "image_id": (str, "a str"),
+    "image_path": (Path, "a Path"),
+    "label": (Label | None, "a Label or None"),
+    "excluded": (str | None, "a str or None"),
+    "group": (str, "a str"),
+    "camera": (Camera | None, "a Camera or None"),
+    "factors": (Mapping, "a mapping"),
+}
+
+
+def require_well_formed(record: Record) -> None:
+    """Raise DataError where a plugin's record holds something else than :class:`Record` says."""
+    subject = f"record of image '{record.image_id}'"
+    for name, (kind, words) in _HELD.items():
+        value = getattr(record, name)
+        if not isinstance(value, kind):
+            raise DataError(f"{subject}: {name} is a {type(value).__name__}, not {words}")
+    label = record.label
+    for name, array, shape in (
+        ("box_xyxy", record.box_xyxy, (4,)),
+        ("label.angles_deg", None if label is None else label.angles_deg, (3,)),
+        ("label.R_cam", None if label is None else label.R_cam, (3, 3)),
+    ):
+        if array is not None and np.shape(array) != shape:
+            raise DataError(f"{subject}: {name} has shape {np.shape(array)}, not {shape}")
+    for name, value in record.factors.items():
+        if not isinstance(value, str | int | float | np.generic):
+            kind = type(value).__name__
+            raise DataError(f"{subject}: factor '{name}' is a {kind}, not a text or number")
 
 
 class DatasetCard(BaseModel):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import MissingDependencyError, plugin_errors
+from hpbench.errors import HpbenchError, ImageError, MissingDependencyError, plugin_errors
 from hpbench.plugin import Plugin
 from hpbench.registry import Registry
 from hpbench.spec import Spec
@@ -24,6 +24,7 @@ __all__ = [
     "DETECTORS",
     "Detector",
     "face_finder",
+    "find_faces",
     "make_detector",
     "once_per_thread",
     "surest_first",
@@ -108,6 +109,30 @@ def make_detector(spec: str | Spec, plugins: Sequence[Path] = ()) -> Detector:
     cls, options, _ = DETECTORS.configure(spec, plugins)
     with plugin_errors(f"face detector '{cls.name}' cannot be made"):
         return cls(options)
+
+
+def find_faces(detector: Detector, image_rgb: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
+    """Boxes, shape (n, 4), and scores, shape (n,), of the faces in an image.
+
+    Raises
+    ------
+    ImageError
+        If the detector fails on this image, or gives anything else.
+    HpbenchError
+        As the detector raises it.
+    """
+    try:
+        found = detector.detect(image_rgb)
+        boxes, scores = (np.asarray(part, dtype=np.float64) for part in found)
+        boxes = boxes.reshape(-1, 4) if not boxes.size else boxes
+        if boxes.shape != (len(boxes), 4) or scores.shape != (len(boxes),):
+            raise ValueError(f"boxes of shape {boxes.shape}, scores of shape {scores.shape}")
+    except HpbenchError:
+        raise
+    except Exception as error:
+        line = (str(error) or "no message").splitlines()[0]
+        raise ImageError(f"face detector fails ({type(error).__name__}: {line})") from error
+    return boxes, scores
 
 
 def face_finder(

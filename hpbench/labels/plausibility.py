@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.dataset import Dataset, Label, Record, evenly_spaced
+from hpbench.dataset import Dataset, Label, Record, evenly_spaced, require_well_formed
 from hpbench.labels.boxes import FindFaces, review_boxes
 from hpbench.labels.landmarks import angles_seen_in_landmarks
 from hpbench.labels.suspicion import Suspicion
@@ -53,8 +53,14 @@ def screened(records: Iterable[Record]) -> Iterator[Record]:
 
     An angle beyond 360 degrees is excluded with its reason: a decimal point was lost, or the
     number is none in degrees.
+
+    Raises
+    ------
+    DataError
+        If a record holds something else than :class:`hpbench.dataset.Record` says.
     """
     for record in records:
+        require_well_formed(record)
         label = record.label
         if record.excluded is not None or label is None:
             yield record

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.detectors.base import Detector
+from hpbench.detectors.base import Detector, find_faces
+from hpbench.errors import ImageError
 from hpbench.face import Face
 from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction, Prediction
@@ -124,11 +125,13 @@ def predict_faces(
 
     Raises
     ------
+    ImageError
+        If the detector fails on the image.
     HpbenchError
         As a method raises it. Any other exception of a method is a :class:`NoPrediction` for the
         faces that cause it.
     """
-    boxes, scores = detector.detect(image_rgb)
+    boxes, scores = find_faces(detector, image_rgb)
     faces = [Face(image_id, image_rgb, box) for box in boxes]
     solved = {name: solve_batch(method, faces) for name, method in methods.items()}
     return [
@@ -155,7 +158,10 @@ def predict_frames(
     for frame in frames:
         faces: list[FoundFace] = []
         if frame.image is not None:
-            faces = predict_faces(frame.image, methods, detector, frame.name)
+            try:
+                faces = predict_faces(frame.image, methods, detector, frame.name)
+            except ImageError as error:
+                frame = replace(frame, image=None, problem=str(error))
             faces = [_judged(face, certainty or Certainty()) for face in faces]
         if frame.time_s is not None:
             faces = _follow(faces, frame.time_s, tracker, smoother)

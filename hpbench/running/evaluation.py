@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.detectors.base import Detector, make_detector
-from hpbench.errors import DataError, HpbenchError, ImageError
+from hpbench.detectors.base import Detector, find_faces, make_detector
+from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
 from hpbench.images import max_pixels, set_max_pixels
@@ -223,12 +223,19 @@ def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
 def _read_image(dataset: Dataset, record: Record) -> npt.NDArray[np.uint8]:
     """Image of a face; whatever a plugin's reader raises is an error of this one image."""
     try:
-        return dataset.read_image(record)
+        image = dataset.read_image(record)
     except DataError:
         raise
     except Exception as error:
         line = (str(error) or "no message").splitlines()[0]
         raise ImageError(f"image cannot be read ({type(error).__name__}: {line})") from error
+    form = (getattr(image, "dtype", None), getattr(image, "ndim", 0))
+    if form != (np.uint8, 3) or image.shape[2] != 3:
+        what = type(image).__name__
+        if isinstance(image, np.ndarray):
+            what = f"an array of {image.dtype} and shape {image.shape}"
+        raise ImageError(f"read_image gave {what}, not RGB of uint8, shape (height, width, 3)")
+    return image
 
 
 def _detected_box(
@@ -244,13 +251,7 @@ def _detected_box(
     DataError
         If there are several faces and nothing tells which one the label is of.
     """
-    try:
-        boxes, scores = detector.detect(image)
-    except HpbenchError:
-        raise
-    except Exception as error:
-        line = (str(error) or "no message").splitlines()[0]
-        raise ImageError(f"face detector fails ({type(error).__name__}: {line})") from error
+    boxes, scores = find_faces(detector, image)
     if not len(boxes):
         return None, "missed"
     if annotated is not None and detector.finds_faces:

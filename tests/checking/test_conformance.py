@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ class Balls(Dataset):
         box = np.array([middle - 45, middle - 45, middle + 45, middle + 45])
         angles = np.random.default_rng(1).uniform((-40, -30, -35), (40, 30, 35), (24, 3))
         return [
-            Record(f"ball{i}", self.root, Label.from_angles(*row), box)
+            Record(f"ball{i}", Path("painted"), Label.from_angles(*row), box)
             for i, row in enumerate(angles)
         ]
 

@@ -197,6 +197,7 @@ def test_predictions_of_other_teachers_are_neither_reused_nor_lost(table, tmp_pa
      ("label", "sample", "--methods", "constant", "--out", "a.csv", "--seed", "-1"),
      ("train", "hopenet", "--datasets", "sample", "--seed", "-1"),
      ("train", "hopenet", "--datasets", "sample", "--augment", "k_min=0.5"),
+     ("train", "hopenet", "--datasets", "sample", "--augment", "shift=inf"),
      ("train", "hopenet", "--datasets", "sample", "--input-size", "64", "--first-size", "96")],
     ids=lambda words: " ".join(words[-2:]),
 )  # fmt: skip

@@ -24,7 +24,7 @@ _GROWN = 0.65
 class Augmentation(BaseModel):
     """Strengths of all augmentations; probabilities are per face unless said otherwise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     k_min: float = Field(0.2, ge=0.0, description="smallest margin of the training crop rule")
     k_max: float = Field(

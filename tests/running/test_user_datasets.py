@@ -1,0 +1,120 @@
+"""Data sets and detectors of users that hold or give something else than they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from hpbench.cli import app
+from hpbench.errors import DataError
+from hpbench.inference.progress import NoProgress
+from hpbench.results.run_config import RunConfig
+from hpbench.running.runner import run
+
+SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "images"
+
+PLUGIN = """
+from pathlib import Path
+import numpy as np
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.protocol import Protocol
+
+class Mine(Dataset):
+    '''Three images of the sample.'''
+    name, summary = "mine", "for a test"
+    card = DatasetCard(name="mine", title="Mine")
+    protocols = (Protocol(name="default", dataset="mine", version=1),)
+    def records(self):
+        for k in range(3):
+            path, box = Path("FOLDER") / f"sample_00{k}.jpg", np.array([60.0, 60.0, 200.0, 200.0])
+            label = Label.from_angles(5.0, 2.0, 1.0 * k)
+            fields = dict(image_id=f"face{k}", image_path=path, label=label, box_xyxy=box)
+            yield Record(**{**fields, **CHANGED})
+    def read_image(self, record):
+        image = super().read_image(record)
+        return READ
+"""
+
+
+def run_mine(tmp_path: Path, changed: str = "{}", read: str = "image") -> None:
+    file = tmp_path / "mine.py"
+    text = PLUGIN.replace("FOLDER", str(SAMPLE)).replace("CHANGED", changed).replace("READ", read)
+    file.write_text(text)
+    config = RunConfig(methods="constant", datasets="mine", plugins=(file,), timing="off")
+    run(config, tmp_path / "run", NoProgress())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("dict(image_path='a.jpg')", "image_path is a str, not a Path"),
+        ("dict(image_id=k)", "image_id is a int, not a str"),
+        ("dict(group=7)", "group is a int, not a str"),
+        ("dict(excluded=True)", "excluded is a bool, not a str or None"),
+        ("dict(box_xyxy=np.ones(5))", r"box_xyxy has shape \(5,\), not \(4,\)"),
+        ("dict(label=Label(np.ones(2), None))", r"label.angles_deg has shape \(2,\), not \(3,\)"),
+        ("dict(factors={'light': [1]})", "factor 'light' is a list, not a text or number"),
+    ],
+)
+def test_record_that_holds_something_else_is_named(tmp_path, changed, message):
+    with pytest.raises(DataError, match=rf"record of image '\w+': {message}"):
+        run_mine(tmp_path, changed)
+
+
+@pytest.mark.parametrize("read", ["image[..., 0]", "image / 255.0", "None", "image[..., :2]"])
+def test_image_in_another_form_is_excluded_with_what_it_is(tmp_path, read):
+    with pytest.raises(DataError, match=r"read_image gave .*, not RGB of uint8, shape"):
+        run_mine(tmp_path, read=read)
+
+
+def test_run_without_a_face_says_why_and_not_that_files_are_missing(tmp_path):
+    """The folder of the parts is made with the first prediction."""
+    with pytest.raises(DataError, match="none of the 3 faces of data set 'mine' can be scored"):
+        run_mine(tmp_path, "dict(label=None)")
+
+
+DETECTOR = """
+import numpy as np
+from hpbench.detectors.base import Detector
+
+class Choosy(Detector):
+    '''Fails on the second image.'''
+    name, summary = "choosy", "for a test"
+    seen = []
+    def load(self): pass
+    def detect(self, image_rgb):
+        self.seen.append(1)
+        if len(self.seen) == 2:
+            WRONG
+        return [[60, 60, 200, 200]], [1.0]
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("raise RuntimeError('too small')", "face detector fails (RuntimeError: too small)"),
+        ("return [[1, 2, 3]], [1]", "boxes of shape (1, 3)"),
+        ("return np.ones((2, 4)), [1.0]", "scores of shape (1,)"),
+    ],
+)
+def test_image_that_a_detector_fails_on_is_a_row_and_the_others_are_predicted(
+    tmp_path, wrong, said
+):
+    (tmp_path / "images").mkdir()
+    for k in range(3):
+        name = f"sample_00{k}.jpg"
+        (tmp_path / "images" / name).write_bytes((SAMPLE / name).read_bytes())
+    (tmp_path / "choosy.py").write_text(DETECTOR.replace("WRONG", wrong))
+    words = ["predict", str(tmp_path / "images"), "--methods", "constant", "--boxes", "choosy"]
+    words += ["--plugin", str(tmp_path / "choosy.py"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    rows = pd.read_csv(tmp_path / "out" / "poses.csv")
+    assert list(rows["status"]) == ["ok", "unreadable", "ok"]
+    assert said in rows["reason"][1]
+    np.testing.assert_array_equal(rows["x0"].dropna(), [60, 60])
