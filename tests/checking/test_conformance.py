@@ -681,11 +681,8 @@ def test_noise_alone_is_no_mistake():
 def test_data_set_without_whole_labels_is_refused():
     class Unlabelled(Balls):
         def records(self):
-            return [
-                Record(
-                    "a", self.root, Label.from_angles(1.0, 2.0, np.nan), np.array([0.0, 0, 9, 9])
-                )
-            ]
+            label = Label.from_angles(1.0, 2.0, np.nan)
+            return [Record("a", Path("painted"), label, np.array([0.0, 0, 9, 9]))]
 
     with pytest.raises(DataError, match="no face to check a method on"):
         Probe.of(Reader, Unlabelled())
