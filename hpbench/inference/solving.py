@@ -81,10 +81,10 @@ def prepare_face(method: Method, face: Face) -> tuple[Any | NoPrediction, float]
         prepared = method.prepare(face)
     except HpbenchError:
         raise
-        if isinstance(prepared, NoPrediction):
-            prepared = _in_words(prepared)
     except PLUGIN_ERRORS as error:
         prepared = failure("prepare", error)
+    if isinstance(prepared, NoPrediction):
+        prepared = _in_words(prepared)
     return prepared, 1e3 * (perf_counter() - start)
 
 

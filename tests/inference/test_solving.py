@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hpbench.checking.requirements import ConformanceError, require_valid
-from hpbench.inference.solving import valid_predictions
+from hpbench.face import Face
+from hpbench.inference.solving import prepare_face, valid_predictions
 from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.constant import Constant
 
@@ -48,8 +49,14 @@ def test_prediction_stays_when_the_method_writes_over_its_array():
 
 @pytest.mark.parametrize("reason", [ValueError("no face"), 5, "\ud800"])
 def test_reason_that_is_no_text_becomes_one(reason):
-    (none,) = _valid(NoPrediction(reason))
-    assert none.reason == str(reason).replace("\ud800", "?")
+    class Blind(Constant):
+        def prepare(self, face):
+            return NoPrediction(reason)
+
+    (decoded,) = _valid(NoPrediction(reason))
+    face = Face("a", np.zeros((9, 9, 3), np.uint8), np.array([1.0, 1.0, 8.0, 8.0]))
+    prepared, _ = prepare_face(Blind(), face)
+    assert decoded.reason == prepared.reason == str(reason).replace("\ud800", "?")
 
 
 def test_claimed_spread_is_kept_as_floats():
