@@ -143,14 +143,16 @@ def whole_pixels(box_xyxy: npt.ArrayLike, *, with_last: bool = False) -> Bounds:
 def cut_out(image: Pixels, bounds: Bounds, outside: Outside = "black") -> Pixels:
     """Cut whole pixels out of an image of shape (height, width, 3).
 
-    `bounds` are as :func:`whole_pixels` gives them; ``clip`` and ``edge`` need an overlap.
+    `bounds` are as :func:`whole_pixels` gives them. Where they do not overlap with the image, there
+    is nothing to ``clip`` and no ``edge``: what is cut out then has no pixel.
     """
     if outside == "black":
         return crop_with_black(image, bounds)
     height, width = image.shape[:2]
     x0, y0, x1, y1 = bounds
-    inner = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
-    if outside == "clip":
+    rows = slice(max(y0, 0), max(min(y1, height), 0))  # a negative end would count from the other
+    inner = image[rows, max(x0, 0) : max(min(x1, width), 0)]
+    if outside == "clip" or not inner.size:
         return inner
     around = ((max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)), (0, 0))
     return np.pad(inner, around, mode="edge")

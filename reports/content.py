@@ -178,8 +178,9 @@ class Report:
 
     @property
     def command(self) -> str:
-        """The command as it can be pasted into a shell."""
-        return shlex.join(self.run.command)
+        """The command as it can be pasted into a shell, or the call of the Python API."""
+        one, *further = self.run.command
+        return shlex.join(self.run.command) if further else one
 
 
 def load_report(

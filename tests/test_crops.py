@@ -83,6 +83,14 @@ def test_pixels_outside_the_image(outside, shape, corner):
     assert crop[0, 0, 0] == corner
 
 
+@pytest.mark.parametrize("bounds", [(-50, 10, -10, 60), (10, -60, 60, -5), (120, 10, 160, 60)])
+def test_crop_beside_the_image_holds_none_of_it(bounds):
+    image = np.full((100, 100, 3), 7, np.uint8)
+    assert cut_out(image, bounds, "clip").size == cut_out(image, bounds, "edge").size == 0
+    black = cut_out(image, bounds, "black")
+    assert black.shape == (bounds[3] - bounds[1], bounds[2] - bounds[0], 3) and not black.any()
+
+
 @pytest.mark.parametrize("size_wh", [(300, 200), (200, 300), (221, 223), (7, 1999), (224, 224)])
 def test_short_side_and_centre_are_torchvisions(size_wh):
     functional = pytest.importorskip("torchvision.transforms.functional")

@@ -120,8 +120,8 @@ def test_path_that_two_plugins_claim_is_refused_with_both_readings(tmp_path):
 
 
 def test_path_that_nobody_claims_is_an_unknown_name():
-    with pytest.raises(UsageError, match=r"no data set 'a/labels\.xls'"):
-        make_dataset("a/labels.xls")
+    with pytest.raises(UsageError, match=r"no data set 'a/labels\.doc'"):
+        make_dataset("a/labels.doc")
 
 
 CONTRACT_1 = r"plugin contract 1, this hpbench has 2; return Prediction\(R_cam\) from decode"

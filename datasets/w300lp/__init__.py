@@ -15,8 +15,8 @@ from hpbench.protocol import Protocol
 
 __all__ = ["W300lp", "W300lpOptions"]
 
-_NOT_FACES = ("Code", "landmarks")
-"""Folders of the archive that hold no images."""
+_PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
+"""Folders of the archive that hold images, each with a mirrored twin."""
 
 
 class W300lpOptions(FittedOptions):
@@ -71,14 +71,11 @@ class W300lp(Dataset):
 
     def iter_records(self) -> Iterator[Record]:
         """Index of all faces, one by one; see :meth:`hpbench.dataset.Dataset.iter_records`."""
-        root = self.require_folder().resolve()
-        folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-        records = (
-            self._record(image)
-            for folder in folders
-            if folder.name not in _NOT_FACES
-            for image in face_images(folder)
-        )
+        root = self.require_folder("300W_LP").resolve()
+        # nothing else: a folder of several data sets holds AFLW2000's pairs of the same form
+        parts = [path for path in root.iterdir() if path.name.removesuffix("_Flip") in _PARTS]
+        folders = [root, *sorted(path for path in parts if path.is_dir())]
+        records = (self._record(image) for folder in folders for image in face_images(folder))
         yield from iter_scorable(records, root, "image with a .mat file in AFW, HELEN, ...")
 
     def _record(self, image: Path) -> Record:

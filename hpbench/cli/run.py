@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,8 @@ def run(
     words = f"\nStopped. To resume, repeat the command with --out {folder}"
     with says_when_stopped(words, kept=folder / "run.json"), open_bars() as bars:
         # a report scores the run itself
-        (run_and_score if no_report else predict_run)(config, folder, bars)
+        command = ("hpbench", *sys.argv[1:])
+        (run_and_score if no_report else predict_run)(config, folder, bars, command)
     tables = {item.text: Path(item.path) for item in dataset_items(config).values() if item.path}
     written = []
     if not no_report:

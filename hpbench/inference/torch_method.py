@@ -41,7 +41,7 @@ class TorchOptions(WeightsOptions):
     precision: Precision = Field(
         default="full",
         description="full, or half: 16-bit numbers, on a GPU only; how far that moves the angles "
-        "is measured when it is loaded, and more than 0.5 degrees are refused",
+        "is measured on random images when it is loaded, and more than 2 degrees are refused",
     )
 
 

@@ -91,7 +91,7 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
             rule = f"boxes found by {FRONTAL_DETECTOR}; a face that it misses has no prediction"
             changes.append((rule, Spec(item.name, item.options), FRONTAL_DETECTOR))
         else:
-            rule = f"annotated boxes, every face forced on every method (in this run {spec.boxes})"
+            rule = f"annotated boxes, no face lost to a detector (in this run {spec.boxes})"
             changes.append((rule, Spec(item.name, item.options), ANNOTATED))
         for rule, changed, boxes in changes:
             update = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -71,7 +70,8 @@ def run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]
         Run folder; one that holds the same run, stopped, is resumed.
     progress : Progress
     command : sequence of str
-        The command line, to be shown under "how to reproduce".
+        The command line, to be shown under "how to reproduce"; the call of the Python API if there
+        is none.
 
     Returns
     -------
@@ -399,6 +399,24 @@ def _timed(evaluation: Evaluation, count: int) -> TimedDataset:
     return TimedDataset(evaluation.key, faces, methods, evaluation.detector, evaluation.plugins)
 
 
+def _as_call(config: RunConfig) -> str:
+    """The call of the Python API that makes such a run."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, Path):
+            return str(value)
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    given = [
+        f"{field.validation_alias or name}={plain(getattr(config, name))!r}"
+        for name, field in type(config).model_fields.items()
+        if getattr(config, name) != field.default
+    ]
+    return f"hpbench.run({', '.join(given)})"
+
+
 def _describe(
     config: RunConfig,
     prepared: _PreparedRun,
@@ -410,7 +428,7 @@ def _describe(
     return RunRecord(
         hpbench=versions()["hpbench"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=tuple(command) or (Path(sys.argv[0]).name, *sys.argv[1:]),
+        command=tuple(command) or (_as_call(config),),
         fingerprint=prepared.fingerprint,
         spec=config,
         seed=config.seed,

@@ -381,8 +381,11 @@ def _subset(errors: FaceErrors) -> SubsetErrors:
 def _aligned(dataset: DatasetScores, method: MethodScores) -> Aligned:
     """Errors after removing the best-fitting constant rotation of the camera, or of the head."""
     groups = dataset.camera_groups
-    camera = metrics.align_camera_side(method.R_pred, dataset.R_gt, groups)
-    head = metrics.align_head_side(method.R_pred, dataset.R_gt)
+    learnt_from = np.isfinite(method.R_pred).all((1, 2)) & np.isfinite(dataset.R_gt).all((1, 2))
+    camera = head = np.full_like(method.R_pred, np.nan)
+    if learnt_from.any():
+        camera = metrics.align_camera_side(method.R_pred, dataset.R_gt, groups)
+        head = metrics.align_head_side(method.R_pred, dataset.R_gt)
     return Aligned(
         camera_side=AlignedErrors(
             per="all" if groups is None else "group", **_mean_errors(dataset.errors(camera))

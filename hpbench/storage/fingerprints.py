@@ -211,7 +211,8 @@ def _imported_from_elsewhere() -> list[Path]:
     """Source files that plugin files have imported and that no installed package counts for."""
     modules = [sys.modules.get(name) for name in imported_by_plugin_files()]
     files = [getattr(module, "__file__", None) for module in modules]
-    return [Path(file) for file in files if file and not is_versioned_code(file)]
+    own = [Path(file) for file in files if file and not is_versioned_code(file)]
+    return [path for path in own if path.is_file()]  # it may be gone since
 
 
 def is_versioned_code(file: str) -> bool:

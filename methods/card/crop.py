@@ -78,6 +78,8 @@ class CropCard(CardTable):
                 raise ValueError("rule 'box' takes the box as it is and has no k")
         elif self.k is None and self.rule not in (*DEFAULT_K, "margins"):
             raise ValueError(f"rule '{self.rule}' needs k")
+        elif any(self.amount * getattr(self, key) <= -0.5 for key in _MARGINS[:4]):
+            raise ValueError("k times a negative margin crosses the middle of the box")
         if self.rule == "square" and not self.k:
             raise ValueError("rule 'square' needs k above 0: the side in units of the box's longer")
         return self

@@ -107,6 +107,8 @@ class _AngleOutput(CardTable):
     def _one_or_three(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(value) not in (0, 1, 3):
             raise ValueError("names are one output of three values, or three outputs")
+        if len(set(value)) < len(value):
+            raise ValueError("names has one output twice; name three different ones")
         return value
 
 

@@ -44,7 +44,8 @@ def rectify(face: Face, camera: Camera) -> tuple[Face, Array]:
     Returns
     -------
     face : Face
-        The whole image and the box around the old box's corners.
+        The image of a camera whose principal point is the middle of the old box, so that the face
+        stays where it was, and the box around the old box's corners.
     R : ndarray, shape (3, 3)
         ``X_rectified = R @ X_cam``; a rotation predicted from the new image is turned back by
         ``R.T``.
@@ -52,12 +53,16 @@ def rectify(face: Face, camera: Camera) -> tuple[Face, Array]:
     import cv2
 
     x0, y0, x1, y1 = face.box_xyxy
-    R = rotation_to_axis(np.array([(x0 + x1) / 2.0, (y0 + y1) / 2.0]), camera)
+    middle = np.array([(x0 + x1) / 2.0, (y0 + y1) / 2.0])
+    R = rotation_to_axis(middle, camera)
+    seeing = np.array(camera.matrix)
+    seeing[:2, 2] = middle
     maps = cv2.initUndistortRectifyMap(
-        camera.matrix, camera.distortion, R, camera.matrix, face.size_wh, cv2.CV_32FC1
+        camera.matrix, camera.distortion, R, seeing, face.size_wh, cv2.CV_32FC1
     )
     image = cv2.remap(face.image, *maps, cv2.INTER_LINEAR)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]).reshape(-1, 1, 2)
-    seen = cv2.undistortPoints(corners, camera.matrix, camera.distortion, None, R, camera.matrix)
+    seen = cv2.undistortPoints(corners, camera.matrix, camera.distortion, None, R, seeing)
     box = box_from_points(seen[:, 0])
-    return Face(face.image_id, np.asarray(image, np.uint8), box, camera), R
+    rectified = Camera(seeing, np.zeros_like(camera.distortion))
+    return Face(face.image_id, np.asarray(image, np.uint8), box, rectified), R

@@ -84,6 +84,11 @@ class PnpOptions(Options):
                 f"predictor= has no effect with landmarks={self.landmarks}; leave one out"
             )
         is_fitted = self.model == "ict-fit"
+        if self.solver == "sop" and isinstance(self.focal, float):
+            raise ValueError(
+                "focal= has no effect with solver=sop, which knows no distance; leave it out, or "
+                "write focal=camera"
+            )
         for name in _ONLY_RIGID if is_fitted else _ONLY_FITTED:
             if name in self.model_fields_set:
                 other = "a rigid model, such as model=ict51" if is_fitted else "model=ict-fit"

@@ -10,14 +10,28 @@ import numpy as np
 
 from hpbench.crops import resize_linear
 from hpbench.face import Face, crop_with_black
+from hpbench.inference.published_method import WeightsOptions
 from hpbench.landmarks.base import LANDMARK_COUNT, Array, LandmarkDetector
 from hpbench.method import MethodCard
-from hpbench.methods.tddfa.method import INPUT_SIZE, PUBLISHED, Tddfa, TddfaOptions, roi_square
+from hpbench.methods.tddfa.method import (
+    INPUT_SIZE,
+    PUBLISHED,
+    Crop,
+    Tddfa,
+    TddfaOptions,
+    roi_square,
+)
 from hpbench.plugin import Options
 from hpbench.weights.named import resolve_weights
 from hpbench.weights.store import sha256_of
 
 __all__ = ["TddfaLandmarks"]
+
+
+class TddfaLandmarkOptions(WeightsOptions):
+    """Options of the landmark detector ``tddfa``."""
+
+    crop: Crop = "landmarks"
 
 
 class TddfaLandmarks(LandmarkDetector):
@@ -28,7 +42,7 @@ class TddfaLandmarks(LandmarkDetector):
 
     name = "tddfa"
     summary = "3DDFA_V2's landmark head"
-    Options: ClassVar[type[Options]] = TddfaOptions
+    Options: ClassVar[type[Options]] = TddfaLandmarkOptions
 
     @classmethod
     def missing(cls) -> str | None:
@@ -45,7 +59,7 @@ class TddfaLandmarks(LandmarkDetector):
 
     def card(self) -> MethodCard:
         """As of the method ``tddfa``."""
-        card = Tddfa(self.options).card()
+        card = Tddfa(TddfaOptions(**self.options.model_dump())).card()
         return card.model_copy(update={"title": "3DDFA_V2 landmarks", "notes": card.notes[:1]})
 
     def find(self, face: Face) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,14 +64,19 @@ POSE_STD = np.array(
 )
 
 
+Crop = Annotated[
+    Literal["landmarks", "detection"],
+    Field(
+        description="the authors' square for a box of landmarks (the default, as the boxes of data "
+        "sets are), or for a box of their face detector",
+    ),
+]
+
+
 class TddfaOptions(TorchOptions):
     """Options of the method ``tddfa``."""
 
-    crop: Literal["landmarks", "detection"] = Field(
-        default="landmarks",
-        description="the authors' square for a box of landmarks (the default, as the boxes of data "
-        "sets are), or for a box of their face detector",
-    )
+    crop: Crop = "landmarks"
 
 
 class Tddfa(TorchMethod):

@@ -179,24 +179,22 @@ def _long_title(metric: Metric) -> str:
 def _by_yaw(results: Sequence[MethodResult], labels: dict[str, str]) -> Table:
     def reader(index: int) -> Reader:
         def read(result: MethodResult) -> Cell:
-            one = result.by_abs_yaw[index]
-            shown = words.degrees(one.mae_mean)
-            if one.no_answer:
-                shown += f" ({one.images} of {one.faces})"
-            return Cell(shown, one.mae_mean)
+            return number(result.by_abs_yaw[index].mae_mean)
 
         return read
 
+    def counter(index: int) -> Reader:
+        return lambda result: whole(result.by_abs_yaw[index].images)
+
     incomplete = any(one.no_answer for result in results for one in result.by_abs_yaw)
+    columns: Columns = []
+    for index, one in enumerate(results[0].by_abs_yaw):
+        title = f"|yaw| {one.from_deg:g}-{one.to_deg:g}"
+        columns.append((Column(f"{title} ({one.faces} faces)", "low"), reader(index)))
+        if incomplete:
+            columns.append((Column(f"Scored, {title}"), counter(index)))
     return method_table(
-        "yaw", "Mean error by yaw", results, labels,
-        [
-            (
-                Column(f"|yaw| {one.from_deg:g}-{one.to_deg:g} ({one.faces} faces)", "low"),
-                reader(index),
-            )
-            for index, one in enumerate(results[0].by_abs_yaw)
-        ],
+        "yaw", "Mean error by yaw", results, labels, columns,
         mark=not incomplete,
     )  # fmt: skip
 

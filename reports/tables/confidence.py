@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hpbench.reports import words
 from hpbench.reports.tables.table import (
@@ -87,14 +88,17 @@ def calibration_table(results: Sequence[MethodResult], labels: dict[str, str]) -
 def _share_and_interval(level: str, name: str) -> list[tuple[Column, Reader]]:
     def limits(result: MethodResult) -> Cell:
         found = value_at(result.intervals_95, f"calibration.{name}")
-        return interval(found and [100.0 * limit for limit in found])
+        if found is None:
+            return interval(None)
+        percent = words.interval([100.0 * limit for limit in found])
+        return replace(interval(found), shown=f"{percent} %")
 
     return [
         (
             Column(f"Within {level} region"),
             lambda r: number(value_at(r.calibration, name), words.percent),
         ),
-        (Column(f"95 % interval ({level}), %", interval=True), limits),
+        (Column(f"95 % interval ({level})", interval=True), limits),
     ]
 
 

@@ -89,6 +89,17 @@ def test_folders_of_the_archive_without_images_are_left_out(write_face, tmp_path
     assert len(W300lp(tmp_path).records()) == 1
 
 
+def test_folder_of_several_data_sets_gives_no_faces_of_the_others(write_face, tmp_path):
+    """AFLW2000, a test set, has pairs of the same form."""
+    (tmp_path / "AFLW2000").mkdir()
+    write_face(tmp_path / "AFLW2000", "image00002")
+    with pytest.raises(DataError, match=r"contains no image with a \.mat file in AFW"):
+        W300lp(tmp_path).records()
+    (tmp_path / "300W_LP" / "AFW").mkdir(parents=True)
+    write_face(tmp_path / "300W_LP" / "AFW", "AFW_1_1_0")
+    assert [one.image_id for one in W300lp(tmp_path).records()] == ["AFW/AFW_1_1_0"]
+
+
 def test_folder_without_faces_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"contains no image with a \.mat file"):
         W300lp(tmp_path).records()

@@ -105,7 +105,21 @@ def test_a_key_of_another_rule_is_refused():
         CropCard(rule="box", square="longer")
 
 
+def test_margins_that_cross_by_their_factor_are_refused():
+    inner = {"left": -0.3, "right": -0.3}
+    assert CropCard(rule="margins", k=1.5, **inner)
+    with pytest.raises(ValidationError, match="k times a negative margin crosses the middle"):
+        CropCard(rule="margins", k=2.0, **inner)
+
+
 # ---- outputs ---------------------------------------------------------------------------------
+
+
+def test_output_that_is_named_twice_is_refused():
+    with pytest.raises(ValidationError, match="names has one output twice"):
+        AnglesOutput(
+            kind="angles", unit="deg", order=("yaw", "pitch", "roll"), names=("a", "a", "b")
+        )
 
 
 def random_rotations(count: int = 20) -> np.ndarray:

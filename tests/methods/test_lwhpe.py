@@ -115,19 +115,26 @@ def test_the_camera_is_turned_to_the_face_by_the_smallest_rotation():
     )
 
 
-def test_a_rectified_image_shows_what_the_turned_camera_would_see():
+@pytest.mark.parametrize("left", [0, 330])
+def test_a_rectified_image_shows_what_the_turned_camera_would_see(left):
+    """Also of a part of the photo, from a column on: the principal point lies outside of it."""
+    part = np.array([left, 0.0])
+    matrix = CAMERA.matrix.copy()
+    matrix[0, 2] -= left
+    camera = Camera(matrix, CAMERA.distortion)
     centre = np.array([0.5, 0.3, 2.0])
-    x, y = seen_at(centre)
-    image = np.zeros((480, 640, 3), np.uint8)
-    face = Face("a", image, np.array([x - 60, y - 60, x + 60, y + 60]), CAMERA)
+    x, y = seen_at(centre) - part
+    image = np.zeros((480, 640 - left, 3), np.uint8)
+    face = Face("a", image, np.array([x - 60, y - 60, x + 60, y + 60]), camera)
     mark = centre + np.array([0.08, -0.05, 0.03])
-    cv2.circle(image, np.rint(seen_at(mark)).astype(int).tolist(), 4, (255, 255, 255), -1)
-    rectified, R = rectify(face, CAMERA)
+    place = np.rint(seen_at(mark) - part).astype(int)
+    cv2.circle(image, place.tolist(), 4, (255, 255, 255), -1)
+    rectified, R = rectify(face, camera)
     rows, columns = np.nonzero(rectified.image[..., 0] > 127)
-    expected = CAMERA.matrix @ R @ mark
+    expected = rectified.camera.matrix @ R @ mark
     np.testing.assert_allclose([columns.mean(), rows.mean()], expected[:2] / expected[2], atol=1.0)
     x0, y0, x1, y1 = rectified.box_xyxy
-    np.testing.assert_allclose([(x0 + x1) / 2, (y0 + y1) / 2], [320.0, 240.0], atol=5.0)
+    np.testing.assert_allclose([(x0 + x1) / 2, (y0 + y1) / 2], [x, y], atol=5.0)
 
 
 def test_rectification_needs_a_camera():

@@ -95,6 +95,7 @@ def test_a_single_face_without_what_is_needed_gets_no_prediction():
         ("pnp[model=mallick7]", "mallick6"),
         ("pnp[model=ict51,solver=dls]", "sqpnp"),
         ("pnp[solver=epnp]", "solver= has no effect with model=ict-fit; it is for a rigid"),
+        ("pnp[model=ict51,solver=sop,focal=5]", "focal= has no effect with solver=sop"),
         ("pnp[model=ict68,robust=none]", "robust= has no effect with model=ict68"),
         ("pnp[modell=ict51]", "did you mean 'model'"),
         ("pnp[landmarks=annotated,predictor=p.dat]", "predictor= has no effect"),

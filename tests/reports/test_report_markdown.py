@@ -12,6 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
+import hpbench
 from hpbench.errors import DataError, UsageError
 from hpbench.reports import write_report
 from hpbench.reports.content import load_report
@@ -271,3 +272,23 @@ def test_every_table_and_heading_stands_after_a_blank_line(markdown, labelled) -
     for before, line in itertools.pairwise(lines):
         if line.startswith("#") or (line.startswith("|") and not before.startswith("|")):
             assert before == "", line
+
+
+def test_nothing_is_aligned_where_no_label_is_complete(make_run) -> None:
+    """Without roll there is no rotation to learn from, and a figure would be that of no turn."""
+    folder = make_run(errors={"near": (1.0, 2.0, 3.0)}, labelled=(True, True, False))
+    write_report(folder, ["md"])
+    (result,) = json.loads((folder / "results.json").read_text())["results"]
+    assert result["mae_deg"]["mean"] == pytest.approx(1.5)
+    assert result["aligned"]["camera_side"]["mae_deg"]["mean"] is None
+    assert result["aligned"]["head_side"]["mae_deg"]["mean"] is None
+    assert "Camera and head aligned" not in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_run_of_the_python_api_is_repeated_by_its_call(tmp_path) -> None:
+    hpbench.run(
+        "constant", limit=4, timing="off", corrupt=("dark=2",), out=tmp_path / "run"
+    ).report()
+    text = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    call = re.search(r"^hpbench\.run\(.*\)$", text, re.MULTILINE).group()
+    assert call == "hpbench.run(methods='constant', limit=4, timing='off', corrupt=['dark=2'])"

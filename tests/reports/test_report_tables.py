@@ -49,6 +49,26 @@ def test_csv_holds_both_ends_of_an_interval_as_numbers(make_run) -> None:
     assert ends == pytest.approx([6.25 / 3, 6.25 / 3], abs=1e-6)
 
 
+def test_csv_holds_how_many_faces_each_mean_by_yaw_is_of(make_run) -> None:
+    folder = make_run(errors={"near": (1.0, 2.0, 3.0)}, without_prediction={"near": 3})
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "heads_yaw.csv").open(encoding="utf-8", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    scored = sum(int(value) for title, value in row.items() if title.startswith("Scored"))
+    assert scored == sum(1 for number in range(1, 60) if number % 3)
+
+
+def test_share_in_a_csv_lies_in_its_interval(make_run) -> None:
+    folder = make_run(
+        errors={"near": (4.0, 2.0, 3.0)}, spread={"near": lambda number: 1.0 + number % 5}
+    )
+    (tables,) = write_report(folder, ["csv"])
+    with (tables / "heads_calibration.csv").open(encoding="utf-8", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    low, high = (float(row[f"95 % interval (50 %), {end}"]) for end in ("from", "to"))
+    assert 0.0 < low <= float(row["Within 50 % region"]) <= high < 1.0
+
+
 def test_csv_holds_all_published_rows(make_run) -> None:
     folder = make_run(datasets=("biwi",), errors={"hopenet": (1, 1, 1)})
     (tables,) = write_report(folder, ["csv"])
