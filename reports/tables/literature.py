@@ -103,6 +103,9 @@ def _of_family(rows: Sequence[Published], family: str) -> list[Published]:
 
 def _measured_row(result: MethodResult, labels: Mapping[str, str]) -> list[Cell]:
     angles = (getattr(result.mae_deg, angle) for angle in ("yaw", "pitch", "roll", "mean"))
+    images = result.images
+    evaluated = images.scored + images.no_answer
+    of_some = f" on {images.scored} of {evaluated} faces" if images.no_answer else ""
     return [
         Cell(labels[result.method_spec], result.method_spec, 1),
         text("this run"),
@@ -110,7 +113,7 @@ def _measured_row(result: MethodResult, labels: Mapping[str, str]) -> list[Cell]
         *map(number, angles),
         text("-"),
         text("-"),
-        text("measured here"),
+        text(f"measured here{of_some}"),
     ]
 
 

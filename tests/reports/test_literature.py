@@ -7,7 +7,7 @@ import pytest
 from hpbench.protocol import Protocol
 from hpbench.registry import METHODS
 from hpbench.reports.tables.literature import differences, literature_table, published
-from hpbench.results.results_file import AngleErrors, MethodResult
+from hpbench.results.results_file import AngleErrors, ImageCounts, MethodResult
 
 
 def row(method: str, dataset: str = "aflw2000"):
@@ -97,11 +97,15 @@ def test_data_set_without_publications_has_no_table() -> None:
 
 def test_best_two_of_each_method_stand_right_below_the_measured_rows() -> None:
     angles = AngleErrors(yaw=1.0, pitch=1.0, roll=1.0, mean=1.0)
+    images = ImageCounts(total=500, excluded=9, scored=370, no_answer=121)
     results = [
-        MethodResult.model_construct(method=name, method_spec=name, trained_on=(), mae_deg=angles)
+        MethodResult.model_construct(
+            method=name, method_spec=name, trained_on=(), mae_deg=angles, images=images
+        )
         for name in ("hopenet", "tddfa", "sixdrepnet")
     ]
     table = literature_table("aflw2000", PAPER, 491, results, {one.method: "" for one in results})
+    assert table.rows[0][-1].shown == "measured here on 370 of 491 faces"
     names = [cells[0].shown for cells in table.rows[len(results) :]]
     assert "3DDFA-V2" in names[:6]
     assert len(names) == sum(r["dataset"] == "aflw2000" and bool(r["mae_deg"]) for r in published())
