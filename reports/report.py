@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -92,7 +93,14 @@ def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:
             for path in _documents(folder):
                 if differs(folder, path.relative_to(folder).as_posix()):
                     _log.warning("%s: corrupted or edited; written again", path)
-            written = [_writer(name)(report) for name in formats]
+            # the page packs and encodes without Python's lock, beside the figures that are drawn
+            writers = {name: _writer(name) for name in formats}
+            with ThreadPoolExecutor(1) as beside:
+                page = beside.submit(writers["html"], report) if "html" in writers else None
+                written = [
+                    page.result() if page and name == "html" else write(report)
+                    for name, write in writers.items()
+                ]
             store_checksums(folder, _documents(folder))
             return written
     except OSError as error:
