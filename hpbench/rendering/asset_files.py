@@ -58,8 +58,17 @@ class Mesh:
 class Target:
     """A morph target: ``offsets`` (N, 3) to be added to the base vertices ``indices`` (N,)."""
 
-    indices: Ints
+    indices: Ints | slice
     offsets: Floats
+
+    @classmethod
+    def of(cls, indices: Ints, offsets: Floats, vertex_count: int) -> Target:
+        """A target of all vertices where it moves many: whole arrays add ten times faster."""
+        if 4 * len(indices) < vertex_count:
+            return cls(indices, offsets)
+        of_all = np.zeros((vertex_count, 3), np.float32)
+        of_all[indices] = offsets
+        return cls(slice(None), of_all)
 
 
 @dataclass(frozen=True)
@@ -134,8 +143,8 @@ def load_obj(path: Path, group: str | None = None) -> Mesh:
     return mesh
 
 
-def load_target(path: Path) -> Target:
-    """Read a MakeHuman ``.target`` file (lines of vertex id, dx, dy, dz)."""
+def load_target(path: Path) -> tuple[Ints, Floats]:
+    """Vertices (N,) and their offsets (N, 3) in a MakeHuman ``.target`` file."""
     content = read_text(path)
     if not content.strip():
         raise corrupted(path, "it is empty")  # those that move nothing hold a comment
@@ -144,7 +153,7 @@ def load_target(path: Path) -> Target:
         table = np.array(" ".join(lines).split(), np.float32).reshape(-1, 4)
     except ValueError as error:
         raise corrupted(path, error) from error
-    return Target(table[:, 0].astype(np.int32), np.ascontiguousarray(table[:, 1:]))
+    return table[:, 0].astype(np.int32), np.ascontiguousarray(table[:, 1:])
 
 
 def load_part(path: Path, texture: Path | None = None) -> Part:

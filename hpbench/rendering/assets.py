@@ -95,10 +95,19 @@ class AssetLibrary:
             raise DataError(
                 f"{root}: contains no macrodetails/*.target files ({WHERE_ASSETS_COME_FROM})"
             )
-        targets = {name: load_target(path) for name, path in paths.items()}
-        for name, target in targets.items():
-            self._require_known_vertices(paths[name], target.indices)
+        targets = {}
+        for name, path in paths.items():
+            indices, offsets = load_target(path)
+            self._require_known_vertices(path, indices)
+            targets[name] = Target.of(indices, offsets, len(self.body.vertices))
         return targets
+
+    @cached_property
+    def on_body(self) -> NDArray[np.bool_]:
+        """Whether a base vertex is one of the body (B,); the others fit eyes, teeth and clothes."""
+        on_body = np.zeros(len(self.body.vertices), bool)
+        on_body[self.body.faces.ravel()] = True
+        return on_body
 
     def target(self, name: str) -> Target:
         """One of `targets`.

@@ -22,19 +22,23 @@ class NormalOperator:
 
     def __init__(self, faces: Ints, vertex_count: int) -> None:
         self._corners = [np.ascontiguousarray(faces[:, k]) for k in range(3)]
+        self._vertex_count = vertex_count
+        self._used, rows = np.unique(faces, return_inverse=True)
         ones = np.ones(faces.size, np.float32)
         columns = np.repeat(np.arange(len(faces)), 3)
         self._gather = sparse.csr_matrix(
-            (ones, (faces.ravel(), columns)), shape=(vertex_count, len(faces))
+            (ones, (rows.ravel(), columns)), shape=(len(self._used), len(faces))
         )
 
     def __call__(self, vertices: Floats) -> Floats:
         """Unit normals (V, 3), the mean of the faces' weighted by area; (0, 0, 1) without faces."""
         a, b, c = (vertices.take(corner, axis=0) for corner in self._corners)
         normals = np.asarray(self._gather @ _cross(b - a, c - a), np.float32)
-        length = np.linalg.norm(normals, axis=1, keepdims=True)
-        unit: Floats = normals / np.maximum(length, np.float32(1e-12))
-        unit[length[:, 0] <= 1e-12] = (0, 0, 1)
+        length = np.sqrt(np.einsum("vk,vk->v", normals, normals))
+        normals /= np.maximum(length, np.float32(1e-12))[:, None]
+        normals[length <= 1e-12] = (0, 0, 1)
+        unit = np.tile(np.array([0, 0, 1], np.float32), (self._vertex_count, 1))
+        unit[self._used] = normals
         return unit
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import moderngl
 
 __all__ = [
+    "LIGHT_COUNTS",
     "MATERIALS",
     "GpuMesh",
     "LoadedTexture",
@@ -26,9 +27,13 @@ __all__ = [
     "create_context",
     "load_texture",
     "shaders",
+    "surface_shader",
 ]
 
 MATERIALS = ("SKIN", "HAIR", "CLOTH", "EYE", "GLASS", "PLAIN")
+
+LIGHT_COUNTS = (1, 3)
+"""Environments have one light that casts shadows, studios up to three lamps."""
 
 _SHADERS = Path(__file__).parent / "shaders"
 _VERSION = "#version 330\n"
@@ -76,7 +81,7 @@ class Shader:
         """
         for name, value in values.items():
             if name in self._members:
-                self._members[name].write(np.ascontiguousarray(value, np.float32).tobytes())
+                self._members[name].write(np.ascontiguousarray(value, np.float32))
 
     def set_integers(self, **values: int) -> None:
         """Set uniforms of integers, or the units of textures."""
@@ -88,29 +93,35 @@ class Shader:
 def shaders(context: moderngl.Context) -> dict[str, Shader]:
     """All shaders by name.
 
-    One per material, ``SHADOW`` and ``SHADOW_TEXTURED`` for shadow maps of whole surfaces and
-    of those with holes in their texture; ``DEPTH`` for what the camera has in front.
+    ``SHADOW`` and ``SHADOW_HAIR`` are for shadow maps of whole surfaces and of hair. The others
+    are named by `surface_shader`, one per material and number of lights: the loop over lights
+    costs much less where its length is known to the compiler.
     """
     pose, fringe = _source("pose.glsl"), _source("fringe.glsl")
-    surface_vertex = _VERSION + pose + _source("surface_vertex.glsl")
+    surface_vertex = pose + _source("surface_vertex.glsl")
     surface_fragment = fringe + _source("surface_fragment.glsl")
-    depth_vertex = _VERSION + pose + _source("depth_vertex.glsl")
-    depth_fragment = fringe + _source("depth_fragment.glsl")
+    shadow_vertex = pose + _source("shadow_vertex.glsl")
     numbers = "".join(f"#define {name} {i}\n" for i, name in enumerate(MATERIALS))
-    built = {
-        name: Shader(
-            context,
+    sources = {
+        surface_shader(material, lights): (
             surface_vertex,
-            f"{_VERSION}{numbers}#define MATERIAL {name}\n{surface_fragment}",
+            f"{numbers}#define MATERIAL {material}\n#define LIGHTS {lights}\n{surface_fragment}",
         )
-        for name in MATERIALS
+        for material in MATERIALS
+        for lights in LIGHT_COUNTS
+    } | {
+        "SHADOW": (shadow_vertex, "void main() {}\n"),
+        "SHADOW_HAIR": (shadow_vertex, fringe + _source("shadow_hair_fragment.glsl")),
     }
-    built["DEPTH"] = Shader(context, surface_vertex, _VERSION + "void main() {}\n")
-    built["SHADOW"] = Shader(context, depth_vertex, _VERSION + depth_fragment)
-    built["SHADOW_TEXTURED"] = Shader(
-        context, depth_vertex, f"{_VERSION}#define TEXTURED\n{depth_fragment}"
-    )
-    return built
+    return {
+        name: Shader(context, _VERSION + vertex, _VERSION + fragment)
+        for name, (vertex, fragment) in sources.items()
+    }
+
+
+def surface_shader(material: str, lights: int) -> str:
+    """Name of the shader of a material under one of `LIGHT_COUNTS` lights."""
+    return f"{material}_{lights}"
 
 
 class GpuMesh:
@@ -147,8 +158,9 @@ class GpuMesh:
 
     def update(self, vertices: Floats, normals: Floats) -> None:
         """Upload rest-pose positions and normals, both (V, 3)."""
-        data = np.hstack([vertices, normals])[self._vertex_of]
-        self._moving.write(data.astype("f4").tobytes())
+        data = np.empty((len(self._vertex_of), 6), np.float32)
+        data[:, :3], data[:, 3:] = vertices[self._vertex_of], normals[self._vertex_of]
+        self._moving.write(data)
 
     def hide(self, vertices: Ints) -> None:
         """Leave out all faces that touch these vertices, until the next call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,11 @@ _SKIN_BLEACH = 0.2  # MakeHuman's skins are redder than cameras show them
 
 @dataclass(frozen=True)
 class DrawCall:
-    """One layer to draw: mesh, material, texture and how both are seen."""
+    """One layer to draw: mesh, material, texture and how both are seen.
+
+    Texels are drawn whose opacity lies within ``alpha``, and opaque if that reaches 2; hair is
+    drawn whole. Of a ``closed`` surface only the outside is drawn.
+    """
 
     layer: str
     material: str
@@ -38,6 +42,7 @@ class DrawCall:
     alpha: tuple[float, float] = _OPAQUE
     casts_shadow: bool = True
     bleach: float = 0.0
+    closed: bool = False
 
 
 class Layers:
@@ -72,7 +77,10 @@ class Layers:
         self._upload_worn(cloth, person)
         self._upload_part(teeth, vertices)
         return [
-            DrawCall("body", "SKIN", skin, person.skin_tint, scene.skin_shine, bleach=_SKIN_BLEACH),
+            DrawCall(
+                "body", "SKIN", skin, person.skin_tint, scene.skin_shine, bleach=_SKIN_BLEACH,
+                closed=True,
+            ),
             DrawCall(
                 cloth.name, "CLOTH", self.texture(cloth.texture), person.cloth_tint, 0.3,
                 bleach=person.cloth_bleach,
@@ -80,7 +88,7 @@ class Layers:
             *self._prepare_eyes(scene, vertices),
             DrawCall(
                 teeth.name, "PLAIN", self.texture(teeth.texture), (0.8, 0.78, 0.72), 0.8,
-                casts_shadow=False,
+                casts_shadow=False, closed=True,
             ),
             *self._prepare_hair(scene, vertices),
             *self._prepare_occluder(scene, vertices),
@@ -96,17 +104,20 @@ class Layers:
         self._upload(self._builder.part_layer(eyes, turned), eyes.mesh, eyes)
         texture = self.texture(self._library.eye_colours[scene.identity.eye])
         return [
-            DrawCall(eyes.name, "EYE", texture, (0.7, 0.69, 0.68), 1.0, (0.3, 2.0)),
-            DrawCall(eyes.name, "EYE", texture, alpha=(0.0, 0.3), casts_shadow=False),
-        ]
+            DrawCall(
+                eyes.name, "EYE", texture, (0.7, 0.69, 0.68), 1.0, (0.3, 2.0), casts_shadow=False,
+                closed=True,
+            ),
+            DrawCall(eyes.name, "EYE", texture, alpha=(0.0, 0.3), casts_shadow=False, closed=True),
+        ]  # fmt: skip
 
     def _prepare_hair(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
-        """Brows, lashes and hair: solid strands first, their soft edges blended over them."""
+        """Brows, lashes and hair."""
         library, person = self._library, scene.identity
         brow = library.part(library.eyebrows[person.eyebrow])
         lash = library.part(library.eyelashes[person.eyelash])
         red, green, blue = person.hair_tint
-        solid, soft = [], []
+        calls = []
         for part, tint, cover in (
             (brow, (0.25 * red, 0.25 * green, 0.25 * blue), _BROW_COVER),
             (lash, (0.02, 0.016, 0.014), _LASH_COVER),
@@ -114,16 +125,15 @@ class Layers:
             self._upload_part(part, vertices)
             # Brow and lash textures are black; only their alpha is of use.
             texture = self.texture(part.texture, only_alpha=True)
-            soft.append(
+            calls.append(
                 DrawCall(part.name, "CLOTH", texture, tint, cover, (0.03, 1.01), casts_shadow=False)
             )
         if person.hair != "none" and scene.occluder != "hat":
             hair = library.part(library.hair[person.hair])
             self._upload_worn(hair, person)
-            strands = DrawCall(hair.name, "HAIR", self.texture(hair.texture), person.hair_tint)
-            solid.append(replace(strands, alpha=(0.5, 2.0)))
-            soft.append(replace(strands, alpha=(0.03, 0.5), casts_shadow=False))
-        return solid + soft
+            texture = self.texture(hair.texture)
+            calls.append(DrawCall(hair.name, "HAIR", texture, person.hair_tint))
+        return calls
 
     def _prepare_occluder(self, scene: Scene, vertices: Floats) -> list[DrawCall]:
         if scene.occluder == "hat":

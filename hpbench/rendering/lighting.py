@@ -81,9 +81,9 @@ class LightRig:
 
     Attributes
     ----------
-    directions : ndarray, shape (3, 3)
-        Unit vectors towards the directional lights; the first casts a shadow.
-    colours : ndarray, shape (3, 3)
+    directions : ndarray, shape (L, 3)
+        Unit vectors towards the directional lights, one or three; the first casts a shadow.
+    colours : ndarray, shape (L, 3)
         Their linear colours.
     sh : ndarray, shape (9, 3)
         Coefficients of 1, y, z, x, xy, yz, 3z^2-1, xz, x^2-y^2 for reflected soft light.
@@ -201,11 +201,10 @@ def environment_light(
     basis = _sh_basis(directions) * SH_CONSTANTS
     sh = (basis.T @ environment.soft_radiance) * (COSINE_LOBE * SH_CONSTANTS)[:, None]
     key_direction = rotation @ environment.key_direction
-    lights = np.stack([key_direction, [0, 0, 1], [0, 0, 1]]).astype(np.float32)
+    lights = key_direction[None].astype(np.float32)
     # A key light much stronger than the rest burns faces out and is rare in photographs that
     # people keep; the sun behind a head stays a rim.
-    colours = np.zeros((3, 3), np.float32)
-    colours[0] = environment.key_rgb
+    colours = np.asarray(environment.key_rgb, np.float32)[None].copy()
     scale = _metered_scale(sh, lights, colours)
     limit = 1.3 if key_direction[2] > 0 else 0.9
     strongest = float(colours[0].max() * scale)

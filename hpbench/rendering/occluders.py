@@ -48,9 +48,7 @@ def fit_glasses(library: AssetLibrary, vertices: Floats) -> dict[str, tuple[Floa
     middle = (left + right) / 2
     near = (np.abs(vertices[:, 0] - middle[0]) < 0.12) & (np.abs(vertices[:, 1] - middle[1]) < 0.1)
     near &= library.head_share > 0.98
-    body = np.zeros(len(vertices), bool)
-    body[np.unique(library.body.faces)] = True
-    bridge_z = float(vertices[near & body, 2].max())
+    bridge_z = float(vertices[near & library.on_body, 2].max())
     origin = np.array([middle[0], middle[1] - 0.03, bridge_z + 0.02], np.float32)
     placed = {}
     for name, mesh in zip(("glasses-frame", "glasses-lens"), glasses_meshes(), strict=True):

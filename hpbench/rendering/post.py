@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from hpbench.rendering.scene import PostProcess
 
@@ -27,6 +28,9 @@ def _tabulate_curve() -> Floats:
 
 _CURVE = _tabulate_curve()
 
+# Quantiles of the normal distribution: drawing among them is five times as fast as from it.
+_NORMAL = ndtri((np.arange(65536) + 0.5) / 65536).astype(np.float32)
+
 
 def develop(linear: Floats, post: PostProcess) -> NDArray[np.uint8]:
     """Turn exposed linear light (H, W, 3) into an 8-bit sRGB image of the same shape.
@@ -36,9 +40,10 @@ def develop(linear: Floats, post: PostProcess) -> NDArray[np.uint8]:
     """
     import cv2
 
-    image = cv2.GaussianBlur(linear, (0, 0), post.blur_px)
-    image = np.asarray(image, np.float32) * _vignette(linear.shape[0], post.vignette)[..., None]
-    noise = np.random.default_rng(post.seed).standard_normal(image.shape, np.float32)
+    image = np.asarray(cv2.GaussianBlur(linear, (0, 0), post.blur_px), np.float32)
+    image *= _vignette(linear.shape[0], post.vignette)
+    draws = np.random.default_rng(post.seed).integers(0, len(_NORMAL), image.shape, np.uint16)
+    noise = _NORMAL.take(draws)
     # In place from here on: the arrays are large, and fresh memory costs more than the sums.
     sigma = np.maximum(image, 0.0)
     sigma *= post.shot_noise**2
@@ -46,15 +51,20 @@ def develop(linear: Floats, post: PostProcess) -> NDArray[np.uint8]:
     noise *= np.sqrt(sigma, out=sigma)
     # Demosaicking smooths noise over neighbouring pixels.
     image += np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float32)
-    image *= np.array(post.white_balance, np.float32)
-    display = tone_curve(np.maximum(image, 0.0, out=image))
-    grey = (display @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
-    display -= grey
-    display *= np.float32(post.saturation)
-    display += grey
-    display *= 255.0
-    display += 0.5
-    return np.clip(display, 0, 255, out=display).astype(np.uint8)
+    balanced = _transformed(image, np.diag(post.white_balance))
+    display = tone_curve(np.maximum(balanced, 0.0, out=balanced))
+    grey = np.tile([0.299, 0.587, 0.114], (3, 1))
+    saturated = _transformed(display, grey + post.saturation * (np.eye(3) - grey))
+    saturated *= 255.0
+    saturated += 0.5
+    return np.clip(saturated, 0, 255, out=saturated).astype(np.uint8)
+
+
+def _transformed(image: Floats, matrix: NDArray[np.float64]) -> Floats:
+    """An image (H, W, 3) whose colours are multiplied by a matrix (3, 3)."""
+    import cv2
+
+    return np.asarray(cv2.transform(image, matrix), np.float32)
 
 
 def tone_curve(linear: Floats) -> Floats:
@@ -81,6 +91,9 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _vignette(size: int, strength: float) -> Floats:
+    import cv2
+
     grid = np.linspace(-1, 1, size, dtype=np.float32)
     radius2 = grid[None, :] ** 2 + grid[:, None] ** 2
-    return np.asarray(1.0 - np.float32(strength) * radius2 / 2.0, np.float32)
+    darkened = np.asarray(1.0 - np.float32(strength) * radius2 / 2.0, np.float32)
+    return np.asarray(cv2.merge([darkened] * 3), np.float32)

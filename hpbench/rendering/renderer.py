@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 from scipy.spatial.transform import Rotation
 
 from hpbench.errors import DataError
@@ -16,7 +15,7 @@ from hpbench.rendering.asset_files import Floats
 from hpbench.rendering.assets import AssetLibrary
 from hpbench.rendering.backgrounds import environment_background, procedural_background
 from hpbench.rendering.geometry import VIEWER_FROM_CAMERA, NeckPose, PinholeView
-from hpbench.rendering.gpu import create_context, shaders
+from hpbench.rendering.gpu import MATERIALS, create_context, shaders, surface_shader
 from hpbench.rendering.head import LANDMARK_VERTICES, HeadBuilder, mesh_from_label
 from hpbench.rendering.identity import Identity
 from hpbench.rendering.layers import DrawCall, Layers
@@ -32,12 +31,12 @@ from hpbench.rendering.lighting import (
 from hpbench.rendering.occluders import paint_patch
 from hpbench.rendering.post import develop
 from hpbench.rendering.scene import Scene
-from hpbench.rendering.shadows import SHADOW_SIZE, ShadowMap, bake_openness, light_matrix
+from hpbench.rendering.shadows import SHADOW_WIDTH_DM, ShadowMap, bake_openness, light_matrix
 from hpbench.rotation import rotation_from_angles
 
 __all__ = ["HeadRenderer", "Rendering"]
 
-_SUPERSAMPLING = 2  # per axis; cheaper than multisampling on a software driver
+_SUPERSAMPLING = 1.5  # per axis; cheaper than multisampling on a software driver
 _FIELD_HALF_DM = 1.4  # half of the pictured field at the face, before zoom
 _BASE_EXPOSURE = 0.62
 _REFERENCE_REFLECTANCE = 0.40  # of a light skin; darker ones are exposed longer, as cameras do
@@ -110,16 +109,20 @@ class HeadRenderer:
         posed = self._posed_landmarks(pose, vertices)
         distance = -float(posed[:, 2].mean())
         view = PinholeView(
-            self.size, scene.fov_deg, scene.shift, near=max(distance - 6.0, 0.4), far=distance + 8.0
+            self.size,
+            scene.fov_deg,
+            scene.shift,
+            near=max(distance - 6.0, 0.4),
+            far=distance + 8.0,
         )
         rig, panorama_gain = self._light(scene)
         calls = self._layers.prepare(scene, vertices)
         self._set_uniforms(scene, pose, view, rig, vertices)
         self._draw_shadow_map(calls)
-        self._draw_surfaces(calls)
+        self._draw_surfaces(calls, len(rig.colours))
         premultiplied, depth = self._read_back()
         background = self._background(scene, panorama_gain)
-        linear = premultiplied[..., :3] + (1.0 - premultiplied[..., 3:]) * background
+        linear = _over(premultiplied, background)
         linear *= np.float32(self._exposure(scene))
         landmarks_xy = view.project(posed)
         visible = self._visible(landmarks_xy, -posed[:, 2], depth, view)
@@ -218,10 +221,11 @@ class HeadRenderer:
 
     def _create_targets(self) -> None:
         context = self._context
-        extent = (self.size * _SUPERSAMPLING, self.size * _SUPERSAMPLING)
-        self._surface_depth = context.depth_texture(extent)
+        self._extent = round(self.size * _SUPERSAMPLING)
+        extent = (self._extent, self._extent)
+        self._depth = context.depth_texture(extent)
         self._surface_target = context.framebuffer(
-            [context.renderbuffer(extent, 4, dtype="f2")], self._surface_depth
+            [context.renderbuffer(extent, 4, dtype="f4")], self._depth
         )
         self._shadow = ShadowMap(context)
         self._panorama = context.texture((128, 64), 3, dtype="f2")
@@ -235,7 +239,6 @@ class HeadRenderer:
         self._panorama.use(2)
         middle = pose.apply(np.asarray(pose.skull[None], np.float32), np.ones(1, np.float32))[0]
         fringe_x, *fringe = self.builder.fringe_box(vertices)
-        lit = int(np.any(rig.colours > 0, axis=1).sum())
         values = {
             **pose.uniforms(),
             "projection": view.projection.T,
@@ -244,15 +247,16 @@ class HeadRenderer:
             "light_colour": rig.colours,
             "light_matrix": light_matrix(rig.directions[0], middle).T,
             "sh": rig.sh,
-            "shadow_texel": 1.0 / SHADOW_SIZE,
-            "shadow_radius": scene.shadow_softness,
+            "shadow_radius": scene.shadow_softness_dm / SHADOW_WIDTH_DM,
             "shadow_strength": scene.shadow_strength,
             "fringe_box": [*fringe, scene.identity.fringe_kept_off_eyes],
             "fringe_centre": fringe_x,
         }
-        for shader in self._shaders.values():
-            shader.set(**values)
-            shader.set_integers(light_count=max(1, lit), albedo_map=0, shadow_map=1, panorama=2)
+        values = {name: np.asarray(value, np.float32) for name, value in values.items()}
+        surfaces = [surface_shader(material, len(rig.colours)) for material in MATERIALS]
+        for name in ("SHADOW", "SHADOW_HAIR", *surfaces):
+            self._shaders[name].set(**values)
+            self._shaders[name].set_integers(albedo_map=0, shadow_map=1, panorama=2)
 
     def _draw_shadow_map(self, calls: list[DrawCall]) -> None:
         self._context.enable_only(self._context.DEPTH_TEST)
@@ -260,40 +264,24 @@ class HeadRenderer:
         for call in calls:
             if not call.casts_shadow:
                 continue
-            if call.alpha[0] > 0.0:
-                self._shaders["SHADOW_TEXTURED"].set(alpha_min=call.alpha[0])
+            shader = "SHADOW"
+            if call.material == "HAIR":
+                shader = "SHADOW_HAIR"
                 call.texture.texture.use(0)
-                self._layers.meshes[call.layer].draw("SHADOW_TEXTURED")
-            else:
-                self._layers.meshes[call.layer].draw("SHADOW")
+            self._draw(call, shader)
 
-    def _draw_skin_depth(self) -> None:
-        """Depth of the skin that faces the camera, so that skin behind it need not be shaded.
-
-        It stands back by the slope of a pixel and more: which surface is seen is decided by
-        the pass that shades, to the last bit as if there had been no first pass.
-        """
-        context, target = self._context, self._surface_target
-        context.enable_only(context.DEPTH_TEST | context.CULL_FACE)
-        context.polygon_offset = 1.0, 64.0
-        target.color_mask = False, False, False, False
-        self._layers.meshes["body"].draw("DEPTH")
-        target.color_mask = True, True, True, True
-        context.polygon_offset = 0.0, 0.0
-        context.disable(context.CULL_FACE)
-
-    def _draw_surfaces(self, calls: list[DrawCall]) -> None:
+    def _draw_surfaces(self, calls: list[DrawCall], lights: int) -> None:
         context = self._context
         self._surface_target.use()
         self._surface_target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._draw_skin_depth()
         self._shadow.texture.use(1)
         context.blend_func = context.ONE, context.ONE_MINUS_SRC_ALPHA  # premultiplied
         for call in sorted(calls, key=lambda call: call.alpha[1] < 2.0):
             blended = call.alpha[1] < 2.0
             (context.enable if blended else context.disable)(context.BLEND)
             self._surface_target.depth_mask = not blended
-            shader = self._shaders[call.material]
+            name = surface_shader(call.material, lights)
+            shader = self._shaders[name]
             shader.set(
                 tint=call.tint, bleach=call.bleach, shine=call.shine,
                 alpha_min=call.alpha[0], alpha_max=call.alpha[1],
@@ -301,23 +289,29 @@ class HeadRenderer:
             if call.material == "HAIR":
                 shader.set(texture_mean=call.texture.mean_luminance)
             call.texture.texture.use(0)
-            self._layers.meshes[call.layer].draw(call.material)
+            self._draw(call, name)
         self._surface_target.depth_mask = True
+
+    def _draw(self, call: DrawCall, shader: str) -> None:
+        """Draw a layer, of a closed one the side that faces the camera or light."""
+        context = self._context
+        (context.enable if call.closed else context.disable)(context.CULL_FACE)
+        self._layers.meshes[call.layer].draw(shader)
 
     def _read_back(self) -> tuple[Floats, Floats]:
         """Premultiplied linear image (size, size, 4) and OpenGL depth (size, size)."""
         import cv2
 
-        extent = self.size * _SUPERSAMPLING
-        colour = np.frombuffer(self._surface_target.read(components=4, dtype="f2"), np.float16)
-        depth = np.frombuffer(self._surface_depth.read(), np.float32).reshape(extent, extent)
-        image = colour.reshape(extent, extent, 4)[::-1].astype(np.float32)
+        shape = (self._extent, self._extent)
+        colour = np.frombuffer(self._surface_target.read(components=4, dtype="f4"), np.float32)
+        depth = np.frombuffer(self._depth.read(), np.float32).reshape(shape)
+        image = np.ascontiguousarray(colour.reshape(*shape, 4)[::-1])
         # A degenerate triangle can yield one NaN fragment, which averaging would spread.
         if not np.isfinite(image.sum()):
             image = np.nan_to_num(image, copy=False, nan=0.0, posinf=60.0, neginf=0.0)
         averaged = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        nearest = depth[::-1][_SUPERSAMPLING // 2 :: _SUPERSAMPLING, ::_SUPERSAMPLING]
-        return np.asarray(averaged, np.float32), nearest
+        middle = ((np.arange(self.size) + 0.5) * (self._extent / self.size)).astype(int)
+        return np.asarray(averaged, np.float32), depth[::-1][np.ix_(middle, middle)]
 
     def _visible(
         self,
@@ -330,12 +324,22 @@ class HeadRenderer:
         pixel = np.rint(landmarks_xy).astype(int)
         inside = ((pixel >= 0) & (pixel < self.size)).all(axis=1)
         # On a silhouette the nearest pixel may show what is beside the face: look around it.
-        surface = maximum_filter(view.distance_of_depth(depth), size=3, mode="nearest")
-        column, row = np.clip(pixel, 0, self.size - 1).T
-        visible: NDArray[np.bool_] = inside & (
-            distance <= surface[row, column] + _VISIBILITY_TOLERANCE_DM
-        )
+        around = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 1, 2)
+        column, row = np.moveaxis(np.clip(pixel + around, 0, self.size - 1), -1, 0)
+        surface = view.distance_of_depth(depth[row, column].max(axis=0))
+        visible: NDArray[np.bool_] = inside & (distance <= surface + _VISIBILITY_TOLERANCE_DM)
         return visible
+
+
+def _over(premultiplied: Floats, background: Floats) -> Floats:
+    """An image (H, W, 4), premultiplied with alpha, over a background (H, W, 3)."""
+    import cv2
+
+    *channels, alpha = cv2.split(premultiplied)
+    linear = np.asarray(cv2.merge([1.0 - alpha] * 3), np.float32)
+    linear *= background
+    linear += np.asarray(cv2.merge(channels), np.float32)
+    return linear
 
 
 def _torso_angles(scene: Scene) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ class Scene:
     lamps: tuple[Lamp, ...]
     ambient_rgb: tuple[float, float, float]
     shadow_strength: float
-    shadow_softness: float
+    shadow_softness_dm: float
     skin_shine: float
     exposure_ev: float
     background: BackgroundKind
@@ -208,7 +208,7 @@ def draw_scene(
         lamps=lamps,
         ambient_rgb=ambient,
         shadow_strength=float(rng.uniform(0.75, 1.0)),
-        shadow_softness=float(rng.uniform(3.0, 10.0)),
+        shadow_softness_dm=float(rng.uniform(0.028, 0.094)),
         skin_shine=float(rng.uniform(0.3, 1.1)),
         exposure_ev=float(np.clip(rng.normal(0.0, 0.35), -0.8, 0.7)),
         background=background,  # type: ignore[arg-type]

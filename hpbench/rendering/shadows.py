@@ -16,10 +16,10 @@ from hpbench.rendering.head import HeadBuilder
 if TYPE_CHECKING:
     import moderngl
 
-__all__ = ["SHADOW_SIZE", "ShadowMap", "bake_openness", "light_matrix"]
+__all__ = ["SHADOW_SIZE", "SHADOW_WIDTH_DM", "ShadowMap", "bake_openness", "light_matrix"]
 
-SHADOW_SIZE = 512
-_HALF_DM = 2.4
+SHADOW_SIZE = 384
+SHADOW_WIDTH_DM = 4.8
 _DEPTH_DM = 6.0
 
 
@@ -29,6 +29,7 @@ class ShadowMap:
     def __init__(self, context: moderngl.Context) -> None:
         self.texture = context.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
         self.texture.compare_func = ""
+        self.texture.filter = context.NEAREST, context.NEAREST
         self.texture.repeat_x = self.texture.repeat_y = False
         self._target = context.framebuffer(depth_attachment=self.texture)
 
@@ -45,8 +46,8 @@ def light_matrix(towards: Any, centre: NDArray[np.float64]) -> NDArray[np.float6
     x /= np.linalg.norm(x)
     y = np.cross(z, x)
     matrix = np.eye(4)
-    matrix[0, :3] = x / _HALF_DM
-    matrix[1, :3] = y / _HALF_DM
+    matrix[0, :3] = x / (SHADOW_WIDTH_DM / 2)
+    matrix[1, :3] = y / (SHADOW_WIDTH_DM / 2)
     matrix[2, :3] = -z / _DEPTH_DM
     matrix[:3, 3] = -matrix[:3, :3] @ centre
     return matrix
@@ -87,7 +88,7 @@ def bake_openness(
     sums = {name: np.zeros(len(layer.vertices)) for name, layer in targets.items()}
     weights = {name: np.full(len(layer.vertices), 1e-6) for name, layer in targets.items()}
     shader = shaders["SHADOW"]
-    shader.set(**pose.uniforms(), fringe_box=np.zeros(4))
+    shader.set(**pose.uniforms())
     context.enable_only(context.DEPTH_TEST)
     for towards in _sphere(96):
         matrix = light_matrix(towards, skull)

@@ -156,6 +156,22 @@ def test_fringes_are_kept_off_the_eyes(renderer, library, plain_scene):
         assert renderer.render(frontal).landmarks_visible[36:48].sum() >= 10, hair
 
 
+def test_cutting_a_fringe_takes_no_shadow_of_the_face_away(renderer, plain_scene):
+    """Whether hair would be cut makes no difference to somebody who has none."""
+    lit_from_the_side = apply_factor(
+        replace(plain_scene, shadow_strength=1.0), "light_azimuth", 70.0
+    )
+    cut, uncut = (
+        renderer.render(
+            replace(
+                lit_from_the_side, identity=replace(plain_scene.identity, fringe_kept_off_eyes=kept)
+            )
+        )
+        for kept in (True, False)
+    )
+    np.testing.assert_array_equal(cut.image, uncut.image)
+
+
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
     assets, environments, renderer, tmp_path
 ):

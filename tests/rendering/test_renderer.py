@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hpbench.cli import app
 from hpbench.datasets.synthetic import Synthetic
 from hpbench.errors import DataError, UsageError
-from hpbench.rendering.asset_files import load_obj, load_part, load_target
+from hpbench.rendering.asset_files import Target, load_obj, load_part, load_target
 from hpbench.rendering.assets import AssetLibrary, find_assets
 from hpbench.rendering.geometry import NeckPose, NormalOperator, PinholeView
 from hpbench.rendering.head import (
@@ -83,9 +83,19 @@ def test_a_fitted_part_follows_its_base_vertices_and_scales_with_them(part_file)
 
 def test_targets_are_vertex_numbers_and_offsets(tmp_path):
     (tmp_path / "a.target").write_text("# comment\n7 .5 -1 2\n9 0 0 1e-2\n")
-    target = load_target(tmp_path / "a.target")
-    assert target.indices.tolist() == [7, 9]
-    np.testing.assert_allclose(target.offsets, [[0.5, -1, 2], [0, 0, 0.01]])
+    indices, offsets = load_target(tmp_path / "a.target")
+    assert indices.tolist() == [7, 9]
+    np.testing.assert_allclose(offsets, [[0.5, -1, 2], [0, 0, 0.01]])
+
+
+@pytest.mark.parametrize("vertex_count", [4, 40])
+def test_a_target_moves_the_vertices_that_it_names(vertex_count):
+    target = Target.of(np.array([1, 3]), np.array([[1.0, 0, 0], [0, 2.0, 0]]), vertex_count)
+    vertices = np.zeros((vertex_count, 3))
+    vertices[target.indices] += target.offsets
+    assert {int(i): row.tolist() for i, row in enumerate(vertices) if row.any()} == {
+        1: [1.0, 0.0, 0.0], 3: [0.0, 2.0, 0.0],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ uniform vec4 fringe_box;  // half width, lowest height, depth behind which hair 
 uniform float fringe_centre;
 
 float strand_noise(float x) {
-    return fract(sin(floor(x) * 127.1) * 43758.5453);
+    return fract(52.9829189 * fract(0.06711056 * floor(x)));
 }
 
 bool cut_away(vec2 uv) {
