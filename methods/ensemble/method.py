@@ -13,6 +13,7 @@ from pydantic import Field
 
 from hpbench.errors import UsageError
 from hpbench.face import Face
+from hpbench.geometry.views import mirrored
 from hpbench.inference.solving import valid_predictions
 from hpbench.method import (
     Method,
@@ -29,6 +30,7 @@ from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
     mean_rotation,
+    mirror_rotation,
     nearest_angles,
     nearest_rotation,
     rotation_from_rotvec,
@@ -53,7 +55,12 @@ class EnsembleOptions(Options):
     methods: str = Field(
         default="",
         description="two methods or more, separated by semicolons, each with its options: "
-        '"hopenet;nets/my_net.toml;pnp[model=mallick6]"',
+        '"hopenet;nets/my_net.toml;pnp[model=mallick6]"; one is enough with mirror=true',
+    )
+    mirror: bool = Field(
+        default=False,
+        description="every member also predicts the mirrored face; its pose, mirrored back, counts "
+        "like that of another member",
     )
     average: Literal["chordal", "geodesic"] = Field(
         default="chordal",
@@ -63,7 +70,7 @@ class EnsembleOptions(Options):
 
 
 class Ensemble(Method):
-    """Mean rotation of several methods, each on its own crop of the face.
+    """Mean rotation of several methods, each on its own crop of the face, or of its mirror image.
 
     A face is predicted where every member predicts it. The spread is the standard deviation of the
     members' yaw, pitch and roll around the mean, the confidence minus the root mean square of
@@ -83,9 +90,20 @@ class Ensemble(Method):
     ) -> None:
         super().__init__(options, device)
         specs = parse_specs(self.options.methods, ";") if self.options.methods else []
-        if len(specs) == 1:
-            raise UsageError(f"method 'ensemble' has one member; write {_HOW}")
+        if len(specs) == 1 and not self.options.mirror:
+            raise UsageError(f"method 'ensemble' has one member; write {_HOW}, or add mirror=true")
         self._members = {str(spec): make_method(spec, device, plugins) for spec in specs}
+        if self.options.mirror and self.stored_members:
+            raise UsageError(
+                "method 'ensemble' has mirror=true and a member with stored predictions, which "
+                "hold none of mirrored faces; leave one of them out"
+            )
+        self._images = ("", ", mirrored") if self.options.mirror else ("",)
+        self._answers = [
+            (f"{name}{image}", member, image != "")
+            for image in self._images
+            for name, member in self._members.items()
+        ]
 
     @classmethod
     def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
@@ -104,11 +122,11 @@ class Ensemble(Method):
         return "processes" if any(m.prepare_in == "processes" for m in members) else "threads"
 
     def fingerprint(self) -> str:
-        """Kind of mean, and options, files and code of every member."""
+        """Kind of mean, whether faces are mirrored, and options, files and code of every member."""
         members = [
             (one.name, one.fingerprint(), code_digest(type(one))) for one in self._members.values()
         ]
-        return f"{self.options.average} {hash_of(*members)}"
+        return f"{self.options.average} mirror={self.options.mirror} {hash_of(*members)}"
 
     def card(self) -> MethodCard:
         """Describe all members."""
@@ -128,6 +146,7 @@ class Ensemble(Method):
             crop_rule="; ".join(f"{card.name}: {card.crop_rule}" for card in cards),
             notes=(
                 f"{self.options.average} mean; only faces that every member predicts",
+                *["every member predicts the face and its mirror image"] * self.options.mirror,
                 "confidence: minus the root mean square angle of the members to the mean, degrees",
                 *(
                     f"weights of {card.name}: SHA-256 {card.weights_sha256}"
@@ -152,14 +171,14 @@ class Ensemble(Method):
             load_method(member, only_prepare)
 
     def size(self) -> ModelSize | None:
-        """Sum over the members that have a network."""
+        """Sum over the members that have a network, which compute twice if faces are mirrored."""
         sizes = [size for member in self._members.values() if (size := member.size()) is not None]
         if not sizes:
             return None
         return ModelSize(
             parameters=_sum([size.parameters for size in sizes]),
             weights_bytes=_sum([size.weights_bytes for size in sizes]),
-            flops=_sum([size.flops for size in sizes]),
+            flops=_sum([size.flops for size in sizes] * len(self._images)),
         )
 
     def unsupported_reason(
@@ -187,9 +206,10 @@ class Ensemble(Method):
 
     def prepare(self, face: Face) -> list[Any] | NoPrediction:
         """Inputs of all members, each of its own crop."""
+        mirror = mirrored(face) if self.options.mirror else face
         inputs = []
-        for name, member in self._members.items():
-            prepared = member.prepare(face)
+        for name, member, is_mirror in self._answers:
+            prepared = member.prepare(mirror if is_mirror else face)
             if isinstance(prepared, NoPrediction):
                 return _of_member(name, prepared)
             inputs.append(prepared)
@@ -199,29 +219,27 @@ class Ensemble(Method):
         """Run one member after the other."""
         return [
             member.infer(list(inputs))
-            for member, inputs in zip(self._members.values(), zip(*batch, strict=True), strict=True)
+            for (_, member, _), inputs in zip(self._answers, zip(*batch, strict=True), strict=True)
         ]
 
     def decode(self, output: Sequence[Any]) -> list[Prediction | NoPrediction]:
         """Mean of the members' rotations for every face."""
         decoded = [
             valid_predictions(member, member.decode(found))
-            for member, found in zip(self._members.values(), output, strict=True)
+            for (_, member, _), found in zip(self._answers, output, strict=True)
         ]
-        mean = geodesic_mean if self.options.average == "geodesic" else mean_rotation
-        return [self._combined(predictions, mean) for predictions in zip(*decoded, strict=True)]
+        return [self._combined(predictions) for predictions in zip(*decoded, strict=True)]
 
     def _combined(
-        self,
-        predictions: Sequence[Prediction | NoPrediction],
-        mean: Callable[[npt.ArrayLike], Array],
+        self, predictions: Sequence[Prediction | NoPrediction]
     ) -> Prediction | NoPrediction:
-        for name, one in zip(self._members, predictions, strict=True):
+        rotations = []
+        for (name, _, is_mirror), one in zip(self._answers, predictions, strict=True):
             if isinstance(one, NoPrediction):
                 return _of_member(name, one)
-        return combine(
-            np.stack([one.R_cam for one in predictions if isinstance(one, Prediction)]), mean
-        )
+            rotations.append(mirror_rotation(one.R_cam) if is_mirror else one.R_cam)
+        mean = geodesic_mean if self.options.average == "geodesic" else mean_rotation
+        return combine(np.stack(rotations), mean)
 
     def synchronize(self) -> None:
         """Wait for all members."""

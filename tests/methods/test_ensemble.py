@@ -14,11 +14,17 @@ import hpbench
 import hpbench.running.local_engine
 from hpbench.errors import UsageError
 from hpbench.face import Face
+from hpbench.geometry.views import mirrored
 from hpbench.inference.solving import Failed
 from hpbench.method import NoPrediction, Prediction
 from hpbench.methods.ensemble.method import combine, geodesic_mean
 from hpbench.registry import make_dataset, make_method
-from hpbench.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
+from hpbench.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    mirror_rotation,
+    rotation_from_angles,
+)
 from hpbench.spec import parse_spec
 from hpbench.storage.schemas import ROTATION_COLUMNS, SPREAD_DEG
 
@@ -167,6 +173,29 @@ def test_face_that_one_member_cannot_predict_has_no_prediction(loaded, sample_fa
     assert found.reason.startswith("pnp[landmarks=annotated]: ")
 
 
+ONLY_UNMIRRORED = """
+from hpbench.method import NoPrediction
+from hpbench.methods.constant import Constant
+
+
+class OnlyLeft(Constant):
+    name = "only_left"
+
+    def prepare(self, face):
+        left, width = face.box_xyxy[0], face.size_wh[0]
+        return super().prepare(face) if left < width / 4 else NoPrediction("box at the right")
+"""
+
+
+def test_reason_says_that_it_is_the_mirror_image_that_has_no_prediction(tmp_path):
+    (tmp_path / "left.py").write_text(ONLY_UNMIRRORED)
+    method = make_method("ensemble[methods=only_left,mirror=true]", plugins=[tmp_path / "left.py"])
+    method.load()
+    face = Face("a", np.zeros((40, 200, 3), np.uint8), np.array([0.0, 0.0, 40.0, 40.0]))
+    (found,) = method.predict([face])
+    assert found == NoPrediction("only_left, mirrored: box at the right")
+
+
 FAILING = """
 from hpbench.method import Prediction
 from hpbench.methods.constant import Constant
@@ -211,10 +240,36 @@ def test_card_names_all_members_and_their_training(loaded):
     assert any(str(alone.weights_sha256) in note for note in card.notes)
 
 
+def test_a_network_that_sees_the_mirror_image_too_computes_twice(loaded):
+    both, one = loaded("ensemble[methods=hopenet,mirror=true]").size(), loaded("hopenet").size()
+    assert (both.parameters, both.flops) == (one.parameters, 2 * one.flops)
+
+
 def test_size_is_the_sum_of_the_members(loaded):
     both, one = loaded(f'ensemble[methods="{MEMBERS}"]').size(), loaded("hopenet").size()
     assert both.parameters == 2 * one.parameters
     assert both.flops == 2 * one.flops
+
+
+def test_a_mirrored_face_gets_exactly_the_mirrored_pose(loaded, sample_faces):
+    method = loaded("ensemble[methods=hopenet,mirror=true]")
+    found = np.stack([one.R_cam for one in method.predict(sample_faces)])
+    of_mirrored = method.predict([mirrored(face) for face in sample_faces])
+    back = mirror_rotation(np.stack([one.R_cam for one in of_mirrored]))
+    assert geodesic_deg(found, back).max() < 1e-3
+
+
+def test_the_mirror_image_counts_as_much_as_the_face(loaded, sample_faces):
+    alone = loaded("hopenet")
+    faces = np.stack([one.R_cam for one in alone.predict(sample_faces)])
+    yaw_pitch_roll = angles_from_rotation(
+        np.stack([one.R_cam for one in alone.predict([mirrored(face) for face in sample_faces])])
+    )
+    back = rotation_from_angles(yaw_pitch_roll * [-1.0, 1.0, -1.0])
+    found = loaded("ensemble[methods=hopenet,mirror=true]").predict(sample_faces)
+    for face, mirror, one in zip(faces, back, found, strict=True):
+        halfway = Slerp([0, 1], Rotation.from_matrix([face, mirror]))(0.5).as_matrix()
+        assert geodesic_deg(one.R_cam, halfway) < 1e-3
 
 
 def test_ensemble_of_ensembles_is_a_method(loaded, sample_faces):
@@ -226,9 +281,10 @@ def test_ensemble_of_ensembles_is_a_method(loaded, sample_faces):
 
 
 def test_fingerprint_changes_with_the_options_of_a_member_and_the_mean():
-    texts = [f'methods="{MEMBERS}"', 'methods="hopenet;hopenet[k=0.4]"',
-             f'methods="{MEMBERS}",average=geodesic']  # fmt: skip
-    assert len({make_method(f"ensemble[{text}]").fingerprint() for text in texts}) == 3
+    given = f'methods="{MEMBERS}"'
+    texts = [given, 'methods="hopenet;hopenet[k=0.4]"', f"{given},average=geodesic",
+             f"{given},mirror=true"]  # fmt: skip
+    assert len({make_method(f"ensemble[{text}]").fingerprint() for text in texts}) == 4
 
 
 @pytest.mark.parametrize(
@@ -279,6 +335,14 @@ class Restarted(Constant):
     def incidents(self):
         return ["started again"]
 """
+
+
+def test_stored_predictions_are_not_taken_for_those_of_mirrored_faces(tmp_path):
+    stored = tmp_path / "stored.csv"
+    stored.write_text("image_id,yaw_deg,pitch_deg,roll_deg\nsample_000,10,0,0\n")
+    member = f"predictions[file={stored},euler=rq,dataset=sample]"
+    with pytest.raises(UsageError, match="hold none of mirrored faces"):
+        make_method(f'ensemble[methods="{member}",mirror=true]')
 
 
 def test_incidents_of_members_are_those_of_the_ensemble(tmp_path):
