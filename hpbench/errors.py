@@ -27,6 +27,7 @@ __all__ = [
     "MissingDependencyError",
     "UsageError",
     "WeightsError",
+    "in_one_line",
     "invalid_field",
     "invalid_value",
     "io_failure",
@@ -141,6 +142,11 @@ def is_io_failure(reason: str) -> bool:
     return _IO_FAILURE in reason
 
 
+def in_one_line(error: BaseException) -> str:
+    """Kind of an error that other code has raised, and the first line of its message."""
+    return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+
+
 PLUGIN_ERRORS = (Exception, SystemExit)
 """What a plugin's code may raise; SystemExit: of a script's own argument parser."""
 
@@ -156,7 +162,6 @@ def plugin_errors(what: str) -> Iterator[None]:
     except HpbenchError:
         raise
     except PLUGIN_ERRORS as error:
-        line = (str(error) or "no message").splitlines()[0]
         frame = extract_tb(error.__traceback__)[-1]
         source = f"{Path(frame.filename).name}, line {frame.lineno}"
-        raise HpbenchError(f"{what}: {type(error).__name__}: {line} ({source})") from error
+        raise HpbenchError(f"{what}: {in_one_line(error)} ({source})") from error

@@ -35,7 +35,7 @@ from hpbench.checking.checks import (
 from hpbench.checking.probe import MOST_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
-from hpbench.errors import HpbenchError, UsageError
+from hpbench.errors import HpbenchError, UsageError, in_one_line
 from hpbench.method import Method
 from hpbench.scoring.known_mistakes import MIN_FACES
 
@@ -151,8 +151,7 @@ def run_check(check: Check, probe: Probe) -> CheckResult:
     except HpbenchError as failed:  # what does not conform, and what a method itself explains
         return CheckResult(name, summary, "failed", str(failed))
     except Exception as error:  # whatever a method raises is its own failure
-        line = (str(error) or "no message").splitlines()[0]
-        text = f"raised {type(error).__name__}: {line}{_place_of(error, probe.method)}"
+        text = f"raised {in_one_line(error)}{_place_of(error, probe.method)}"
         return CheckResult(name, summary, "failed", text)
     return CheckResult(name, summary, "passed", remark)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, in_one_line
 from hpbench.face import Face
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.rotation import geodesic_deg, is_rotation
@@ -112,9 +112,8 @@ def require_graceful(method: Method, face: Face, what: str) -> None:
     try:
         predictions = method.predict([face])
     except Exception as error:
-        line = (str(error) or "no message").splitlines()[0]
         raise ConformanceError(
-            f"{what} raises {type(error).__name__}: {line}; return NoPrediction with a reason"
+            f"{what} raises {in_one_line(error)}; return NoPrediction with a reason"
         ) from error
     if len(predictions) != 1:
         raise ConformanceError(f"{what}: {len(predictions)} predictions to one face")

@@ -15,7 +15,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import HpbenchError, ImageError, MissingDependencyError, plugin_errors
+from hpbench.errors import (
+    HpbenchError,
+    ImageError,
+    MissingDependencyError,
+    in_one_line,
+    plugin_errors,
+)
 from hpbench.plugin import Plugin
 from hpbench.registry import Registry
 from hpbench.spec import Spec
@@ -130,8 +136,7 @@ def find_faces(detector: Detector, image_rgb: npt.NDArray[np.uint8]) -> tuple[Ar
     except HpbenchError:
         raise
     except Exception as error:
-        line = (str(error) or "no message").splitlines()[0]
-        raise ImageError(f"face detector fails ({type(error).__name__}: {line})") from error
+        raise ImageError(f"face detector fails ({in_one_line(error)})") from error
     return boxes, scores
 
 

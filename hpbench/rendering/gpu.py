@@ -83,8 +83,8 @@ class Shader:
             if name in self._members:
                 self._members[name].write(np.ascontiguousarray(value, np.float32))
 
-    def set_integers(self, **values: int) -> None:
-        """Set uniforms of integers, or the units of textures."""
+    def set_texture_units(self, **values: int) -> None:
+        """Set the units that textures are read from."""
         for name, value in values.items():
             if name in self._members:
                 self._members[name].value = value

@@ -90,6 +90,8 @@ class HeadRenderer:
         self._environments: dict[str, Environment] = {}
         self._context = create_context()
         self._shaders = shaders(self._context)
+        for shader in self._shaders.values():
+            shader.set_texture_units(albedo_map=0, shadow_map=1, panorama=2)
         self._reflectance: dict[str, float] = {}
         self._create_targets()
         openness = bake_openness(self.builder, self._context, self._shaders, self._shadow)
@@ -256,7 +258,6 @@ class HeadRenderer:
         surfaces = [surface_shader(material, len(rig.colours)) for material in MATERIALS]
         for name in ("SHADOW", "SHADOW_HAIR", *surfaces):
             self._shaders[name].set(**values)
-            self._shaders[name].set_integers(albedo_map=0, shadow_map=1, panorama=2)
 
     def _draw_shadow_map(self, calls: list[DrawCall]) -> None:
         self._context.enable_only(self._context.DEPTH_TEST)

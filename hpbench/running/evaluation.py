@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, find_faces, make_detector
-from hpbench.errors import DataError, ImageError
+from hpbench.errors import DataError, ImageError, in_one_line
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
 from hpbench.images import max_pixels, set_max_pixels
@@ -227,8 +227,7 @@ def _read_image(dataset: Dataset, record: Record) -> npt.NDArray[np.uint8]:
     except DataError:
         raise
     except Exception as error:
-        line = (str(error) or "no message").splitlines()[0]
-        raise ImageError(f"image cannot be read ({type(error).__name__}: {line})") from error
+        raise ImageError(f"image cannot be read ({in_one_line(error)})") from error
     form = (getattr(image, "dtype", None), getattr(image, "ndim", 0))
     if form != (np.uint8, 3) or image.shape[2] != 3:
         what = type(image).__name__

@@ -98,12 +98,9 @@ class Ensemble(Method):
                 "method 'ensemble' has mirror=true and a member with stored predictions, which "
                 "hold none of mirrored faces; leave one of them out"
             )
-        self._images = ("", ", mirrored") if self.options.mirror else ("",)
-        self._answers = [
-            (f"{name}{image}", member, image != "")
-            for image in self._images
-            for name, member in self._members.items()
-        ]
+        self._answers = [(name, member, False) for name, member in self._members.items()]
+        if self.options.mirror:
+            self._answers += [(f"{name}, mirrored", one, True) for name, one, _ in self._answers]
 
     @classmethod
     def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
@@ -178,7 +175,7 @@ class Ensemble(Method):
         return ModelSize(
             parameters=_sum([size.parameters for size in sizes]),
             weights_bytes=_sum([size.weights_bytes for size in sizes]),
-            flops=_sum([size.flops for size in sizes] * len(self._images)),
+            flops=_sum([size.flops for size in sizes] * (1 + self.options.mirror)),
         )
 
     def unsupported_reason(
