@@ -93,10 +93,9 @@ def refuse_unused_options(path: Path, columns: Columns, options: TableOptions) -
     given = options.model_dump(mode="json", exclude_defaults=True)
     if options.exif == "ignore":
         del given["exif"]  # acts on images, too
-    of_angles = [*AngleOptions.model_fields, "euler"]
     of_boxes = ["box", "box_unit", "box_size", "exif"]
     for names, found, what in (
-        (of_angles, columns.angles, "angles (yaw, pitch, roll)"),
+        (["unit", "euler"], columns.angles, "angles (yaw, pitch, roll)"),
         (["frame"], columns.rotation, "a rotation (r00..r22, qw,qx,qy,qz or rotvec_x,y,z)"),
         (of_boxes, columns.box, "boxes (x0, y0, x1, y1)"),
     ):
@@ -124,7 +123,7 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
     if np.isnan(written).all():
         if rotation is None:
             raise DataError("the row has no label")
-        return Label.from_rotation(rotation)
+        return Label.from_rotation(options.rotation(rotation))
     angles = options.angles_deg(written, options.unit or columns.unit or "deg")
     if options.euler == "rq":
         if np.isnan(angles).any():

@@ -17,8 +17,10 @@ from hpbench.plugin import Options
 from hpbench.rotation import (
     ANGLES,
     Frame,
+    angles_from_rotation,
     is_rotation,
     nearest_rotation,
+    rotation_from_angles,
     rotation_from_rotvec,
     rotation_in_camera_frame,
     wrap_deg,
@@ -49,7 +51,10 @@ PREDICTION_PREFIXES = (*_PREFIXES, "pred_", "predicted_", "est_", "estimated_")
 
 
 class AngleOptions(Options):
-    """What the names of the columns yaw, pitch and roll do not say."""
+    """What the names of the columns yaw, pitch and roll do not say.
+
+    `signs`, `order` and `offset` also act on the angles of a matrix, quaternion or rotation vector.
+    """
 
     unit: Literal["deg", "rad"] | None = Field(
         default=None,
@@ -106,6 +111,16 @@ class AngleOptions(Options):
             place = ANGLES.index(name)
             angles[place] = wrap_deg(angles[place] + float(degrees))
         return angles
+
+    def rotation(self, R_cam: Array) -> Array:
+        """Rotation, shape (3, 3), of the angles that `R_cam` has under these options.
+
+        With ``S = diag(1, -1, -1)``, negative yaw and roll are ``S R S``, and pitch + 180 is
+        ``S R``: together they are ``R S``, for a head model with y up.
+        """
+        if not (self.signs or self.order or self.offset):
+            return R_cam
+        return rotation_from_angles(self.angles_deg(angles_from_rotation(R_cam), "deg"))
 
 
 def plain_name(name: str) -> str:

@@ -223,11 +223,11 @@ def _rotation_reader(
         is_ordered = bool(rotation)
     if rotation:
         used |= of_rotation
-        reader = _reader_of_rotation(path, rotation, options)
-        of_others = [*AngleOptions.model_fields, "euler"]
+        reader, words = _reader_of_rotation(path, rotation, options)
+        of_others = ["unit", "euler"]
     else:
         used |= of_angles
-        reader = _reader_of_angles(path, names, angles, unit, options)
+        reader, words = _reader_of_angles(path, names, angles, unit, options)
         of_others = ["frame"]
     if not is_ordered:
         of_others.append("quaternion")
@@ -235,7 +235,10 @@ def _rotation_reader(
         if value := getattr(options, name):
             read = rotation_words(rotation) if rotation else "angles"
             raise UsageError(f"{path}: {name}={value} has no effect on its {read}; leave it out")
-    return reader
+    for name in ("signs", "order", "offset"):
+        if value := getattr(options, name):
+            words += f", {name}={value}"
+    return reader, words
 
 
 def _reader_of_rotation(
@@ -247,7 +250,7 @@ def _reader_of_rotation(
             f"{path}: the frame of its {kind} cannot be known; add frame=camera (OpenCV: x right, "
             "y down, z away from the camera), y-up (3DDFA, MediaPipe), 6drepnet or opal"
         )
-    reader = partial(rotation_of, names=columns, frame=options.frame, what="the prediction")
+    reader = partial(_from_rotation, columns=columns, frame=options.frame, options=options)
     return reader, f"{kind} {', '.join(columns)}, frame={options.frame}"
 
 
@@ -276,16 +279,9 @@ def _reader_of_angles(
             "euler=canonical (Hopenet and most networks), euler=rq (cv2.RQDecomp3x3) or the order "
             f"of the turns, one of {', '.join(get_args(EulerOrder))}"
         )
-    words = f"{', '.join(angles.values())} in {unit}, euler={options.euler}"
-    changed = ", ".join(
-        f"{name}={value}"
-        for name in ("signs", "order", "offset")
-        if (value := getattr(options, name))
-    )
     order = _order(options.euler)
-    return partial(_from_angles, columns=angles, unit=unit, order=order, options=options), (
-        f"{words}, {changed}" if changed else words
-    )
+    reader = partial(_from_angles, columns=angles, unit=unit, order=order, options=options)
+    return reader, f"{', '.join(angles.values())} in {unit}, euler={options.euler}"
 
 
 def _ordered_quaternion(
@@ -306,6 +302,13 @@ def _ordered_quaternion(
 def _order(euler: str) -> EulerOrder:
     orders: Mapping[str, EulerOrder] = {"canonical": "XYZ", "rq": "ZYX"}
     return orders.get(euler, euler)  # type: ignore[arg-type]
+
+
+def _from_rotation(
+    row: Row, columns: tuple[str, ...], frame: Frame, options: PredictionsOptions
+) -> Array | None:
+    R_cam = rotation_of(row, columns, frame, "the prediction")
+    return None if R_cam is None else options.rotation(R_cam)
 
 
 def _from_angles(

@@ -340,12 +340,24 @@ def test_options_say_what_the_angles_are(table, options, angles):
     assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
 
 
-def test_frame_of_rotations_is_that_of_a_card(table):
-    flip = np.diag([1.0, -1.0, -1.0])
-    matrix = flip @ expected_rotation().as_matrix() @ flip
+EXPECTED = expected_rotation().as_matrix()
+FLIP = np.diag([1.0, -1.0, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "options"),
+    [
+        (FLIP @ EXPECTED @ FLIP, {"frame": "y-up"}),
+        (FLIP @ EXPECTED @ FLIP, {"signs": "-yaw,-roll"}),
+        (FLIP @ EXPECTED, {"offset": "pitch+180"}),
+        (EXPECTED @ FLIP, {"signs": "-yaw,-roll", "offset": "pitch+180"}),
+        (EXPECTED @ FLIP, {"frame": "y-up", "offset": "pitch-180"}),
+    ],
+    ids=["y up", "y up, by signs", "camera with y up", "head with y up", "both ways"],
+)
+def test_options_say_what_a_rotation_is(table, matrix, options):
     header = ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
-    text = f"image,{header}\na.jpg,{cells(matrix)}\n"
-    (record,) = table(text, frame="y-up").records()
+    (record,) = table(f"image,{header}\na.jpg,{cells(matrix)}\n", **options).records()
     assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
 
 
@@ -358,9 +370,6 @@ ROTATION_ONLY = (
 @pytest.mark.parametrize(
     ("text", "option", "what"),
     [
-        (ROTATION_ONLY, {"signs": "-yaw"}, "angles"),
-        (ROTATION_ONLY, {"order": "pitch,yaw,roll"}, "angles"),
-        (ROTATION_ONLY, {"offset": "yaw+180"}, "angles"),
         (ROTATION_ONLY, {"unit": "rad"}, "angles"),
         (ROTATION_ONLY, {"euler": "rq"}, "angles"),
         (ANGLES_ONLY, {"frame": "y-up"}, "a rotation"),

@@ -26,9 +26,11 @@ from hpbench.running.runner import run
 RECORDS = Sample().records()[::6]
 ANGLES = np.array([record.label.angles_deg for record in RECORDS])
 MATRICES = np.array([record.label.R_cam for record in RECORDS]).reshape(-1, 9)
+TURNED = MATRICES * np.tile([1.0, -1.0, -1.0], 3)  # of a head model with y up
 BOXES = np.array([record.box_xyxy for record in RECORDS])
 CORNERS = "x0,y0,x1,y1"
 YPR = "yaw,pitch,roll"
+MATRIX = ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
 
 
 def size_of_boxes() -> np.ndarray:
@@ -88,7 +90,8 @@ EXPECTED = np.abs(ANGLES).mean(axis=0)
         ({"labels": ANGLES * [-1, 1, 1]}, "[signs=-yaw]"),
         ({"labels": ANGLES[:, [1, 0, 2]]}, '[order="pitch,yaw,roll"]'),
         ({"labels": ANGLES, "separator": ";"}, ""),
-        ({"labels": MATRICES, "header": "r00,r01,r02,r10,r11,r12,r20,r21,r22"}, ""),
+        ({"labels": MATRICES, "header": MATRIX}, ""),
+        ({"labels": TURNED, "header": MATRIX}, '[signs="-yaw,-roll",offset=pitch+180]'),
         ({"labels": ANGLES, "boxes": size_of_boxes(), "box_header": "x,y,w,h"}, ""),
         ({"labels": ANGLES, "boxes": size_of_boxes()}, "[box=xywh]"),
         ({"labels": ANGLES, "boxes": BOXES / image_sides()}, "[box_unit=fraction]"),
@@ -96,7 +99,7 @@ EXPECTED = np.abs(ANGLES).mean(axis=0)
     ],
     ids=[
         "degrees", "radians told", "radians by name", "0 to 360", "around 180", "sign", "order",
-        "semicolons and decimal commas", "matrices", "x,y,w,h", "width and height told",
+        "semicolons and decimal commas", "matrices", "matrices of a head with y up", "x,y,w,h", "width and height told",
         "fractions", "percent",
     ],
 )  # fmt: skip
@@ -119,6 +122,7 @@ def test_path_of_a_table_stands_for_it(write):
     [
         ({"labels": np.radians(ANGLES)}, r"as radians do; write table=.*labels\.csv\[unit=rad\]"),
         ({"labels": np.add(ANGLES, [0, 180, 0])}, r"pitch lies around 180 .*\[offset=pitch\+180\]"),
+        ({"labels": TURNED, "header": MATRIX}, r"pitch lies around 180 .*\[offset=pitch\+180\]"),
         ({"labels": ANGLES * 0}, "all 24 labels are 0"),
         ({"labels": np.tile(ANGLES[:1], (24, 1))}, "as if one row were repeated"),
         ({"labels": ANGLES, "boxes": size_of_boxes()}, r"100% fit as x, y, width, height"),
@@ -128,7 +132,16 @@ def test_path_of_a_table_stands_for_it(write):
         ),
         ({"labels": ANGLES, "boxes": BOXES * 4}, r"\[box_size=WIDTHxHEIGHT\]"),
     ],
-    ids=["radians", "around 180", "zeros", "repeated", "width and height", "fractions", "larger"],
+    ids=[
+        "radians",
+        "around 180",
+        "matrices around 180",
+        "zeros",
+        "repeated",
+        "width and height",
+        "fractions",
+        "larger",
+    ],
 )
 def test_table_that_would_falsify_results_stops_the_run_in_one_line(write, arguments, line):
     path = write(**arguments)
