@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import torchvision  # noqa: F401 - triton, which it imports, crashes if llvmpipe loaded its LLVM before
 
 
 @pytest.fixture(scope="session")

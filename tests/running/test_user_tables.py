@@ -99,8 +99,8 @@ EXPECTED = np.abs(ANGLES).mean(axis=0)
     ],
     ids=[
         "degrees", "radians told", "radians by name", "0 to 360", "around 180", "sign", "order",
-        "semicolons and decimal commas", "matrices", "matrices of a head with y up", "x,y,w,h", "width and height told",
-        "fractions", "percent",
+        "semicolons and decimal commas", "matrices", "matrices of a head with y up", "x,y,w,h",
+        "width and height told", "fractions", "percent",
     ],
 )  # fmt: skip
 def test_table_gives_the_right_errors(write, arguments, options):
