@@ -13,9 +13,9 @@ from hpbench.checking.alternatives import Finding, Stage, find_input_mistake
 from hpbench.checking.requirements import NotApplicableError, Outcome, stack_rotations
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import face_finder
-from hpbench.errors import DataError, ImageError
+from hpbench.errors import DataError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
+from hpbench.inference.faces import annotated_face
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
@@ -125,15 +125,10 @@ class Probe:
         faces, ground_truth = [], []
         for record in (usable[index] for index in evenly_spaced(len(usable), limit)):
             assert record.label is not None and record.label.R_cam is not None
-            assert record.box_xyxy is not None
             try:
-                image = dataset.read_image(record)
-                check_box(record.box_xyxy, (image.shape[1], image.shape[0]))
-            except (ImageError, DataError):
+                faces.append(annotated_face(dataset, record))
+            except DataError:
                 continue
-            faces.append(
-                Face(record.image_id, image, record.box_xyxy, record.camera, record.landmarks_xy)
-            )
             ground_truth.append(record.label.R_cam)
         if not faces:
             if doubts:

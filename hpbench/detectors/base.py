@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,14 +146,16 @@ def face_finder(
 ) -> Callable[[npt.NDArray[np.uint8]], Array]:
     """Function from an image to boxes, shape (n, 4), by a detector or the default one.
 
-    It finds none where the detector's library is missing.
+    It finds none where the detector fails on the image, or its library is missing.
     """
     chosen = detector or make_detector(DEFAULT)
+    load = cache(chosen.load)  # when the first image comes
 
     def find(image_rgb: npt.NDArray[np.uint8]) -> Array:
         try:
-            return chosen.detect(image_rgb)[0]
-        except MissingDependencyError:
+            load()
+            return find_faces(chosen, image_rgb)[0]
+        except (ImageError, MissingDependencyError):
             return np.empty((0, 4))
 
     return find

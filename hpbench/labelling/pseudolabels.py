@@ -22,9 +22,9 @@ import numpy.typing as npt
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
 from hpbench.geometry.views import jittered, mirrored
 from hpbench.images import max_pixels
+from hpbench.inference.faces import annotated_face
 from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction
 from hpbench.registry import load_method
@@ -275,11 +275,9 @@ def _label(
     if record.box_xyxy is None:
         return record.excluded or "no face box"
     try:
-        image = dataset.read_image(record)
-        check_box(record.box_xyxy, (image.shape[1], image.shape[0]))
+        face = annotated_face(dataset, record)
     except DataError as error:
         return str(error)
-    face = Face(record.image_id, image, record.box_xyxy, record.camera, record.landmarks_xy)
     pairs = jittered_views(face, views, generator)
     rotations: list[Array] = []
     weights: list[float] = []

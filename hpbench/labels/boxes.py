@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record, evenly_spaced
+from hpbench.errors import DataError
 from hpbench.geometry.boxes import BoxLayout, corners_of, iou
 from hpbench.images import ImageSize
+from hpbench.inference.faces import read_image
 from hpbench.labels.suspicion import Suspicion
 
 __all__ = ["SAMPLE", "FindFaces", "review_boxes"]
@@ -247,12 +249,11 @@ def _compare_with_detector(
 def _faces_in(record: Record, dataset: Dataset, find_faces: FindFaces) -> Array:
     """Boxes of the faces in an image, shape (n, 4); none where it cannot be read."""
     try:
-        image = dataset.read_image(record)
-        step = max(1, max(image.shape[:2]) // _REDUCED_TO)
-        reduced = np.ascontiguousarray(image[::step, ::step])
-    except Exception:  # the run reads it again and counts it, whatever a plugin raises
+        image = read_image(dataset, record)
+    except DataError:  # the run reads it again, and counts it
         return np.empty((0, 4))
-    return find_faces(reduced) * step
+    step = max(1, max(image.shape[:2]) // _REDUCED_TO)
+    return find_faces(np.ascontiguousarray(image[::step, ::step])) * step
 
 
 def _lies_on_one(box: Array, faces: Array) -> bool:

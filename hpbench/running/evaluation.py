@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, find_faces, make_detector
-from hpbench.errors import DataError, ImageError, in_one_line
+from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box, match_box
 from hpbench.images import max_pixels, set_max_pixels
+from hpbench.inference.faces import read_image
 from hpbench.method import Method
 from hpbench.protocol import Protocol as EvaluationProtocol
 from hpbench.registry import DATASETS, MethodSpec, load_method
@@ -197,7 +198,7 @@ class ReadFace:
 def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
     """Read one image and settle which box the methods are given."""
     try:
-        image = _read_image(evaluation.dataset, record)
+        image = read_image(evaluation.dataset, record)
         box = record.box_xyxy
         if box is None and evaluation.detector is None:
             raise DataError("no annotated box; use --boxes dlib or yunet")
@@ -218,23 +219,6 @@ def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
         box = corrupt_box(box, record.image_id, evaluation.corruption)
     face = Face(record.image_id, image, box, record.camera, record.landmarks_xy)
     return ReadFace(record.image_id, face, box_status=status)
-
-
-def _read_image(dataset: Dataset, record: Record) -> npt.NDArray[np.uint8]:
-    """Image of a face; whatever a plugin's reader raises is an error of this one image."""
-    try:
-        image = dataset.read_image(record)
-    except DataError:
-        raise
-    except Exception as error:
-        raise ImageError(f"image cannot be read ({in_one_line(error)})") from error
-    form = (getattr(image, "dtype", None), getattr(image, "ndim", 0))
-    if form != (np.uint8, 3) or image.shape[2] != 3:
-        what = type(image).__name__
-        if isinstance(image, np.ndarray):
-            what = f"an array of {image.dtype} and shape {image.shape}"
-        raise ImageError(f"read_image gave {what}, not RGB of uint8, shape (height, width, 3)")
-    return image
 
 
 def _detected_box(

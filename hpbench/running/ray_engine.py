@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from hpbench.dataset import Record
 from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
+from hpbench.inference.faces import read_image
 from hpbench.inference.progress import Progress
 from hpbench.running.evaluation import Evaluation, EvaluationSpec
 from hpbench.running.local_engine import (
@@ -91,7 +92,7 @@ class Worker:
         try:
             self._check(wanted)
             self._evaluation = self._spec.make()
-            self._evaluation.dataset.read_image(example)
+            read_image(self._evaluation.dataset, example)
         except HpbenchError as error:
             return f"Ray worker on {socket.gethostname()}: {error}"
         return None

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError, ImageError
+from hpbench.errors import DataError
 from hpbench.face import crop_with_black
 from hpbench.geometry.pose_drawing import axis_tips
+from hpbench.inference.faces import read_image
 from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.results.run_record import RunRecord
@@ -72,8 +73,8 @@ def embedded_faces(
         image_id = str(dataset.image_ids[index])
         box = faces.iloc[dataset.rows[index]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
         try:
-            image = _cropped_jpeg(source.read_image(records[image_id]), box)
-        except (ImageError, KeyError):  # the folder has changed since the run
+            image = _cropped_jpeg(read_image(source, records[image_id]), box)
+        except (DataError, KeyError):  # the folder has changed since the run
             continue
         predicted = [method for method in dataset.methods if method.predicted[index]]
         found[image_id] = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from hpbench.detectors.base import make_detector
+from hpbench.detectors.base import Detector, face_finder, make_detector
 from hpbench.detectors.yunet import YunetDetector
 from hpbench.errors import DataError, UsageError
 from hpbench.geometry.boxes import box_from_points, iou, match_box
@@ -182,3 +182,25 @@ def test_a_face_that_no_box_overlaps_enough_is_missed():
     assert match_box([[0, 0, 10, 3]], annotated) is None  # IoU exactly 0.3
     assert match_box([[0, 0, 10, 3.1]], annotated) == 0
     assert match_box([[0, 0, 10, 3.1]], annotated, min_iou=0.5) is None
+
+
+class Bright(Detector):
+    """Takes a bright image for a face, fails on a black one, and needs its model."""
+
+    name, summary = "bright", "for a test"
+    model = None
+
+    def load(self):
+        self.model = 128
+
+    def detect(self, image_rgb):
+        if not image_rgb.any():
+            raise ZeroDivisionError("no contrast")
+        found = int(image_rgb.max() > self.model)
+        return [[0, 0, 9, 9]][:found], [1.0][:found]
+
+
+@pytest.mark.parametrize(("grey", "faces"), [(255, 1), (50, 0), (0, 0)])
+def test_faces_are_looked_for_with_the_model_loaded_and_not_where_the_detector_fails(grey, faces):
+    find = face_finder(Bright(Bright.Options()))
+    assert find(np.full((10, 10, 3), grey, np.uint8)).shape == (faces, 4)

@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from hpbench.checking.probe import Probe
 from hpbench.cli import app
 from hpbench.errors import DataError
 from hpbench.inference.progress import NoProgress
+from hpbench.labelling.pseudolabels import label_faces
+from hpbench.registry import DATASETS, make_method
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
 
@@ -40,10 +43,15 @@ class Mine(Dataset):
 """
 
 
-def run_mine(tmp_path: Path, changed: str = "{}", read: str = "image") -> None:
+def plugin(tmp_path: Path, changed: str = "{}", read: str = "image") -> Path:
     file = tmp_path / "mine.py"
     text = PLUGIN.replace("FOLDER", str(SAMPLE)).replace("CHANGED", changed).replace("READ", read)
     file.write_text(text)
+    return file
+
+
+def run_mine(tmp_path: Path, changed: str = "{}", read: str = "image") -> None:
+    file = plugin(tmp_path, changed, read)
     config = RunConfig(methods="constant", datasets="mine", plugins=(file,), timing="off")
     run(config, tmp_path / "run", NoProgress())
 
@@ -69,6 +77,28 @@ def test_record_that_holds_something_else_is_named(tmp_path, changed, message):
 def test_image_in_another_form_is_excluded_with_what_it_is(tmp_path, read):
     with pytest.raises(DataError, match=r"read_image gave .*, not RGB of uint8, shape"):
         run_mine(tmp_path, read=read)
+
+
+@pytest.fixture
+def one_fails(tmp_path):
+    """A data set whose reader fails on the second of three images."""
+    file = plugin(tmp_path, read="1 / 0 if record.image_id == 'face1' else image")
+    cls = DATASETS.load("mine", (file,))
+    return cls(None, cls.Options())
+
+
+def test_image_that_a_reader_fails_on_is_not_labelled_and_counted(one_fails, tmp_path):
+    teacher = make_method("constant")
+    labels, failures = label_faces(
+        one_fails, list(one_fails.records()), [teacher], tmp_path / "progress", views=1
+    )
+    assert [label.record.image_id for label in labels] == ["face0", "face2"]
+    assert failures == {"face1": "image cannot be read (ZeroDivisionError: division by zero)"}
+
+
+def test_method_is_checked_on_the_images_that_a_reader_does_not_fail_on(one_fails):
+    probe = Probe.of(lambda: make_method("constant"), one_fails)
+    assert [face.image_id for face in probe.faces] == ["face0", "face2"]
 
 
 def test_run_without_a_face_says_why_and_not_that_files_are_missing(tmp_path):

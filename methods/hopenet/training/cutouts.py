@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, ImageError
 from hpbench.face import crop_with_black
-from hpbench.geometry.boxes import check_box
+from hpbench.inference.faces import annotated_face
 from hpbench.inference.prefetch import prefetch
 from hpbench.methods.hopenet.training.samples import Sample
 from hpbench.storage.atomic import atomic_path, write_json
@@ -119,8 +119,7 @@ def _cut(dataset: Dataset, sample: Sample, side: int) -> npt.NDArray[np.uint8] |
     from PIL import Image
 
     try:
-        image = dataset.read_image(sample.record)
-        check_box(sample.box_xyxy, (image.shape[1], image.shape[0]))
+        image = annotated_face(dataset, sample.record).image
     except ImageError:
         return "image cannot be read"
     except DataError:

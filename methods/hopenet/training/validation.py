@@ -16,7 +16,7 @@ from torch.nn import functional
 from hpbench.crops import crop_box, cut_out, resize_and_centre, whole_pixels
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError
-from hpbench.geometry.boxes import check_box
+from hpbench.inference.faces import annotated_face
 from hpbench.methods.hopenet.bins import Bins
 from hpbench.methods.hopenet.network import decode_angles
 from hpbench.methods.hopenet.training.batches import normalised
@@ -72,8 +72,7 @@ def validation_set(
     angles: list[Array] = []
     for sample in samples:
         try:
-            image = dataset.read_image(sample.record)
-            check_box(sample.box_xyxy, (image.shape[1], image.shape[0]))
+            image = annotated_face(dataset, sample.record).image
         except DataError:
             continue  # counted when the cache was built, or by 'hpbench run'
         box = whole_pixels(crop_box(sample.box_xyxy, settings.crop, settings.crop_k))
