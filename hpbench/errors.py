@@ -27,11 +27,13 @@ __all__ = [
     "MissingDependencyError",
     "UsageError",
     "WeightsError",
+    "first_line",
     "in_one_line",
     "invalid_field",
     "invalid_value",
     "io_failure",
     "is_io_failure",
+    "last_line",
     "plugin_errors",
     "system_failure",
 ]
@@ -142,9 +144,19 @@ def is_io_failure(reason: str) -> bool:
     return _IO_FAILURE in reason
 
 
+def first_line(error: BaseException) -> str:
+    """First line of the message of an error that a library has raised, or else its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def last_line(error: BaseException) -> str:
+    """Last line of such a message: of errors that are told with the calls that led to them."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+
+
 def in_one_line(error: BaseException) -> str:
     """Kind of an error that other code has raised, and the first line of its message."""
-    return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+    return f"{type(error).__name__}: {first_line(error) if str(error).strip() else 'no message'}"
 
 
 PLUGIN_ERRORS = (Exception, SystemExit)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import ImageError
+from hpbench.errors import ImageError, first_line
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "WRITTEN_SUFFIXES", "ImageSize", "max_pixels", "open_image",
@@ -158,8 +158,7 @@ def open_image(path: Path) -> Iterator[Any]:
             "JPEG 2000)"
         ) from error
     except Exception as error:  # a decoder raises anything for a corrupted file
-        line = (str(error) or type(error).__name__).splitlines()[0]
-        raise ImageError(f"{path}: cannot be read as an image ({line})") from error
+        raise ImageError(f"{path}: cannot be read as an image ({first_line(error)})") from error
 
 
 @contextmanager

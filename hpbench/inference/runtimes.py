@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpbench.errors import HpbenchError, MissingDependencyError, UsageError
+from hpbench.errors import HpbenchError, MissingDependencyError, UsageError, first_line
 from hpbench.inference.batching import map_batch_on_threads
 
 if TYPE_CHECKING:
@@ -241,9 +241,8 @@ def _compiled(network: nn.Module, proofs: list[Tensor]) -> Run:
             for pixels in proofs:  # compiles, and finds out whether it can
                 compiled(pixels)
     except Exception as error:  # inductor's errors have many classes
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
-            f"runtime=compile: cannot be compiled here ({line}); "
+            f"runtime=compile: cannot be compiled here ({first_line(error)}); "
             "install a C++ compiler, or use runtime=torch"
         ) from error
     return compiled
@@ -287,9 +286,9 @@ def _to_onnx(network: nn.Module, example: Tensor) -> bytes:
                 dynamo=False,
             )
         except Exception as error:  # the exporter's errors have many classes
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UsageError(
-                f"runtime=onnx: this network cannot be exported ({line}); use runtime=torch"
+                f"runtime=onnx: this network cannot be exported ({first_line(error)}); "
+                "use runtime=torch"
             ) from error
     graph: bytes = file.getvalue()
     return graph

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from hpbench.errors import HpbenchError, UsageError
+from hpbench.inference.graphs.torch_graph import to_device
 from hpbench.inference.published_method import PublishedMethod, WeightsOptions
 from hpbench.inference.runtimes import (
     Precision,
@@ -94,13 +95,8 @@ class TorchMethod(PublishedMethod):
             )
         path = self.weights_path()
         network = self.make_network(path)
-        try:
-            device = torch.device(self.device)
-            full = self._normalising(self.optimized(network)).to(device)
-        except (RuntimeError, AssertionError) as error:
-            line = str(error).splitlines()[0]
-            raise UsageError(f"--device {self.device}: cannot be used ({line})") from error
-        self._torch_device = device
+        self._torch_device = to_device(self.device)
+        full = self._normalising(self.optimized(network)).to(self._torch_device)
         full = full.to(memory_format=torch.channels_last)
         self._network: nn.Module = _half(full) if halves else full
         self._size = ModelSize(

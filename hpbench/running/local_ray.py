@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, first_line
 
 __all__ = ["local_cluster"]
 
@@ -59,7 +59,7 @@ def _hold(cpus: int | None) -> None:
         context: Any = ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
         said = f"address {context.address_info['address']}"
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        said = f"failed {str(error).strip().splitlines()[0]}"
+        said = f"failed {first_line(error)}"
     with suppress(BrokenPipeError):  # the run has ended meanwhile
         print(said, flush=True)
     sys.stdin.read()

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Record
-from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError
+from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError, first_line
 from hpbench.inference.faces import read_image
 from hpbench.inference.progress import Progress
 from hpbench.running.evaluation import Evaluation, EvaluationSpec
@@ -180,10 +180,9 @@ class RayCluster:
             with _sigterm_as_before():
                 self._ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            line = str(error).strip().splitlines()[0]
             raise HpbenchError(
-                f"--address {address}: Ray cannot connect ({line}); of a cluster that asks for a "
-                "token, set RAY_AUTH_MODE=token"
+                f"--address {address}: Ray cannot connect ({first_line(error)}); of a cluster that "
+                "asks for a token, set RAY_AUTH_MODE=token"
             ) from error
 
     def evaluate_dataset(
@@ -234,13 +233,13 @@ class RayCluster:
                         _, first = _shard(evaluation, shards[number][:1])[0]
                         raise HpbenchError(
                             f"the shard of {SHARD_FACES} faces from '{first.image_id}' on has "
-                            f"killed {MAX_TRIES} Ray workers: {_last_line(error)}"
+                            f"killed {MAX_TRIES} Ray workers: {last_line(error)}"
                         ) from error
                     waiting.appendleft(number)
                     idle += start(1)
                     continue
                 except ray.exceptions.RayError as error:
-                    raise HpbenchError(f"a Ray worker has failed: {_last_line(error)}") from error
+                    raise HpbenchError(f"a Ray worker has failed: {last_line(error)}") from error
                 idle.append(actor)
                 if problem is not None:
                     raise HpbenchError(problem)
@@ -267,7 +266,7 @@ class RayCluster:
                 f"{count} Ray workers did not start within {START_S:.0f} s; is the cluster full?"
             ) from error
         except ray.exceptions.RayError as error:
-            raise HpbenchError(f"a Ray worker cannot be started: {_last_line(error)}") from error
+            raise HpbenchError(f"a Ray worker cannot be started: {last_line(error)}") from error
         for problem in problems:
             if problem is not None:
                 raise HpbenchError(problem)
@@ -304,10 +303,6 @@ def _shard(evaluation: Evaluation, rows: npt.NDArray[np.int64]) -> list[IndexedF
         (row, replace(record, image_path=record.image_path.absolute()))
         for row, record in faces_at(evaluation, rows)
     ]
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1].strip()
 
 
 def _refuse_unreachable(address: str | None) -> None:

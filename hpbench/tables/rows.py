@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError, UsageError, first_line
 from hpbench.storage.atomic import read_table
 
 __all__ = [
@@ -198,8 +198,7 @@ def _parquet(path: Path) -> tuple[list[str], list[Row]]:
     except DataError:
         raise
     except Exception as error:  # a corrupted file makes pyarrow raise anything
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: cannot be read as Parquet ({first_line})") from error
+        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
 
 
 def _refuse_double_columns(path: Path, columns: list[str]) -> None:

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
-from hpbench.errors import WeightsError
+from hpbench.errors import WeightsError, first_line
 
 if TYPE_CHECKING:
     from requests import Response
@@ -231,12 +231,13 @@ def _network_errors(
             f"{url}: {what}{_arrived(path)}; check the network and start again, {by_hand}"
         ) from error
     except exceptions.RequestException as error:
-        line = str(error).splitlines()[0]
-        raise WeightsError(f"{url}: cannot be fetched ({line}); try later, {by_hand}") from error
+        raise WeightsError(
+            f"{url}: cannot be fetched ({first_line(error)}); try later, {by_hand}"
+        ) from error
     except OSError as error:
         if error.errno is None:  # of requests, for certificates that are not where a variable says
             raise WeightsError(
-                f"{url}: cannot be fetched ({error}); mend that and start again, {by_hand}"
+                f"{url}: cannot be fetched ({error}); correct that and start again, {by_hand}"
             ) from error
         raise WeightsError(
             f"{path}: cannot be written ({error.strerror}); make room, or name another folder "

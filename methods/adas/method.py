@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.crops import crop_box, whole_pixels
-from hpbench.errors import HpbenchError, MissingDependencyError, WeightsError
+from hpbench.errors import HpbenchError, WeightsError
 from hpbench.face import Face
-from hpbench.inference.cores import compute_threads
+from hpbench.inference.graphs.openvino_ir import OpenvinoGraph
 from hpbench.inference.published_method import PublishedMethod
 from hpbench.method import MethodCard, ModelSize, NoPrediction, Prediction, WeightsInfo
 from hpbench.plugin import BaseOptions
@@ -73,7 +73,7 @@ class Adas(PublishedMethod):
 
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options, device)
-        self._model: Any = None
+        self._graph: OpenvinoGraph | None = None
 
     @classmethod
     def missing(cls) -> str | None:
@@ -101,30 +101,11 @@ class Adas(PublishedMethod):
 
     def load(self) -> None:
         """Read the graph and compile it for the CPU, for any number of faces."""
-        graph, numbers = self._files()
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingDependencyError(f"method 'adas' needs {_NO_RUNTIME}") from error
-        try:
-            model = openvino.Core().read_model(graph, numbers)
-            model.reshape([-1, 3, self.input_size, self.input_size])
-            settings = {
-                "INFERENCE_NUM_THREADS": compute_threads(),
-                # else processors that have bfloat16 use it, and angles differ by up to a degree
-                "INFERENCE_PRECISION_HINT": "f32",
-            }
-            self._model = openvino.Core().compile_model(model, "CPU", settings)
-            outputs = {name for output in self._model.outputs for name in output.names}
-        except RuntimeError as error:
-            line = str(error).strip().splitlines()[-1]
-            raise WeightsError(
-                f"{graph}: OpenVINO cannot read it ({line}); fetch it again"
-            ) from error
-        if not outputs.issuperset(_OUTPUTS):
-            raise WeightsError(f"{graph}: not {_NAME}: it has no outputs {', '.join(_OUTPUTS)}")
-        constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
-        self._parameters = sum(int(np.prod(node.get_output_shape(0))) for node in constants)
+        path, numbers = self._files()
+        graph = OpenvinoGraph(path, numbers, (-1, 3, self.input_size, self.input_size))
+        if not {output.name for output in graph.outputs}.issuperset(_OUTPUTS):
+            raise WeightsError(f"{path}: not {_NAME}: it has no outputs {', '.join(_OUTPUTS)}")
+        self._graph = graph
 
     def cut_input(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
         """Cut out the square of OpenVINO's face detection demo and stretch it to 60 pixels."""
@@ -132,11 +113,12 @@ class Adas(PublishedMethod):
 
     def infer(self, batch: Sequence[npt.NDArray[np.uint8]]) -> Array:
         """Angles as the network gives them, shape (n, 3): yaw, pitch, roll."""
-        if self._model is None:
+        if self._graph is None:
             raise HpbenchError("method 'adas' was used before load()")
         values = np.stack(batch)[..., ::-1].transpose(0, 3, 1, 2).astype(np.float32)
-        outputs = self._model(np.ascontiguousarray(values))
-        return np.concatenate([outputs[name] for name in _OUTPUTS], axis=1).astype(np.float64)
+        name = self._graph.inputs[0].name
+        outputs = self._graph.run(name, np.ascontiguousarray(values), _OUTPUTS)
+        return np.concatenate(outputs, axis=1)
 
     def decode(self, output: Array) -> list[Prediction | NoPrediction]:
         """Rotations of the vendor's angles."""
@@ -153,7 +135,8 @@ class Adas(PublishedMethod):
 
     def size(self) -> ModelSize:
         """Parameters and the size of both files."""
+        assert self._graph is not None
         return ModelSize(
-            parameters=self._parameters,
+            parameters=self._graph.parameters,
             weights_bytes=sum(path.stat().st_size for path in self._files()),
         )

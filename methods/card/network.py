@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import WeightsError
+from hpbench.errors import WeightsError, first_line
 from hpbench.inference.batching import map_batch_on_threads
 from hpbench.inference.cores import compute_threads
 from hpbench.inference.graphs import Graph, TensorInfo, open_graph
-from hpbench.inference.graphs.base import first_line
 from hpbench.methods.card.card import NetworkCard
 from hpbench.spec import suggest
 

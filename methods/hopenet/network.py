@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hpbench.errors import UsageError
+from hpbench.errors import UsageError, first_line
 from hpbench.methods.hopenet.backbones import OWN_BACKBONES
 from hpbench.methods.hopenet.bins import Bins, BinsPerHead
 from hpbench.methods.hopenet.rotations import (
@@ -154,8 +154,7 @@ def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> Hope
         classifier = models.get_model(backbone, **_builder_arguments(backbone, input_size))
     except (ValueError, AssertionError) as error:
         raise UsageError(
-            f"backbone '{backbone}' cannot take {input_size} pixel inputs: "
-            f"{str(error).splitlines()[0]}"
+            f"backbone '{backbone}' cannot take {input_size} pixel inputs: {first_line(error)}"
         ) from error
     features = _remove_classifier(classifier)
     return HopenetNetwork(classifier, features, outputs)
@@ -169,9 +168,8 @@ def check_input_size(network: HopenetNetwork, backbone: str, input_size: int) ->
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, input_size, input_size, device=device))
     except (RuntimeError, AssertionError, ValueError) as error:
-        line = str(error).splitlines()[0]
         raise UsageError(
-            f"backbone '{backbone}' cannot take {input_size} pixel inputs ({line}); "
+            f"backbone '{backbone}' cannot take {input_size} pixel inputs ({first_line(error)}); "
             "change --input-size or --first-size"
         ) from error
     finally:

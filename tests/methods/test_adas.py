@@ -50,7 +50,7 @@ def test_a_corrupted_graph_is_refused(weights, tmp_path, loaded):
     pytest.importorskip("openvino")
     (tmp_path / "net.bin").write_bytes(b"")
     (tmp_path / "net.xml").write_text("<net")
-    with pytest.raises(WeightsError, match=r"net\.xml: OpenVINO cannot read it"):
+    with pytest.raises(WeightsError, match=r"net\.xml: cannot be opened as OpenVINO IR"):
         loaded(f"adas[weights={tmp_path / 'net.xml'}]")
 
 
@@ -58,7 +58,7 @@ def test_omp_num_threads_bounds_its_threads(weights, loaded, monkeypatch):
     pytest.importorskip("openvino")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     method = loaded(f"adas[weights={weights}]")
-    assert method._model.get_property("INFERENCE_NUM_THREADS") == 1
+    assert method._graph._model.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def test_a_batch_is_what_the_published_graph_gives_one_by_one(weights, loaded, aflw2000_faces):

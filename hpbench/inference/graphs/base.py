@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import MissingDependencyError, WeightsError
+from hpbench.errors import MissingDependencyError, WeightsError, first_line
 
-__all__ = ["Graph", "TensorInfo", "first_line", "require_runtime", "trained_numbers", "unreadable"]
+__all__ = ["Graph", "TensorInfo", "require_runtime", "trained_numbers", "unreadable"]
 
 Array = npt.NDArray[np.float64]
 
@@ -87,11 +87,6 @@ def require_runtime(path: Path, title: str, modules: Sequence[str], extra: str) 
             raise MissingDependencyError(
                 f"{path}: {title} networks need {module}; pip install 'hpbench[{extra}]'"
             )
-
-
-def first_line(error: Exception) -> str:
-    """First line of what a library says, or the error's class."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def unreadable(path: Path, title: str, error: Exception) -> WeightsError:

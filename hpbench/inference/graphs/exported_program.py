@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpbench.errors import WeightsError
-from hpbench.inference.graphs.base import TensorInfo, first_line
+from hpbench.errors import WeightsError, first_line
+from hpbench.inference.graphs.base import TensorInfo
 from hpbench.inference.graphs.torch_graph import TorchGraph, read_entries, to_device
 
 if TYPE_CHECKING:

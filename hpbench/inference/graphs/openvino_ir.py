@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import WeightsError
+from hpbench.errors import WeightsError, last_line
 from hpbench.inference.cores import compute_threads
 from hpbench.inference.graphs.base import (
     Array,
@@ -17,23 +17,41 @@ from hpbench.inference.graphs.base import (
     TensorInfo,
     require_runtime,
     trained_numbers,
-    unreadable,
 )
 
 __all__ = ["OpenvinoGraph"]
 
 
 class OpenvinoGraph(Graph):
-    """OpenVINO on the CPU, which shares out a batch by itself."""
+    """OpenVINO on the CPU, which shares out a batch by itself.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : Path
+        The file of the graph.
+    numbers : Path, optional
+        That of its numbers; beside the graph where not given.
+    shape : sequence of int, optional
+        Of the input, where it is to be another than in the file; -1: any.
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing or corrupted.
+    MissingDependencyError
+        If OpenVINO is not installed.
+    """
+
+    def __init__(
+        self, path: Path, numbers: Path | None = None, shape: Sequence[int] | None = None
+    ) -> None:
         require_runtime(path, "OpenVINO", ("openvino",), "openvino")
         import openvino
 
-        numbers = path.with_suffix(".bin")
+        numbers = numbers or path.with_suffix(".bin")
         if not numbers.is_file():
             raise WeightsError(f"{numbers}: no such file; keep .xml and .bin side by side")
-        # single precision also where the processor offers half: the same answers everywhere
+        # half precision, where the processor offers it, moves angles by up to a degree
         settings = {
             "INFERENCE_NUM_THREADS": compute_threads(),
             "INFERENCE_PRECISION_HINT": "f32",
@@ -41,6 +59,8 @@ class OpenvinoGraph(Graph):
         try:
             core = openvino.Core()
             model = core.read_model(path, numbers)
+            if shape is not None:
+                model.reshape(list(shape))
             self._model = core.compile_model(model, "CPU", settings)
             self.inputs = tuple(map(_info, self._model.inputs, range(len(self._model.inputs))))
             self.outputs = tuple(map(_info, self._model.outputs, range(len(self._model.outputs))))
@@ -51,9 +71,10 @@ class OpenvinoGraph(Graph):
                 )
                 for node in constants
             )
-        except Exception as error:  # names of a damaged graph may not even be text
-            line = RuntimeError((str(error).strip() or type(error).__name__).splitlines()[-1])
-            raise unreadable(path, "OpenVINO IR", line) from error
+        except Exception as error:  # names of a corrupted graph may not even be text
+            raise WeightsError(
+                f"{path}: cannot be opened as OpenVINO IR ({last_line(error)})"
+            ) from error
 
     def run(
         self,

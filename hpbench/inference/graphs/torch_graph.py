@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from hpbench.errors import UsageError, WeightsError
-from hpbench.inference.graphs.base import Array, Graph, first_line
+from hpbench.errors import UsageError, WeightsError, first_line
+from hpbench.inference.graphs.base import Array, Graph
 
 if TYPE_CHECKING:
     from torch import Tensor
