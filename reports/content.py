@@ -38,6 +38,7 @@ from hpbench.results.run_record import DatasetRecord, RunRecord
 from hpbench.results.timing_record import MethodTiming, TimingRecord
 from hpbench.scoring.scores import DatasetScores, load_run, score_datasets
 from hpbench.scoring.slices import require_factors
+from hpbench.scoring.statistics import MAX_UNITS
 from hpbench.scoring.summary import summarise
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Section:
     causes: list[str]
     """Which factors explain the errors of each method."""
     protocol: list[str]
+    ranked: bool
+    """Whether any method has a rank."""
     tables: dict[str, Table]
     curves: list[Curve]
     swept: list[Curve]
@@ -89,11 +92,6 @@ class Section:
         return any(result.images.scored for result in self.results)
 
     @property
-    def has_yaw(self) -> bool:
-        """Whether any face has a labelled yaw."""
-        return bool(np.isfinite(self.scores.angles_deg[:, 0]).any())
-
-    @property
     def timed(self) -> bool:
         """Whether the run measured times on this data set."""
         return any(result.runtime_ms["total"].p50 is not None for result in self.results)
@@ -105,8 +103,14 @@ class Section:
 
     @property
     def has_intervals(self) -> bool:
-        """Whether there are enough independent faces or groups for statistics."""
-        return any(result.intervals_95 is not None for result in self.results)
+        """Whether there are enough independent predicted faces or groups for statistics."""
+        return any(one.images.scored and one.intervals_95 is not None for one in self.results)
+
+    @property
+    def lots(self) -> int:
+        """Number of lots into which the images are put to be drawn; 0 where each stands alone."""
+        images = len(self.scores.image_ids)
+        return MAX_UNITS if images > MAX_UNITS and not self.scores.resample_groups else 0
 
     @property
     def aligned(self) -> bool:
@@ -328,6 +332,7 @@ def _section(
         sentences=summary_sentences(title, results, on_common, labels),
         causes=importance_sentences(results, labels),
         protocol=protocol_sentences(scores.protocol),
+        ranked=any(rank is not None for rank in common_ranks.values()),
         tables=tables | {table.key: table for table in found if table is not None},
         curves=curves,
         swept=swept,

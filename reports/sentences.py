@@ -10,7 +10,7 @@ from hpbench.protocol import Protocol
 from hpbench.reports import words
 from hpbench.reports.tables.table import is_reference
 from hpbench.results.results_file import Comparison, Intervals, MethodResult, YawBinErrors, value_at
-from hpbench.scoring.statistics import MIN_UNITS
+from hpbench.scoring.statistics import LEVEL, MIN_UNITS
 
 __all__ = ["overview_sentences", "protocol_sentences", "summary_sentences"]
 
@@ -37,22 +37,32 @@ def overview_sentences(
     sections: Sequence[Sequence[MethodResult]], labels: dict[str, str]
 ) -> list[str]:
     """What holds over many data sets, given the results on each."""
+    rest = "The sections of the data sets begin with what holds on each."
+    compared = [
+        ranked
+        for results in sections
+        if len(ranked := [one for one in results if not is_reference(one.method)]) > 1
+    ]
+    if not compared:
+        return [rest]
+    where = f"{len(compared)} data sets"
+    if len(compared) < len(sections):
+        where += " with two methods or more"
     wins: Counter[str] = Counter()
-    for results in sections:
-        ranked = [result for result in results if not is_reference(result.method)]
+    for ranked in compared:
         known = [one for one in ranked if one.common_images.mae_deg.mean is not None]
         if known:
             wins[_best(known, 1)[0].method_spec] += 1
     if not wins:
-        return [f"On none of {len(sections)} data sets was a face predicted by every method."]
+        return [f"On none of {where} was a face predicted by every method. {rest}"]
     first, *others = wins.most_common(_MOST_NAMED)
     text = (
         f"On the faces that every method predicted, {labels[first[0]]} has the lowest mean error "
-        f"on {first[1]} of {len(sections)} data sets"
+        f"on {first[1]} of {where}"
     )
     if others:
         text += f", {words.join(f'{labels[spec]} on {count}' for spec, count in others)}"
-    return [f"{text}. The sections of the data sets begin with what holds on each."]
+    return [f"{text}. {rest}"]
 
 
 def summary_sentences(
@@ -115,17 +125,22 @@ def _accuracy(
         f"{_between(best.intervals_95, 'common_images.mae_deg.mean')}, followed by "
         f"{labels[second.method_spec]} with {words.degrees(second.common_images.mae_deg.mean)}"
     )
-    pair = {best.method_spec, second.method_spec}
+    verdict = _verdict(comparisons, {best.method_spec, second.method_spec})
+    return f"{sentence}; {verdict}{_advantage(best, labels)}."
+
+
+def _verdict(comparisons: Sequence[Comparison], pair: set[str]) -> str:
+    """Whether two methods differ significantly."""
+    units = "independent faces, subjects or sequences"
     for one in comparisons:
         if {one.method_spec_a, one.method_spec_b} == pair:
-            verdict = "is" if one.p_holm < 0.05 else "is not"
+            if one.p_holm is None:
+                return f"too few {units} for significance tests of {len(comparisons)} pairs"
+            verdict = "is" if one.p_holm < LEVEL else "is not"
             p_value = words.p_value(one.p_holm)
             p_value = p_value if p_value.startswith("<") else f"= {p_value}"
-            sentence += f"; the difference {verdict} statistically significant (p {p_value})"
-            break
-    else:
-        sentence += "; too few independent faces, subjects or sequences for a significance test"
-    return f"{sentence}{_advantage(best, labels)}."
+            return f"the difference {verdict} statistically significant (p {p_value})"
+    return f"too few {units} for a significance test"
 
 
 def _advantage(result: MethodResult, labels: dict[str, str]) -> str:

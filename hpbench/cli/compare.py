@@ -75,6 +75,7 @@ def compare(
 def _print_change(change: Change, asked: set[str]) -> None:
     from hpbench.cli.terminal import echo
     from hpbench.scoring.comparison import quantities
+    from hpbench.scoring.statistics import LEVEL
 
     method = change.method_b
     if change.method_a != change.method_b:
@@ -98,13 +99,13 @@ def _print_change(change: Change, asked: set[str]) -> None:
             f"{change.only_b} only in the candidate"
         )
     echo(f"  over {change.faces} faces that both predicted{left_out}")
-    if math.isfinite(change.p_value):
-        low, high = change.interval_95_deg
-        verdict = "significant" if change.p_value < 0.05 else "not significant"
-        echo(
-            f"  change of mae: 95 % interval {low:+.2f} to {high:+.2f}, "
-            f"p = {change.p_value:.4f}: {verdict}"
-        )
+    low, high = change.interval_95_deg
+    if math.isfinite(low):
+        tested = "too few independent faces to test so many changes"
+        if math.isfinite(change.p_value):
+            verdict = "significant" if change.p_value < LEVEL else "not significant"
+            tested = f"p = {change.p_value:.4f}: {verdict}"
+        echo(f"  change of mae: 95 % interval {low:+.2f} to {high:+.2f}, {tested}")
     else:
         echo("  too few independent faces for an interval or a test")
 

@@ -26,7 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Record
-from hpbench.errors import DataError, HpbenchError, MissingDependencyError, UsageError, first_line
+from hpbench.errors import (
+    DataError,
+    HpbenchError,
+    MissingDependencyError,
+    UsageError,
+    first_line,
+    last_line,
+)
 from hpbench.inference.faces import read_image
 from hpbench.inference.progress import Progress
 from hpbench.running.evaluation import Evaluation, EvaluationSpec

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,10 @@ class SliceChange:
     interval_95_deg : tuple of float
         Of the change; NaN with too few independent faces.
     p_value : float
-        Of the same, corrected for the number of all slices; NaN likewise.
+        Of the same, corrected for the number of all slices; NaN likewise, and where there are too
+        few independent faces for tests of so many slices.
+    smallest_p_value : float
+        The smallest that `p_value` could have been, uncorrected.
     """
 
     factor: str
@@ -84,6 +87,7 @@ class SliceChange:
     mae_b_deg: float
     interval_95_deg: tuple[float, float]
     p_value: float
+    smallest_p_value: float
 
     @property
     def change_deg(self) -> float:
@@ -112,7 +116,10 @@ class Change:
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
-        Of the same, corrected for the number of changes; NaN likewise.
+        Of the same, corrected for the number of changes; NaN likewise, and where there are too
+        few independent faces for tests of so many changes.
+    smallest_p_value : float
+        The smallest that `p_value` could have been, uncorrected.
     notes : tuple of str
         In words, which of the two was trained on the data set, or on renders where these are;
         that one spec stands for two methods, where its card or weights have changed; and
@@ -135,6 +142,7 @@ class Change:
     own_b: dict[str, float]
     interval_95_deg: tuple[float, float]
     p_value: float
+    smallest_p_value: float
     notes: tuple[str, ...] = ()
     other_hardware: str = ""
     slices: tuple[SliceChange, ...] = ()
@@ -230,8 +238,11 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
 
 def _corrected(changes: Sequence[Change]) -> list[Change]:
     """The same changes with p-values corrected for their number, those of slices for theirs."""
-    p_values = statistics.holm([change.p_value for change in changes])
-    of_slices = statistics.holm([one.p_value for change in changes for one in change.slices])
+    slices = [one for change in changes for one in change.slices]
+    p_values, of_slices = (
+        statistics.holm([one.p_value for one in some], [one.smallest_p_value for one in some])
+        for some in (changes, slices)
+    )
     next_of_slices = iter(of_slices.tolist())
     return [
         replace(
@@ -318,7 +329,7 @@ def _compare(
     worst_a, worst_b = (
         {"worst_slice_mae": worst_slice_mae_deg(errors, paired)} for errors in (errors_a, errors_b)
     )
-    interval, p_value = _statistics(errors_b - errors_a, groups)
+    tested = _statistics(errors_b - errors_a, groups)
     values_a = _values(method_a, rows_a, index_a, tables[0], a.name) | worst_a
     values_b = _values(method_b, rows_b, index_b, tables[1], b.name) | worst_b
     all_b = np.arange(len(b.image_ids))
@@ -337,8 +348,7 @@ def _compare(
         values_a=values_a,
         values_b=values_b,
         own_b=own_b,
-        interval_95_deg=interval,
-        p_value=p_value,
+        **tested,
         notes=(*notes, other_hardware) if other_hardware else notes,
         other_hardware=other_hardware,
         slices=tuple(_slice_change(one, errors_a, errors_b, groups) for one in paired),
@@ -349,9 +359,8 @@ def _slice_change(
     one: Slice, errors_a: Array, errors_b: Array, groups: npt.NDArray[np.object_] | None
 ) -> SliceChange:
     a, b = errors_a[one.faces], errors_b[one.faces]
-    interval, p_value = _statistics(b - a, None if groups is None else groups[one.faces])
-    means = mean_of_finite(a), mean_of_finite(b)
-    return SliceChange(one.factor, one.name, len(a), *means, interval, p_value)
+    tested = _statistics(b - a, None if groups is None else groups[one.faces])
+    return SliceChange(one.factor, one.name, len(a), mean_of_finite(a), mean_of_finite(b), **tested)
 
 
 def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
@@ -378,16 +387,27 @@ def _other_hardware(run_a: RunRecord, run_b: RunRecord) -> str:
     return f"times were measured on different machines: {'; '.join(differ)}" if differ else ""
 
 
-def _statistics(
-    difference_deg: Array, groups: npt.NDArray[np.object_] | None
-) -> tuple[tuple[float, float], float]:
-    """Interval and p-value of a mean difference; NaN where too few faces are independent."""
+class _Tested(TypedDict):
+    """Fields of a change."""
+
+    interval_95_deg: tuple[float, float]
+    p_value: float
+    smallest_p_value: float
+
+
+def _statistics(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -> _Tested:
+    """Interval and test of a mean difference; NaN where too few faces are independent."""
+    nan = float("nan")
     if not len(difference_deg):
-        return (float("nan"), float("nan")), float("nan")
+        return _Tested(interval_95_deg=(nan, nan), p_value=nan, smallest_p_value=nan)
     resampling = statistics.make_resampling(len(difference_deg), groups)
     (interval,) = resampling.mean_intervals([difference_deg])
-    p_values, _ = resampling.paired_tests([difference_deg])
-    return interval, float(p_values[0])
+    tests = resampling.paired_tests([difference_deg])
+    return _Tested(
+        interval_95_deg=interval,
+        p_value=float(tests.p_values[0]),
+        smallest_p_value=float(tests.smallest[0]),
+    )
 
 
 def _values(

@@ -117,7 +117,10 @@ def _lacking(condition: Condition, change: Change) -> str:
         return f"no slice has {MIN_FACES} faces that both runs predicted"
     if not change.faces:
         return "no face was predicted in both runs"
-    return "the baseline is zero or missing"
+    of_candidate = change.own_b if condition.of == "value" else change.values_b
+    if np.isnan(of_candidate[condition.metric]):
+        return f"the candidate has no {condition.metric}"
+    return f"the baseline has no {condition.metric}, or one of zero"
 
 
 def parse_condition(text: str) -> Condition:

@@ -110,7 +110,8 @@ def confidence_intervals(
     found: dict[str, list[Array]] = {}
     for start in range(0, draws, step):
         weights = resampling.counts[start : min(start + step, draws), unit_of_face]
-        for name, values in _values(*orders, weights[weights.any(axis=1)]).items():
+        weights = weights[weights.any(axis=1)]  # a draw of groups may hold no predicted face
+        for name, values in _values(*orders, weights).items() if len(weights) else ():
             found.setdefault(name, []).append(values)
     return {
         name: percentile_interval(np.concatenate(parts), units) for name, parts in found.items()
@@ -226,7 +227,7 @@ class _Drawn:
         Position p counts in the means of k = p to n, by 1 / k: H(n) - H(p - 1), with the harmonic
         numbers H.
         """
-        harmonic, total = _harmonic_numbers(int(self.faces.max()))
+        harmonic, total = _harmonic_numbers(int(self.faces.max()).bit_length())
         weighted = harmonic[self.faces] * self._sum(self.after) - self._sum(total[self.after])
         return weighted / self.faces
 
@@ -248,10 +249,10 @@ class _Drawn:
         return twice[:, self.order.block_of_face]
 
 
-@cache
-def _harmonic_numbers(most: int) -> tuple[Array, Array]:
-    """H(k), and the sum of H(0) to H(k - 1), each for k = 0 to `most`."""
-    k = np.arange(1, most + 1)
+@cache  # of powers of two, because every draw may hold another number of faces
+def _harmonic_numbers(bits: int) -> tuple[Array, Array]:
+    """H(k), and the sum of H(0) to H(k - 1), each for all k of so many bits."""
+    k = np.arange(1, 2**bits)
     harmonic = np.cumsum(1.0 / k)
     return np.append(0.0, harmonic), np.append(0.0, k * (harmonic - 1.0))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,9 @@ MIN_ERROR_DEG = 0.01
 """Smaller errors count as this one, for the logarithm."""
 
 _MIN_FACES = 50
+_MIN_FLIPPED = 8
+"""With fewer units to flip, 2 of all sign patterns are more than :data:`LEVEL` of them."""
+
 _MAX_FACES = 2000
 _SHUFFLES = 999
 _DRAWS = 100
@@ -66,14 +70,16 @@ def explain_errors(
     problem = None
     if len(faces) < _MIN_FACES:
         problem = f"{len(faces)} predicted faces are too few; {_MIN_FACES} are needed"
-    elif len(names) < MIN_UNITS:
-        problem = f"{len(names)} sequences or subjects are too few; {MIN_UNITS} are needed"
+    elif len(names) < _MIN_FLIPPED:
+        problem = f"{len(names)} sequences or subjects are too few; {_MIN_FLIPPED} are needed"
     if problem is not None:
         return Importance(faces=len(faces), problem=problem)
     design = _design(slices, faces, unit_of_face)
     log_error = np.log(np.maximum(method.face_mae_deg[faces], MIN_ERROR_DEG))
     log_error -= log_error.mean()
-    chosen, p_values = _select(log_error, design, unit_of_face)
+    alone = resampling.independent == len(resampling.unit_of_face)
+    flipped = np.arange(len(faces)) if alone else unit_of_face  # images may share a unit by chance
+    chosen, p_values = _select(log_error, design, flipped)
     counts = resampling.counts[:_DRAWS, names]
     shares = _Shares.of(log_error, design, chosen, counts[:, unit_of_face])
     found = [
@@ -163,11 +169,18 @@ def _new_directions(columns: Array, known: Array) -> Array:
 def _shuffled(
     residuals: Array, unit_of_face: npt.NDArray[np.intp], generator: np.random.Generator
 ) -> Array:
-    """Residuals as chance may have arranged them, shape (faces, shuffles)."""
+    """Residuals as chance may have arranged them otherwise, shape (faces, shuffles).
+
+    Of few units every way to flip them is among these once.
+    """
     units = int(unit_of_face.max()) + 1
     if units == len(residuals):
         return generator.permuted(np.tile(residuals, (_SHUFFLES, 1)), axis=1).T
-    signs = generator.choice([-1.0, 1.0], (units, _SHUFFLES))
+    if 2 ** (units - 1) <= _SHUFFLES + 1:  # flipping all units changes no share of variance
+        signs = np.array(list(product((1.0, -1.0), repeat=units - 1)))[1:].T
+        signs = np.vstack([np.ones(signs.shape[1]), signs])
+    else:
+        signs = generator.choice([-1.0, 1.0], (units, _SHUFFLES))
     return np.asarray(residuals[:, None] * signs[unit_of_face])
 
 
@@ -263,12 +276,14 @@ def _explained(seen: Array, unseen: Array, columns: npt.NDArray) -> Array:
     error += np.einsum("di,dij,dj->d", fitted, unseen[:, columns[:, None], columns], fitted)
     mean = seen[:, 0, -1] / seen[:, 0, 0]
     spread = unseen[:, -1, -1] - 2 * mean * unseen[:, 0, -1] + mean**2 * unseen[:, 0, 0]
-    return 1.0 - np.divide(error, spread, out=np.ones(len(error)), where=spread > 1e-12)
+    # a draw may leave out no face, or only such as are alike
+    return 1.0 - np.divide(error, spread, out=np.full(len(error), np.nan), where=spread > 1e-12)
 
 
 def _share(draws: Array) -> float:
     """Mean over the draws; what explains nothing does worse than the mean on unseen faces."""
-    return max(float(np.mean(draws)), 0.0)
+    known = draws[np.isfinite(draws)]
+    return max(float(known.mean()), 0.0) if known.size else 0.0
 
 
 def _limits(draws: Array, units: int) -> tuple[float, float]:

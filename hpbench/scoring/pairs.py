@@ -29,7 +29,7 @@ def compare_pairs(
         Without the pairs that share too few independent faces.
     ranks : list of int or None
         1 + number of significantly better methods, in the order of the methods; None without
-        a comparison.
+        a comparison, and where there are too few faces to tell so many methods apart.
     """
     count = len(dataset.methods)
     pairs = list(combinations(range(count), 2))
@@ -40,14 +40,14 @@ def compare_pairs(
     def differences() -> Iterator[Array]:
         return (errors[a] - errors[b] for a, b in pairs)
 
-    raw, exact = resampling.paired_tests(differences())
-    adjusted = statistics.holm(raw)
+    tests = resampling.paired_tests(differences())
+    adjusted = tests.corrected()
     intervals = resampling.mean_intervals(differences())
     means = np.full((count, count), np.nan)
     p_values = np.full((count, count), np.nan)
     compared: list[Comparison] = []
     for index, ((a, b), column) in enumerate(zip(pairs, differences(), strict=True)):
-        if np.isnan(raw[index]):
+        if np.isnan(tests.p_values[index]):
             continue
         mean = mean_of_finite(column)
         means[a, b], means[b, a] = mean, -mean
@@ -60,9 +60,9 @@ def compare_pairs(
                 images=int(np.count_nonzero(np.isfinite(column))),
                 difference_deg=mean,
                 interval_95=intervals[index],
-                p_value=float(raw[index]),
-                p_holm=float(adjusted[index]),
-                test="sign flip, exact" if exact else "sign flip, 9999 random",
+                p_value=float(tests.p_values[index]),
+                p_holm=None if np.isnan(adjusted[index]) else float(adjusted[index]),
+                test=tests.test,
             )
         )
     ranks = statistics.ranks_with_ties(means, p_values)

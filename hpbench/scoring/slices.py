@@ -188,7 +188,7 @@ def _cut(
     numbers = values[known]
     kinds, inverse = np.unique(numbers, return_inverse=True)
     if edges is None and len(kinds) <= _MAX_WHOLE_VALUES:
-        return _with_unknown([f"{kind:.10g}" for kind in kinds], inverse, known)
+        return _with_unknown(_told_apart(kinds, 10), inverse, known)
     if edges is None:
         edges = tuple(np.unique(np.quantile(numbers, np.linspace(0, 1, _QUANTILES + 1))))
         if len(edges) < 3:  # almost all faces have the same value
@@ -222,12 +222,17 @@ def _as_number(text: object) -> float:
 
 
 def _range_names(edges: Sequence[float]) -> list[str]:
-    """``0 to 64`` and so on, with as few digits as tell all edges apart, four at least."""
-    for digits in range(4, 18):
-        shown = [f"{edge:.{digits}g}" for edge in edges]
-        if len(set(shown)) == len(edges):
+    """``0 to 64`` and so on, with four digits or more."""
+    return [f"{low} to {high}" for low, high in pairwise(_told_apart(edges, 4))]
+
+
+def _told_apart(numbers: Sequence[float] | Array, digits: int) -> list[str]:
+    """Different numbers with so many digits, or as many as tell all of them apart."""
+    for enough in range(digits, 18):
+        shown = [f"{number:.{enough}g}" for number in numbers]
+        if len(set(shown)) == len(shown):
             break
-    return [f"{low} to {high}" for low, high in pairwise(shown)]
+    return shown
 
 
 def score_slices(

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "EQUAL_DEG", "MIN_UNITS", "MeanDraws", "Resampling", "expanded_shares", "holm",
-    "make_resampling", "percentile_interval", "ranks_with_ties", "sign_flip_p_values",
+    "EQUAL_DEG", "LEVEL", "MAX_UNITS", "MIN_UNITS", "MeanDraws", "PairedTests", "Resampling",
+    "expanded_shares", "holm", "make_resampling", "percentile_interval", "ranks_with_ties",
+    "sign_flip_p_values",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -25,15 +26,21 @@ Integers = npt.NDArray[np.int64]
 
 RESAMPLES = 2000
 FLIPS = 9999
+_FLIPS_PER_PAIR = 200  # a p-value of so many pairs can be as small as half a percent, corrected
 SEED = 20180205
 
 MIN_UNITS = 6
 """With fewer independent units no interval is worth printing and no p-value can be below 5 %."""
 
+MAX_UNITS = 4000
+"""More images or groups are put together into so many lots, which are drawn."""
+
+LEVEL = 0.05
+"""A corrected p-value below it is a finding."""
+
 EQUAL_DEG = 1e-9
 """Errors that differ by less are equal: rounding to one side would pass for a sure difference."""
 
-_MAX_UNITS = 4000
 _MAX_EXACT_UNITS = 14
 _CHUNK_CELLS = 1_000_000  # bounds every temporary matrix to 8 MB
 _RANKS_AT_ONCE = 16
@@ -81,6 +88,30 @@ class MeanDraws:
         return MeanDraws(self.means.mean(axis=1, keepdims=True), np.array([units], dtype=np.int64))
 
 
+@dataclass(frozen=True, eq=False)
+class PairedTests:
+    """Tests of differences between methods, one each.
+
+    Attributes
+    ----------
+    p_values : ndarray, shape (pairs,)
+        NaN with differences in fewer than 6 units, where none can be below 5 %.
+    smallest : ndarray, shape (pairs,)
+        The smallest that each could have been: of all sign patterns of its units, two reach the
+        sum of differences of one sign.
+    test : str
+        What was done, in words.
+    """
+
+    p_values: Array
+    smallest: Array
+    test: str
+
+    def corrected(self) -> Array:
+        """The p-values, :func:`holm` corrected."""
+        return holm(self.p_values, self.smallest)
+
+
 @dataclass(frozen=True)
 class Resampling:
     """Bootstrap draws that all metrics and methods of one data set share.
@@ -94,14 +125,17 @@ class Resampling:
         Which unit a face belongs to.
     counts : ndarray, shape (resamples, units), uint8
         How often each draw holds each unit; every row sums to the number of units.
+    independent : int
+        Number of images or groups; more than 4,000 are put together into units at random.
     """
 
     unit_of_face: npt.NDArray[np.int32]
     counts: npt.NDArray[np.uint8]
+    independent: int
 
     @property
     def units(self) -> int:
-        """Number of independent units."""
+        """Number of units that are drawn."""
         return int(self.counts.shape[1])
 
     def mean_draws(self, columns: Iterable[npt.ArrayLike]) -> MeanDraws:
@@ -136,27 +170,27 @@ class Resampling:
         """
         return self.mean_draws(columns).intervals()
 
-    def paired_tests(self, differences_deg: Iterable[npt.ArrayLike]) -> tuple[Array, bool]:
+    def paired_tests(self, differences_deg: Iterable[npt.ArrayLike]) -> PairedTests:
         """Test whether two methods are equally good, by :func:`sign_flip_p_values`.
 
         Parameters
         ----------
         differences_deg : iterable of array_like, each of shape (n,)
             Error of one method minus that of another; NaN where one has no prediction.
-
-        Returns
-        -------
-        p_values : ndarray, shape (pairs,)
-            NaN with differences in fewer than 6 units, where none can be below 5 %.
-        exact : bool
         """
         sums, units = [], []
         for column in differences_deg:
             values = np.asarray(column, dtype=np.float64)
             sums.append(self._unit_sum(np.where(np.abs(values) >= EQUAL_DEG, values, 0.0)))
             units.append(np.count_nonzero(self._unit_sum(np.isfinite(values))))
-        p_values, exact = sign_flip_p_values(np.stack(sums, axis=-1))
-        return np.where(np.array(units) < MIN_UNITS, np.nan, p_values), exact
+        flips = max(FLIPS, _FLIPS_PER_PAIR * len(sums))
+        p_values, exact = sign_flip_p_values(np.stack(sums, axis=-1), flips)
+        smallest = np.maximum(np.exp2(1.0 - np.array(units)), 0.0 if exact else 1 / (flips + 1))
+        return PairedTests(
+            np.where(np.array(units) < MIN_UNITS, np.nan, p_values),
+            smallest,
+            "sign flip, exact" if exact else f"sign flip, {flips} random",
+        )
 
     def median_interval(
         self, values: npt.ArrayLike, level: float = 0.95, min_units: int = 1
@@ -260,13 +294,14 @@ def make_resampling(
         units = len(names)
     else:
         unit_of_face, units = np.arange(faces), faces
-    if units > _MAX_UNITS:
-        unit_of_face = (generator.permutation(units) % _MAX_UNITS)[unit_of_face]
-        units = _MAX_UNITS
+    independent = units
+    if units > MAX_UNITS:
+        unit_of_face = (generator.permutation(units) % MAX_UNITS)[unit_of_face]
+        units = MAX_UNITS
     counts = np.empty((resamples, units), dtype=np.uint8)  # no draw holds a unit 256 times
     for row in counts:
         row[:] = np.bincount(generator.integers(0, max(units, 1), units), minlength=units)
-    return Resampling(unit_of_face.astype(np.int32), counts)
+    return Resampling(unit_of_face.astype(np.int32), counts, independent)
 
 
 def percentile_interval(
@@ -343,7 +378,7 @@ def sign_flip_p_values(
     return reached / (flips + 1), False
 
 
-def holm(p_values: npt.ArrayLike) -> Array:
+def holm(p_values: npt.ArrayLike, smallest: npt.ArrayLike = 0.0) -> Array:
     """Adjust p-values for their number so that 5 % is the chance of *any* false finding.
 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
@@ -352,10 +387,14 @@ def holm(p_values: npt.ArrayLike) -> Array:
     ----------
     p_values : array_like, shape (tests,)
         NaN where nothing was tested: it stays NaN and does not count.
+    smallest : array_like, shape (tests,)
+        The smallest p-value that each test could have had.
 
     Returns
     -------
     ndarray, shape (tests,)
+        NaN throughout where none could have been below 5 % after the correction: with so few
+        units so many tests find nothing, whatever the differences.
 
     Examples
     --------
@@ -364,8 +403,11 @@ def holm(p_values: npt.ArrayLike) -> Array:
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")[: np.count_nonzero(np.isfinite(p))]  # NaN sorts last
-    stepped = np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1))
     adjusted = np.full_like(p, np.nan)
+    possible = np.broadcast_to(smallest, p.shape)[order]
+    if order.size and possible.min() * order.size >= LEVEL:
+        return adjusted
+    stepped = np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1))
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted
 
@@ -385,5 +427,5 @@ def ranks_with_ties(differences_deg: npt.ArrayLike, p_values: npt.ArrayLike) -> 
     ndarray, shape (methods,), int64
         One more than the number of methods that are better at the 5 % level.
     """
-    beaten = (np.asarray(differences_deg) > 0.0) & (np.asarray(p_values) < 0.05)
+    beaten = (np.asarray(differences_deg) > 0.0) & (np.asarray(p_values) < LEVEL)
     return np.asarray(1 + beaten.sum(axis=1), dtype=np.int64)

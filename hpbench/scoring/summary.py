@@ -58,6 +58,9 @@ MIN_DIAGNOSED, MAX_DIAGNOSED = 12, 512
 _MIN_TO_SHARE = 8
 """Data sets for which processes pay that need a second to start."""
 
+MIN_VARIED = 0.05
+"""An entry of the predicted rotations changes by as much, as with a turn of some 3 degrees."""
+
 MAX_EXPLAINED = 0.6
 """It has to bring the error below this share; what explains less is left to `hpbench check`."""
 
@@ -223,9 +226,10 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
     for method in dataset.methods:
         complete = np.flatnonzero(np.isfinite(method.geodesic_deg))
         some = complete[evenly_spaced(len(complete), MAX_DIAGNOSED)]
-        if len(some) < MIN_DIAGNOSED:
-            continue
-        result = diagnose(method.R_pred[some], method.R_gt[some])
+        R_pred = method.R_pred[some]
+        if len(some) < MIN_DIAGNOSED or np.ptp(R_pred, axis=0).max() < MIN_VARIED:
+            continue  # of a method that always says the same, labels of one side would be doubted
+        result = diagnose(R_pred, method.R_gt[some])
         if result.mistake is not None and result.fixed_deg < MAX_EXPLAINED * result.error_deg:
             text = (
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
@@ -427,7 +431,7 @@ def _intervals(
         limits |= {f"{key}.{name}": limit for name, limit in found.items()}
     return Intervals(
         draws="group" if dataset.resample_groups else "image",
-        units=resampling.units,
+        units=resampling.independent,
         by_abs_yaw=by_abs_yaw,
         **nested(limits),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,7 @@ from hpbench.reports.tables.table import (
 )
 from hpbench.results.results_file import Comparison, MethodResult, value_at
 from hpbench.scoring.registry import Metric, all_metrics
+from hpbench.scoring.statistics import LEVEL
 
 __all__ = ["accuracy_tables", "overview_table", "pairs_table"]
 
@@ -203,13 +205,16 @@ def pairs_table(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Ta
     """Paired differences between methods on the faces that both predicted."""
 
     def finding(one: Comparison) -> str:
-        if one.p_holm >= 0.05:
+        if one.p_holm is None:
+            return "too few units for so many pairs"
+        if one.p_holm >= LEVEL:
             return "cannot be told apart"
         better = one.method_spec_a if one.difference_deg < 0 else one.method_spec_b
         return f"{labels[better]} is better"
 
-    exact = any(one.test.endswith("exact") for one in comparisons)
-    drawn = "all ways to flip the signs" if exact else "9,999 random flips of the signs"
+    drawn = "all ways to flip the signs"
+    if flips := re.search(r"(\d+) random", comparisons[0].test if comparisons else ""):
+        drawn = f"{int(flips[1]):,} random flips of the signs"
     return item_table(
         "pairs", "Paired differences of the mean error", comparisons,
         [

@@ -10,6 +10,7 @@ import pytest
 from hpbench.reports.content import load_report
 from hpbench.reports.formats.markdown import render_markdown
 from hpbench.reports.report import write_report
+from hpbench.reports.sentences import overview_sentences
 
 
 @pytest.fixture
@@ -77,6 +78,14 @@ def test_too_few_faces_for_a_test_are_named(sentences) -> None:
     )
 
 
+def test_too_few_sequences_for_tests_of_so_many_methods_are_named(sentences) -> None:
+    first = sentences(errors=NEAR | FAR | THIRD, faces=7)[0]  # one of them is left out
+    assert first.endswith(
+        "followed by far with 4.00; too few independent faces, subjects or sequences for "
+        "significance tests of 3 pairs."
+    )
+
+
 def test_range_with_a_handful_of_predictions_is_no_finding(sentences) -> None:
     found = sentences(errors=NEAR, faces=16)
     assert len(found) == 2  # of 15 faces no two ranges of yaw have six
@@ -121,10 +130,10 @@ def test_several_complete_methods_are_not_named_one_by_one(sentences) -> None:
 
 
 def test_p_value_is_that_of_the_faces_whose_errors_are_quoted(sentences) -> None:
-    # near and far share 12 faces (p < 0.001), all three share 6: 2 of 64 flips, 3 pairs
-    first = sentences(errors=NEAR | FAR | THIRD, without_prediction={"third": 2}, faces=13)[0]
-    assert "2.00 degrees over the 6 faces that every method predicted" in first
-    assert "the difference is not statistically significant (p = 0.094)" in first
+    # near and far share 14 faces (p < 0.001), all three share 7: 2 of 128 flips, 3 pairs
+    first = sentences(errors=NEAR | FAR | THIRD, without_prediction={"third": 2}, faces=15)[0]
+    assert "2.00 degrees over the 7 faces that every method predicted" in first
+    assert "the difference is statistically significant (p = 0.047)" in first
 
 
 def test_nobody_predicts(sentences) -> None:
@@ -189,6 +198,26 @@ def test_overview_shows_coverage_and_training_beside_every_error(make_run) -> No
     first, second, *_ = load_report(folder).overview.rows
     assert [cell.shown for cell in first] == ["Heads0", "2.00 (52.6 %)†", "4.00"]
     assert [cell.shown for cell in second] == ["Heads1", "2.00 (52.6 %)", "4.00"]
+
+
+def test_overview_does_not_praise_a_method_for_data_sets_that_no_other_was_run_on(make_run) -> None:
+    datasets = tuple(f"heads{number}" for number in range(5))
+    report = load_report(make_run(errors=NEAR | FAR, datasets=datasets, faces=20, timed=False))
+    *both, alone = [section.results for section in report.sections]
+    only_far = [one for one in alone if one.method_spec == "far"]
+    assert overview_sentences([*both, only_far], report.labels)[0].startswith(
+        "On the faces that every method predicted, near has the lowest mean error on 4 of 4 data "
+        "sets with two methods or more."
+    )
+    rest = ["The sections of the data sets begin with what holds on each."]
+    assert overview_sentences([only_far], report.labels) == rest
+
+
+def test_rank_is_explained_only_where_a_method_has_one(make_run) -> None:
+    explained = "Rank = 1 + number of significantly better methods"
+    many, few = make_run("many", errors=NEAR | FAR), make_run("few", errors=NEAR | FAR, faces=5)
+    assert explained in render_markdown(load_report(many))
+    assert explained not in render_markdown(load_report(few))
 
 
 def test_summary_of_many_data_sets_is_one_sentence_and_a_table(make_run) -> None:

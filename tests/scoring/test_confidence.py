@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from hpbench.scoring.confidence import confidence_errors, confidence_intervals, risk_coverage
+from hpbench.scoring.confidence import (
+    _harmonic_numbers,
+    confidence_errors,
+    confidence_intervals,
+    risk_coverage,
+)
 from hpbench.scoring.scores import MethodScores
 from hpbench.scoring.statistics import expanded_shares, make_resampling
 
@@ -26,9 +31,7 @@ def method(errors, confidence) -> MethodScores:
 
 def area(errors_in_order) -> float:
     """AURC by its definition: mean over k of the mean error of the first k faces."""
-    return float(
-        np.mean([np.mean(errors_in_order[:k]) for k in range(1, len(errors_in_order) + 1)])
-    )
+    return float(np.mean(np.cumsum(errors_in_order) / np.arange(1, len(errors_in_order) + 1)))
 
 
 def test_values_are_those_worked_out_by_hand():
@@ -133,6 +136,31 @@ def test_equal_errors_leave_no_correlation_and_no_excess():
     found = confidence_errors(method([3.0] * 8, np.arange(8.0)))
     assert found.spearman is None
     assert (found.aurc_deg, found.e_aurc_deg) == (3.0, 0.0)
+
+
+def test_draws_without_any_predicted_face_do_not_count():
+    """Six of 150 sequences have predictions, so many faces that one draw is judged at a time."""
+    sequence = np.repeat(np.arange(150), 4300)
+    errors = np.random.default_rng(1).gamma(2.0, 3.0, len(sequence))
+    silent = sequence >= 6
+    resampling = make_resampling(len(sequence), sequence)
+    draws = 20_000_000 // int((~silent).sum())
+    assert (resampling.counts[:draws, :6].sum(axis=1) == 0).any()
+    found = confidence_intervals(
+        method(np.where(silent, np.nan, errors), np.where(silent, np.nan, -errors)), resampling
+    )
+    low, high = found["aurc_deg"]
+    assert low < area(np.sort(errors[~silent])) < high
+
+
+def test_sums_for_draws_of_many_sizes_take_no_more_memory_than_a_few():
+    errors = np.random.default_rng(2).gamma(2.0, 3.0, 5000)
+    silent = np.arange(5000) % 5 == 0
+    confidence_intervals(
+        method(np.where(silent, np.nan, errors), np.where(silent, np.nan, -errors)),
+        make_resampling(5000),
+    )
+    assert _harmonic_numbers.cache_info().currsize < 20
 
 
 def test_too_few_units_have_no_interval():

@@ -11,11 +11,11 @@ from hpbench.results.results_file import FactorShare, Importance
 from hpbench.scoring.importance import explain_errors
 from hpbench.scoring.scores import MethodScores
 from hpbench.scoring.slices import cut_slices
-from hpbench.scoring.statistics import make_resampling
+from hpbench.scoring.statistics import SEED, make_resampling
 
 
-def explained(log_error, groups=None, **factors) -> Importance:
-    """What explains errors with these logarithms."""
+def explained(log_error, groups=None, seed=SEED, whole_draws=0, **factors) -> Importance:
+    """What explains errors with these logarithms; `whole_draws` hold every unit once."""
     differences = np.repeat(np.exp(np.asarray(log_error, dtype=float))[:, None], 3, axis=1)
     nothing = np.full((len(differences), 3, 3), np.nan)
     method = MethodScores(
@@ -29,7 +29,9 @@ def explained(log_error, groups=None, **factors) -> Importance:
             for name, values in factors.items()
         }
     )
-    return explain_errors(method, cut_slices(data).shown, make_resampling(len(differences), groups))
+    resampling = make_resampling(len(differences), groups, seed=seed)
+    resampling.counts[:whole_draws] = 1
+    return explain_errors(method, cut_slices(data).shown, resampling)
 
 
 def matter(found: Importance) -> list[str]:
@@ -123,16 +125,43 @@ def test_factor_that_only_names_the_sequences_is_not_judged():
     assert [one.factor for one in found.factors] == ["age"]
 
 
+def test_of_seven_sequences_is_said_that_they_are_too_few():
+    """Two of their 128 patterns of signs are more than one percent."""
+    night = np.arange(280) // 7 % 2 == 1
+    found = explained(2.0 * night, np.arange(280) % 7, light=np.where(night, "night", "day"))
+    assert found.problem == "7 sequences or subjects are too few; 8 are needed"
+    assert not found.factors
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_six_sequences_cannot_give_a_smaller_p_value_than_their_64_patterns_of_signs(seed):
+def test_a_strong_factor_of_eight_sequences_has_the_p_value_of_all_their_sign_patterns(seed):
     generator = np.random.default_rng(seed)
     night = generator.random(240) < 0.5
     found = explained(
-        2.0 * night + generator.normal(size=240), np.arange(240) % 6,
+        2.0 * night + generator.normal(size=240), np.arange(240) % 8,
         light=np.where(night, "night", "day"), age=generator.normal(size=240),
     )  # fmt: skip
-    assert of(found, "light").p_value > 0.012  # two of 64, but for the scatter of 999 flips
-    assert matter(found) == []
+    assert matter(found) == ["light"]
+    assert of(found, "light").p_value == pytest.approx(2 / 2**8, abs=1e-5)
+
+
+def test_images_that_share_a_lot_by_chance_are_shuffled_one_by_one():
+    """The p-values of more than 4,000 images do not depend on how they were put together."""
+    generator = np.random.default_rng(6)
+    night = generator.random(5000) < 0.5
+    log_error = 0.15 * night + generator.normal(size=5000)
+    first, second = (
+        explained(log_error, light=np.where(night, "night", "day"), seed=seed) for seed in (1, 2)
+    )
+    assert of(first, "light").p_value == of(second, "light").p_value
+
+
+def test_draws_that_leave_no_face_out_do_not_count():
+    light = np.where(np.arange(240) // 8 % 2, "night", "day")
+    log_error = 2.0 * (light == "night") + np.random.default_rng(7).normal(0.0, 0.1, 240)
+    plain = explained(log_error, np.arange(240) % 8, light=light)
+    some_whole = explained(log_error, np.arange(240) % 8, whole_draws=50, light=light)
+    assert of(some_whole, "light").alone == pytest.approx(of(plain, "light").alone, abs=0.01)
 
 
 def test_errors_of_zero_and_constant_errors_explain_nothing():
@@ -148,7 +177,7 @@ def test_too_few_faces_or_subjects_are_said_in_words():
         "40 predicted faces are too few; 50 are needed"
     )
     few = explained(np.zeros(100), np.arange(100) % 4, light=light)
-    assert few.problem == "4 sequences or subjects are too few; 6 are needed"
+    assert few.problem == "4 sequences or subjects are too few; 8 are needed"
 
 
 def test_missing_cells_are_a_slice_of_their_own_that_can_matter():

@@ -56,6 +56,16 @@ def test_pair_with_five_common_faces_is_not_tested():
     assert ranks == [1, 1, None]
 
 
+def test_of_three_methods_on_six_sequences_none_has_a_rank():
+    """The smallest p-value of six sequences is 0.031, and times three pairs never below 5 %."""
+    groups = np.repeat(np.arange(6), 20)
+    a = errors(4, 120)
+    found, ranks = compared(a, a + 10.0, a + 30.0, groups=groups)
+    assert [(one.p_value, one.p_holm) for one in found] == [(2 / 2**6, None)] * 3
+    assert [round(one.difference_deg) for one in found] == [-10, -30, -20]
+    assert ranks == [None, None, None]
+
+
 def test_interval_of_a_difference_known_in_six_of_24_sequences_is_as_wide_as_students_of_six():
     generator = np.random.default_rng(3)
     of_sequence = np.where(np.arange(24) < 6, generator.normal(0.0, 1.0, 24), np.nan)

@@ -433,7 +433,15 @@ def test_labels_without_yaw_have_no_balanced_error_and_no_interval_of_it() -> No
 def test_mistaken_convention_is_looked_for_in_512_faces_spread_over_all() -> None:
     yaws = np.full(1000, 40.0)
     yaws[evenly_spaced(1000, 512)] = 10.0
-    faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
-    predictions = [prediction("a", str(k), [-yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    faces = [face(str(k), [yaw, k % 30, 0]) for k, yaw in enumerate(yaws)]
+    predictions = [prediction("a", str(k), [-yaw, k % 30, 0]) for k, yaw in enumerate(yaws)]
     (warning,) = summary(faces, predictions, run_json(["a"]))["warnings"]
     assert "whose mean geodesic error would fall from 20.0 to 0.0 degrees" in warning["text"]
+
+
+def test_labels_from_one_side_are_not_doubted_for_a_method_that_always_says_the_same() -> None:
+    """Other axes would turn "frontal" to the side of a camera at the side."""
+    yaws = np.linspace(50.0, 70.0, 40)
+    faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    predictions = [prediction("a", str(k), [0, 0, 0]) for k in range(40)]
+    assert summary(faces, predictions, run_json(["a"]))["warnings"] == []

@@ -57,6 +57,11 @@ def test_a_column_that_holds_the_word_unknown_is_not_mixed_with_missing_cells():
     }  # fmt: skip
 
 
+def test_numbers_that_differ_late_are_slices_of_different_names():
+    serials = [40123456789.0, 40123456789.0, 40123456790.0]
+    assert counts(dataset(camera=serials))["camera"] == {"40123456789": 2, "40123456790": 1}
+
+
 def test_many_numbers_are_cut_into_quarters():
     assert counts(dataset(age=np.arange(100.0)))["age"] == {
         "0 to 24.75": 25, "24.75 to 49.5": 25, "49.5 to 74.25": 25, "74.25 to 99": 25,

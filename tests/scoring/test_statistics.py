@@ -151,13 +151,29 @@ def test_values_in_five_sequences_have_no_interval_and_no_p_value() -> None:
     column = np.where(np.arange(24) < 5, 1.0 + np.arange(24), np.nan)
     resampling = statistics.make_resampling(24)
     assert np.isnan(resampling.mean_intervals([column])).all()
-    assert np.isnan(resampling.paired_tests([column])[0]).all()
+    assert np.isnan(resampling.paired_tests([column]).p_values).all()
 
 
 def test_differences_by_rounding_are_none() -> None:
     rounding, small = np.full(40, 1e-14), np.full(40, 1e-6)
-    p_values, _ = statistics.make_resampling(40).paired_tests([rounding, small])
-    assert p_values.tolist() == [1.0, 1.0 / 10_000]
+    tests = statistics.make_resampling(40).paired_tests([rounding, small])
+    assert tests.p_values.tolist() == [1.0, 1.0 / 10_000]
+
+
+@pytest.mark.parametrize(("units", "pairs"), [(6, 1), (7, 3), (9, 10), (10, 15)])
+def test_as_many_pairs_are_tested_as_could_be_told_apart(units, pairs) -> None:
+    """Two of 2^units sign patterns, times the pairs, are below 5 %; of one unit less not."""
+    for have, below in ((units, True), (units - 1, False)):
+        tests = statistics.make_resampling(have).paired_tests([np.ones(have)] * pairs)
+        assert (2.0 / 2**have * pairs < 0.05) == below
+        corrected = tests.corrected()
+        assert (corrected < 0.05).all() if below else np.isnan(corrected).all()
+
+
+def test_of_many_methods_so_many_flips_are_drawn_that_they_can_be_told_apart() -> None:
+    pairs = 40 * 39 // 2
+    tests = statistics.make_resampling(50).paired_tests([np.ones(50)] * pairs)
+    assert (tests.corrected() < 0.05).all()
 
 
 def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
