@@ -1,12 +1,13 @@
-"""Paths that a user writes."""
+"""Paths that a user writes, and where hpbench keeps what it can fetch or compute again."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hpbench.errors import UsageError
 
-__all__ = ["user_path"]
+__all__ = ["cache_folder", "user_path"]
 
 
 def user_path(path: str | Path) -> Path:
@@ -22,3 +23,13 @@ def user_path(path: str | Path) -> Path:
     except RuntimeError as error:
         home = Path(path).parts[0]
         raise UsageError(f"{path}: there is no home folder '{home}'; write it out") from error
+
+
+def cache_folder(name: str) -> Path:
+    """A folder below ``$HPBENCH_CACHE``, or else below the user's cache of the system."""
+    named = os.environ.get("HPBENCH_CACHE")
+    if named:
+        return user_path(named) / name
+    import platformdirs
+
+    return platformdirs.user_cache_path("hpbench") / name

@@ -120,13 +120,18 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_tables(path, table.schema, [table])
 
 
-def write_checked_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> Path:
-    """Write tables as :func:`write_tables`, with a checksum in the file's name; return its path."""
+def write_checked_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write tables as :func:`write_tables`, with a checksum in the file's name.
+
+    An earlier file of the same name, but for its checksum, is deleted.
+    """
     with _temporary(path) as temporary:
         write_tables(temporary, schema, tables)
         checked = path.with_name(f"{path.stem}.{_checksum(temporary)}{path.suffix}")
         temporary.replace(checked)
-    return checked
+    for older in path.parent.glob(f"{path.stem}{CHECKSUM}{path.suffix}"):
+        if older != checked:
+            older.unlink(missing_ok=True)
 
 
 def is_intact(path: Path) -> bool:

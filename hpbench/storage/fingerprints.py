@@ -48,7 +48,7 @@ _SOURCE_SUFFIXES = frozenset({".py", ".toml", ".csv", ".json"})
 _OPENED_BY_COMPILED_CODE = frozenset(
     {
         ".onnx", ".data", ".safetensors", ".bin", ".xml", ".tflite", ".pt", ".pth", ".pt2", ".ts",
-        ".h5", ".dat",
+        ".torchscript", ".h5", ".dat",
     }
 )  # fmt: skip
 """Beside a plugin file; of what Python code opens :mod:`hpbench.storage.loaded_files` knows."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpbench.errors import DataError
-from hpbench.paths import user_path
+from hpbench.paths import cache_folder
 from hpbench.storage.atomic import (
     CHECKSUM,
     PARTIAL,
@@ -25,7 +25,7 @@ from hpbench.storage.atomic import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CacheEntry", "PredictionCache", "cache_folder"]
+__all__ = ["CacheEntry", "PredictionCache"]
 
 LIMIT_BYTES = 2 * 2**30
 """Beyond this size the entries that were not used for longest are deleted."""
@@ -81,12 +81,12 @@ class PredictionCache:
     Parameters
     ----------
     folder : Path, optional
-        Default: ``predictions`` below :func:`cache_folder`.
+        Default: that of :func:`hpbench.paths.cache_folder`.
     limit_bytes : int
     """
 
     def __init__(self, folder: Path | None = None, limit_bytes: int = LIMIT_BYTES) -> None:
-        self.folder = folder if folder is not None else cache_folder() / "predictions"
+        self.folder = folder if folder is not None else cache_folder("predictions")
         self.limit_bytes = limit_bytes
 
     def get(self, key: str) -> CacheEntry | None:
@@ -113,10 +113,7 @@ class PredictionCache:
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             schema = table.schema.with_metadata({_METADATA: text})
-            written = write_checked_tables(self.folder / f"{key}.parquet", schema, [table])
-            for older in self._files(key):
-                if older != written:
-                    older.unlink(missing_ok=True)
+            write_checked_tables(self.folder / f"{key}.parquet", schema, [table])
             self._prune()
 
     def _files(self, key: str) -> Iterator[Path]:
@@ -130,13 +127,3 @@ class PredictionCache:
             total += state.st_size
             if total > self.limit_bytes:
                 path.unlink(missing_ok=True)
-
-
-def cache_folder() -> Path:
-    """``$HPBENCH_CACHE``, or the user's cache."""
-    named = os.environ.get("HPBENCH_CACHE")
-    if named:
-        return user_path(named)
-    import pooch
-
-    return Path(pooch.os_cache("hpbench"))

@@ -274,10 +274,7 @@ class RunFolder:
     def _write(self, dataset: IndexedDataset, name: str, tables: Iterable[pa.Table]) -> None:
         self._folder(dataset).mkdir(parents=True, exist_ok=True)
         path = self._folder(dataset) / f"{name}.parquet"
-        written = write_checked_tables(path, part_schema(), tables)
-        for older in self._folder(dataset).glob(f"{name}{CHECKSUM}.parquet"):
-            if older != written:
-                older.unlink(missing_ok=True)
+        write_checked_tables(path, part_schema(), tables)
 
     def _folder(self, dataset: IndexedDataset) -> Path:
         return self.parts / f"{dataset.first_row:09d}"

@@ -42,9 +42,12 @@ ROTATION_COLUMNS = tuple(f"r{row}{column}" for row in range(3) for column in ran
 STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
 """Columns of ``timing.parquet``, each with ``_ms`` behind it."""
 
+_FACE = ("image_id", "image_path", "group", "excluded")
 _OUTCOME = ("status", "reason")
 _PREDICTED = ("confidence", *SPREAD_DEG)
 _TIMES_MS = ("prepare_ms", "infer_ms", "decode_ms")
+_TEXTS = ("dataset", "method", *_FACE, *_OUTCOME, "box_status", "factors")
+_LISTS = ("camera_matrix", "camera_distortion", "landmarks_xy")
 
 
 def rotation_cells(R_cam: npt.NDArray[np.float64] | None) -> dict[str, float]:
@@ -56,25 +59,14 @@ def rotation_cells(R_cam: npt.NDArray[np.float64] | None) -> dict[str, float]:
 def faces_schema() -> pa.Schema:
     """Columns of ``faces.parquet``; until a run is finished, the box is the annotated one."""
     return _schema(
-        text=("dataset", "image_id", "image_path", "group", "excluded"),
-        numbers=(*ANGLES_DEG, *ROTATION_COLUMNS, *BOX_XYXY),
-        more_text=("box_status", "factors"),
-        more_numbers=APPEARANCE,
-    )
+        "dataset", *_FACE, *ANGLES_DEG, *ROTATION_COLUMNS, *BOX_XYXY, "box_status", "factors",
+        *APPEARANCE,
+    )  # fmt: skip
 
 
 def index_schema() -> pa.Schema:
     """Columns of :class:`hpbench.storage.face_index.FaceIndex`: all that a data set knows."""
-    import pyarrow as pa
-
-    table = _schema(
-        text=("image_id", "image_path", "group", "excluded"),
-        numbers=(*ANGLES_DEG, *ROTATION_COLUMNS, *BOX_XYXY),
-        more_text=("factors",),
-    )
-    for name in ("camera_matrix", "camera_distortion", "landmarks_xy"):
-        table = table.append(pa.field(name, pa.list_(pa.float64())))
-    return table
+    return _schema(*_FACE, *ANGLES_DEG, *ROTATION_COLUMNS, *BOX_XYXY, "factors", *_LISTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,15 +117,10 @@ class PartRow:
 
 def part_schema() -> pa.Schema:
     """Columns of what is stored during a run: one :class:`PartRow` per face and method."""
-    import pyarrow as pa
-
-    table = _schema(
-        text=("method", "excluded"),
-        numbers=(*BOX_XYXY, *APPEARANCE),
-        more_text=("box_status", *_OUTCOME),
-        more_numbers=(*ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS),
-    )
-    return pa.schema([("row", pa.int64()), *table, ("transient", pa.bool_())])
+    return _schema(
+        "row", "method", "excluded", *BOX_XYXY, *APPEARANCE, "box_status", *_OUTCOME,
+        *ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS, "transient",
+    )  # fmt: skip
 
 
 def part_table(rows: Sequence[PartRow]) -> pa.Table:
@@ -156,33 +143,22 @@ def part_table(rows: Sequence[PartRow]) -> pa.Table:
 def predictions_schema() -> pa.Schema:
     """Columns of ``predictions.parquet``."""
     return _schema(
-        text=("dataset", "method", "image_id", *_OUTCOME),
-        numbers=(*ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS),
+        "dataset", "method", "image_id", *_OUTCOME, *ROTATION_COLUMNS, *_PREDICTED, *_TIMES_MS
     )
 
 
 def timing_schema() -> pa.Schema:
     """Columns of ``timing.parquet``."""
+    return _schema("dataset", "method", "image_id", "round", *(f"{stage}_ms" for stage in STAGES))
+
+
+def _schema(*names: str) -> pa.Schema:
+    """Columns of these names; those that are not listed as something else hold numbers."""
     import pyarrow as pa
 
-    table = _schema(
-        text=("dataset", "method", "image_id"),
-        numbers=tuple(f"{stage}_ms" for stage in STAGES),
-    )
-    return table.insert(3, pa.field("round", pa.int64()))
-
-
-def _schema(
-    text: tuple[str, ...],
-    numbers: tuple[str, ...],
-    more_text: tuple[str, ...] = (),
-    more_numbers: tuple[str, ...] = (),
-) -> pa.Schema:
-    import pyarrow as pa
-
-    return pa.schema(
-        [(name, pa.string()) for name in text]
-        + [(name, pa.float64()) for name in numbers]
-        + [(name, pa.string()) for name in more_text]
-        + [(name, pa.float64()) for name in more_numbers]
-    )
+    types = {
+        **dict.fromkeys(_TEXTS, pa.string()),
+        **dict.fromkeys(_LISTS, pa.list_(pa.float64())),
+        "row": pa.int64(), "round": pa.int64(), "transient": pa.bool_(),
+    }  # fmt: skip
+    return pa.schema([(name, types.get(name, pa.float64())) for name in names])

@@ -22,7 +22,7 @@ from typing import Literal
 
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
-from hpbench.paths import user_path
+from hpbench.paths import cache_folder
 from hpbench.spec import suggest
 from hpbench.storage.atomic import atomic_path, publish, write_text
 from hpbench.storage.checksums import sha256_of_file
@@ -30,7 +30,6 @@ from hpbench.weights.downloads import ADD_COMMAND, DownloadLimits, ask_git_blob,
 
 __all__ = [
     "add_weights",
-    "cache_folder",
     "cached_file",
     "check_file",
     "check_weights",
@@ -44,19 +43,9 @@ __all__ = [
 _LIMITS = DownloadLimits()
 
 
-def cache_folder() -> Path:
-    """Folder where weights are kept: ``$HPBENCH_CACHE/weights``, or below the user's cache."""
-    named = os.environ.get("HPBENCH_CACHE")
-    if named:
-        return user_path(named) / "weights"
-    import pooch
-
-    return Path(pooch.os_cache("hpbench")) / "weights"
-
-
 def cached_file(name: str) -> Path | None:
     """A file of the cache by its name, or None where there is none."""
-    path = cache_folder() / name
+    path = cache_folder("weights") / name
     return path if name and path.is_file() else None
 
 
@@ -199,7 +188,7 @@ def fetch_file(
     """
     if sha256 is None and git_blob is None:
         raise WeightsError(f"{name}: no hash is known, so a download could not be verified")
-    path = cache_folder() / name
+    path = cache_folder("weights") / name
     if path.is_file():
         check_file(path, sha256, git_blob)
         return path
@@ -301,7 +290,7 @@ def add_weights(
         except OSError as error:
             raise WeightsError(f"{file}: cannot be copied ({error.strerror})") from error
 
-    path = cache_folder() / info.file
+    path = cache_folder("weights") / info.file
     _put(path, copy)
     return path
 

@@ -23,10 +23,10 @@ from typer.testing import CliRunner
 from hpbench.cli.weights import weights as app
 from hpbench.errors import UsageError, WeightsError
 from hpbench.method import WeightsInfo
+from hpbench.paths import cache_folder
 from hpbench.weights.downloads import DownloadLimits
 from hpbench.weights.store import (
     add_weights,
-    cache_folder,
     cached_file,
     check_weights,
     fetch_file,
@@ -510,7 +510,7 @@ def test_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch, server):
     monkeypatch.setenv("HPBENCH_CACHE", str(blocked))
     with pytest.raises(WeightsError, match=r"cannot be written.*\$HPBENCH_CACHE"):
         fetch_weights(info(f"{server}/right"))
-    assert cache_folder() == blocked / "weights"
+    assert cache_folder("weights") == blocked / "weights"
 
 
 def test_names_are_looked_up():
