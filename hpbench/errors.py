@@ -36,6 +36,7 @@ __all__ = [
     "last_line",
     "plugin_errors",
     "system_failure",
+    "write_errors",
 ]
 
 
@@ -177,3 +178,13 @@ def plugin_errors(what: str) -> Iterator[None]:
         frame = extract_tb(error.__traceback__)[-1]
         source = f"{Path(frame.filename).name}, line {frame.lineno}"
         raise HpbenchError(f"{what}: {in_one_line(error)} ({source})") from error
+
+
+@contextmanager
+def write_errors(path: Path, fix: str = "", kind: type[HpbenchError] = DataError) -> Iterator[None]:
+    """Let the system's refusal to write become one error that names `path`, and says the fix."""
+    try:
+        yield
+    except OSError as error:
+        line = f"{path}: cannot be written ({error.strerror or error})"
+        raise kind(f"{line}; {fix}" if fix else line) from error

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError, UsageError, write_errors
 from hpbench.reports.content import Report, load_report
 from hpbench.scoring.summary import store_results
 from hpbench.spec import suggest
@@ -85,26 +85,23 @@ def write_report(
 def write_documents(report: Report, formats: Sequence[str]) -> list[Path]:
     """Write a report that is loaded, as :func:`write_report` does."""
     folder = report.folder
-    try:
-        with folder_lock(folder):
-            for inner in {path.parent for path in _documents(folder)}:
-                drop_partials(inner)
-            store_results(folder, report.summary)
-            for path in _documents(folder):
-                if differs(folder, path.relative_to(folder).as_posix()):
-                    _log.warning("%s: corrupted or edited; written again", path)
-            # the page packs and encodes without Python's lock, beside the figures that are drawn
-            writers = {name: _writer(name) for name in formats}
-            with ThreadPoolExecutor(1) as beside:
-                page = beside.submit(writers["html"], report) if "html" in writers else None
-                written = [
-                    page.result() if page and name == "html" else write(report)
-                    for name, write in writers.items()
-                ]
-            store_checksums(folder, _documents(folder))
-            return written
-    except OSError as error:
-        raise DataError(f"{folder}: cannot write the report ({error.strerror})") from error
+    with write_errors(folder), folder_lock(folder):
+        for inner in {path.parent for path in _documents(folder)}:
+            drop_partials(inner)
+        store_results(folder, report.summary)
+        for path in _documents(folder):
+            if differs(folder, path.relative_to(folder).as_posix()):
+                _log.warning("%s: corrupted or edited; written again", path)
+        # the page packs and encodes without Python's lock, beside the figures that are drawn
+        writers = {name: _writer(name) for name in formats}
+        with ThreadPoolExecutor(1) as beside:
+            page = beside.submit(writers["html"], report) if "html" in writers else None
+            written = [
+                page.result() if page and name == "html" else write(report)
+                for name, write in writers.items()
+            ]
+        store_checksums(folder, _documents(folder))
+        return written
 
 
 def _writer(name: str) -> Callable[[Report], Path]:

@@ -19,7 +19,7 @@ from hpbench.arguments import (
     Plugins,
     Seed,
 )
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import UsageError, write_errors
 from hpbench.images import MAX_PIXELS, pixel_limit
 from hpbench.results.run_config import TrustLabels
 
@@ -85,10 +85,8 @@ def label(config: LabelConfig) -> None:
     out = config.out
     if out.suffix not in (".parquet", ".csv"):
         raise UsageError(f"--out {out}: name a .parquet or .csv file")
-    try:  # before the work, which takes minutes
+    with write_errors(out):  # before the work, which takes minutes
         out.resolve().parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
     spec = parse_spec(config.dataset)
     folder = data_folders(config.data, [spec]).get(spec.name)
     dataset = make_dataset(spec, folder, config.plugins)

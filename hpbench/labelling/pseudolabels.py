@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError, UsageError, write_errors
 from hpbench.face import Face
 from hpbench.geometry.views import jittered, mirrored
 from hpbench.images import max_pixels
@@ -210,14 +210,11 @@ def label_faces(
 
 
 def _write_progress(path: Path, text: str, mode: str) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); make room, then repeat the command to "
-            "resume"
-        ) from error
+    with (
+        write_errors(path, "make room, then repeat the command to resume"),
+        path.open(mode, encoding="utf-8") as file,
+    ):
+        file.write(text)
 
 
 def _read_progress(path: Path, key: str) -> dict[str, Any]:
@@ -333,12 +330,7 @@ def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_share: float
             }
         )  # fmt: skip
     table = pd.DataFrame(rows)
-    try:
-        with atomic_path(path) as temporary:
-            write = table.to_csv if path.suffix == ".csv" else table.to_parquet
-            write(temporary, index=False)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); the predictions are kept, repeat the "
-            "command to resume"
-        ) from error
+    kept = "the predictions are kept, repeat the command to resume"
+    with write_errors(path, kept), atomic_path(path) as temporary:
+        write = table.to_csv if path.suffix == ".csv" else table.to_parquet
+        write(temporary, index=False)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench import __version__
-from hpbench.errors import DataError
+from hpbench.errors import DataError, write_errors
 from hpbench.geometry.pose_drawing import DrawStyle
 from hpbench.predicting.faces import FrameResult
 from hpbench.predicting.marks import mark_end, save_drawing
@@ -66,13 +66,9 @@ class PredictionWriter(ABC):
     def _new_file(self, path: Path) -> Iterator[Path]:
         """Temporary file that gets the name `path` at the end of the block."""
         with atomic_path(path) as temporary:
-            try:
+            with write_errors(path, "name another --out"):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 temporary.touch()
-            except OSError as error:
-                raise DataError(
-                    f"{path}: cannot be written ({error.strerror}); name another --out"
-                ) from error
             yield temporary
         self.written.append(path)
 

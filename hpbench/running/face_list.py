@@ -16,7 +16,7 @@ import numpy as np
 
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import make_detector
-from hpbench.errors import DataError, UsageError
+from hpbench.errors import DataError, UsageError, write_errors
 from hpbench.face import Camera
 from hpbench.images import pixel_limit
 from hpbench.inference.cores import compute_threads
@@ -83,11 +83,9 @@ class FaceList:
         writer = csv.DictWriter(text, FACE_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        try:
+        with write_errors(path):
             path.resolve().parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text.getvalue())
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def list_faces(config: FacesConfig, progress: Progress) -> FaceList:

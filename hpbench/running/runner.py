@@ -13,7 +13,7 @@ import numpy as np
 
 from hpbench.dataset import evenly_spaced
 from hpbench.detectors.base import Detector, make_detector
-from hpbench.errors import DataError, UsageError, plugin_errors
+from hpbench.errors import DataError, UsageError, plugin_errors, write_errors
 from hpbench.images import pixel_limit
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
@@ -333,12 +333,10 @@ def _remember_by(out: Path, by: str) -> None:
 
 def _create(folder: RunFolder, record: RunRecord, evaluations: Sequence[Evaluation]) -> None:
     """Write what is known before the first face is read."""
-    try:
+    with write_errors(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
         record.write(folder.path)
         folder.write_index(one.indexed for one in evaluations)
-    except OSError as error:
-        raise DataError(f"{folder.path}: cannot be written ({error.strerror})") from error
 
 
 @contextmanager

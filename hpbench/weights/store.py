@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from hpbench.errors import UsageError, WeightsError
+from hpbench.errors import UsageError, WeightsError, write_errors
 from hpbench.method import WeightsInfo
 from hpbench.paths import cache_folder
 from hpbench.spec import suggest
@@ -194,7 +194,8 @@ def fetch_file(
         return path
 
     part = path.with_name(f"{name}.part")
-    with _told_of_the_disk(path.parent):
+    fix = "name another folder with $HPBENCH_CACHE"
+    with write_errors(path.parent, fix, WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(part):
             if not path.is_file():  # else another process has fetched it meanwhile
@@ -297,21 +298,10 @@ def add_weights(
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name; once it is whole, move it and note its hash."""
-    with _told_of_the_disk(path.parent):
+    fix = "name another folder with $HPBENCH_CACHE"
+    with write_errors(path.parent, fix, WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             write(temporary)
             record = f"{sha256_of(temporary)}  {path.name}\n"
         write_text(_record_of(path), record)
-
-
-@contextmanager
-def _told_of_the_disk(folder: Path) -> Iterator[None]:
-    """Turn what the disk does not do into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise WeightsError(
-            f"{folder}: cannot be written ({error.strerror}); name another folder with "
-            "$HPBENCH_CACHE"
-        ) from error

@@ -228,7 +228,7 @@ def test_exact_labels_of_renders_are_not_overwritten(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_teachers_work(table, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(HpbenchError, match="cannot create the folder"):
+    with pytest.raises(HpbenchError, match="cannot be written"):
         invoke(
             "label", f"table={table}", "--methods", "no-such-teacher",
             "--out", tmp_path / "file" / "labels.csv",

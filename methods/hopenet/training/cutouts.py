@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset
-from hpbench.errors import DataError, ImageError
+from hpbench.errors import DataError, ImageError, write_errors
 from hpbench.face import crop_with_black
 from hpbench.inference.faces import annotated_face
 from hpbench.inference.prefetch import prefetch
@@ -68,12 +68,10 @@ def build_cache(
     angles = np.stack([sample.angles_deg for sample in samples])
     good = _stored_index(index_path, key) if path.is_file() else None
     if good is None:
-        try:
+        with write_errors(path):
             index_path.unlink(missing_ok=True)  # it is of other pixels
             good = _write_pixels(dataset, samples, side, path, note)
             write_json(index_path, {"key": key, "good": good})
-        except OSError as error:
-            raise DataError(f"{path}: cannot write the face cache ({error.strerror})") from error
     if not good:
         raise DataError(f"{dataset.name}: none of its {len(samples)} images can be read")
     pixels = np.load(path, mmap_mode="r")[: len(good)]

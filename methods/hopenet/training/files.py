@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from hpbench.errors import DataError, UsageError, WeightsError
+from hpbench.errors import UsageError, WeightsError, write_errors
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import HopenetNetwork
 from hpbench.methods.hopenet.weights import save_weights
@@ -25,6 +25,7 @@ CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "hopenet.safetensors"
 HISTORY = "history.json"
 
+_CHECKPOINT_IS_WHOLE = "the checkpoint is whole, resume with --resume when there is room"
 _RESUMABLE = {"device", "precision", "minutes"}
 """Settings that may differ when a run is resumed."""
 
@@ -72,43 +73,28 @@ class Outputs:
         path = self.checkpoint
         content = io.BytesIO()  # torch's own writer would report a full disk in riddles
         torch.save({"settings": json.dumps(self.settings)} | state, content)
-        try:
+        kept = "it would have been the first, so nothing was kept"
+        if path.exists():
+            kept = "the last good checkpoint is kept; resume with --resume when there is room"
+        with write_errors(path, kept):
             write_bytes(path, content.getvalue())
-        except OSError as error:
-            kept = (
-                "the last good checkpoint is kept; resume with --resume when there is room"
-                if path.exists()
-                else "it would have been the first, so nothing was kept"
-            )
-            raise DataError(f"{path}: cannot be written ({error.strerror}); {kept}") from error
 
     def write_history(self, history: Sequence[dict[str, Any]]) -> None:
         """Write the values of all epochs, and draw them."""
         path = self.folder / HISTORY
-        with _full_disk_named(path):
+        with write_errors(path, _CHECKPOINT_IS_WHOLE):
             write_json(path, history)
             _draw_curves(history, self.folder / "curves.png")
 
     def write_weights(self, network: HopenetNetwork, card: WeightsCard) -> Path:
         """Write weights with their card in the file, and a readable copy of it beside them."""
         path = self.folder / WEIGHTS
-        with _full_disk_named(path):
+        with write_errors(path, _CHECKPOINT_IS_WHOLE):
             save_weights(network, card, path)
             readable = card.model_dump(mode="json") | {"weights_sha256": sha256_of(path)}
             text = json.dumps(readable, indent=1, ensure_ascii=False)
             write_text(self.folder / "card.json", text + "\n")
         return path
-
-
-@contextmanager
-def _full_disk_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); the checkpoint is whole, resume with "
-            "--resume when there is room"
-        ) from error
 
 
 def _draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from hpbench.errors import DataError, HpbenchError, UsageError
+from hpbench.errors import HpbenchError, UsageError, write_errors
 from hpbench.inference.devices import resolve_device
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.network import (
@@ -111,10 +111,8 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.caches: list[FaceCache] = []
         self.validations: list[ValidationSet] = []
-        try:
+        with write_errors(out):
             out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{out}: cannot create the folder ({error.strerror})") from error
 
     def run(
         self,
