@@ -49,7 +49,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# In an uninstalled clone the rooms `methods`, `datasets` and `reports` lie beside this package.
+# In an uninstalled clone the folders `methods`, `datasets` and `reports` lie beside this package.
 # Appending the checkout's root lets `python -m hpbench` and `python -m pytest` find them there.
 _checkout = _Path(__file__).resolve().parent.parent
 if (_checkout / "pyproject.toml").is_file() and (_checkout / "methods").is_dir():

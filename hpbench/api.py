@@ -138,7 +138,7 @@ class Results(_Tabular):
         Parameters
         ----------
         format : str or iterable of str
-            Any of ``md``, ``html``, ``csv``, ``latex``.
+            Any of ``md``, ``html``, ``csv``, ``latex``, ``svg``.
         embed_images : bool
             Put small images of the faces into ``report.html``; mind the data set's terms.
         by : str, optional

@@ -40,6 +40,7 @@ __all__ = [
     "rotation_from_angles",
     "rotation_from_euler",
     "rotation_from_rotvec",
+    "rotation_from_rows",
     "rotation_from_rq_angles",
     "rotation_in_camera_frame",
     "rotvec_from_rotation",
@@ -219,6 +220,23 @@ def rotation_in_camera_frame(R: npt.ArrayLike, frame: Frame) -> Array:
     if frame == "opal":
         return _ST @ matrix @ _ST.T
     return matrix
+
+
+def rotation_from_rows(rows: npt.ArrayLike) -> Array:
+    """Rotations, shape (n, 3, 3), nearest to two rows each, normalised, and their cross product.
+
+    `rows` has shape (n, 2, 3). As in 3DDFA_V2 (Guo et al., "Towards Fast, Accurate and Stable 3D
+    Dense Face Alignment", ECCV 2020, ``utils/pose.py``). NaN where a row has no length.
+    """
+    two = np.asarray(rows, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        two = two / np.linalg.norm(two, axis=2, keepdims=True)
+    third = np.cross(two[:, 0], two[:, 1])
+    three = np.concatenate([two, third[:, None]], axis=1)
+    known = np.isfinite(three).all(axis=(1, 2))
+    R = np.full(three.shape, np.nan)
+    R[known] = nearest_rotation(three[known])
+    return R
 
 
 def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:

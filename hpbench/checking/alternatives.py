@@ -21,6 +21,7 @@ import numpy.typing as npt
 from hpbench.checking.requirements import Outcome
 from hpbench.errors import HpbenchError
 from hpbench.face import Face
+from hpbench.inference.torch_method import IMAGENET_MEAN, IMAGENET_STD
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.rotation import geodesic_deg
 from hpbench.scoring.known_mistakes import MAX_FIXED_DEG, MIN_FACES, MIN_T, Mistake
@@ -321,7 +322,7 @@ def _scaled_as(
     return lambda pixels: old_shift + old_scale * (pixels - shift) / scale
 
 
-_MEAN, _STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+_MEAN, _STD = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 _NONE, _BYTES, _HALF = np.zeros(3), np.ones(3), np.full(3, 127.5)
 _UNIT = np.full(3, 255.0)
 
@@ -395,14 +396,14 @@ def _with_scores(outputs: Any, change: Callable[[Array], Array]) -> Any:
     return changed if is_array else outputs.new_tensor(changed)
 
 
+_MIN_BINS = 18
+
+
 def _holds_scores(outputs: Any) -> bool:
     if isinstance(outputs, list | tuple):
         return any(_holds_scores(part) for part in outputs)
     shape = tuple(getattr(outputs, "shape", ()))
-    return len(shape) >= 2 and shape[-1] >= _FEWEST_BINS
-
-
-_FEWEST_BINS = 18
+    return len(shape) >= 2 and shape[-1] >= _MIN_BINS
 
 
 def _softmax(scores: Array) -> Array:

@@ -32,7 +32,7 @@ from hpbench.checking.checks import (
     unusual_faces,
     worker,
 )
-from hpbench.checking.probe import MOST_FACES, Check, Probe
+from hpbench.checking.probe import MAX_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError, in_one_line
@@ -105,7 +105,7 @@ class CheckResult:
 def check_method(
     make: Callable[[], Method],
     dataset: Dataset,
-    limit: int = MOST_FACES,
+    limit: int = MAX_FACES,
     checks: Sequence[Check] | None = None,
 ) -> list[CheckResult]:
     """Run all checks, or some.

@@ -40,11 +40,11 @@ from hpbench.scoring.known_mistakes import (
     diagnose,
 )
 
-__all__ = ["MOST_FACES", "Check", "Probe"]
+__all__ = ["MAX_FACES", "Check", "Probe"]
 
 Array = npt.NDArray[np.float64]
 
-MOST_FACES = 96
+MAX_FACES = 96
 """Default number of faces: mistakes that cost little are found on many."""
 
 MAX_REFERENCE_DEG = 30.0
@@ -100,7 +100,7 @@ class Probe:
     doubts: Sequence[str] = ()
 
     @classmethod
-    def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = MOST_FACES) -> Probe:
+    def of(cls, make: Callable[[], Method], dataset: Dataset, limit: int = MAX_FACES) -> Probe:
         """Take up to `limit` faces from all over a data set.
 
         Raises

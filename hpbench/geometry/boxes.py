@@ -16,7 +16,8 @@ import numpy.typing as npt
 from hpbench.errors import DataError
 
 __all__ = [
-    "BoxLayout", "box_from_points", "check_box", "corners_of", "face_size_px", "iou", "match_box",
+    "BoxLayout", "box_from_points", "box_problem", "check_box", "corners_of", "face_size_px",
+    "iou", "match_box",
 ]  # fmt: skip
 
 BoxLayout = Literal["xyxy", "xywh", "cxcywh", "yxyx", "yxhw", "xxyy", "corners"]
@@ -24,22 +25,26 @@ BoxLayout = Literal["xyxy", "xywh", "cxcywh", "yxyx", "yxhw", "xxyy", "corners"]
 
 
 def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> None:
-    """Reject a box that no crop can be made of in an image of this width and height.
+    """Raise DataError for a box with a :func:`box_problem`."""
+    if problem := box_problem(box_xyxy, size_wh):
+        raise DataError(problem)
 
-    Raises
-    ------
-    DataError
-        If a number is not finite, the box has no area, or it lies outside the image.
+
+def box_problem(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> str | None:
+    """Why no crop can be made of a box in an image of this width and height; None where one can.
+
+    A number is not finite, the box has no area, or it lies outside the image.
     """
     x0, y0, x1, y1 = (float(value) for value in box_xyxy)
     shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
     if not np.isfinite(box_xyxy).all():
-        raise DataError("box with a coordinate that is not a number")
+        return "box with a coordinate that is not a number"
     if x1 - x0 < 1 or y1 - y0 < 1:
-        raise DataError(f"{shown} has no area")
+        return f"{shown} has no area"
     width, height = size_wh
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-        raise DataError(f"{shown} lies outside the image of {width}x{height} pixels")
+        return f"{shown} lies outside the image of {width}x{height} pixels"
+    return None
 
 
 def corners_of(numbers: npt.ArrayLike, layout: BoxLayout) -> npt.NDArray[np.float64]:

@@ -12,9 +12,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from hpbench.crops import Bounds, cut_out, resize_linear
-from hpbench.errors import DataError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
+from hpbench.geometry.boxes import box_problem
 from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction, WeightsInfo
 from hpbench.weights.named import info_of_file, resolve_weights, with_paths
 from hpbench.weights.store import sha256_of
@@ -115,10 +114,8 @@ class PublishedMethod(Method):
 
     def prepare(self, face: Face) -> Any | NoPrediction:
         """Cut out the face and scale it; normalisation is left to :meth:`infer`."""
-        try:
-            check_box(face.box_xyxy, face.size_wh)
-        except DataError as error:
-            return NoPrediction(str(error))
+        if problem := box_problem(face.box_xyxy, face.size_wh):
+            return NoPrediction(problem)
         return self.cut_input(face)
 
     def stretched(self, face: Face, bounds: Bounds) -> npt.NDArray[np.uint8] | NoPrediction:

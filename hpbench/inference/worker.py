@@ -26,9 +26,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hpbench.errors import DataError, HpbenchError
+from hpbench.errors import HpbenchError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
+from hpbench.geometry.boxes import box_problem
 from hpbench.inference.worker_processes import how_it_ended, last_line
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.plugin import BaseOptions
@@ -406,10 +406,8 @@ class Worker(Method):
 
     def prepare(self, face: Face) -> Any | NoPrediction:
         """Check the box; the worker cuts out what it needs."""
-        try:
-            check_box(face.box_xyxy, face.size_wh)
-        except DataError as error:
-            return NoPrediction(str(error))
+        if problem := box_problem(face.box_xyxy, face.size_wh):
+            return NoPrediction(problem)
         return face
 
     def infer(self, batch: Sequence[Any]) -> Any:

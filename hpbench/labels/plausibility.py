@@ -360,5 +360,9 @@ def _review_against_landmarks(scored: Sequence[Record]) -> list[Suspicion]:
 
 
 def _rank_correlation(a: Array, b: Array) -> float:
-    ranks = [np.argsort(np.argsort(values)).astype(np.float64) for values in (a, b)]
+    """Spearman's; equal values share their mean rank, as labels of whole degrees do."""
+    ranks = []
+    for values in (a, b):
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ranks.append((np.cumsum(counts) - (counts - 1) / 2.0)[place])
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

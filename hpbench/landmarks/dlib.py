@@ -214,7 +214,7 @@ def _load_predictor(path: Path, state: tuple[Any, ...]) -> Any:
         import dlib
     except ImportError as error:
         raise MissingDependencyError(
-            f"method 'pnp': needs dlib ({error}); pip install dlib-bin"
+            f"landmarks 'dlib' need dlib ({error}); pip install dlib-bin"
         ) from error
 
     if not path.is_file():

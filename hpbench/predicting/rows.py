@@ -11,7 +11,13 @@ import numpy.typing as npt
 from hpbench.method import NoPrediction
 from hpbench.predicting.faces import FrameResult
 from hpbench.rotation import ANGLES, angles_from_rotation
-from hpbench.storage.schemas import SPREAD_DEG, rotation_cells
+from hpbench.storage.schemas import (
+    ANGLES_DEG,
+    BOX_XYXY,
+    ROTATION_COLUMNS,
+    SPREAD_DEG,
+    rotation_cells,
+)
 
 __all__ = ["ROW_COLUMNS", "angles_in_words", "result_rows"]
 
@@ -19,10 +25,9 @@ Array = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
 ROW_COLUMNS = (
-    "image", "frame", "time_s", "face", "track", "x0", "y0", "x1", "y1", "score", "method",
-    "status", "reason", "confidence", "yaw_deg", "pitch_deg", "roll_deg",
-    *SPREAD_DEG, "smoothed_yaw_deg", "smoothed_pitch_deg", "smoothed_roll_deg",
-    "r00", "r01", "r02", "r10", "r11", "r12", "r20", "r21", "r22",
+    "image", "frame", "time_s", "face", "track", *BOX_XYXY, "score", "method",
+    "status", "reason", "confidence", *ANGLES_DEG, *SPREAD_DEG,
+    *(f"smoothed_{name}" for name in ANGLES_DEG), *ROTATION_COLUMNS,
 )  # fmt: skip
 """Columns of the table, in order."""
 
@@ -42,7 +47,7 @@ def result_rows(result: FrameResult, methods: Sequence[str]) -> list[Row]:
         return [empty | {"status": "no_face", "reason": "no face found by the detector"}]
     rows = []
     for number, face in enumerate(result.faces, start=1):
-        box = zip(("x0", "y0", "x1", "y1"), face.box_xyxy.tolist(), strict=True)
+        box = zip(BOX_XYXY, face.box_xyxy.tolist(), strict=True)
         found = empty | {key: round(value, 2) for key, value in box}
         found |= {"face": number, "track": face.track, "score": _rounded(face.score, 4)}
         for name in methods:

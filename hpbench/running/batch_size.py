@@ -16,7 +16,7 @@ __all__ = ["CPU_FACES", "largest_that_pays", "settle_batch_size"]
 CPU_FACES = 32
 """Where no network is on a GPU: each core works on a few faces at once in any case."""
 
-_FEWEST, _MOST = 16, 1024
+_MIN, _MAX = 16, 1024
 _GAIN = 1.05
 """What twice as many faces at once have to add to the faces per second."""
 
@@ -63,8 +63,8 @@ def largest_that_pays(faces_per_second: Callable[[int], float | None]) -> int:
     >>> largest_that_pays({16: 900.0, 32: 1700.0}.get)
     32
     """
-    size, rate = _FEWEST, faces_per_second(_FEWEST)
-    while rate is not None and size < _MOST:
+    size, rate = _MIN, faces_per_second(_MIN)
+    while rate is not None and size < _MAX:
         doubled = faces_per_second(2 * size)
         if doubled is None or doubled < _GAIN * rate:
             break

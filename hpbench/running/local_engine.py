@@ -227,7 +227,7 @@ class LocalEngine:
         Raises
         ------
         HpbenchError
-            If a method fails on every face of its first batch: it is broken, not the faces.
+            If a method fails on every one of its first faces: it is broken, not the faces.
         """
         rows = pending_rows(evaluation, folder)
         announce(evaluation, rows, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from hpbench.storage.loaded_files import detector_digest
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset
 
-__all__ = ["STORED", "AvailableInputs", "available_inputs", "dataset_items", "open_dataset", "plan"]
+__all__ = ["STORED", "dataset_items", "open_dataset", "plan"]
 
 STORED = "stored predictions do not change with the image or the box"
 """Why a :class:`hpbench.method.StoredMethod` is left out where these are changed."""
@@ -195,31 +195,13 @@ def _unsupported_reason(
     `whole` says that the index holds all faces of the data set, `is_variant` that the same data set
     is in the run with other options already.
     """
-    inputs = available_inputs(index)
-    reason = method.unsupported_reason(dataset.name, inputs.camera, inputs.landmarks)
+    has_camera, has_landmarks = index.has_some("camera_matrix"), index.has_some("landmarks_xy")
+    reason = method.unsupported_reason(dataset.name, has_camera, has_landmarks)
     if reason is not None or not method.stored_members:
         return reason
     if is_variant:
         return f"not applicable: {STORED}, and are scored under the first options"
     return method.unsupported_faces(dataset.name, index.table["image_id"].to_pylist(), whole)
-
-
-@dataclass(frozen=True)
-class AvailableInputs:
-    """What some scored face of a data set comes with; a method may ask for it.
-
-    Attributes
-    ----------
-    camera, landmarks : bool
-    """
-
-    camera: bool
-    landmarks: bool
-
-
-def available_inputs(index: FaceIndex) -> AvailableInputs:
-    """What the scored faces of a data set come with, beside image and box."""
-    return AvailableInputs(index.has_some("camera_matrix"), index.has_some("landmarks_xy"))
 
 
 def _corrupted(evaluation: Evaluation, corruption: Corruption) -> Evaluation:

@@ -209,7 +209,7 @@ def _network_errors(
         fix = f"{with_option}, {by_hand}" if ADD_COMMAND in then else by_hand.removeprefix("or ")
         raise WeightsError(f"{error}: is no https address; {fix}") from error
     except _TooLargeError as error:
-        size = f"{limits.max_bytes / 1e6:.1f} MB" if path is not None else "an answer may have"
+        size = f"{limits.max_bytes / 1e6:.1f} MB" if path is not None else "is allowed"
         raise WeightsError(
             f"{url}: sends more than {size}; nothing was stored; {by_hand}"
         ) from error

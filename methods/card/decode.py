@@ -24,6 +24,7 @@ from hpbench.rotation import (
     rotation_from_angles,
     rotation_from_euler,
     rotation_from_rotvec,
+    rotation_from_rows,
     rotation_from_rq_angles,
     rotation_in_camera_frame,
     wrap_deg,
@@ -116,8 +117,11 @@ def _output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
         xyzw = values if card.order == "xyzw" else np.roll(values, -1, axis=1)
         R_net = _where_finite(_rotation_from_quaternion, xyzw)
     else:
-        make = nearest_rotation if card.nearest == "svd" else _rotation_from_rows
-        R_net = _where_finite(make, values.reshape(len(values), 3, -1)[:, :, :3])
+        matrices = values.reshape(len(values), 3, -1)[:, :, :3]
+        if card.nearest == "svd":
+            R_net = _where_finite(nearest_rotation, matrices)
+        else:
+            R_net = rotation_from_rows(matrices[:, :2])
     return rotation_in_camera_frame(R_net, card.frame)
 
 
@@ -129,14 +133,6 @@ def _rotation_from_quaternion(xyzw: Array) -> Array:
     safe = np.where(length[:, None] > 0.0, xyzw, [0.0, 0.0, 0.0, 1.0])
     R = Rotation.from_quat(safe).as_matrix()
     return np.where(length[:, None, None] > 0.0, R, np.nan)
-
-
-def _rotation_from_rows(M: Array) -> Array:
-    """Rotations nearest to the first two rows, normalised, and their cross product (3DDFA_V2)."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rows = M[:, :2] / np.linalg.norm(M[:, :2], axis=2, keepdims=True)
-    third = np.cross(rows[:, 0], rows[:, 1])
-    return _where_finite(nearest_rotation, np.concatenate([rows, third[:, None]], axis=1))
 
 
 def numbers_of(

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from hpbench.crops import Outside, centre_of, cut_out, short_side_wh
-from hpbench.errors import DataError, HpbenchError, UsageError, WeightsError, invalid_value
+from hpbench.errors import HpbenchError, UsageError, WeightsError, invalid_value
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
+from hpbench.geometry.boxes import box_problem
 from hpbench.inference.graphs import FORMATS, graph_files
 from hpbench.method import (
     Method,
@@ -237,10 +237,8 @@ class DeclaredMethod(Method):
 
     def prepare(self, face: Face) -> npt.NDArray[np.uint8] | NoPrediction:
         """Cut out the face and scale it; colour order and scaling are left to :meth:`infer`."""
-        try:
-            check_box(face.box_xyxy, face.size_wh)
-        except DataError as error:
-            return NoPrediction(str(error))
+        if problem := box_problem(face.box_xyxy, face.size_wh):
+            return NoPrediction(problem)
         card = self.network_card()
         crop = cut_out(face.image, card.crop.bounds(face), card.crop.outside)
         if crop.size == 0:

@@ -98,9 +98,9 @@ class Ensemble(Method):
                 "method 'ensemble' has mirror=true and a member with stored predictions, which "
                 "hold none of mirrored faces; leave one of them out"
             )
-        self._answers = [(name, member, False) for name, member in self._members.items()]
+        self._votes = [(name, member, False) for name, member in self._members.items()]
         if self.options.mirror:
-            self._answers += [(f"{name}, mirrored", one, True) for name, one, _ in self._answers]
+            self._votes += [(f"{name}, mirrored", one, True) for name, one, _ in self._votes]
 
     @classmethod
     def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
@@ -205,7 +205,7 @@ class Ensemble(Method):
         """Inputs of all members, each of its own crop."""
         mirror = mirrored(face) if self.options.mirror else face
         inputs = []
-        for name, member, is_mirror in self._answers:
+        for name, member, is_mirror in self._votes:
             prepared = member.prepare(mirror if is_mirror else face)
             if isinstance(prepared, NoPrediction):
                 return _of_member(name, prepared)
@@ -216,14 +216,14 @@ class Ensemble(Method):
         """Run one member after the other."""
         return [
             member.infer(list(inputs))
-            for (_, member, _), inputs in zip(self._answers, zip(*batch, strict=True), strict=True)
+            for (_, member, _), inputs in zip(self._votes, zip(*batch, strict=True), strict=True)
         ]
 
     def decode(self, output: Sequence[Any]) -> list[Prediction | NoPrediction]:
         """Mean of the members' rotations for every face."""
         decoded = [
             valid_predictions(member, member.decode(found))
-            for (_, member, _), found in zip(self._answers, output, strict=True)
+            for (_, member, _), found in zip(self._votes, output, strict=True)
         ]
         return [self._combined(predictions) for predictions in zip(*decoded, strict=True)]
 
@@ -231,7 +231,7 @@ class Ensemble(Method):
         self, predictions: Sequence[Prediction | NoPrediction]
     ) -> Prediction | NoPrediction:
         rotations = []
-        for (name, _, is_mirror), one in zip(self._answers, predictions, strict=True):
+        for (name, _, is_mirror), one in zip(self._votes, predictions, strict=True):
             if isinstance(one, NoPrediction):
                 return _of_member(name, one)
             rotations.append(mirror_rotation(one.R_cam) if is_mirror else one.R_cam)

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from hpbench.errors import DataError, MissingDependencyError
+from hpbench.errors import MissingDependencyError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box
+from hpbench.geometry.boxes import box_problem
 from hpbench.geometry.face_fit import Robust, distant_plane, fit_faces
 from hpbench.geometry.pnp import NO_CAMERA, Focal, SolverName, camera_of, solve_pose
 from hpbench.landmarks.base import make_landmark_detector
@@ -200,11 +200,8 @@ class Pnp(Method):
 
     def prepare(self, face: Face) -> _Seen | NoPrediction:
         """Find the 68 landmarks and settle the camera."""
-        if self._detector.needs_box:
-            try:
-                check_box(face.box_xyxy, face.size_wh)
-            except DataError as error:
-                return NoPrediction(str(error))
+        if self._detector.needs_box and (problem := box_problem(face.box_xyxy, face.size_wh)):
+            return NoPrediction(problem)
         landmarks_xy = self._detector.find(face)
         if isinstance(landmarks_xy, NoPrediction):
             return landmarks_xy

@@ -13,7 +13,7 @@ from hpbench.crops import resize_linear
 from hpbench.face import Face, crop_with_black
 from hpbench.inference.torch_method import TorchMethod, TorchOptions
 from hpbench.method import MethodCard, NoPrediction, Options, WeightsInfo
-from hpbench.rotation import nearest_rotation, rotation_in_camera_frame
+from hpbench.rotation import rotation_from_rows, rotation_in_camera_frame
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,10 +126,7 @@ class Tddfa(TorchMethod):
     def rotations(self, outputs: Array) -> tuple[Array, None]:
         """Rotation nearest to the normalised rows and their cross product."""
         matrix = outputs[:, :12].reshape(-1, 3, 4) * POSE_STD + POSE_MEAN
-        rows = matrix[:, :2, :3] / np.linalg.norm(matrix[:, :2, :3], axis=2, keepdims=True)
-        third = np.cross(rows[:, 0], rows[:, 1])
-        R = nearest_rotation(np.concatenate([rows, third[:, None]], axis=1))
-        return rotation_in_camera_frame(R, "y-up"), None
+        return rotation_in_camera_frame(rotation_from_rows(matrix[:, :2, :3]), "y-up"), None
 
 
 def roi_square(
