@@ -31,14 +31,12 @@ def run_checks(config: CheckConfig) -> list[CheckResult]:
     """Run every check on a method; it must be possible to make and load it at all."""
     from hpbench.checking.conformance import check_method
     from hpbench.inference.devices import resolve_device
-    from hpbench.registry import make_dataset, make_method
-    from hpbench.running.data_folders import data_folders
-    from hpbench.spec import parse_spec
+    from hpbench.registry import make_method
+    from hpbench.running.data_folders import open_named
 
     device = resolve_device(config.device)
-    folder = data_folders(config.data, config.datasets).get(parse_spec(config.datasets).name)
     return check_method(
         lambda: make_method(config.method, device, config.plugins),
-        make_dataset(config.datasets, folder, config.plugins),
+        open_named(config.datasets, config.data, config.plugins),
         config.limit,
     )

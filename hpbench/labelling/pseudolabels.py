@@ -7,11 +7,10 @@ the face can be left out.
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,10 @@ from hpbench.inference.solving import solve_batch
 from hpbench.method import Method, NoPrediction
 from hpbench.registry import load_method
 from hpbench.rotation import (
-    angles_from_rotation,
     geodesic_deg,
     mean_rotation,
     mirror_rotation,
 )
-from hpbench.storage.atomic import atomic_path
 from hpbench.storage.environment import versions
 from hpbench.storage.fingerprints import hash_of, plugin_digest, records_digest
 from hpbench.storage.loaded_files import method_digests
@@ -43,7 +40,6 @@ __all__ = [
     "PseudoLabel",
     "blend_dataset_label",
     "jittered_views",
-    "label_dataset",
     "label_faces",
 ]
 
@@ -87,58 +83,6 @@ def jittered_views(
     return pairs
 
 
-def label_dataset(
-    dataset: Dataset,
-    records: Sequence[Record],
-    teachers: Sequence[Method],
-    out: Path,
-    *,
-    views: int = 4,
-    seed: int = 0,
-    max_spread_deg: float | None = None,
-    dataset_share: float = 0.0,
-    note: Callable[[str], None] = print,
-    on_progress: Callable[[int], None] = lambda count: None,
-) -> int:
-    """Write a table of labels that teachers give, to be read as the data set ``table``.
-
-    Repeated after it was stopped, it resumes from ``OUT.progress``.
-
-    Parameters
-    ----------
-    dataset, records, teachers, views, seed, on_progress
-        See :func:`label_faces`.
-    out
-        ``.parquet`` or ``.csv`` file with one row per face, replaced only when it is complete.
-    max_spread_deg
-        Faces whose predictions differ by more are left out.
-    dataset_share
-        See :func:`blend_dataset_label`.
-    note
-        Takes one line for the user: how many faces have no label, and why.
-
-    Returns
-    -------
-    int
-        Rows of the table.
-    """
-    progress_file = out.with_name(out.name + ".progress")
-    labels, failures = label_faces(
-        dataset, records, teachers, progress_file, views, seed, note, on_progress
-    )
-    for reason, count in Counter(failures.values()).most_common():
-        note(f"{count} without a label: {reason}")
-    if max_spread_deg is not None:
-        certain = [label for label in labels if label.spread_deg <= max_spread_deg]
-        note(f"{len(labels) - len(certain)} left out: spread above {max_spread_deg:g} degrees")
-        labels = certain
-    if not labels:
-        raise DataError(f"data set '{dataset.name}': no face is left; raise --max-spread")
-    _write_table(labels, out, dataset_share)
-    progress_file.unlink(missing_ok=True)
-    return len(labels)
-
-
 def label_faces(
     dataset: Dataset,
     records: Sequence[Record],
@@ -174,7 +118,7 @@ def label_faces(
     Raises
     ------
     DataError
-        If no face could be labelled, or the file cannot be written.
+        If no face could be labelled, another process writes the file, or it cannot be written.
     UsageError
         If the file holds labels of a call with other arguments.
     """
@@ -185,60 +129,100 @@ def label_faces(
     for name, teacher in zip(digests, teachers, strict=True):
         if name not in loaded:
             load_method(teacher)
-    done = _read_progress(progress_file, key)
-    if done:
-        note(f"resuming: {len(done)} faces are labelled")
-    else:
-        _write_progress(progress_file, key, "w")  # no label is lost
-    for index, record in enumerate(records):
-        result = done.get(record.image_id)
-        if result is None:
-            generator = np.random.default_rng([seed, index])
-            result = _label(dataset, record, teachers, views, generator)
-            # the line end comes first: what a killed run has torn off stays on a line alone
-            _write_progress(progress_file, "\n" + json.dumps([record.image_id, result]), "a")
-        if isinstance(result, str):
-            failures[record.image_id] = result
-        else:
-            R_cam, spread_deg = result
-            labels.append(PseudoLabel(record, np.array(R_cam), spread_deg))
-        on_progress(1)
+    with _Progress(progress_file, key) as progress:
+        if progress.done:
+            note(f"resuming: {len(progress.done)} faces are labelled")
+        for index, record in enumerate(records):
+            result = progress.done.get(record.image_id)
+            if result is None:
+                generator = np.random.default_rng([seed, index])
+                result = _label(dataset, record, teachers, views, generator)
+                progress.add(record.image_id, result)
+            if isinstance(result, str):
+                failures[record.image_id] = result
+            else:
+                R_cam, spread_deg = result
+                labels.append(PseudoLabel(record, np.array(R_cam), spread_deg))
+            on_progress(1)
     if not labels:
         reason = next(iter(failures.values()), "it has no faces")
         raise DataError(f"data set '{dataset.name}': no face could be labelled ({reason})")
     return labels, failures
 
 
-def _write_progress(path: Path, text: str, mode: str) -> None:
-    with (
-        write_errors(path, "make room, then repeat the command to resume"),
-        path.open(mode, encoding="utf-8") as file,
-    ):
-        file.write(text)
+class _Progress:
+    """The file that holds every label as soon as it is made; one process at a time has it.
 
+    The first line is the key of what labels depend on, each other one an image id and a result.
 
-def _read_progress(path: Path, key: str) -> dict[str, Any]:
-    """Results of a stopped call by image id; torn lines do not count.
-
-    Raises
-    ------
-    UsageError
-        If there are some of a call with other arguments.
+    Attributes
+    ----------
+    done : dict of str to str or list
+        Results of a stopped call, by image id.
     """
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    first, *lines = text.split("\n")
-    results: list[tuple[str, Any]] = []
-    for line in lines:
-        with suppress(ValueError):
-            results.append(json.loads(line))
-    if first == key:
-        return dict(results)
-    if labels := [label for _, label in results if not isinstance(label, str)]:
-        raise UsageError(
-            f"{path}: holds {len(labels)} labels that were made with other options, data or "
-            "versions; repeat the command as it was to resume, or delete the file"
-        )
-    return {}
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key = path, key
+        self.done: dict[str, Any] = {}
+
+    def __enter__(self) -> _Progress:
+        with self._write_errors():
+            self._file = self._path.open("a+", encoding="utf-8", errors="replace")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.done = self._read()
+            if not self.done:  # no label is lost
+                with self._write_errors():
+                    self._file.truncate(0)
+                self._write(self._key)
+        except BlockingIOError as error:
+            self._file.close()
+            raise DataError(
+                f"{self._path}: another 'hpbench label' writes it; wait for its end, or name "
+                "another --out"
+            ) from error
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, image_id: str, result: Any) -> None:
+        """Store a result; the line end comes first, so that torn-off ones stay on a line alone."""
+        self._write("\n" + json.dumps([image_id, result]))
+
+    def _read(self) -> dict[str, Any]:
+        """Results of a stopped call by image id; torn lines do not count.
+
+        Raises
+        ------
+        UsageError
+            If there are some of a call with other arguments.
+        """
+        self._file.seek(0)
+        first, *lines = self._file.read().split("\n")
+        results: list[tuple[str, Any]] = []
+        for line in lines:
+            with suppress(ValueError):
+                results.append(json.loads(line))
+        if first == self._key:
+            return dict(results)
+        if labels := [label for _, label in results if not isinstance(label, str)]:
+            raise UsageError(
+                f"{self._path}: holds {len(labels)} labels that were made with other options, data "
+                "or versions; repeat the command as it was to resume, or delete the file"
+            )
+        return {}
+
+    def _write(self, text: str) -> None:
+        with self._write_errors():
+            self._file.write(text)
+            self._file.flush()
+
+    def _write_errors(self) -> AbstractContextManager[None]:
+        return write_errors(self._path, "make room, then repeat the command to resume")
 
 
 def _labels_key(
@@ -307,30 +291,3 @@ def blend_dataset_label(label: PseudoLabel, share: float) -> Array:
     if share == 0.0 or own is None or own.R_cam is None:
         return label.R_cam
     return mean_rotation([label.R_cam, own.R_cam], [1.0 - share, share])
-
-
-def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_share: float) -> None:
-    """Write labels as a table that the data set ``table`` reads."""
-    import pandas as pd
-
-    folder = path.resolve().parent
-    rows = []
-    for one in labels:
-        record = one.record
-        R_cam = blend_dataset_label(one, dataset_share)
-        yaw, pitch, roll = angles_from_rotation(R_cam).round(4)
-        assert record.box_xyxy is not None
-        x0, y0, x1, y1 = record.box_xyxy
-        rows.append(
-            {
-                "image": os.path.relpath(record.image_path.resolve(), folder),
-                "yaw": yaw, "pitch": pitch, "roll": roll,
-                "x0": x0, "y0": y0, "x1": x1, "y1": y1,
-                "subject": record.group, "spread_deg": round(one.spread_deg, 3),
-            }
-        )  # fmt: skip
-    table = pd.DataFrame(rows)
-    kept = "the predictions are kept, repeat the command to resume"
-    with write_errors(path, kept), atomic_path(path) as temporary:
-        write = table.to_csv if path.suffix == ".csv" else table.to_parquet
-        write(temporary, index=False)

@@ -28,6 +28,7 @@ from hpbench.rendering.labels import LABELS_NAME, label_row
 from hpbench.rendering.lighting import find_environments
 from hpbench.rendering.render_spec import RenderSpec, scenes
 from hpbench.storage.atomic import read_table, write_table, write_text
+from hpbench.storage.folder_lock import LOCK, folder_lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,15 +69,28 @@ def render_dataset(
     Raises
     ------
     DataError
-        If an asset is missing or corrupted, ``out`` holds something else, or the disk is full.
+        If an asset is missing or corrupted, ``out`` holds something else, another process renders
+        into it, or the disk is full.
     MissingDependencyError
         If moderngl, OpenEXR or an EGL driver is missing.
     """
-    import pandas as pd
-
     assets_folder = find_assets(assets).resolve()
     environment_files = find_environments(environments)
     _prepare_folder(out, spec, environment_files)
+    with folder_lock(out):
+        _render_missing(out, spec, (assets_folder, environments), workers, on_progress)
+    return out / LABELS_NAME
+
+
+def _render_missing(
+    out: Path,
+    spec: RenderSpec,
+    assets: tuple[Path, Path | None],
+    workers: int,
+    on_progress: Callable[[int], None],
+) -> None:
+    import pandas as pd
+
     labelled = _rows(out / LABELS_NAME) == spec.total
     missing = []
     for piece in _pieces(spec):
@@ -86,7 +100,7 @@ def render_dataset(
             on_progress(len(piece))
         else:
             missing.append(piece)
-    setup = (out, spec, assets_folder, environments)
+    setup = (out, spec, *assets)
     with _disk_errors_named(out):
         if not labelled:
             (out / LABELS_NAME).unlink(missing_ok=True)
@@ -105,7 +119,6 @@ def render_dataset(
             parts = [pd.read_parquet(_part_path(out, piece)) for piece in _pieces(spec)]
             _write_table(pd.concat(parts, ignore_index=True), out / LABELS_NAME)
         shutil.rmtree(out / _PARTS)
-    return out / LABELS_NAME
 
 
 @contextmanager
@@ -159,7 +172,7 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
 
 def _is_blank(out: Path) -> bool:
     """Whether a run left before its first image, so that settings may still change."""
-    ours = {SPEC_NAME, "images", _PARTS}
+    ours = {SPEC_NAME, "images", _PARTS, LOCK}
     return {path.name for path in out.iterdir()} <= ours and not any(
         path.is_file() for name in ("images", _PARTS) for path in (out / name).rglob("*")
     )

@@ -6,12 +6,22 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hpbench.dataset import Dataset
 from hpbench.errors import UsageError
 from hpbench.paths import user_path
-from hpbench.registry import DATASETS
-from hpbench.spec import SpecsLike, suggest
+from hpbench.registry import DATASETS, make_dataset
+from hpbench.spec import SpecsLike, parse_spec, suggest
 
-__all__ = ["data_folders"]
+__all__ = ["data_folders", "open_named"]
+
+
+def open_named(text: str, given: Mapping[str, Path], plugins: Sequence[Path] = ()) -> Dataset:
+    """The one data set of a command, ``NAME``, ``NAME[OPTIONS]`` or ``NAME=DIR``.
+
+    See :func:`data_folders`; further errors are those of :func:`hpbench.registry.make_dataset`.
+    """
+    spec = parse_spec(text)
+    return make_dataset(spec, data_folders(given, [spec], plugins).get(spec.name), plugins)
 
 
 def data_folders(

@@ -151,3 +151,18 @@ def test_labels_of_a_teacher_that_has_changed_are_not_resumed(tmp_path):
     (tmp_path / "yaw.txt").write_text("40")
     with pytest.raises(UsageError, match="holds 1 labels that were made with other options"):
         label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
+
+
+def test_two_processes_do_not_write_the_same_labels(tmp_path):
+    faces, teacher = OneHead(), make_method("constant")
+    during: list[str] = []
+
+    def label_again(_: int) -> None:
+        with pytest.raises(DataError, match="another 'hpbench label' writes it") as caught:
+            label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
+        during.append(str(caught.value))
+
+    label_faces(
+        faces, faces.records(), [teacher], tmp_path / "progress", views=1, on_progress=label_again
+    )
+    assert len(during) == 1

@@ -191,3 +191,18 @@ def test_a_killed_run_takes_its_workers_along_and_goes_on_to_the_same_bytes(
 def test_workers_change_nothing_but_the_time(whole, assets, tmp_path):
     render_dataset(tmp_path / "out", SPEC, assets, workers=2)
     same_files(whole, tmp_path / "out")
+
+
+def test_two_processes_do_not_render_into_one_folder(assets, tmp_path):
+    out, said = tmp_path / "out", []
+
+    def render_again(_: int) -> None:
+        with pytest.raises(
+            DataError, match=r"out: the run of process \d+ .* writes to it"
+        ) as caught:
+            render_dataset(out, SPEC, assets)
+        said.append(caught.value)
+
+    render_dataset(out, SPEC, assets, on_progress=render_again)
+    assert len(said) == 2
+    assert not (out / ".lock").exists()

@@ -24,7 +24,7 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
     train_specs = [parse_source(text) for text in config.datasets]
     validation_specs = [parse_source(text) for text in config.validate_on]
     in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
-    folders = data_folders(config.data, in_use.values())
+    folders = data_folders(config.data, in_use.values(), config.plugins)
 
     used: Counter[str] = Counter()
 
