@@ -82,6 +82,7 @@ int main() {
              face = after(line, "image_id", face))
             replies += (replies.empty() ? "" : ", ") + reply(line, face, (unsigned char*)shared);
         munmap(shared, state.st_size);
-        std::cout << "{\"replies\": [" << replies << "]}" << std::endl;
+        std::cout << "{\"request\": " << long(number(line, "request", 0)) << ", \"replies\": ["
+                  << replies << "]}" << std::endl;
     }
 }

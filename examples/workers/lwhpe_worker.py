@@ -53,4 +53,5 @@ send({"hpbench_worker": 1})
 for line in sys.stdin:
     request = json.loads(line)
     shared = np.memmap(request["pixels"], np.uint8, "r")
-    send({"replies": [reply_to(face, shared, session) for face in request["faces"]]})
+    found = [reply_to(face, shared, session) for face in request["faces"]]
+    send({"request": request["request"], "replies": found})

@@ -98,7 +98,7 @@ class WorkerProcess:
         self._start_s, self._reply_s = start_s, reply_s
         self._lock = Lock()
         self._pixels = _SharedPixels()
-        self._failures = 0
+        self._failures = self._requests = 0
         self.restarts: list[str] = []
         """How the worker had ended, for each time that it was started again."""
         self._start()
@@ -144,7 +144,8 @@ class WorkerProcess:
     def _ask(self, faces: Sequence[Face]) -> list[Reply]:
         places = self._pixels.write([face.image for face in faces])
         described = [_described(face, place) for face, place in zip(faces, places, strict=True)]
-        request = {"pixels": self._pixels.path, "faces": described}
+        self._requests += 1
+        request = {"request": self._requests, "pixels": self._pixels.path, "faces": described}
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(request).encode() + b"\n")
@@ -152,6 +153,11 @@ class WorkerProcess:
         except OSError as error:
             raise _EndedError(self._how_it_ended()) from error
         reply = self._read(self._reply_s)
+        if reply.get("request") != self._requests:  # a line too many would shift all that follow
+            raise HpbenchError(
+                f"{self._subject}: its worker wrote a line for request {reply.get('request')} as "
+                f"the reply to {self._requests}; write one line per request, with its number"
+            )
         if "error" in reply:
             self._failures = 0  # it has survived this one
             raise WorkerError(str(reply["error"]))

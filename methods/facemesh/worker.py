@@ -40,7 +40,8 @@ def main() -> None:
         request = json.loads(line)
         shared = np.memmap(request["pixels"], np.uint8, "r")
         found = [reply_to(face, shared) for face in request["faces"]]
-        print(json.dumps({"replies": found}), file=replies, flush=True)
+        reply = {"request": request["request"], "replies": found}
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 if __name__ == "__main__":

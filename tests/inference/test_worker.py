@@ -62,9 +62,11 @@ for line in sys.stdin:
         if what == "few":
             replies = []
     if any(face["image_id"] == "refused" for face in request["faces"]):
-        print(json.dumps({"error": "cannot do that"}), flush=True)
+        print(json.dumps({"request": request["request"], "error": "cannot do that"}), flush=True)
     else:
-        print(json.dumps({"replies": replies}), flush=True)
+        print(json.dumps({"request": request["request"], "replies": replies}), flush=True)
+    if any(face["image_id"] == "stutters" for face in request["faces"]):
+        print(json.dumps({"request": request["request"], "replies": replies}), flush=True)
 """
 
 
@@ -233,6 +235,13 @@ def test_too_few_replies_are_an_error(start):
         start().ask([face("few")])
 
 
+def test_a_line_too_many_is_never_taken_for_the_reply_to_the_next_request(start):
+    process = start()
+    process.ask([face("stutters")])
+    with pytest.raises(HpbenchError, match="a line for request 1 as the reply to 2"):
+        process.ask([face("b", 2)])
+
+
 def test_an_error_of_the_worker_is_the_reason_of_the_face(mine):
     found = [one.prediction for one in solve_batch(mine, [face("refused"), face("b", 2)])]
     assert found[0] == Failed("infer failed: WorkerError: cannot do that")
@@ -300,7 +309,8 @@ def test_the_page_of_the_protocol_shows_requests_and_replies_as_they_are(mine):
         for text in re.findall(r"^ {8}(\{.*?\]\})$", page, re.MULTILINE | re.DOTALL)
     )
     (sent,) = mine.process.ask([face()])
-    assert shown_request.keys() == {"pixels", "faces"}
+    assert shown_request.keys() == {"request", "pixels", "faces"}
     assert shown_request["faces"][0].keys() == sent["face"].keys()
+    assert shown_reply["request"] == shown_request["request"]
     found = mine.prediction(shown_reply["replies"][0])
     assert geodesic_deg(found.R_cam, rotation_from_angles([12.5, -3.0, 0.8])) < 1e-6

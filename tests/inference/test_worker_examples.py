@@ -33,8 +33,9 @@ import numpy as np
 held = np.ones(300 * 2**20, np.uint8)
 print(json.dumps({"hpbench_worker": 1}), flush=True)
 for line in sys.stdin:
-    faces = json.loads(line)["faces"]
-    print(json.dumps({"replies": [{"angles_deg": [0, 0, 0]} for _ in faces]}), flush=True)
+    request = json.loads(line)
+    found = [{"angles_deg": [0, 0, 0]} for _ in request["faces"]]
+    print(json.dumps({"request": request["request"], "replies": found}), flush=True)
 """
 
 PLUGIN = """
@@ -149,8 +150,9 @@ for line in sys.stdin:
     if not died.exists():
         died.touch()
         sys.exit("out of luck")
-    faces = json.loads(line)["faces"]
-    print(json.dumps({"replies": [{"angles_deg": [0, 0, 0]} for _ in faces]}), flush=True)
+    request = json.loads(line)
+    found = [{"angles_deg": [0, 0, 0]} for _ in request["faces"]]
+    print(json.dumps({"request": request["request"], "replies": found}), flush=True)
 """
 
 
