@@ -27,6 +27,8 @@ _LOOKED_AT = 64
 _MIN_BOXES = 3
 _MIN_CORNER = 8
 _TURNED_LOOKED_AT = 8
+_ON_A_FACE = 0.4
+"""Median overlap with the boxes of a detector from which on boxes are believed."""
 _ASKED, _ON_FACES = 16, 5
 """A detector looks at up to 16 images, and no further once five boxes lie on faces."""
 _ELSEWHERE = 0.75
@@ -90,6 +92,8 @@ def _stored_frame(
     turned: Sequence[Record], dataset: Dataset, find_faces: FindFaces | None
 ) -> Suspicion | None:
     """Whether boxes of images with an EXIF tag were made before these were turned upright."""
+    if "exif" in dataset.options.model_fields_set:
+        return None  # the user has said it
     seen = f"{len(turned)} images with boxes are turned upright by their EXIF tag"
     if find_faces is None:
         return Suspicion(
@@ -106,8 +110,8 @@ def _stored_frame(
     if not overlaps:
         return None
     upright, stored = np.median(overlaps, axis=0)
-    if stored < upright + 0.1:
-        return None
+    if upright > _ON_A_FACE or stored < upright + 0.1:
+        return None  # of a photo with the face in its middle, both may lie on it
     return Suspicion(
         "exif",
         f"{seen}, but boxes lie on the faces of the stored images (median overlap {stored:.2f}, "

@@ -234,9 +234,17 @@ class _Labelled:
         return bool(np.isfinite(self.R_gt).all())
 
 
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 @dataclass(frozen=True, eq=False)
 class FaceErrors(_Labelled):
     """Predictions beside the labels of the same faces, and the errors between them.
+
+    Arrays cannot be written to: a metric that worked in place would change the others.
 
     Attributes
     ----------
@@ -255,20 +263,24 @@ class FaceErrors(_Labelled):
     angles_deg: Array
     differences_deg: Array
 
+    def __post_init__(self) -> None:
+        for name in ("R_pred", "R_gt", "angles_deg", "differences_deg"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+
     @cached_property
     def geodesic_deg(self) -> Array:
         """Geodesic error of each face, shape (n,); NaN where prediction or label lacks."""
-        return _in_blocks(geodesic_deg, self.R_pred, self.R_gt)
+        return _read_only(_in_blocks(geodesic_deg, self.R_pred, self.R_gt))
 
     @cached_property
     def maev_deg(self) -> Array:
         """Mean angle between the axes of each head, shape (n,); NaN likewise."""
-        return _in_blocks(maev_deg, self.R_pred, self.R_gt)
+        return _read_only(_in_blocks(maev_deg, self.R_pred, self.R_gt))
 
     @cached_property
     def face_mae_deg(self) -> Array:
         """Mean absolute error of each face over its labelled angles, shape (n,)."""
-        return metrics.face_mae_deg(self.differences_deg)
+        return _read_only(metrics.face_mae_deg(self.differences_deg))
 
     @property
     def curve_errors_deg(self) -> Array:

@@ -114,6 +114,22 @@ def test_box_of_the_stored_image_is_named_where_a_detector_finds_the_face(table)
     assert [(s.fix, s.stops) for s in found] == [("exif=boxes", True)]
 
 
+def test_box_that_lies_on_the_face_is_believed_though_the_stored_one_fits_better(table):
+    """A face in the middle of the photo lies in the box either way."""
+    middle = np.tile([160.0, 100.0, 320.0, 220.0], (12, 1))
+    right = table(middle, orientation=3)
+    found = review_labels(
+        right.records(), right, lambda image: np.array([[170.0, 120.0, 330.0, 250.0]])
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("exif", ["upright", "boxes"])
+def test_frame_that_the_user_has_named_is_not_doubted(table, exif):
+    named = table(BOXES, orientation=3, exif=exif)
+    assert review_labels(named.records(), named) == []
+
+
 def test_exif_tag_without_a_detector_is_a_warning(table):
     # turned by a half, so that the box lies in the image either way
     wrong = table(BOXES, orientation=3)

@@ -52,6 +52,19 @@ def test_function_of_the_wrong_shape_is_named() -> None:
         broken.compute(YAW_ONLY)
 
 
+@pytest.mark.parametrize(
+    "name", ["R_pred", "R_gt", "angles_deg", "differences_deg", "geodesic_deg", "face_mae_deg"]
+)
+def test_function_that_works_in_place_cannot_change_what_others_are_given(name) -> None:
+    def in_place(errors: FaceErrors) -> np.ndarray:
+        getattr(errors, name)[:] = 0.0
+        return errors.face_mae_deg
+
+    broken = replace(METRICS[0], name="mine", values=in_place)
+    with pytest.raises(HpbenchError, match=r"metric .mine. cannot be computed: .* read-only"):
+        broken.compute(YAW_ONLY)
+
+
 def test_function_that_fails_is_named() -> None:
     broken = replace(METRICS[0], name="mine", values=lambda errors: 1 / 0)
     with pytest.raises(HpbenchError, match="metric 'mine' cannot be computed: ZeroDivisionError"):
