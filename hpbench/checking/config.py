@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from hpbench.arguments import Config, DataFolders, DataSets, Device, Metavar, Plugins
+from hpbench.results.run_config import TrustLabels
 
 if TYPE_CHECKING:
     from hpbench.checking.conformance import CheckResult
@@ -25,6 +26,7 @@ class CheckConfig(Config):
     device: Device = "auto"
     limit: int = Field(96, ge=12, description="At most N faces from all over; 12 are the fewest.")
     plugins: Plugins = ()
+    trust_labels: TrustLabels = False
 
 
 def run_checks(config: CheckConfig) -> list[CheckResult]:
@@ -39,4 +41,5 @@ def run_checks(config: CheckConfig) -> list[CheckResult]:
         lambda: make_method(config.method, device, config.plugins),
         open_named(config.datasets, config.data, config.plugins),
         config.limit,
+        trust_labels=config.trust_labels,
     )

@@ -107,6 +107,7 @@ def check_method(
     dataset: Dataset,
     limit: int = MAX_FACES,
     checks: Sequence[Check] | None = None,
+    trust_labels: bool = False,
 ) -> list[CheckResult]:
     """Run all checks, or some.
 
@@ -120,6 +121,8 @@ def check_method(
         Largest number of faces.
     checks : sequence of callable or None
         None for all of :data:`CHECKS`.
+    trust_labels : bool
+        Take labels and boxes for right, whatever they look like.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def check_method(
     """
     if limit < MIN_FACES:
         raise UsageError(f"a check needs at least {MIN_FACES} faces, not {limit}")
-    probe = Probe.of(make, dataset, limit)
+    probe = Probe.of(make, dataset, limit, trust_labels)
     # what is missing on this machine is no fault of the method
     if probe.method.stored_members:
         ids = [record.image_id for record in dataset.iter_records()]

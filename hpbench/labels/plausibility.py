@@ -149,7 +149,7 @@ def review_angles(angles_deg: Array) -> list[Suspicion]:
     angles = angles_deg[np.isfinite(angles_deg).any(axis=1)]
     if len(angles) < MIN_SAME:
         return []
-    for check in (_all_the_same, _radians, _around_180):
+    for check in (_all_the_same, _radians, _around_180, _around_90):
         if found := check(angles):
             return [found]
     if len(angles) < MIN_LABELS:
@@ -243,6 +243,27 @@ def _around_180(angles: Array) -> Suspicion | None:
             "around_180",
             f"{name} lies around 180 degrees in {far} of {len(values)} labels, {cause}",
             f"offset={name}+180",
+            is_option=True,
+        )
+    return None
+
+
+def _around_90(angles: Array) -> Suspicion | None:
+    """Yaw or pitch counted from the side: few faces are seen beyond a right angle."""
+    for axis, name in ((0, "yaw"), (1, "pitch")):
+        values = angles[np.isfinite(angles[:, axis]), axis]
+        if len(values) < MIN_LABELS:
+            continue
+        sign = 1.0 if np.median(values) > 0.0 else -1.0
+        beside = sign * values
+        beyond = float((beside > 99.0).mean())
+        if beyond < 0.2 or float((beside > 45.0).mean()) < 0.9:
+            continue
+        return Suspicion(
+            "around_90",
+            f"{name} lies around {90.0 * sign:g} degrees, {beyond:.0%} of the labels beyond it, as "
+            "if it were counted from the side",
+            f"offset={name}{-90.0 * sign:+g}",
             is_option=True,
         )
     return None

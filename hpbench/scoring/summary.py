@@ -235,7 +235,7 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
                 f"'{method.spec}', whose mean geodesic error would fall from "
                 f"{result.error_deg:.1f} to {result.fixed_deg:.1f} degrees; "
-                f"'hpbench check \"{method.spec}\"' tells which"
+                f"'hpbench check \"{method.spec}\" --datasets ...' with this data set tells which"
             )
             found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
     return found

@@ -64,3 +64,26 @@ def test_sign_that_only_these_labels_have_is_told_from_the_methods():
 def test_labels_around_180_are_named_in_place_of_no_face_at_all():
     with pytest.raises(DataError, match="pitch lies around 180 degrees"):
         outcomes(lambda angles: np.add(angles, [0, 180, 0]))
+
+
+def test_labels_of_other_faces_are_not_the_methods_mistake():
+    """Each face has the label of another one, which no mistake of conventions explains."""
+    labels = [record.label.angles_deg for record in Sample().records()]
+    others = iter(np.roll(labels, 7, axis=0))
+    found = outcomes(lambda angles: next(others))
+    assert found["labels"].status == "failed"
+    assert "belong to other faces or boxes" in found["labels"].reason
+    assert found["signs"].status != "failed"
+
+
+def test_what_only_looks_odd_is_said_and_fails_nothing():
+    found = outcomes(lambda angles: np.append(angles[:2], 0.0))
+    assert found["labels"].status == "passed"
+    assert "roll is 0 in all" in found["labels"].reason
+
+
+def test_trusted_labels_are_no_doubt():
+    labels = relabelled(np.radians)
+    results = check_method(lambda: make_method("hopenet"), labels, limit=24, trust_labels=True)
+    (found,) = [result for result in results if result.name == "angle_unit"]
+    assert found.status != "skipped"

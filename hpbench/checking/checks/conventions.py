@@ -6,6 +6,8 @@ nearest to the labels, if that cannot be chance. It may be in the data set's lab
 
 from __future__ import annotations
 
+import numpy as np
+
 from hpbench.checking.alternatives import exchanged_colours
 from hpbench.checking.checks.geometry import comparable_faces
 from hpbench.checking.probe import Probe
@@ -15,7 +17,7 @@ from hpbench.checking.requirements import (
     NotApplicableError,
     stack_rotations,
 )
-from hpbench.rotation import ANGLES, geodesic_deg
+from hpbench.rotation import ANGLES, geodesic_deg, is_rotation
 from hpbench.scoring.known_mistakes import MIN_FACES
 
 __all__ = [
@@ -33,7 +35,7 @@ UNRELATED_DEG = 75.0
 """From this mean error on predictions have nothing to do with the faces."""
 
 
-def check_labels(probe: Probe) -> None:
+def check_labels(probe: Probe) -> str:
     """Labels and boxes of the data set are what they are taken for."""
     if probe.doubts:
         raise ConformanceError("; ".join(probe.doubts))
@@ -46,6 +48,24 @@ def check_labels(probe: Probe) -> None:
             f"{probe.diagnosis.error_deg:.1f} to {probe.diagnosis.fixed_deg:.1f} degrees, and the "
             f"method makes no such mistake on the embedded sample; correct the labels, or read a "
             f"table with {fix} (docs/your-data.md)"
+        )
+    _require_better_than_frontal(probe)
+    return "; ".join(probe.notes)
+
+
+def _require_better_than_frontal(probe: Probe) -> None:
+    """Raise where a method that is sound elsewhere is worse here than one that sees nothing."""
+    _, predictions, ground_truth = probe.predicted()
+    if len(predictions) < MIN_FACES or not is_rotation(predictions, tolerance=1e-3).all():
+        return
+    error_deg = float(geodesic_deg(predictions, ground_truth).mean())
+    frontal_deg = float(geodesic_deg(np.eye(3), ground_truth).mean())
+    if error_deg > frontal_deg and (elsewhere := probe.error_on_sample_deg) is not None:
+        raise ConformanceError(
+            f"the mean error is {error_deg:.1f} degrees here, more than that of a method that "
+            f"always predicts frontal ({frontal_deg:.1f}), and {elsewhere:.1f} on the embedded "
+            "sample: the labels count angles from another direction, or belong to other faces or "
+            "boxes"
         )
 
 
