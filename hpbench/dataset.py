@@ -186,7 +186,7 @@ class Dataset(Plugin):
         faces are never in memory together.
         """
         with plugin_errors(f"data set '{self.name}' cannot be read"):
-            return iter(self.records())
+            yield from self.records()
 
     def protocol_settings(self) -> dict[str, Any]:
         """Settings that decide which faces are scored and where boxes come from, fully resolved.

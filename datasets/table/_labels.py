@@ -105,6 +105,10 @@ def refuse_unused_options(path: Path, columns: Columns, options: TableOptions) -
                 f"{path}: {unused[0]}={given[unused[0]]} is of {what}, and the table has none; "
                 "leave it out"
             )
+    if columns.angles and (option := options.without_column(columns.angles)):
+        raise UsageError(
+            f"{path}: {option} is of an angle that the table does not have; leave it out"
+        )
 
 
 def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Label:

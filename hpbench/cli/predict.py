@@ -48,7 +48,8 @@ def predict(
     opened = session.source
     summary = session.run(_with_bar(opened, config.limit))
     word = "image" if opened.fps is None else "frame"
-    for line in [*summary.lines(list(session.methods), word), *opened.notes]:
+    not_drawn = [line for writer in session.writers for line in writer.notes]
+    for line in [*summary.lines(list(session.methods), word), *opened.notes, *not_drawn]:
         typer.echo(line)
     if opened.total == 1:
         _print_angles(summary)

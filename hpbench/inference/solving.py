@@ -19,7 +19,6 @@ import numpy.typing as npt
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError
 from hpbench.face import Face
 from hpbench.method import Method, NoPrediction, Prediction
-from hpbench.registry import outdated_contract
 from hpbench.rotation import is_rotation
 
 __all__ = [
@@ -95,7 +94,7 @@ def infer_inputs(
 
     `device_clock` is entered around :meth:`Method.infer` alone. Raises whatever the method raises,
     a ValueError if decode gives another number of predictions, and an HpbenchError if it returns
-    bare arrays, as under plugin contract 1.
+    bare arrays.
     """
     method.synchronize()
     start = perf_counter()
@@ -131,8 +130,13 @@ def valid_predictions(
     Raises
     ------
     HpbenchError
-        If there are bare arrays, as under plugin contract 1.
+        If there are bare arrays.
     """
+    if isinstance(predictions, np.ndarray):
+        raise HpbenchError(
+            f"method '{method.name}': decode gave an array of shape {predictions.shape}, not a "
+            "list of Prediction and NoPrediction"
+        )
     found = [_well_formed(method, one) for one in predictions]
     rotations = [one.R_cam for one in found if isinstance(one, Prediction)]
     are_rotations = iter(is_rotation(np.reshape(rotations, (-1, 3, 3)), tolerance=1e-3))
@@ -149,7 +153,10 @@ def _well_formed(method: Method, prediction: object) -> Prediction | NoPredictio
     if isinstance(prediction, NoPrediction):
         return _in_words(prediction)
     if isinstance(prediction, np.ndarray):
-        raise HpbenchError(outdated_contract(f"method '{method.name}'"))
+        raise HpbenchError(
+            f"method '{method.name}': decode gave arrays, not predictions; return "
+            "Prediction(R_cam) for each face"
+        )
     if not isinstance(prediction, Prediction):
         return Failed(f"decode gave a {type(prediction).__name__}, not a Prediction")
     R_cam = np.array(prediction.R_cam, dtype=np.float64)  # a copy: the method may use it again

@@ -226,10 +226,7 @@ def open_source(text: str) -> Source:
 
 
 def _folder(text: str, folder: Path) -> ImageFiles:
-    try:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
+    files, links = _files_below(folder)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without suffix"
@@ -249,10 +246,29 @@ def _folder(text: str, folder: Path) -> ImageFiles:
         source.notes.append(f"{text}: {videos} videos left out; name each on its own")
     if unread:
         source.notes.append(f"{text}: {others.total()} files not read: {unread}")
+    if links:
+        source.notes.append(f"{text}: {len(links)} links left out, the first {links[0]}")
     if len(photos) < len(images):
         count = len(images) - len(photos)
         source.notes.append(f"{text}: {count} drawings of 'hpbench predict' left out")
     return source
+
+
+def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Files below a folder, in order, and links that are not followed or lead nowhere."""
+
+    def stop(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
+
+    files, links = [], []
+    for place, folders, names in os.walk(folder, onerror=stop):
+        links += [path for name in folders if (path := Path(place, name)).is_symlink()]
+        for path in (Path(place, name) for name in names):
+            if path.is_file():
+                files.append(path)
+            elif path.is_symlink():
+                links.append(path)
+    return sorted(files), sorted(links)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ are complete; an error removes what was begun.
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile
 SCHEMA = 2
 """Version of the JSON file."""
 
+MAX_IMAGE_WIDTH_PX = 16_000
+"""Panels of an image are reduced to fit side by side into this; WebP ends at 16,383."""
+
 MAX_VIDEO_WIDTH_PX = 3840
 """Panels of a video are reduced to fit side by side into this; MPEG-4 ends at 8191."""
 
@@ -45,11 +49,14 @@ class PredictionWriter(ABC):
         The files that it will write.
     written : list of Path
         Those that are complete.
+    notes : list of str
+        Lines for the user: what could not be written, and why.
     """
 
     def __init__(self, planned: Sequence[Path]) -> None:
         self.planned = planned
         self.written: list[Path] = []
+        self.notes: list[str] = []
         self._files = ExitStack()
 
     def __enter__(self) -> PredictionWriter:
@@ -142,17 +149,19 @@ class DrawnImages(PredictionWriter):
         """Draw and store one image."""
         if result.frame.image is None:
             return
-        drawn = draw_result(result, self.methods, self.style)
+        drawn = draw_result(result, self.methods, self.style, MAX_IMAGE_WIDTH_PX)
         path = self.paths[result.frame.name]
-        with self._new_file(path) as file:
-            try:
+        try:
+            with self._new_file(path) as file:
                 save_drawing(file, drawn)
-            except (OSError, ValueError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # of the system, which has words of its own
-                raise DataError(  # too wide for the format, say
-                    f"{path}: cannot be written ({error}); name another --out"
-                ) from error
+        except (OSError, ValueError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            if number not in (None, errno.ENAMETOOLONG):
+                raise  # of the system, which has words of its own
+            line = f"{path}: not drawn ({error.strerror if number else error})"
+            if len(self.paths) == 1:
+                raise DataError(f"{line}; name another --out") from error
+            self.notes.append(line)  # too high for the format, say; the others can be drawn
 
 
 class VideoFile(PredictionWriter):

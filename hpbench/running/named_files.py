@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -52,8 +53,12 @@ def require_named(
         for name, path in stored_data.items()
         if name not in data
     }
+    count = Counter(item.name for item in datasets.values())
     options |= {
+        # --data takes one place for a name
         f"--data {item.name}={shlex.quote(item.path)}"
+        if count[item.name] == 1
+        else f"--allow {shlex.quote(item.path)}"
         for item in datasets.values()
         if item.path is not None and not _is_below(item.path, named)
     }

@@ -61,7 +61,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     # unique, since two processes may write one file of the cache at the same time
-    temporary = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{PARTIAL}{path.suffix}")
+    # and no longer than the final name may be
+    temporary = path.with_name(f"{path.stem[:40]}.{secrets.token_hex(4)}{PARTIAL}{path.suffix}")
     try:
         yield temporary
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +79,8 @@ class AngleOptions(Options):
     def _three_signs(cls, value: str) -> str:
         if value and not re.fullmatch(r"([+-]?(yaw|pitch|roll)[\s,]*)+", value):
             raise ValueError('write the angles to turn: -yaw, or in quotes "-yaw,-roll"')
+        if value and "-" not in value:
+            raise ValueError("turns no angle; write -yaw")
         return value
 
     @field_validator("order")
@@ -86,6 +88,8 @@ class AngleOptions(Options):
     def _each_once(cls, value: str) -> str:
         if value and sorted(re.findall(r"\w+", value)) != sorted(ANGLES):
             raise ValueError('name yaw, pitch and roll once each: order="pitch,yaw,roll"')
+        if re.findall(r"\w+", value) == list(ANGLES):
+            raise ValueError("is the order that the columns have anyway; leave it out")
         return value
 
     @field_validator("offset")
@@ -111,6 +115,16 @@ class AngleOptions(Options):
             place = ANGLES.index(name)
             angles[place] = wrap_deg(angles[place] + float(degrees))
         return angles
+
+    def without_column(self, columns: Collection[str]) -> str | None:
+        """The first option that changes an angle of which there is no column, as it is written."""
+        held = re.findall(r"\w+", self.order) or list(ANGLES)
+        known = {meaning for meaning, name in zip(held, ANGLES, strict=True) if name in columns}
+        for option in ("signs", "offset"):
+            value = getattr(self, option)
+            if not known.issuperset(re.findall(r"yaw|pitch|roll", value)):
+                return f"{option}={value}"
+        return None
 
     def rotation(self, R_cam: Array) -> Array:
         """Rotation, shape (3, 3), of the angles that `R_cam` has under these options.

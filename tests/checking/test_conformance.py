@@ -296,8 +296,6 @@ class NotANumber(Changed):
 
 
 class BareArrays(Reader):
-    """As under plugin contract 1."""
-
     def decode(self, output):
         return [one.R_cam for one in super().decode(output)]
 

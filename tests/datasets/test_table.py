@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
 from hpbench.datasets.table import Table
@@ -384,6 +385,22 @@ def test_option_that_no_column_is_read_by_is_refused(table, text, option, what):
     message = rf"labels\.csv: {re.escape(written)} is of {what} .* has none; leave it out"
     with pytest.raises(UsageError, match=message):
         table(text, **option).records()
+
+
+@pytest.mark.parametrize("option", [{"signs": "-roll"}, {"offset": "roll+180"}])
+def test_option_of_an_angle_without_a_column_is_refused(table, option):
+    text = "image,yaw,pitch,x0,y0,x1,y1\na.jpg,1,2,1,2,30,40\n"
+    with pytest.raises(UsageError, match=r"roll.* is of an angle that the table does not have"):
+        table(text, **option).records()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [({"signs": "yaw"}, "turns no angle"), ({"order": "yaw,pitch,roll"}, "have anyway")],
+)
+def test_option_that_changes_nothing_is_refused(option, said):
+    with pytest.raises(ValidationError, match=said):
+        TableOptions(**option)
 
 
 def test_options_that_say_what_is_taken_anyhow_are_no_error(table):

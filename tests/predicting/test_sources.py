@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,29 @@ def test_files_of_a_folder_that_are_not_read_are_counted(tmp_path):
         f"{tmp_path}: 1 videos left out; name each on its own",
         f"{tmp_path}: 4 files not read: 2 .heic, 1 without suffix, 1 .txt",
     ]
+
+
+def test_links_of_a_folder_that_are_not_followed_are_counted(tmp_path):
+    for folder in ("photos", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(GREY).save(tmp_path / folder / "a.jpg")
+    (tmp_path / "photos" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos" / "gone.jpg").symlink_to(tmp_path / "nothing")
+    (tmp_path / "photos" / "b.jpg").symlink_to(tmp_path / "elsewhere" / "a.jpg")
+    source = open_source(str(tmp_path / "photos"))
+    assert source.total == 2  # a link to a photo is one
+    (note,) = source.notes
+    assert note.endswith(f"2 links left out, the first {tmp_path / 'photos' / 'gone.jpg'}")
+
+
+def test_folder_that_may_not_be_looked_at_is_named(tmp_path):
+    (tmp_path / "closed").mkdir()
+    Image.fromarray(GREY).save(tmp_path / "a.jpg")
+    (tmp_path / "closed").chmod(0)
+    if os.access(tmp_path / "closed", os.R_OK):
+        pytest.skip("this user may look into every folder")
+    with pytest.raises(DataError, match="closed: cannot be looked at"):
+        open_source(str(tmp_path))
 
 
 def test_folder_of_other_files_only_says_what_they_are(tmp_path):

@@ -20,6 +20,10 @@ NOISE = np.random.default_rng(0).integers(0, 255, (256, 320, 3)).astype(np.uint8
 RESULT = FrameResult(Frame("x", NOISE, number=0, time_s=0.0), [])
 
 
+def shown(image: np.ndarray, name: str = "x") -> FrameResult:
+    return replace(RESULT, frame=replace(RESULT.frame, image=image.astype(np.uint8), name=name))
+
+
 @contextmanager
 def files_of_at_most(size_bytes: int):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -50,11 +54,39 @@ def test_drawing_that_does_not_fit_on_the_disk_leaves_the_one_before(tmp_path):
 
 
 def test_drawing_that_its_format_cannot_hold_is_one_line(tmp_path):
-    wide = replace(RESULT, frame=replace(RESULT.frame, image=np.zeros((300, 17_000, 3), np.uint8)))
     drawings = DrawnImages({"x": tmp_path / "x.webp"}, ["constant"], "axes")
-    with pytest.raises(DataError, match=r"x\.webp: cannot be written .* name another"), drawings:
-        drawings.write(wide)
+    with pytest.raises(DataError, match=r"x\.webp: not drawn .* name another --out"), drawings:
+        drawings.write(shown(np.zeros((17_000, 300, 3))))
     assert not list(tmp_path.iterdir())
+
+
+def test_drawing_that_cannot_be_written_is_noted_and_the_others_of_a_folder_are_drawn(tmp_path):
+    paths = {
+        "x": tmp_path / "x.webp",
+        "y": tmp_path / "y.webp",
+        "z": tmp_path / f"{'z' * 251}.webp",
+    }
+    with DrawnImages(paths, ["constant"], "axes") as drawings:
+        drawings.write(shown(np.zeros((17_000, 300, 3))))
+        drawings.write(shown(NOISE, "z"))
+        drawings.write(shown(NOISE, "y"))
+    assert drawings.written == [paths["y"]]
+    assert [line.partition(": ")[0] for line in drawings.notes] == [
+        str(paths["x"]),
+        str(paths["z"]),
+    ]
+    assert list(tmp_path.iterdir()) == [paths["y"]]
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "name"),
+    [((5000, 40), "x.webp"), ((17_000, 300), "x.webp"), ((20_000, 8), "x.jpg"),
+     ((64, 64), f"{'x' * 241}_pose.png")],
+)  # fmt: skip
+def test_wide_image_and_long_name_are_drawn(tmp_path, size_wh, name):
+    with DrawnImages({"x": tmp_path / name}, ["constant", "pnp"], "axes") as drawings:
+        drawings.write(shown(np.zeros((size_wh[1], size_wh[0], 3))))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def grey_frame(level: int, time_s: float) -> FrameResult:

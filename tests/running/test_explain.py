@@ -322,6 +322,16 @@ def test_faces_of_an_image_that_is_read_in_another_way_share_no_predictions(tmp_
     assert widths == pytest.approx([40, 80])
 
 
+def test_run_on_two_tables_is_explained_as_the_error_says(tmp_path) -> None:
+    tables = [table_of(tmp_path / name, Image.new("RGB", (50, 50))) for name in "ab"]
+    config = RunConfig(methods="constant", datasets=",".join(map(str, tables)), timing="off")
+    run(config, tmp_path / "run", NoProgress())
+    with pytest.raises(UsageError, match=r"add --allow \S+labels\.csv --allow \S+labels\.csv$"):
+        explain(tmp_path / "run", NoProgress())
+    found = explain(tmp_path / "run", NoProgress(), allow=tables)
+    assert {row["method_spec"] for row in rows(found.parent).values()} == {"constant"}
+
+
 def test_run_on_a_table_named_by_its_path_is_explained_there_and_where_it_has_moved(
     tmp_path, monkeypatch
 ) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hpbench.checking.probe import Probe
 from hpbench.cli import app
-from hpbench.errors import DataError
+from hpbench.errors import DataError, HpbenchError
 from hpbench.inference.progress import NoProgress
 from hpbench.labelling.pseudolabels import label_faces
 from hpbench.registry import DATASETS, make_method
@@ -79,6 +79,11 @@ def test_image_in_another_form_is_excluded_with_what_it_is(tmp_path, read):
         run_mine(tmp_path, read=read)
 
 
+def test_records_that_fail_midway_are_the_plugins_own_fault(tmp_path):
+    with pytest.raises(HpbenchError, match="data set 'mine' cannot be read: ZeroDivisionError"):
+        run_mine(tmp_path, "dict(group=str(1 / (2 - k)))")
+
+
 @pytest.fixture
 def one_fails(tmp_path):
     """A data set whose reader fails on the second of three images."""
@@ -130,6 +135,8 @@ class Choosy(Detector):
         ("raise RuntimeError('too small')", "face detector fails (RuntimeError: too small)"),
         ("return [[1, 2, 3]], [1]", "boxes of shape (1, 3)"),
         ("return np.ones((2, 4)), [1.0]", "scores of shape (1,)"),
+        ("return [[60, 60, float('nan'), 200]], [1]", "a box that is none: [[60.0, 60.0, nan"),
+        ("return [[60, 60, 60, 200]], [1]", "a box that is none: [[60.0, 60.0, 60.0, 200.0]]"),
     ],
 )
 def test_image_that_a_detector_fails_on_is_a_row_and_the_others_are_predicted(
