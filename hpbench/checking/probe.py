@@ -123,7 +123,7 @@ class Probe:
         find_faces = None if dataset.name == SAMPLE else face_finder()
         suspicions = review_labels(records, dataset, find_faces)
         suspicions += review_files(dataset, faces_of(records))
-        doubts, notes = [], []
+        doubts, notes = list[str](), list[str]()
         for one in suspicions:
             stops = one.stops and not trust_labels
             if stops or one.code != "exchanged":  # which the method is asked about

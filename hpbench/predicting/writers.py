@@ -155,10 +155,9 @@ class DrawnImages(PredictionWriter):
             with self._new_file(path) as file:
                 save_drawing(file, drawn)
         except (OSError, ValueError) as error:
-            number = error.errno if isinstance(error, OSError) else None
-            if number not in (None, errno.ENAMETOOLONG):
+            if getattr(error, "errno", None) not in (None, errno.ENAMETOOLONG):
                 raise  # of the system, which has words of its own
-            line = f"{path}: not drawn ({error.strerror if number else error})"
+            line = f"{path}: not drawn ({getattr(error, 'strerror', None) or error})"
             if len(self.paths) == 1:
                 raise DataError(f"{line}; name another --out") from error
             self.notes.append(line)  # too high for the format, say; the others can be drawn
