@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.method import Method, MethodCard
+from hpbench.method import MethodCard
 from hpbench.results.run_record import ReusedRecord, RunRecord
 from hpbench.running.evaluation import Evaluation
 from hpbench.storage.fingerprints import hash_of, prediction_key
@@ -29,7 +29,6 @@ __all__ = [
     "cache_run",
     "find_cached",
     "lacking_faces",
-    "methods_to_run",
 ]
 
 _SEEN_BY_METHODS = (
@@ -108,13 +107,6 @@ def find_cached(
     return CachedRun(
         keys, {pair: entry for pair, entry in found.items() if entry}, timing_key, times
     )
-
-
-def methods_to_run(
-    evaluation: Evaluation, folder: RunFolder, cached: CachedRun
-) -> dict[str, Method]:
-    """Methods that have neither in the folder nor in the cache a row of every face."""
-    return {name: evaluation.methods[name] for name in lacking_faces(evaluation, folder, cached)}
 
 
 def lacking_faces(

@@ -35,7 +35,6 @@ from hpbench.running.reuse import (
     cache_run,
     find_cached,
     lacking_faces,
-    methods_to_run,
 )
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import store_results, summarise
@@ -125,69 +124,101 @@ def _predict_run(
         _remember_by(out, config.by)
         return out
     with folder_lock(out):
-        _fill(folder, config, prepared, progress, command, shared)
+        stopped = _stopped_run(out, prepared.fingerprint)
+        if not folder.is_finished():  # meanwhile, by another process
+            _Filling(folder, config, prepared, progress, shared).fill(stopped, command)
     return out
 
 
-def _fill(
-    folder: RunFolder,
-    config: RunConfig,
-    prepared: _PreparedRun,
-    progress: Progress,
-    command: Sequence[str],
-    shared: EqualFaces | None,
-) -> None:
-    """Predict and time what the folder and the cache lack, and finish the folder."""
-    out, evaluations, cached = folder.path, prepared.evaluations, prepared.cached
-    stopped = _stopped_run(out, prepared.fingerprint)
-    cards = {name: method.card for name, method in stopped.items()} | cached.cards()
-    if folder.is_finished():  # meanwhile, by another process
-        return
-    folder.drop_corrupted_parts()
-    lacking_of = {one.key: lacking_faces(one, folder, cached) for one in evaluations}
-    to_run = {
-        one.key: {name: one.methods[name] for name in lacking_of[one.key]} for one in evaluations
-    }
-    needed = [replace(one, methods=to_run[one.key]) for one in evaluations]
-    must_time = prepared.settings.mode != "off" and cached.timing is None
-    # what earlier runs share is taken later, and may leave only a few faces
-    faces = 0
-    if shared is None:
-        masks = [list(lacking.values()) for lacking in lacking_of.values()]
-        faces = sum(int(np.logical_or.reduce(some).sum()) for some in masks)
-    stored_times = _stored_times(cached)
-    with _open_engine(config, needed, faces) as evaluate:
+@dataclass(frozen=True)
+class _Filling:
+    """Predicts and times what a run folder and the cache lack, and finishes the folder."""
+
+    folder: RunFolder
+    config: RunConfig
+    prepared: _PreparedRun
+    progress: Progress
+    shared: EqualFaces | None
+
+    def fill(self, stopped: Mapping[str, MethodRecord], command: Sequence[str]) -> None:
+        """Do all of it; `stopped` is what a run that is resumed has recorded of its methods."""
+        folder, evaluations, cached = self.folder, self.prepared.evaluations, self.prepared.cached
+        folder.drop_corrupted_parts()
+        needed, faces = self._needed()
+        stored_times = _stored_times(cached)
+        with _open_engine(self.config, needed, faces) as evaluate:
+            cards = self._load(needed, stopped)
+            batch_size = settle_batch_size(self.config.batch_size, needed)
+            record = _describe(self.config, self.prepared, cards, stopped, command, batch_size)
+            _create(folder, record, evaluations)
+            add_cached(evaluations, folder, cached)
+            with _incidents_kept(record, self.prepared.methods, folder.path):
+                self._predict(needed, evaluate, batch_size)
+        folder.drop_corrupted_parts()
+        if any(map(self._lacks_rows, evaluations)):
+            raise DataError(
+                f"{folder.path}: files of the run are gone or corrupted; repeat the command"
+            )
+        self._finish(record, needed, stored_times)
+
+    def _lacks_rows(self, evaluation: Evaluation) -> bool:
+        return bool(lacking_faces(evaluation, self.folder, self.prepared.cached))
+
+    def _needed(self) -> tuple[list[Evaluation], int]:
+        """The evaluations with the methods that lack a row, and how many faces lack one."""
+        cached = self.prepared.cached
+        needed, faces = [], 0
+        for one in self.prepared.evaluations:
+            lacking = lacking_faces(one, self.folder, cached)
+            needed.append(replace(one, methods={name: one.methods[name] for name in lacking}))
+            if lacking:
+                faces += int(np.logical_or.reduce(list(lacking.values())).sum())
+        # what earlier runs share is taken later, and may leave only a few faces
+        return needed, faces if self.shared is None else 0
+
+    def _load(
+        self, needed: Sequence[Evaluation], stopped: Mapping[str, MethodRecord]
+    ) -> dict[str, MethodCard]:
+        """Load what will predict or be timed, and read the cards of that; all cards by method."""
+        prepared = self.prepared
+        cards = {name: method.card for name, method in stopped.items()} | prepared.cached.cards()
+        must_time = prepared.settings.mode != "off" and prepared.cached.timing is None
+        to_run = {name for one in needed for name in one.methods}
         for name, method in prepared.methods.items():
-            if must_time or name not in cards or any(name in some for some in to_run.values()):
+            if must_time or name not in cards or name in to_run:
                 if name not in prepared.loaded:
                     load_method(method)
                 with plugin_errors(f"method '{name}' cannot describe itself, its card() fails"):
                     cards[name] = method.card()
-        if prepared.detector is not None and (must_time or any(to_run.values())):
+        if prepared.detector is not None and (must_time or to_run):
             prepared.detector.load()
-        batch_size = settle_batch_size(config.batch_size, needed)
-        record = _describe(config, prepared, cards, stopped, command, batch_size)
-        _create(folder, record, evaluations)
-        add_cached(evaluations, folder, cached)
-        with _incidents_kept(record, prepared.methods, out):
-            for one, lacking in zip(evaluations, needed, strict=True):
-                if shared is not None and lacking.methods:
-                    shared.take(lacking, folder, PredictionCache())
-                if methods_to_run(one, folder, cached):
-                    absent = _absent_share(one)
-                    evaluate(lacking, folder, progress, batch_size)
-                    _stop_if_images_vanished(one, folder, absent)
-    folder.drop_corrupted_parts()
-    if any(methods_to_run(one, folder, cached) for one in evaluations):
-        raise DataError(f"{out}: files of the run are gone or corrupted; repeat the command")
-    cache = PredictionCache()
-    times, timing = stored_times or _measure_times(prepared, cache, progress)
-    timing.write(out)
-    cache_run(cache, evaluations, folder, cached, record, to_run)
-    if shared is not None:
-        shared.add(evaluations, cached)
-    _record_incidents(record, prepared.methods, out)
-    folder.finish([(one.indexed, list(one.methods)) for one in evaluations], times)
+        return cards
+
+    def _predict(self, needed: Sequence[Evaluation], evaluate: Evaluate, batch_size: int) -> None:
+        for one, lacking in zip(self.prepared.evaluations, needed, strict=True):
+            if self.shared is not None and lacking.methods:
+                self.shared.take(lacking, self.folder, PredictionCache())
+            if self._lacks_rows(one):
+                absent = _absent_share(one)
+                evaluate(lacking, self.folder, self.progress, batch_size)
+                _stop_if_images_vanished(one, self.folder, absent)
+
+    def _finish(
+        self,
+        record: RunRecord,
+        computed: Sequence[Evaluation],
+        stored_times: tuple[pa.Table, TimingRecord] | None,
+    ) -> None:
+        """Time the methods, put what was computed into the cache, and write the tables."""
+        folder, evaluations, cached = self.folder, self.prepared.evaluations, self.prepared.cached
+        cache = PredictionCache()
+        times, timing = stored_times or _measure_times(self.prepared, cache, self.progress)
+        timing.write(folder.path)
+        cache_run(cache, evaluations, folder, cached, record, {o.key: o.methods for o in computed})
+        if self.shared is not None:
+            self.shared.add(evaluations, cached)
+        _record_incidents(record, self.prepared.methods, folder.path)
+        folder.finish([(one.indexed, list(one.methods)) for one in evaluations], times)
 
 
 @dataclass(frozen=True)
