@@ -19,7 +19,6 @@ from hpbench.datasets.table._labels import (
     image_path,
     needs_size,
     pixel_box,
-    read_box,
     read_label,
     refuse_unused_options,
 )
@@ -34,6 +33,7 @@ from hpbench.tables.rows import (
     as_text,
     is_empty,
     is_empty_text,
+    numbers_in,
     read_rows,
 )
 
@@ -141,7 +141,7 @@ class Table(Dataset):
         label = box = None
         try:
             label = read_label(row, columns, self.options)
-            numbers = read_box(row, columns)
+            numbers = numbers_in(row, columns.box, "box")
             if numbers is not None:
                 size = read_size(image) if needs_size(self.options) else None
                 layout = self.options.box or columns.layout

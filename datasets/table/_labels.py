@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
@@ -24,10 +23,9 @@ from hpbench.rotation import (
     wrap_deg,
 )
 from hpbench.tables.rotation_columns import AngleOptions, angles_of, rotation_of, rotation_words
-from hpbench.tables.rows import as_number, as_text, is_empty
 
 __all__ = [
-    "TableOptions", "image_path", "pixel_box", "read_box", "read_label", "refuse_unused_options",
+    "TableOptions", "image_path", "pixel_box", "read_label", "refuse_unused_options",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -150,23 +148,6 @@ def _difference_deg(label: Label, R_cam: Array) -> float:
     # two triples may be one rotation: a whole one is compared by the triple of its matrix
     angles = label.angles_deg if label.R_cam is None else angles_from_rotation(label.R_cam)
     return float(np.nanmax(np.abs(wrap_deg(angles - angles_from_rotation(R_cam)))))
-
-
-def read_box(row: Mapping[str, Any], columns: Columns) -> Array | None:
-    """The four numbers of a row's box as they are written; None where all cells are empty.
-
-    Raises
-    ------
-    DataError
-        With the bare reason.
-    """
-    if not columns.box or all(is_empty(row[name]) for name in columns.box):
-        return None
-    numbers = np.array([as_number(row[name]) for name in columns.box])
-    for name, number in zip(columns.box, numbers, strict=True):
-        if math.isnan(number):
-            raise DataError(f"box is not a number ({name}: '{as_text(row[name])}')")
-    return numbers
 
 
 def pixel_box(

@@ -25,7 +25,7 @@ from hpbench.rotation import (
     rotation_in_camera_frame,
     wrap_deg,
 )
-from hpbench.tables.rows import as_number, as_text, is_empty
+from hpbench.tables.rows import is_empty, number_in, numbers_in
 
 __all__ = [
     "LABEL_PREFIXES", "PREDICTION_PREFIXES", "AngleOptions", "Unit", "angle_and_unit",
@@ -260,9 +260,8 @@ def angles_of(row: Mapping[str, Any], columns: Mapping[str, str], what: str) -> 
     """
     written = np.full(3, np.nan)
     for place, name in enumerate(ANGLES):
-        cell = row[columns[name]] if name in columns else None
-        if not is_empty(cell):
-            written[place] = _number(name, cell, what)
+        if name in columns and not is_empty(row[columns[name]]):
+            written[place] = number_in(row, columns[name], what)
     return written
 
 
@@ -273,10 +272,9 @@ def rotation_of(
 
     Cells that are no rotation are a DataError; `what` begins its text.
     """
-    cells = [row[name] for name in names]
-    if all(map(is_empty, cells)):
+    numbers = numbers_in(row, names, what)
+    if numbers is None:
         return None
-    numbers = np.array([_number(name, cell, what) for name, cell in zip(names, cells, strict=True)])
     if len(numbers) == 9:
         R = numbers.reshape(3, 3)
         if not is_rotation(R, tolerance=1e-2):
@@ -296,13 +294,6 @@ def rotation_of(
             raise DataError(f"{what} is no rotation vector in radians (length {turn_rad:.4g})")
         R = rotation_from_rotvec(numbers)
     return rotation_in_camera_frame(R, frame)
-
-
-def _number(name: str, cell: Any, what: str) -> float:
-    number = as_number(cell)
-    if math.isnan(number):
-        raise DataError(f"{what} is not a number ({name}: '{as_text(cell)}')")
-    return number
 
 
 def _rotvec_of_quaternion(wxyz: Array) -> Array:

@@ -6,10 +6,13 @@ import codecs
 import csv
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from hpbench.errors import DataError, UsageError, first_line
 from hpbench.storage.atomic import read_table
@@ -20,6 +23,8 @@ __all__ = [
     "as_text",
     "is_empty",
     "is_empty_text",
+    "number_in",
+    "numbers_in",
     "read_rows",
     "refuse_foreign_table",
 ]
@@ -233,6 +238,23 @@ def as_number(cell: Any) -> float:
     except (TypeError, ValueError):
         return math.nan
     return number if math.isfinite(number) else math.nan
+
+
+def number_in(row: Mapping[str, Any], name: str, what: str) -> float:
+    """The number in a cell of a row; DataError, whose text begins with `what`, for another one."""
+    number = as_number(row[name])
+    if math.isnan(number):
+        raise DataError(f"{what} is not a number ({name}: '{as_text(row[name])}')")
+    return number
+
+
+def numbers_in(
+    row: Mapping[str, Any], names: Sequence[str], what: str
+) -> npt.NDArray[np.float64] | None:
+    """The numbers in some cells of a row, as :func:`number_in`; None where all are empty."""
+    if all(is_empty(row[name]) for name in names):
+        return None
+    return np.array([number_in(row, name, what) for name in names])
 
 
 def as_text(cell: Any) -> str:

@@ -30,7 +30,7 @@ from hpbench.tables.rotation_columns import (
     rotation_of,
     rotation_words,
 )
-from hpbench.tables.rows import as_number, as_text, is_empty, read_rows
+from hpbench.tables.rows import as_number, as_text, is_empty, numbers_in, read_rows
 
 __all__ = ["PredictionTable", "PredictionsOptions", "StoredFace", "read_predictions"]
 
@@ -360,26 +360,13 @@ def _stored_face(
     read_rotation: Callable[[Row], Array | None],
 ) -> StoredFace:
     try:
-        box_xyxy = _box_of(row, box)
+        box_xyxy = numbers_in(row, box, "the prediction's box")
         ms = _number(row, further.get("ms"))
         if ms is not None and ms < 0.0:
             raise DataError(f"the prediction's ms is negative ({ms:g}); leave it empty")
     except DataError as error:
         return StoredFace(NoPrediction(str(error)), None, None)
     return StoredFace(_outcome(row, further, read_rotation), box_xyxy, ms)
-
-
-def _box_of(row: Row, columns: Sequence[str]) -> Array | None:
-    """Box of a row; None where there are no columns of it, or all of its cells are empty."""
-    if all(is_empty(row[name]) for name in columns):
-        return None
-    numbers = np.array([as_number(row[name]) for name in columns])
-    for name, number in zip(columns, numbers, strict=True):
-        if math.isnan(number):
-            raise DataError(
-                f"the prediction's box is not a number ({name}: '{as_text(row[name])}')"
-            )
-    return numbers
 
 
 def _outcome(

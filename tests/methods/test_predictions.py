@@ -174,8 +174,8 @@ def test_rows_without_a_rotation_are_counted_with_a_reason(predict):
         "face too small",
         "the file has an empty row for this face",
         "the prediction has no pitch",
-        "the prediction is not a number (yaw: 'x')",
-        "the prediction is not a number (yaw: 'inf')",
+        "the prediction is not a number (yaw_deg: 'x')",
+        "the prediction is not a number (yaw_deg: 'inf')",
         "yaw 1200 deg is beyond 360",
         "the file has no row of this face",
     ]
