@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from hpbench.errors import DataError, ImageError, UsageError, plugin_errors
+from hpbench.errors import DataError, ImageError, UsageError
 from hpbench.face import Camera
 from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.plugin import BaseOptions, Plugin
@@ -185,8 +185,7 @@ class Dataset(Plugin):
         A data set with a label file per image overrides it, so that the labels of a million
         faces are never in memory together.
         """
-        with plugin_errors(f"data set '{self.name}' cannot be read"):
-            yield from self.records()
+        yield from self.records()
 
     def protocol_settings(self) -> dict[str, Any]:
         """Settings that decide which faces are scored and where boxes come from, fully resolved.

@@ -151,7 +151,7 @@ def first_line(error: BaseException) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """Last line of such a message: of errors that are told with the calls that led to them."""
+    """Last line of such a message, for errors whose text is a traceback."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
@@ -182,7 +182,7 @@ def plugin_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def write_errors(path: Path, fix: str = "", kind: type[HpbenchError] = DataError) -> Iterator[None]:
-    """Let the system's refusal to write become one error that names `path`, and says the fix."""
+    """Turn an OSError into one error that names `path` and the fix."""
     try:
         yield
     except OSError as error:

@@ -246,11 +246,18 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
         turned = ImageOps.exif_transpose(image) if upright else _as_stored(image, orientation)
         if turned.mode[0] in "IF":  # convert() would clip it to white, or read it as black
             grey = _eight_bits(np.asarray(turned), turned.mode, bits, value_range)
+            if _zero_is_white(image):  # Pillow turns only 8 bits
+                grey = 255 - grey
             return np.repeat(grey[..., None], 3, axis=-1)
         pixels = np.array(turned.convert("RGB"), dtype=np.uint8)
         if bits == 16 and 0 < pixels.max() < 16:
             raise ValueError(_TOO_DARK.format(f"{int(pixels.max()) * 256 + 255}"))
         return pixels
+
+
+def _zero_is_white(image: Any) -> bool:
+    """Whether a TIFF says that its grey values count from white (photometric interpretation 0)."""
+    return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(262) == 0
 
 
 _TOO_DARK = (

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from hpbench.dataset import Dataset
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError, UsageError, plugin_errors
@@ -27,10 +27,11 @@ from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs
 __all__ = [
     "DATASETS",
     "METHODS",
+    "ImportedFile",
     "MethodSpec",
     "Offer",
     "Registry",
-    "imported_by_plugin_files",
+    "imported_with_plugin_files",
     "load_method",
     "make_dataset",
     "make_method",
@@ -233,19 +234,37 @@ class Registry(Generic[T]):
                 yield cls
 
 
-_imported_by_plugin_files: set[str] = set()
+class ImportedFile(NamedTuple):
+    """How a source file was when it was imported, and the plugin file that has imported it."""
+
+    size_bytes: int
+    time_ns: int
+    by: Path
 
 
-def imported_by_plugin_files() -> frozenset[str]:
-    """Names of all modules that were imported with plugin files, wherever these lie."""
-    return frozenset(_imported_by_plugin_files)
+_imported_with_plugin_files: dict[Path, ImportedFile] = {}
+
+
+def imported_with_plugin_files() -> Mapping[Path, ImportedFile]:
+    """Plugin files and all modules that were imported with them, wherever these lie."""
+    return _imported_with_plugin_files
+
+
+def _import_file(file: Path) -> ModuleType:
+    """Import a plugin file, anew where it was edited since."""
+    if not file.is_file():
+        raise UsageError(f"--plugin {file}: no such file")
+    return _imported(file, _as_it_is(file, file))
+
+
+def _as_it_is(file: Path, by: Path) -> ImportedFile:
+    state = file.stat()
+    return ImportedFile(state.st_size, state.st_mtime_ns, by)
 
 
 @cache
-def _import_file(file: Path) -> ModuleType:
+def _imported(file: Path, as_it_is: ImportedFile) -> ModuleType:
     """Import a plugin file under a name of its own, so that its classes pickle."""
-    if not file.is_file():
-        raise UsageError(f"--plugin {file}: no such file")
     digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
     name = f"hpbench_plugin_{file.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, file)
@@ -256,7 +275,11 @@ def _import_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-        _imported_by_plugin_files.update(sys.modules.keys() - known)
+        _imported_with_plugin_files[file] = as_it_is
+        for other in sys.modules.keys() - known:
+            source = getattr(sys.modules[other], "__file__", None)
+            if source and Path(source).is_file():
+                _imported_with_plugin_files[Path(source)] = _as_it_is(Path(source), file)
     except PLUGIN_ERRORS as error:
         del sys.modules[name]
         if _is_of_contract_1(error):

@@ -233,10 +233,7 @@ def rotation_from_rows(rows: npt.ArrayLike) -> Array:
         two = two / np.linalg.norm(two, axis=2, keepdims=True)
     third = np.cross(two[:, 0], two[:, 1])
     three = np.concatenate([two, third[:, None]], axis=1)
-    known = np.isfinite(three).all(axis=(1, 2))
-    R = np.full(three.shape, np.nan)
-    R[known] = nearest_rotation(three[known])
-    return R
+    return nearest_rotation(three)
 
 
 def rotation_from_rotvec(rotvec_rad: npt.ArrayLike) -> Array:
@@ -460,11 +457,13 @@ def nearest_rotation(M: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3, 3)
     """
     matrix = np.asarray(M, dtype=np.float64)
+    known = np.isfinite(matrix).all(axis=(-1, -2), keepdims=True)
+    matrix = np.where(known, matrix, np.eye(3))  # LAPACK raises for NaN
     largest = np.abs(matrix).max(axis=(-1, -2), keepdims=True)
     # of 1e308 LAPACK finds no singular values and does not end; the rotation has no scale
     U, _, Vt = np.linalg.svd(np.where(largest > 1e6, matrix / np.maximum(largest, 1.0), matrix))
     U[..., :, 2] *= np.linalg.det(U @ Vt)[..., None]
-    return U @ Vt
+    return np.where(known, U @ Vt, np.nan)
 
 
 def mean_rotation(rotations: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Array:

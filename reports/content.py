@@ -107,8 +107,8 @@ class Section:
         return any(one.images.scored and one.intervals_95 is not None for one in self.results)
 
     @property
-    def lots(self) -> int:
-        """Number of lots into which the images are put to be drawn; 0 where each stands alone."""
+    def pooled(self) -> int:
+        """Bootstrap units into which many images are pooled; 0 where each stands alone."""
         images = len(self.scores.image_ids)
         return MAX_UNITS if images > MAX_UNITS and not self.scores.resample_groups else 0
 

@@ -156,6 +156,18 @@ def test_tiff_values_are_scaled_by_the_range_that_the_file_states(tmp_path, dtyp
     assert np.array_equal(read_rgb(tmp_path / "a.tif")[..., 0], GREY)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_whose_zero_is_white_is_no_negative(tmp_path, bits):
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[262] = 0
+    # of 8 bits Pillow writes the negative itself, and reads it back
+    stored = GREY if bits == 8 else 65535 - GREY.astype(np.uint16) * 257
+    Image.fromarray(stored).save(tmp_path / "a.tif", tiffinfo=tags)
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.tag_v2[262] == 0
+    assert np.array_equal(read_rgb(tmp_path / "a.tif")[..., 0], GREY)
+
+
 @pytest.mark.parametrize(
     ("levels", "message"),
     [

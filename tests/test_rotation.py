@@ -26,6 +26,7 @@ from hpbench.rotation import (
     rotation_from_angles,
     rotation_from_euler,
     rotation_from_rotvec,
+    rotation_from_rows,
     rotvec_from_rotation,
     rq_angles_from_rotation,
     wrap_deg,
@@ -247,3 +248,21 @@ def test_prediction_at_gimbal_that_is_the_label_has_no_error(yaw):
 def test_angles_that_are_read_at_gimbal_are_the_rotation(yaw):
     R = rotation_from_angles([yaw, 33.0, -71.0])
     np.testing.assert_allclose(rotation_from_angles(angles_from_rotation(R)), R, atol=1e-9)
+
+
+def test_nearest_rotation_of_what_is_not_finite_is_nan_and_the_others_are_found():
+    R = rotation_from_angles([[10.0, 20.0, 30.0]] * 3)
+    R[1, 0, 2] = np.nan
+    found = nearest_rotation(R)
+    assert np.isnan(found[1]).all()
+    np.testing.assert_allclose(found[[0, 2]], R[[0, 2]], atol=1e-12)
+
+
+def test_rotation_of_two_rows_is_that_of_the_authors_of_3ddfa():
+    """R1 / |R1|, R2 / |R2| and their cross product, brought to the nearest rotation."""
+    rows = np.random.default_rng(0).normal(size=(20, 2, 3))
+    for (first, second), R in zip(rows, rotation_from_rows(rows), strict=True):
+        first, second = first / np.linalg.norm(first), second / np.linalg.norm(second)
+        M = np.stack([first, second, np.cross(first, second)])
+        U, _, Vt = np.linalg.svd(M)
+        np.testing.assert_allclose(R, U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt, atol=1e-12)

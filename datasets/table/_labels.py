@@ -103,10 +103,9 @@ def refuse_unused_options(path: Path, columns: Columns, options: TableOptions) -
                 f"{path}: {unused[0]}={given[unused[0]]} is of {what}, and the table has none; "
                 "leave it out"
             )
-    if columns.angles and (option := options.without_column(columns.angles)):
-        raise UsageError(
-            f"{path}: {option} is of an angle that the table does not have; leave it out"
-        )
+    if columns.angles and (found := options.without_column(columns.angles)):
+        option, angle = found
+        raise UsageError(f"{path}: {option} has no effect: the table has no column of {angle}")
 
 
 def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) -> Label:
@@ -125,7 +124,8 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
     if np.isnan(written).all():
         if rotation is None:
             raise DataError("the row has no label")
-        return Label.from_rotation(options.rotation(rotation))
+        # in a table of both the options are of the angles
+        return Label.from_rotation(rotation if columns.angles else options.rotation(rotation))
     angles = options.angles_deg(written, options.unit or columns.unit or "deg")
     if options.euler == "rq":
         if np.isnan(angles).any():

@@ -36,6 +36,7 @@ from hpbench.checking.probe import MAX_FACES, Check, Probe
 from hpbench.checking.requirements import ConformanceError, NotApplicableError
 from hpbench.dataset import Dataset
 from hpbench.errors import HpbenchError, UsageError, in_one_line
+from hpbench.inference.faces import each_record
 from hpbench.method import Method
 from hpbench.scoring.known_mistakes import MIN_FACES
 
@@ -136,7 +137,7 @@ def check_method(
     probe = Probe.of(make, dataset, limit, trust_labels)
     # what is missing on this machine is no fault of the method
     if probe.method.stored_members:
-        ids = [record.image_id for record in dataset.iter_records()]
+        ids = [record.image_id for record in each_record(dataset)]
         reason = probe.method.unsupported_faces(dataset.name, ids, whole=True)
         if reason is not None:
             raise UsageError(f"{reason}; name the right data set with --datasets")

@@ -135,7 +135,7 @@ def find_faces(detector: Detector, image_rgb: npt.NDArray[np.uint8]) -> tuple[Ar
         if boxes.shape != (len(boxes), 4) or scores.shape != (len(boxes),):
             raise ValueError(f"boxes of shape {boxes.shape}, scores of shape {scores.shape}")
         if not (boxes[:, 2:] > boxes[:, :2]).all() or not np.isfinite(boxes).all():
-            raise ValueError(f"a box that is none: {boxes.tolist()}")
+            raise ValueError(f"a box without area or not finite: {boxes.tolist()}")
     except HpbenchError:
         raise
     except Exception as error:

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.geometry.pnp import on_one_line
 from hpbench.rotation import nearest_rotation, rotation_from_rotvec
 
 __all__ = ["LANDMARK_NOISE", "FaceFits", "Robust", "ShapeModel", "distant_plane", "fit_faces"]
@@ -126,7 +127,8 @@ def fit_faces(
     count, modes = len(seen), len(model.modes)
     R_cam, t_cam = np.full((count, 3, 3), np.nan), np.full((count, 3), np.nan)
     shape, error = np.full((count, modes), np.nan), np.full(count, np.nan)
-    usable = np.isfinite(seen).all(axis=(1, 2)) & (np.ptp(seen, axis=1) > 0.0).all(axis=1)
+    usable = np.isfinite(seen).all(axis=(1, 2))
+    usable[usable] = ~on_one_line(seen[usable])
     if usable.any():
         fit = _Fit(seen[usable], model, by_visibility, robust)
         fit.run()

@@ -21,7 +21,15 @@ from hpbench.method import NoPrediction
 from hpbench.rotation import nearest_rotation
 from hpbench.spec import suggest
 
-__all__ = ["NO_CAMERA", "Focal", "PnpSolution", "SolverName", "camera_of", "solve_pose"]
+__all__ = [
+    "NO_CAMERA",
+    "Focal",
+    "PnpSolution",
+    "SolverName",
+    "camera_of",
+    "on_one_line",
+    "solve_pose",
+]
 
 Array = npt.NDArray[np.float64]
 NO_CAMERA = "the data set has no camera calibration; give a number as focal= instead"
@@ -101,6 +109,16 @@ class _Problem:
     distortion: Array
 
 
+def on_one_line(points_xy: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether points, shape (..., n, 2), all lie on one line, so that they show no pose."""
+    points = np.asarray(points_xy, dtype=np.float64)
+    centred = points - points.mean(axis=-2, keepdims=True)
+    spread = np.swapaxes(centred, -1, -2) @ centred
+    # of the two singular values of the points: their product, and the sum of their squares
+    product = np.linalg.det(spread)
+    return np.asarray(product <= 1e-12 * np.trace(spread, axis1=-2, axis2=-1) ** 2)
+
+
 def solve_pose(
     points_xy: npt.ArrayLike,
     model_points: npt.ArrayLike,
@@ -135,8 +153,8 @@ def solve_pose(
     Returns
     -------
     PnpSolution or NoPrediction
-        No prediction if a point is not finite, if OpenCV finds no solution or, except for
-        ``iterative``, if all solutions are behind the camera.
+        No prediction if a point is not finite, if all lie on one line, if there is no solution or,
+        except for ``iterative``, if all solutions are behind the camera.
 
     Raises
     ------
@@ -157,6 +175,8 @@ def solve_pose(
     problem = _problem(points_xy, model_points, camera_matrix, distortion, solver)
     if not np.isfinite(problem.points).all():
         return NoPrediction("a landmark is not a number")
+    if on_one_line(problem.points):
+        return NoPrediction("landmarks lie on one line")
     if solver == "iterative":
         return _opencv(problem, "iterative") or NoPrediction("OpenCV found no solution")
 
@@ -215,11 +235,9 @@ def _sound(problem: _Problem) -> PnpSolution | NoPrediction:
 
 def _single(problem: _Problem, solver: str) -> PnpSolution | NoPrediction:
     """One solver without a second start; only the side of the camera is checked."""
-    if solver == "sop":
-        return _scaled_orthography(problem) or NoPrediction("landmarks lie on one line")
-    solution = _opencv(problem, solver)
+    solution = _scaled_orthography(problem) if solver == "sop" else _opencv(problem, solver)
     if solution is None:
-        return NoPrediction("OpenCV found no solution")
+        return NoPrediction("no solution was found")
     return solution if solution.in_front else NoPrediction("behind the camera")
 
 

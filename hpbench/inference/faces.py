@@ -1,16 +1,30 @@
-"""Images and faces of a data set, whatever the reader of a plugin does."""
+"""Records, images and faces of a data set, whatever the code of a plugin does."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError, ImageError, in_one_line
+from hpbench.errors import DataError, ImageError, in_one_line, plugin_errors
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 
-__all__ = ["annotated_face", "read_image"]
+__all__ = ["annotated_face", "each_record", "read_image"]
+
+
+def each_record(dataset: Dataset) -> Iterator[Record]:
+    """Records of a data set one by one.
+
+    Raises
+    ------
+    HpbenchError
+        If its code raises anything, also midway.
+    """
+    with plugin_errors(f"data set '{dataset.name}' cannot be read"):
+        yield from dataset.iter_records()
 
 
 def read_image(dataset: Dataset, record: Record) -> npt.NDArray[np.uint8]:

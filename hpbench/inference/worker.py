@@ -153,10 +153,16 @@ class WorkerProcess:
         except OSError as error:
             raise _EndedError(self._how_it_ended()) from error
         reply = self._read(self._reply_s)
-        if reply.get("request") != self._requests:  # a line too many would shift all that follow
+        if "request" not in reply:
+            said = f" ({reply['error']})" if "error" in reply else ""
             raise HpbenchError(
-                f"{self._subject}: its worker wrote a line for request {reply.get('request')} as "
-                f"the reply to {self._requests}; write one line per request, with its number"
+                f'{self._subject}: a reply of its worker lacks "request"{said}; copy it from the '
+                "request (docs/worker-protocol.md)"
+            )
+        if reply["request"] != self._requests:  # a line too many would shift all that follow
+            raise HpbenchError(
+                f"{self._subject}: its worker wrote a line for request {reply['request']} as the "
+                f"reply to {self._requests}; write one line per request"
             )
         if "error" in reply:
             self._failures = 0  # it has survived this one

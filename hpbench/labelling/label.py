@@ -5,22 +5,27 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
+from hpbench.dataset import Dataset
 from hpbench.detectors.base import face_finder
 from hpbench.errors import DataError, UsageError, write_errors
 from hpbench.images import pixel_limit
 from hpbench.inference.devices import resolve_device
+from hpbench.inference.faces import each_record
 from hpbench.inference.progress import Progress
 from hpbench.labelling.config import LabelConfig
 from hpbench.labelling.pseudolabels import PseudoLabel, blend_dataset_label, label_faces
 from hpbench.labels.boxes import review_boxes
 from hpbench.labels.suspicion import stop_at
+from hpbench.method import Method
 from hpbench.registry import make_method, require_live
 from hpbench.rotation import angles_from_rotation
 from hpbench.running.data_folders import open_named
 from hpbench.spec import parse_specs
 from hpbench.storage.atomic import atomic_path
+from hpbench.storage.folder_lock import file_lock
 from hpbench.tables.rows import refuse_foreign_table
 
 __all__ = ["label_dataset"]
@@ -68,9 +73,25 @@ def label_dataset(
     teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
     for method in teachers:
         require_live(method, "hpbench label")
+    with file_lock(out.with_name(f".{out.name}.lock"), out):
+        faces = _label(config, dataset, teachers, progress, note)
+    # boxes and angles are of the image as it was read
+    options = "[exif=ignore]" if dataset.image_options().get("exif_ignored") else ""
+    return f"table={out}{options}", faces
+
+
+def _label(
+    config: LabelConfig,
+    dataset: Dataset,
+    teachers: Sequence[Method],
+    progress: Progress,
+    note: Callable[[str], None],
+) -> int:
+    """Label the faces of a data set, and write the table; its number of rows."""
+    out = config.out
     progress_file = out.with_name(f"{out.name}.progress")
     with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
-        records = dataset.records()[: config.limit]
+        records = list(islice(each_record(dataset), config.limit))
         suspicions = review_boxes(records, dataset, face_finder())
         if not config.trust_labels:
             stop_at(suspicions, dataset.name, dataset)
@@ -92,9 +113,7 @@ def label_dataset(
         raise DataError(f"data set '{dataset.name}': no face is left; raise --max-spread")
     _write_table(labels, out, config.dataset_label)
     progress_file.unlink(missing_ok=True)
-    # boxes and angles are of the image as it was read
-    options = "[exif=ignore]" if dataset.image_options().get("exif_ignored") else ""
-    return f"table={out}{options}", len(labels)
+    return len(labels)
 
 
 def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_share: float) -> None:

@@ -7,7 +7,6 @@ the face can be left out.
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -118,7 +117,7 @@ def label_faces(
     Raises
     ------
     DataError
-        If no face could be labelled, another process writes the file, or it cannot be written.
+        If no face could be labelled, or the file cannot be written.
     UsageError
         If the file holds labels of a call with other arguments.
     """
@@ -151,7 +150,7 @@ def label_faces(
 
 
 class _Progress:
-    """The file that holds every label as soon as it is made; one process at a time has it.
+    """The file that holds every label as soon as it is made.
 
     The first line is the key of what labels depend on, each other one an image id and a result.
 
@@ -169,18 +168,11 @@ class _Progress:
         with self._write_errors():
             self._file = self._path.open("a+", encoding="utf-8", errors="replace")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.done = self._read()
             if not self.done:  # no label is lost
                 with self._write_errors():
                     self._file.truncate(0)
                 self._write(self._key)
-        except BlockingIOError as error:
-            self._file.close()
-            raise DataError(
-                f"{self._path}: another 'hpbench label' writes it; wait for its end, or name "
-                "another --out"
-            ) from error
         except BaseException:
             self._file.close()
             raise

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -226,7 +227,7 @@ def open_source(text: str) -> Source:
 
 
 def _folder(text: str, folder: Path) -> ImageFiles:
-    files, links = _files_below(folder)
+    files, left_out = _files_below(folder)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     others = Counter(
         path.suffix.lower() or "without suffix"
@@ -246,8 +247,9 @@ def _folder(text: str, folder: Path) -> ImageFiles:
         source.notes.append(f"{text}: {videos} videos left out; name each on its own")
     if unread:
         source.notes.append(f"{text}: {others.total()} files not read: {unread}")
-    if links:
-        source.notes.append(f"{text}: {len(links)} links left out, the first {links[0]}")
+    if left_out:
+        count, first = len(left_out), left_out[0]
+        source.notes.append(f"{text}: {count} links or closed folders left out, the first {first}")
     if len(photos) < len(images):
         count = len(images) - len(photos)
         source.notes.append(f"{text}: {count} drawings of 'hpbench predict' left out")
@@ -255,20 +257,25 @@ def _folder(text: str, folder: Path) -> ImageFiles:
 
 
 def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files below a folder, in order, and links that are not followed or lead nowhere."""
+    """Files below a folder, and links and folders that are not followed or cannot be read."""
+    left_out: list[Path] = []
 
-    def stop(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be looked at ({error.strerror})") from error
+    def note(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise DataError(f"{folder}: cannot be looked at ({error.strerror})") from error
+        left_out.append(Path(error.filename))
 
-    files, links = [], []
-    for place, folders, names in os.walk(folder, onerror=stop):
-        links += [path for name in folders if (path := Path(place, name)).is_symlink()]
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=note):
+        left_out += [path for name in folders if (path := Path(place, name)).is_symlink()]
         for path in (Path(place, name) for name in names):
-            if path.is_file():
-                files.append(path)
-            elif path.is_symlink():
-                links.append(path)
-    return sorted(files), sorted(links)
+            try:
+                state = path.stat()
+            except OSError:  # a link to nowhere, or a folder that may be listed and not entered
+                left_out.append(path)
+            else:
+                files += [path] * S_ISREG(state.st_mode)
+    return sorted(files), sorted(left_out)
 
 
 @contextmanager

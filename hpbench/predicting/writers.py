@@ -33,8 +33,8 @@ __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile
 SCHEMA = 2
 """Version of the JSON file."""
 
-MAX_IMAGE_WIDTH_PX = 16_000
-"""Panels of an image are reduced to fit side by side into this; WebP ends at 16,383."""
+MAX_WEBP_WIDTH_PX = 16_000
+"""Panels of a WebP image are reduced to fit side by side into this; the format ends at 16,383."""
 
 MAX_VIDEO_WIDTH_PX = 3840
 """Panels of a video are reduced to fit side by side into this; MPEG-4 ends at 8191."""
@@ -149,8 +149,9 @@ class DrawnImages(PredictionWriter):
         """Draw and store one image."""
         if result.frame.image is None:
             return
-        drawn = draw_result(result, self.methods, self.style, MAX_IMAGE_WIDTH_PX)
         path = self.paths[result.frame.name]
+        width_px = MAX_WEBP_WIDTH_PX if path.suffix.lower() == ".webp" else None
+        drawn = draw_result(result, self.methods, self.style, width_px)
         try:
             with self._new_file(path) as file:
                 save_drawing(file, drawn)

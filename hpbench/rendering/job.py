@@ -76,8 +76,8 @@ def render_dataset(
     """
     assets_folder = find_assets(assets).resolve()
     environment_files = find_environments(environments)
-    _prepare_folder(out, spec, environment_files)
     with folder_lock(out):
+        _prepare_folder(out, spec, environment_files)
         _render_missing(out, spec, (assets_folder, environments), workers, on_progress)
     return out / LABELS_NAME
 
@@ -145,7 +145,7 @@ def _thread_counts(workers: int) -> dict[str, str]:
 
 
 def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
-    """Make ``out``, or check that it holds an earlier run of the same spec."""
+    """Begin a data set in ``out``, or check that it holds an earlier run of the same spec."""
     wanted = json.loads(json.dumps(spec.to_json() | {"environments": sorted(environments)}))
     marker = out / SPEC_NAME
     with _disk_errors_named(out):
@@ -163,7 +163,7 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
                     f"{SPEC_NAME}); name another folder, or delete it first"
                 )
             return
-        if out.exists() and any(out.iterdir()) and not marker.is_file():
+        if any(path.name != LOCK for path in out.iterdir()) and not marker.is_file():
             raise DataError(f"{out}: not empty, and not a rendered data set; name another folder")
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)

@@ -291,8 +291,8 @@ class Comparison(FrozenModel):
     interval_95: Interval
     p_value: float
     p_holm: float | None = Field(
-        description="p_value corrected over the pairs of the data set; null where so many pairs "
-        "of so few independent faces could not have one below 5 %."
+        description="p_value corrected over the pairs of the data set; null where it could not be "
+        "below 5 % with so few independent faces and so many pairs."
     )
     test: str
 

@@ -209,12 +209,21 @@ def corrupt_image(
     return _occlude(image, box, level / 100.0, _random(corruption, image_id))
 
 
-def corrupt_box(box_xyxy: npt.ArrayLike, image_id: str, corruption: Corruption) -> Array:
-    """Corrupt a face box, shape (4,); image corruptions leave it as it is."""
+def corrupt_box(
+    box_xyxy: npt.ArrayLike,
+    image_id: str,
+    corruption: Corruption,
+    annotated_xyxy: npt.ArrayLike | None = None,
+) -> Array:
+    """Corrupt a face box, shape (4,); image corruptions leave it as it is.
+
+    Jitter is measured by the annotated box, where there is one beside a detected one.
+    """
     box = np.array(box_xyxy, dtype=np.float64)
     if corruption.name == "box-jitter":
         direction = _random(corruption, image_id).uniform(0.0, 2.0 * math.pi)
-        distance = corruption.level / 100.0 * face_size_px(box)
+        measured = box if annotated_xyxy is None else np.asarray(annotated_xyxy, dtype=np.float64)
+        distance = corruption.level / 100.0 * face_size_px(measured)
         return box + distance * np.tile([math.cos(direction), math.sin(direction)], 2)
     if corruption.name == "box-scale":
         center, half = (box[:2] + box[2:]) / 2.0, (box[2:] - box[:2]) / 2.0

@@ -216,7 +216,7 @@ def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
     if box is None:
         return ReadFace(record.image_id, box_status=status)
     if evaluation.corruption is not None:
-        box = corrupt_box(box, record.image_id, evaluation.corruption)
+        box = corrupt_box(box, record.image_id, evaluation.corruption, record.box_xyxy)
     face = Face(record.image_id, image, box, record.camera, record.landmarks_xy)
     return ReadFace(record.image_id, face, box_status=status)
 

@@ -13,6 +13,7 @@ from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import Detector, face_finder
 from hpbench.errors import DataError, UsageError, is_io_failure
 from hpbench.images import max_pixels
+from hpbench.inference.faces import each_record
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
@@ -143,7 +144,7 @@ def _read_index(
     root, limit, contents = dataset.root, config.limit, config.verify_data
     if root is None or not root.is_dir():
         folder = None if root is None else root.parent
-        index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), folder)
+        index = FaceIndex.read(key, islice(screened(each_record(dataset)), limit), folder)
         data = records_digest(index, contents)
         return index, index_key(dataset, protocol, found_by, limit, data)
     data = folder_digest(root, contents)
@@ -151,7 +152,7 @@ def _read_index(
     entry = None if cache is None else cache.get(faces_key)
     if entry is not None:
         return FaceIndex(entry.table(), root), faces_key
-    index = FaceIndex.read(key, islice(screened(dataset.iter_records()), limit), root)
+    index = FaceIndex.read(key, islice(screened(each_record(dataset)), limit), root)
     if not root.is_dir() or folder_digest(root, contents) != data:
         raise DataError(f"{root}: changed while it was read; wait until it is whole and try again")
     reasons = index.table["excluded"].drop_null().to_pylist()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.inference.cores import compute_threads, usable_cores
 from hpbench.method import MethodCard
 from hpbench.results.run_record import ReusedRecord, RunRecord
 from hpbench.running.evaluation import Evaluation
@@ -101,7 +102,8 @@ def find_cached(
     clean = {one.key for one in evaluations if one.corruption is None}
     # the methods are timed against each other, so the times of a run are one entry
     timed = [key for (dataset, _), key in keys.items() if dataset in clean]
-    timing_key = hash_of("timing", timed, asdict(timing), dict(machine), platform.node())
+    cores = usable_cores(), compute_threads()
+    timing_key = hash_of("timing", timed, asdict(timing), dict(machine), cores, platform.node())
     found = {pair: cache.get(key) for pair, key in keys.items()} if cache else {}
     times = cache.get(timing_key) if cache and timing.mode != "off" else None
     return CachedRun(

@@ -327,6 +327,11 @@ class MethodScores(FaceErrors):
     spread_deg: Array
     stated_ms: Sequence[float] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("confidence", "spread_deg"):
+            object.__setattr__(self, name, _read_only(getattr(self, name)))
+
 
 @dataclass(frozen=True, eq=False)
 class DatasetScores(_Labelled):

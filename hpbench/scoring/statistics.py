@@ -26,14 +26,14 @@ Integers = npt.NDArray[np.int64]
 
 RESAMPLES = 2000
 FLIPS = 9999
-_FLIPS_PER_PAIR = 200  # a p-value of so many pairs can be as small as half a percent, corrected
+_FLIPS_PER_PAIR = 40  # corrected for so many pairs, a p-value can be as small as 2.5 percent
 SEED = 20180205
 
 MIN_UNITS = 6
 """With fewer independent units no interval is worth printing and no p-value can be below 5 %."""
 
 MAX_UNITS = 4000
-"""More images or groups are put together into so many lots, which are drawn."""
+"""More images or groups are pooled at random into so many bootstrap units."""
 
 LEVEL = 0.05
 """A corrected p-value below it is a finding."""
@@ -126,7 +126,7 @@ class Resampling:
     counts : ndarray, shape (resamples, units), uint8
         How often each draw holds each unit; every row sums to the number of units.
     independent : int
-        Number of images or groups; more than 4,000 are put together into units at random.
+        Number of images or groups; more than 4,000 are pooled into units at random.
     """
 
     unit_of_face: npt.NDArray[np.int32]
@@ -393,8 +393,8 @@ def holm(p_values: npt.ArrayLike, smallest: npt.ArrayLike = 0.0) -> Array:
     Returns
     -------
     ndarray, shape (tests,)
-        NaN throughout where none could have been below 5 % after the correction: with so few
-        units so many tests find nothing, whatever the differences.
+        NaN where it could not have been below 5 % after the correction, whatever the differences:
+        with so few units so many tests find nothing.
 
     Examples
     --------
@@ -403,13 +403,13 @@ def holm(p_values: npt.ArrayLike, smallest: npt.ArrayLike = 0.0) -> Array:
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")[: np.count_nonzero(np.isfinite(p))]  # NaN sorts last
-    adjusted = np.full_like(p, np.nan)
-    possible = np.broadcast_to(smallest, p.shape)[order]
-    if order.size and possible.min() * order.size >= LEVEL:
-        return adjusted
     stepped = np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1))
+    adjusted = np.full_like(p, np.nan)
     adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
+    possible = np.broadcast_to(np.asarray(smallest, dtype=np.float64), p.shape)
+    # at best all tests that can have a smaller p-value are findings, and step aside
+    beside = [np.count_nonzero(possible[order] >= one) for one in possible]
+    return np.where(possible * beside < LEVEL, adjusted, np.nan)
 
 
 def ranks_with_ties(differences_deg: npt.ArrayLike, p_values: npt.ArrayLike) -> Integers:

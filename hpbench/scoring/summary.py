@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms, summarise_times
 from hpbench.scoring.scores import DatasetScores, FaceErrors, MethodScores, RunTables, each_dataset
 from hpbench.scoring.slices import Slices, cut_slices, score_slices
+from hpbench.spec import parse_specs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +154,7 @@ def _summarise_dataset(
         results = _results(dataset, run, ranks, resampling, asked, times)
         warnings: list[DatasetWarning] = []
         if run.datasets[dataset.name].corruption is None:
-            warnings += _convention_warnings(dataset)
+            warnings += _convention_warnings(dataset, run)
             warnings += _several_faces_warnings(dataset, box_status, run)
         return _Part(results, list(compared), warnings)
 
@@ -220,7 +222,7 @@ def _values(results: ResultsFile) -> dict[str, Any]:
     )
 
 
-def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
+def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[DatasetWarning]:
     """Methods whose errors a mistaken convention explains: their own, or the labels'."""
     found = []
     for method in dataset.methods:
@@ -235,10 +237,22 @@ def _convention_warnings(dataset: DatasetScores) -> list[DatasetWarning]:
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
                 f"'{method.spec}', whose mean geodesic error would fall from "
                 f"{result.error_deg:.1f} to {result.fixed_deg:.1f} degrees; "
-                f"'hpbench check \"{method.spec}\" --datasets ...' with this data set tells which"
+                f"to tell which, run: {_check_command(method.spec, dataset.name, run)}"
             )
             found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
     return found
+
+
+def _check_command(method: str, dataset: str, run: RunRecord) -> str:
+    """The command that checks a method of a run on one of its data sets."""
+    specs = parse_specs(run.spec.datasets)
+    named = [one for one in specs if one.name == run.datasets[dataset].name]
+    words = ["hpbench", "check", method]
+    if one := next(iter(named), specs[0] if len(specs) == 1 else None):
+        words += ["--datasets", one.text]
+        if one.name in run.spec.data:
+            words += ["--data", f"{one.name}={run.spec.data[one.name]}"]
+    return shlex.join(words)
 
 
 def _several_faces_warnings(

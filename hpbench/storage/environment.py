@@ -14,8 +14,10 @@ from typing import Any
 __all__ = ["describe", "git_revision", "hardware", "versions"]
 
 _PACKAGES = (
-    "hpbench", "numpy", "scipy", "torch", "torchvision", "opencv-python-headless", "dlib-bin",
-    "onnxruntime", "openvino", "ai-edge-litert", "pandas", "pyarrow", "pillow", "matplotlib",
+    "hpbench", "numpy", "scipy", "torch", "torchvision", "opencv-python-headless", "opencv-python",
+    "opencv-contrib-python", "opencv-contrib-python-headless", "dlib-bin", "dlib", "onnxruntime",
+    "onnxruntime-gpu", "openvino", "ai-edge-litert", "h5py", "pandas", "pyarrow", "pillow",
+    "matplotlib",
 )  # fmt: skip
 
 

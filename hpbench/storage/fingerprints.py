@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from hpbench.dataset import Dataset, Record
+from hpbench.errors import HpbenchError
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
-from hpbench.registry import imported_by_plugin_files
+from hpbench.registry import imported_with_plugin_files
 from hpbench.storage.checksums import sha256_of_file
 from hpbench.storage.environment import versions
 
@@ -172,7 +173,11 @@ def code_digest(cls: type) -> str:
     modules = {parent.__module__ for parent in cls.__mro__ if issubclass(parent, Plugin)}
     packages = {name if _is_plugin_file(name) else name.partition(".")[0] for name in modules}
     others = [_installed()] if packages - {"hpbench"} else []
-    return hash_of(*(_package_digest(name) for name in sorted(packages | {"hpbench"})), *others)
+    digests = [
+        _plugin_file_digest(name) if _is_plugin_file(name) else _package_digest(name)
+        for name in sorted(packages | {"hpbench"})
+    ]
+    return hash_of(*digests, *others)
 
 
 def _is_plugin_file(module_name: str) -> bool:
@@ -192,11 +197,33 @@ def _package_digest(name: str) -> str:
         # not hpbench.__path__: in a checkout that also names the folder which all packages lie in
         plugins = _package_folders("hpbench.methods") + _package_folders("hpbench.datasets")
         files = _sources([Path(__file__).resolve().parents[1], *plugins])
-    elif _is_plugin_file(name):
-        beside = _files_beside(Path(str(sys.modules[name].__file__)).parent)
-        files = sorted({*beside, *_imported_from_elsewhere()})
     else:
         files = [path for package in _installed_with(name) for path in _package_files(package)]
+    return _files_digest(files)
+
+
+def _plugin_file_digest(name: str) -> str:
+    """Of a plugin file, what lies beside it, and what it has imported, as they are now.
+
+    Raises
+    ------
+    HpbenchError
+        If code was edited since it was imported: what runs is not what would be hashed.
+    """
+    plugin = Path(str(sys.modules[name].__file__))
+    own = {
+        path: then
+        for path, then in imported_with_plugin_files().items()
+        if not is_versioned_code(str(path)) and path.is_file()  # it may be gone since
+    }
+    for path, then in own.items():
+        is_mine = then.by == plugin or plugin.parent in path.parents
+        if is_mine and tuple(file_state(path)[1:]) != (then.size_bytes, then.time_ns):
+            raise HpbenchError(f"{path}: was edited since it was imported; start Python anew")
+    return _files_digest(sorted({*_files_beside(plugin.parent), *own}))
+
+
+def _files_digest(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.name} ".encode(errors="surrogateescape"))
@@ -205,14 +232,6 @@ def _package_digest(name: str) -> str:
         else:
             digest.update(f"{file_state(path)}".encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def _imported_from_elsewhere() -> list[Path]:
-    """Source files that plugin files have imported and that no installed package counts for."""
-    modules = [sys.modules.get(name) for name in imported_by_plugin_files()]
-    files = [getattr(module, "__file__", None) for module in modules]
-    own = [Path(file) for file in files if file and not is_versioned_code(file)]
-    return [path for path in own if path.is_file()]  # it may be gone since
 
 
 def is_versioned_code(file: str) -> bool:

@@ -1,4 +1,4 @@
-"""One writer per run folder."""
+"""One writer per run folder, or file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, write_errors
 from hpbench.storage.atomic import drop_partials
 
-__all__ = ["LOCK", "folder_lock"]
+__all__ = ["LOCK", "file_lock", "folder_lock"]
 
 LOCK = ".lock"
 """Name of the file; the kernel lets go of it when the process ends, however it ends."""
@@ -35,39 +35,53 @@ def folder_lock(folder: Path) -> Iterator[None]:
         be written.
     """
     created = not folder.exists()
-    path = folder / LOCK
-    try:
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with file_lock(folder / LOCK, folder):
+            with write_errors(folder):
+                drop_partials(folder)
+            yield
+    finally:
+        if created:
+            with suppress(OSError):  # something was written, or the folder is gone
+                folder.rmdir()
+
+
+@contextmanager
+def file_lock(path: Path, subject: Path) -> Iterator[None]:
+    """Keep other runs from writing to `subject`, by a lock at `path` that ends with the process.
+
+    Raises
+    ------
+    DataError
+        As :func:`folder_lock` does.
+    """
+    try:
         descriptor = _open_locked(path)
-        try:
+    except BlockingIOError as error:
+        holder = path.read_bytes() if path.exists() else b""
+        raise DataError(
+            f"{subject}: the run of {_named(holder)} writes to it; wait for its end, or use "
+            "another --out"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{subject}: cannot be written ({error.strerror})") from error
+    try:
+        with write_errors(subject):
             holder = os.pread(descriptor, 4096, 0)
             if holder:
                 logging.getLogger("hpbench").warning(
-                    "%s: the run of %s did not end; its lock is taken over", folder, _named(holder)
+                    "%s: the run of %s did not end; its lock is taken over", subject, _named(holder)
                 )
             started = datetime.now(UTC).isoformat(timespec="seconds")
             content = {"pid": os.getpid(), "host": platform.node(), "started": started}
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(content).encode(), 0)
-            drop_partials(folder)
-        except BaseException:
-            os.close(descriptor)
-            raise
-    except BlockingIOError as error:
-        holder = path.read_bytes() if path.exists() else b""
-        raise DataError(
-            f"{folder}: the run of {_named(holder)} writes to it; wait for its end, or use another "
-            "--out"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
-    try:
         yield
     finally:
         with suppress(OSError):  # the folder may be gone
             path.unlink()
-            if created:
-                folder.rmdir()  # unless something was written
         os.close(descriptor)
 
 

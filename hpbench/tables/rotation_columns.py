@@ -53,7 +53,8 @@ PREDICTION_PREFIXES = (*_PREFIXES, "pred_", "predicted_", "est_", "estimated_")
 class AngleOptions(Options):
     """What the names of the columns yaw, pitch and roll do not say.
 
-    `signs`, `order` and `offset` also act on the angles of a matrix, quaternion or rotation vector.
+    Where there are no such columns, `signs`, `order` and `offset` act on the angles of the matrix,
+    quaternion or rotation vector.
     """
 
     unit: Literal["deg", "rad"] | None = Field(
@@ -80,7 +81,7 @@ class AngleOptions(Options):
         if value and not re.fullmatch(r"([+-]?(yaw|pitch|roll)[\s,]*)+", value):
             raise ValueError('write the angles to turn: -yaw, or in quotes "-yaw,-roll"')
         if value and "-" not in value:
-            raise ValueError("turns no angle; write -yaw")
+            raise ValueError("changes nothing; to reverse yaw, write signs=-yaw")
         return value
 
     @field_validator("order")
@@ -89,7 +90,7 @@ class AngleOptions(Options):
         if value and sorted(re.findall(r"\w+", value)) != sorted(ANGLES):
             raise ValueError('name yaw, pitch and roll once each: order="pitch,yaw,roll"')
         if re.findall(r"\w+", value) == list(ANGLES):
-            raise ValueError("is the order that the columns have anyway; leave it out")
+            raise ValueError("is the default order; leave it out")
         return value
 
     @field_validator("offset")
@@ -116,14 +117,15 @@ class AngleOptions(Options):
             angles[place] = wrap_deg(angles[place] + float(degrees))
         return angles
 
-    def without_column(self, columns: Collection[str]) -> str | None:
-        """The first option that changes an angle of which there is no column, as it is written."""
+    def without_column(self, columns: Collection[str]) -> tuple[str, str] | None:
+        """The first option that changes an angle of which there is no column, and that angle."""
         held = re.findall(r"\w+", self.order) or list(ANGLES)
         known = {meaning for meaning, name in zip(held, ANGLES, strict=True) if name in columns}
         for option in ("signs", "offset"):
             value = getattr(self, option)
-            if not known.issuperset(re.findall(r"yaw|pitch|roll", value)):
-                return f"{option}={value}"
+            for name in re.findall(r"yaw|pitch|roll", value):
+                if name not in known:
+                    return f"{option}={value}", name
         return None
 
     def rotation(self, R_cam: Array) -> Array:

@@ -23,8 +23,9 @@ from typing import Any
 from hpbench.detectors.base import Detector
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError
 from hpbench.face import Face
+from hpbench.inference.cores import usable_cores
 from hpbench.inference.progress import Progress
-from hpbench.inference.solving import Failed, infer_inputs, prepare_face
+from hpbench.inference.solving import infer_inputs, prepare_face
 from hpbench.method import Method, ModelSize, NoPrediction
 from hpbench.results.run_config import TimingMode
 from hpbench.results.timing_record import (
@@ -145,7 +146,8 @@ def time_methods(dataset: TimedDataset, rounds: int, progress: Progress) -> list
 def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
     """Milliseconds of each step on one face; None for steps that an unsolvable face skips.
 
-    A face on which the method raises has no total, and ends nothing, as in the accuracy pass.
+    Such a face has no total, and neither has one on which the method raises, which ends nothing, as
+    in the accuracy pass.
     """
     times: Row = {f"{stage}_ms": None for stage in STAGES}
     if detector is not None:
@@ -155,19 +157,17 @@ def _time_face(method: Method, face: Face, detector: Detector | None) -> Row:
     method.synchronize()
     prepared, times["prepare_ms"] = prepare_face(method, face)
     if isinstance(prepared, NoPrediction):
-        if isinstance(prepared, Failed):
-            return times
-    else:
-        events: list[Any] = []
-        try:
-            (solved,) = infer_inputs(method, [prepared], _device_clock(method.device, events))
-        except HpbenchError:
-            raise
-        except PLUGIN_ERRORS:  # the accuracy pass counts it, with what was raised
-            return times
-        times["infer_ms"], times["decode_ms"] = solved.infer_ms, solved.decode_ms
-        if events:
-            times["infer_device_ms"] = float(events[0].elapsed_time(events[1]))
+        return times  # a face that is given up early says nothing of what a prediction takes
+    events: list[Any] = []
+    try:
+        (solved,) = infer_inputs(method, [prepared], _device_clock(method.device, events))
+    except HpbenchError:
+        raise
+    except PLUGIN_ERRORS:  # the accuracy pass counts it, with what was raised
+        return times
+    times["infer_ms"], times["decode_ms"] = solved.infer_ms, solved.decode_ms
+    if events:
+        times["infer_device_ms"] = float(events[0].elapsed_time(events[1]))
     steps = ("detect", "prepare", "infer", "decode")
     times["total_ms"] = sum(times[f"{step}_ms"] or 0.0 for step in steps)
     return times
@@ -232,7 +232,7 @@ def _measure_fresh(
 ) -> dict[str, dict[str, list[FreshRun]]]:
     """Fresh processes for every method, with all cores and with one, in turns.
 
-    Faces on which a method has raised are left out; a method is if none remains.
+    Faces without all steps are left out; a method is if none remains.
     """
     failed = {(row["method"], row["image_id"]) for row in rows if row["total_ms"] is None}
     faces = {
@@ -256,7 +256,7 @@ def _conditions(device: str, load_average_before: float | None) -> TimingConditi
     """What else decides a time, written down beside it."""
     from hpbench.storage.environment import hardware
 
-    threads = {}
+    threads = {"usable cores": usable_cores()}
     if "torch" in sys.modules:
         threads["torch"] = sys.modules["torch"].get_num_threads()
     if "cv2" in sys.modules:

@@ -91,12 +91,17 @@ class CropCard(CardTable):
             return self.k
         return 1.0 if self.rule == "margins" else DEFAULT_K.get(self.rule, 0.0)
 
-    def bounds(self, face: Face) -> Bounds:
-        """What is cut out of an image, in whole pixels; it may reach outside of it."""
+    def bounds(self, face: Face) -> Bounds | None:
+        """What is cut out of an image, in whole pixels; it may reach outside of it.
+
+        None where negative margins of another side's length cross in the middle of the box.
+        """
         if self.rule == "margins":
             box = self._widened(face)
         else:
             box = list(crop_box(face.box_xyxy, self.rule, self.amount))
+        if box[2] <= box[0] or box[3] <= box[1]:
+            return None
         x0, y0, x1, y1 = (float(side) for side in face.box_xyxy)
         shift_x = self.shift_x * _length(self.of_x, x1 - x0, y1 - y0)
         shift_y = self.shift_y * _length(self.of_y, x1 - x0, y1 - y0)

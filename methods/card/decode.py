@@ -119,7 +119,7 @@ def _output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
     else:
         matrices = values.reshape(len(values), 3, -1)[:, :, :3]
         if card.nearest == "svd":
-            R_net = _where_finite(nearest_rotation, matrices)
+            R_net = _where_finite(_nearest_rotation, matrices)
         else:
             R_net = rotation_from_rows(matrices[:, :2])
     return rotation_in_camera_frame(R_net, card.frame)
@@ -133,6 +133,13 @@ def _rotation_from_quaternion(xyzw: Array) -> Array:
     safe = np.where(length[:, None] > 0.0, xyzw, [0.0, 0.0, 0.0, 1.0])
     R = Rotation.from_quat(safe).as_matrix()
     return np.where(length[:, None, None] > 0.0, R, np.nan)
+
+
+def _nearest_rotation(M: Array) -> Array:
+    """Nearest rotations; NaN where there is not one alone, as for zeros and mirrored axes."""
+    sizes = np.linalg.svd(M, compute_uv=False)
+    apart = sizes[:, 1] + np.sign(np.linalg.det(M)) * sizes[:, 2]
+    return np.where((apart > 1e-6 * sizes[:, 0])[:, None, None], nearest_rotation(M), np.nan)
 
 
 def numbers_of(

@@ -240,7 +240,10 @@ class DeclaredMethod(Method):
         if problem := box_problem(face.box_xyxy, face.size_wh):
             return NoPrediction(problem)
         card = self.network_card()
-        crop = cut_out(face.image, card.crop.bounds(face), card.crop.outside)
+        bounds = card.crop.bounds(face)
+        if bounds is None:
+            return NoPrediction("the margins of the crop cross in this box")
+        crop = cut_out(face.image, bounds, card.crop.outside)
         if crop.size == 0:
             return NoPrediction("the crop does not touch the image")
         size_wh = (card.input.width, card.input.height)

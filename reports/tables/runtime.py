@@ -48,7 +48,7 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
             "machine was busy, or faces differ in cost. Repeat the run on a quiet machine before "
             "comparing them."
         )
-    note += _not_told_apart(results, labels)
+    note += _given_up(results, labels) + _not_told_apart(results, labels)
     return method_table(
         "runtime", "Time per face in milliseconds", results, labels,
         [
@@ -64,6 +64,22 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
         ],
         note.strip(),
     )  # fmt: skip
+
+
+def _given_up(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
+    """Sentence on timed faces that methods have given up before they inferred anything."""
+    counts = {
+        labels[one.method_spec]: (times["prepare"].count - times["total"].count, times["prepare"])
+        for one in results
+        if (times := one.runtime_ms)["prepare"].count > times["total"].count
+    }
+    if not counts:
+        return ""
+    shares = [f"{name} {few} of {times.count}" for name, (few, times) in counts.items()]
+    return (
+        " Totals are of faces with a prediction; of the timed ones were given up while they were "
+        f"prepared: {words.join(shares)}."
+    )
 
 
 def _not_told_apart(results: Sequence[MethodResult], labels: dict[str, str]) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from hpbench.checking.checks.conventions import check_labels
 from hpbench.checking.conformance import CheckResult, check_method
 from hpbench.dataset import Dataset, Label
 from hpbench.datasets.sample import Sample
 from hpbench.errors import DataError
+from hpbench.method import Method, MethodCard, Prediction
 from hpbench.registry import make_method
+from hpbench.rotation import rotation_from_rotvec
 
 
 class Relabelled(Sample):
@@ -83,7 +87,49 @@ def test_what_only_looks_odd_is_said_and_fails_nothing():
 
 
 def test_trusted_labels_are_no_doubt():
-    labels = relabelled(np.radians)
-    results = check_method(lambda: make_method("hopenet"), labels, limit=24, trust_labels=True)
-    (found,) = [result for result in results if result.name == "angle_unit"]
-    assert found.status != "skipped"
+    for change in (np.radians, lambda angles: angles * [-1, 1, 1]):
+        results = check_method(
+            lambda: make_method("hopenet"), relabelled(change), limit=24, trust_labels=True
+        )
+        found = {result.name: result.status for result in results}
+        assert (found["labels"], found["signs"] != "skipped") == ("passed", True)
+
+
+class NearFrontal(Relabelled):
+    """Faces of their own, all within a few degrees of frontal."""
+
+    change = staticmethod(lambda angles: 0.05 * angles)
+
+    def records(self):
+        return [replace(one, image_id=f"near {one.image_id}") for one in super().records()]
+
+
+class OffBySeven(Method):
+    """Knows every pose, and is off by 7 degrees about any axis."""
+
+    name, summary = "off_by_seven", "for a test"
+    R_cam: ClassVar = {
+        record.image_id: record.label.R_cam
+        for record in (*Sample().records(), *NearFrontal(Path()).records())
+    }
+
+    def card(self):
+        return MethodCard(name=self.name, title=self.name)
+
+    def prepare(self, face):
+        axis = np.random.default_rng(len(face.image_id) + sum(face.image_id.encode())).normal(
+            size=3
+        )
+        turn = rotation_from_rotvec(np.radians(7.0) * axis / np.linalg.norm(axis))
+        return self.R_cam[face.image_id] @ turn
+
+    def infer(self, batch):
+        return batch
+
+    def decode(self, output):
+        return [Prediction(R_cam) for R_cam in output]
+
+
+def test_near_frontal_labels_are_right_though_frontal_is_nearer_to_them():
+    (found,) = check_method(OffBySeven, NearFrontal(Path()), checks=[check_labels])
+    assert found.status == "passed", found.reason

@@ -387,16 +387,27 @@ def test_option_that_no_column_is_read_by_is_refused(table, text, option, what):
         table(text, **option).records()
 
 
+def test_options_act_on_the_angles_of_a_table_that_holds_rotations_too(table):
+    """A row without angles has the rotation as it is, like the rows beside it."""
+    names = ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
+    matrix = cells(EXPECTED)
+    rows = [f"a.jpg,-30,-20,10,{matrix}", f"b.jpg,,,,{matrix}"]
+    text = "\n".join([f"image,yaw,pitch,roll,{names}", *rows])
+    for record in table(text, signs="-yaw").records():
+        assert record.excluded is None
+        assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+
+
 @pytest.mark.parametrize("option", [{"signs": "-roll"}, {"offset": "roll+180"}])
 def test_option_of_an_angle_without_a_column_is_refused(table, option):
     text = "image,yaw,pitch,x0,y0,x1,y1\na.jpg,1,2,1,2,30,40\n"
-    with pytest.raises(UsageError, match=r"roll.* is of an angle that the table does not have"):
+    with pytest.raises(UsageError, match=r"has no effect: the table has no column of roll"):
         table(text, **option).records()
 
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [({"signs": "yaw"}, "turns no angle"), ({"order": "yaw,pitch,roll"}, "have anyway")],
+    [({"signs": "yaw"}, "changes nothing"), ({"order": "yaw,pitch,roll"}, "the default order")],
 )
 def test_option_that_changes_nothing_is_refused(option, said):
     with pytest.raises(ValidationError, match=said):

@@ -105,9 +105,11 @@ def test_points_that_cannot_be_fitted_leave_the_others_alone(rendered):
     assert geodesic_deg(fits.R_cam[[0, 3]], expected[[0, 3]]).max() < 0.01
 
 
-def test_points_on_one_line_never_raise():
-    on_a_line = np.stack([np.arange(68.0), 2 * np.arange(68.0)], axis=1)
-    fit_faces(distant_plane(on_a_line)[None], MODEL)
+@pytest.mark.parametrize("slope", [0.0, 2.0, -0.3])
+def test_points_on_one_line_have_no_fit(slope):
+    on_a_line = np.stack([np.arange(68.0), slope * np.arange(68.0)], axis=1)
+    fits = fit_faces(distant_plane(on_a_line)[None], MODEL)
+    assert np.isnan(fits.R_cam).all() and np.isnan(fits.error).all()
 
 
 @pytest.mark.parametrize(

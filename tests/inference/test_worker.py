@@ -61,7 +61,9 @@ for line in sys.stdin:
                         "device": os.environ.get("HPBENCH_DEVICE"), "pid": os.getpid()})
         if what == "few":
             replies = []
-    if any(face["image_id"] == "refused" for face in request["faces"]):
+    if any(face["image_id"] == "old" for face in request["faces"]):
+        print(json.dumps({"error": "CUDA is out of memory"}), flush=True)
+    elif any(face["image_id"] == "refused" for face in request["faces"]):
         print(json.dumps({"request": request["request"], "error": "cannot do that"}), flush=True)
     else:
         print(json.dumps({"request": request["request"], "replies": replies}), flush=True)
@@ -240,6 +242,12 @@ def test_a_line_too_many_is_never_taken_for_the_reply_to_the_next_request(start)
     process.ask([face("stutters")])
     with pytest.raises(HpbenchError, match="a line for request 1 as the reply to 2"):
         process.ask([face("b", 2)])
+
+
+def test_a_reply_without_the_number_of_the_request_is_named_with_what_it_says(start):
+    said = r'lacks "request" \(CUDA is out of memory\); copy it from the request'
+    with pytest.raises(HpbenchError, match=said):
+        start().ask([face("old")])
 
 
 def test_an_error_of_the_worker_is_the_reason_of_the_face(mine):

@@ -11,6 +11,9 @@ from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera, Face
 from hpbench.geometry.boxes import box_from_points
+from hpbench.inference.progress import NoProgress
+from hpbench.labelling.config import LabelConfig
+from hpbench.labelling.label import label_dataset
 from hpbench.labelling.pseudolabels import (
     PseudoLabel,
     blend_dataset_label,
@@ -153,16 +156,16 @@ def test_labels_of_a_teacher_that_has_changed_are_not_resumed(tmp_path):
         label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
 
 
-def test_two_processes_do_not_write_the_same_labels(tmp_path):
-    faces, teacher = OneHead(), make_method("constant")
-    during: list[str] = []
+def test_two_processes_do_not_write_the_same_table(tmp_path):
+    config = LabelConfig(dataset="sample", methods="constant", out=tmp_path / "l.csv", limit=2)
+    said = []
 
-    def label_again(_: int) -> None:
-        with pytest.raises(DataError, match="another 'hpbench label' writes it") as caught:
-            label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
-        during.append(str(caught.value))
+    class LabelsAgain(NoProgress):
+        def advance(self, dataset, method, count):
+            with pytest.raises(DataError, match=r"l\.csv: the run of process \d+ .* writes to it"):
+                label_dataset(config, NoProgress())
+            said.append(count)
 
-    label_faces(
-        faces, faces.records(), [teacher], tmp_path / "progress", views=1, on_progress=label_again
-    )
-    assert len(during) == 1
+    assert label_dataset(config, LabelsAgain()) == (f"table={tmp_path / 'l.csv'}", 2)
+    assert said == [1, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["l.csv"]

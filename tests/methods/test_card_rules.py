@@ -100,6 +100,19 @@ def test_margins_of_a_box_of_100_by_50(keys, expected):
     assert CropCard(rule="margins", with_last=False, **keys).bounds(face) == expected
 
 
+@pytest.mark.parametrize(
+    ("keys", "crosses"),
+    [
+        ({"top": -0.4, "bottom": -0.4, "of_y": "longer"}, True),  # 40 of the 50 pixels each
+        ({"left": -0.4, "right": -0.4, "of_x": "height"}, False),
+    ],
+)
+def test_margins_that_cross_in_a_box_give_no_crop(keys, crosses):
+    box = np.array([100.0, 100.0, 200.0, 150.0])
+    face = Face("a", np.zeros((300, 300, 3), np.uint8), box)
+    assert (CropCard(rule="margins", **keys).bounds(face) is None) == crosses
+
+
 def test_a_key_of_another_rule_is_refused():
     with pytest.raises(ValidationError, match="square belongs to rule 'margins', not to 'box'"):
         CropCard(rule="box", square="longer")
@@ -171,6 +184,19 @@ def test_a_scaled_matrix_with_a_translation_is_its_rotation():
     for nearest in ("svd", "rows"):
         card = RotationOutput(kind="matrix3x4", frame="y-up", nearest=nearest)
         assert geodesic_deg(decode_networks([[output]], card), R).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.zeros((3, 3)), np.diag([1.0, 1.0, -1.0]), np.eye(3)[[0, 0, 0]]]
+)
+def test_a_matrix_without_a_nearest_rotation_gives_none(matrix):
+    outputs = np.stack([np.eye(3), matrix, np.diag([1.0, 0.8, -0.3])])
+    for frame in ("camera", "6drepnet"):
+        card = RotationOutput(kind="matrix", frame=frame)
+        R_cam = decode_networks([[outputs.reshape(3, 9)]], card)
+        assert np.isnan(R_cam[1]).all()
+        # of a mirrored one whose axes differ in size the nearest is known (SVDO+)
+        assert geodesic_deg(R_cam[[0, 2]], np.eye(3)).max() < 1e-6
 
 
 @pytest.mark.parametrize(

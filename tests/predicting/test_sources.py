@@ -81,7 +81,9 @@ def test_links_of_a_folder_that_are_not_followed_are_counted(tmp_path):
     source = open_source(str(tmp_path / "photos"))
     assert source.total == 2  # a link to a photo is one
     (note,) = source.notes
-    assert note.endswith(f"2 links left out, the first {tmp_path / 'photos' / 'gone.jpg'}")
+    assert note.endswith(
+        f"2 links or closed folders left out, the first {tmp_path / 'photos' / 'gone.jpg'}"
+    )
 
 
 def test_folder_that_may_not_be_looked_at_is_named(tmp_path):
@@ -90,8 +92,11 @@ def test_folder_that_may_not_be_looked_at_is_named(tmp_path):
     (tmp_path / "closed").chmod(0)
     if os.access(tmp_path / "closed", os.R_OK):
         pytest.skip("this user may look into every folder")
+    assert open_source(str(tmp_path)).notes == [
+        f"{tmp_path}: 1 links or closed folders left out, the first {tmp_path / 'closed'}"
+    ]
     with pytest.raises(DataError, match="closed: cannot be looked at"):
-        open_source(str(tmp_path))
+        open_source(str(tmp_path / "closed"))
 
 
 def test_folder_of_other_files_only_says_what_they_are(tmp_path):

@@ -143,6 +143,12 @@ def test_jitter_moves_the_box_by_its_share_and_keeps_its_size():
     assert np.hypot(*moved[:2]) == pytest.approx(6.0)
 
 
+def test_jitter_of_a_detected_box_is_measured_by_the_annotated_one():
+    detected, annotated = [0.0, 0.0, 150.0, 150.0], [20.0, 20.0, 120.0, 120.0]
+    moved = corrupt_box(detected, "a", Corruption("box-jitter", 10), annotated)
+    assert np.hypot(*(moved - detected)[:2]) == pytest.approx(10.0)
+
+
 def test_jitter_directions_are_spread_evenly():
     shifts = [corrupt_box(BOX, f"id{k}", Corruption("box-jitter", 100))[:2] for k in range(2000)]
     mean = (np.mean(shifts, axis=0) - BOX[:2]) / 40.0

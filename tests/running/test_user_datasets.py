@@ -135,8 +135,14 @@ class Choosy(Detector):
         ("raise RuntimeError('too small')", "face detector fails (RuntimeError: too small)"),
         ("return [[1, 2, 3]], [1]", "boxes of shape (1, 3)"),
         ("return np.ones((2, 4)), [1.0]", "scores of shape (1,)"),
-        ("return [[60, 60, float('nan'), 200]], [1]", "a box that is none: [[60.0, 60.0, nan"),
-        ("return [[60, 60, 60, 200]], [1]", "a box that is none: [[60.0, 60.0, 60.0, 200.0]]"),
+        (
+            "return [[60, 60, float('nan'), 200]], [1]",
+            "a box without area or not finite: [[60.0, 60.0, nan",
+        ),
+        (
+            "return [[60, 60, 60, 200]], [1]",
+            "a box without area or not finite: [[60.0, 60.0, 60.0, 200.0]]",
+        ),
     ],
 )
 def test_image_that_a_detector_fails_on_is_a_row_and_the_others_are_predicted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.stats import t as student
 
 from hpbench.protocol import Protocol
@@ -64,6 +65,17 @@ def test_of_three_methods_on_six_sequences_none_has_a_rank():
     assert [(one.p_value, one.p_holm) for one in found] == [(2 / 2**6, None)] * 3
     assert [round(one.difference_deg) for one in found] == [-10, -30, -20]
     assert ranks == [None, None, None]
+
+
+def test_method_with_few_faces_beside_others_is_not_called_equal_to_them():
+    """Its six common faces cannot give a p-value below 5 % beside two such pairs more."""
+    a = errors(0)
+    few = np.where(np.arange(40) < 6, a + 20.0, np.nan)
+    found, ranks = compared(a, a + 0.5 + np.sin(np.arange(40)), few)
+    of_few = [one for one in found if one.method_spec_b == "c"]
+    assert [one.p_value for one in of_few] == pytest.approx([2 / 2**6] * 2, abs=0.01)
+    assert [one.p_holm for one in of_few] == [None, None]
+    assert ranks == [1, 2, None]
 
 
 def test_interval_of_a_difference_known_in_six_of_24_sequences_is_as_wide_as_students_of_six():

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, HpbenchError
+from hpbench.inference.cores import usable_cores
 from hpbench.inference.progress import NoProgress
 from hpbench.registry import METHODS
 from hpbench.results.run_config import RunConfig
@@ -92,6 +93,38 @@ def test_weights_file_that_a_plugin_reads_in_load(here):
     assert reused(run_in(here, "again"))
     (here / "plugin" / "yaw.txt").write_text("20")
     assert yaw_error(run_in(here, "second")) == 20
+
+
+def test_plugin_that_is_edited_in_a_session_is_imported_anew(here):
+    file = here / "plugin" / "turned.py"
+    assert yaw_error(run_in(here, "first")) == 10
+    file.write_text(PLUGIN.replace("self.yaw_deg +", "25 + self.yaw_deg +"))
+    assert yaw_error(run_in(here, "second")) == 35
+    assert not reused(here / "second")
+    file.write_text(PLUGIN)
+    assert yaw_error(run_in(here, "third")) == 10
+
+
+def test_module_that_is_edited_since_a_plugin_imported_it_is_refused(here):
+    """What was imported would predict, and be stored as what the file holds now."""
+    (here / "plugin" / "turned_helper.py").write_text("OFFSET = 5")
+    (here / "plugin" / "turned.py").write_text(
+        "import sys\nsys.path.insert(0, str(__import__('pathlib').Path(__file__).parent))\n"
+        "from turned_helper import OFFSET\n" + PLUGIN.replace("self.yaw_deg +", "OFFSET +")
+    )
+    assert yaw_error(run_in(here, "first")) == 5
+    (here / "plugin" / "turned_helper.py").write_text("OFFSET = 50")
+    with pytest.raises(HpbenchError, match=r"turned_helper\.py: was edited since it was imported"):
+        run_in(here, "second")
+
+
+def test_network_beside_a_plugin_that_compiled_code_opens_counts_in_one_session(here):
+    network = here / "plugin" / "net.safetensors"
+    text = PLUGIN.replace('"yaw.txt").read_text()', '"net.safetensors").read_text()')
+    (here / "plugin" / "turned.py").write_text(text)
+    for yaw in (10, 20):
+        network.write_text(str(yaw))
+        assert yaw_error(run_in(here, f"of {yaw}")) == yaw
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net.py", "__pycache__/net.cpython-311.pyc"])
@@ -306,3 +339,15 @@ def test_file_that_a_detector_reads_in_load(here):
         (result,) = json.loads((folder / "results.json").read_text())["results"]
         scored.append(result["images"]["scored"])
     assert scored == [2, 0]
+
+
+def test_times_of_another_number_of_threads_are_taken_again(here, monkeypatch):
+    if usable_cores() == 1:
+        pytest.skip("one core has one thread")
+    reused_times = []
+    for out, threads in (("first", "1"), ("again", "1"), ("second", "2")):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        folder = run_in(here, out, "constant", timing="quick", timing_images=1)
+        record = json.loads((folder / "run.json").read_text())
+        reused_times.append(record["reused"]["timing"] is not None)
+    assert reused_times == [False, True, False]

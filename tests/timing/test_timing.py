@@ -245,6 +245,16 @@ class Choking(Sleeping):
         return super().infer(batch)
 
 
+def test_face_that_is_given_up_early_does_not_count_as_a_fast_one():
+    class Picky(Sleeping):
+        def prepare(self, face):
+            return NoPrediction("too small") if face.image_id == "1" else super().prepare(face)
+
+    rows = time_methods(TimedDataset("table", faces(3), {"a": Picky()}), 2, NoProgress())
+    assert [row["image_id"] for row in rows if row["total_ms"] is None] == ["1"] * 2
+    assert all(row["prepare_ms"] is not None for row in rows)
+
+
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 @pytest.mark.parametrize("step", ["prepare", "infer"])
 def test_face_on_which_a_method_raises_has_no_time_and_ends_nothing(step, error):

@@ -31,6 +31,9 @@ __all__ = [
     "check_signs",
 ]
 
+MUCH_WORSE = 2.0
+"""So many times the error on the sample is no other kind of photo any more."""
+
 UNRELATED_DEG = 75.0
 """From this mean error on predictions have nothing to do with the faces."""
 
@@ -40,6 +43,8 @@ def check_labels(probe: Probe) -> str:
     if probe.doubts:
         raise ConformanceError("; ".join(probe.doubts))
     mistake = probe.label_mistake
+    if probe.trust_labels:
+        return "; ".join(probe.notes)
     if mistake is not None:
         turned = [name for name in ANGLES if mistake.category == "sign" and name in mistake.text]
         fix = f'signs="{",".join(f"-{name}" for name in turned)}"' if turned else "other options"
@@ -54,13 +59,18 @@ def check_labels(probe: Probe) -> str:
 
 
 def _require_better_than_frontal(probe: Probe) -> None:
-    """Raise where a method that is sound elsewhere is worse here than one that sees nothing."""
+    """Raise where a method that is sound elsewhere is worse here than one that sees nothing.
+
+    Near-frontal faces do not show that: on them every method is worse than frontal.
+    """
     _, predictions, ground_truth = probe.predicted()
     if len(predictions) < MIN_FACES or not is_rotation(predictions, tolerance=1e-3).all():
         return
     error_deg = float(geodesic_deg(predictions, ground_truth).mean())
     frontal_deg = float(geodesic_deg(np.eye(3), ground_truth).mean())
-    if error_deg > frontal_deg and (elsewhere := probe.error_on_sample_deg) is not None:
+    if error_deg <= frontal_deg or (elsewhere := probe.error_on_sample_deg) is None:
+        return
+    if error_deg > MUCH_WORSE * elsewhere:
         raise ConformanceError(
             f"the mean error is {error_deg:.1f} degrees here, more than that of a method that "
             f"always predicts frontal ({frontal_deg:.1f}), and {elsewhere:.1f} on the embedded "

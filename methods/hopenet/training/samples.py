@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError, UsageError
+from hpbench.inference.faces import each_record
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.methods.hopenet.bins import Bins
@@ -109,7 +110,7 @@ def collect_samples(
     samples: list[Sample] = []
     left_out: Counter[str] = Counter()
     clipped = 0
-    records = list(screened(dataset.iter_records()))
+    records = list(screened(each_record(dataset)))
     stop_at(review_labels(records, dataset), name, dataset, trust="")
     for record in records:
         sample = _usable(record, whole_labels)
