@@ -103,8 +103,8 @@ def refuse_unused_options(path: Path, columns: Columns, options: TableOptions) -
                 f"{path}: {unused[0]}={given[unused[0]]} is of {what}, and the table has none; "
                 "leave it out"
             )
-    if columns.angles and (found := options.without_column(columns.angles)):
-        option, angle = found
+    if columns.angles and (without := options.without_column(columns.angles)):
+        option, angle = without
         raise UsageError(f"{path}: {option} has no effect: the table has no column of {angle}")
 
 

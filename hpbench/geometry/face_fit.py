@@ -127,7 +127,7 @@ def fit_faces(
     count, modes = len(seen), len(model.modes)
     R_cam, t_cam = np.full((count, 3, 3), np.nan), np.full((count, 3), np.nan)
     shape, error = np.full((count, modes), np.nan), np.full(count, np.nan)
-    usable = np.isfinite(seen).all(axis=(1, 2))
+    usable = np.asarray(np.isfinite(seen).all(axis=(1, 2)))
     usable[usable] = ~on_one_line(seen[usable])
     if usable.any():
         fit = _Fit(seen[usable], model, by_visibility, robust)
