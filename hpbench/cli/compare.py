@@ -126,3 +126,5 @@ def _print_slices(change: Change) -> None:
         echo(
             f"  {name:<{width}}{one.faces:>8}{''.join(f'{cell:>11}' for cell in shown)}   {p_value}"
         )
+    if any(math.isnan(one.p_value) for one in change.slices):
+        echo("  p is missing where there are too few independent faces for so many slices")
