@@ -12,7 +12,6 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -27,16 +26,17 @@ from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs
 __all__ = [
     "DATASETS",
     "METHODS",
-    "ImportedFile",
     "MethodSpec",
     "Offer",
+    "PluginModule",
     "Registry",
-    "imported_with_plugin_files",
+    "imported_by_plugin_files",
     "load_method",
     "make_dataset",
     "make_method",
     "make_methods",
     "outdated_contract",
+    "plugin_modules",
     "require_live",
 ]
 
@@ -234,59 +234,68 @@ class Registry(Generic[T]):
                 yield cls
 
 
-class ImportedFile(NamedTuple):
-    """How a source file was when it was imported, and the plugin file that has imported it."""
+class PluginModule(NamedTuple):
+    """A plugin file as it was imported last."""
 
-    size_bytes: int
-    time_ns: int
-    by: Path
-
-
-_imported_with_plugin_files: dict[Path, ImportedFile] = {}
+    sha256: str
+    module: ModuleType
 
 
-def imported_with_plugin_files() -> Mapping[Path, ImportedFile]:
-    """Plugin files and all modules that were imported with them, wherever these lie."""
-    return _imported_with_plugin_files
+_plugin_modules: dict[Path, PluginModule] = {}
+_imported_by_plugin_files: dict[Path, tuple[int, int]] = {}
+
+
+def plugin_modules() -> Mapping[Path, PluginModule]:
+    """Plugin files that were imported."""
+    return _plugin_modules
+
+
+def imported_by_plugin_files() -> Mapping[Path, tuple[int, int]]:
+    """Files of all modules that were imported with plugin files, wherever these lie.
+
+    With size in bytes and time of change in nanoseconds when they were imported.
+    """
+    return _imported_by_plugin_files
 
 
 def _import_file(file: Path) -> ModuleType:
-    """Import a plugin file, anew where it was edited since."""
+    """Import a plugin file under a name of its own, so that its classes pickle.
+
+    One that was edited since is imported anew.
+    """
     if not file.is_file():
         raise UsageError(f"--plugin {file}: no such file")
-    return _imported(file, _as_it_is(file, file))
-
-
-def _as_it_is(file: Path, by: Path) -> ImportedFile:
-    state = file.stat()
-    return ImportedFile(state.st_size, state.st_mtime_ns, by)
-
-
-@cache
-def _imported(file: Path, as_it_is: ImportedFile) -> ModuleType:
-    """Import a plugin file under a name of its own, so that its classes pickle."""
+    source = file.read_bytes()
+    sha256 = hashlib.sha256(source).hexdigest()
+    earlier = _plugin_modules.get(file)
+    if earlier is not None and earlier.sha256 == sha256:
+        return earlier.module
     digest = hashlib.sha256(str(file).encode()).hexdigest()[:8]
     name = f"hpbench_plugin_{file.stem}_{digest}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UsageError(f"--plugin {file}: not a Python file; name a .py file")
     module = importlib.util.module_from_spec(spec)
-    known = set(sys.modules)
+    known = {*sys.modules, name}
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
-        _imported_with_plugin_files[file] = as_it_is
-        for other in sys.modules.keys() - known:
-            source = getattr(sys.modules[other], "__file__", None)
-            if source and Path(source).is_file():
-                _imported_with_plugin_files[Path(source)] = _as_it_is(Path(source), file)
+        # not by the loader, which would take compiled code of the same second and size
+        exec(compile(source, str(file), "exec"), module.__dict__)
     except PLUGIN_ERRORS as error:
         del sys.modules[name]
+        if earlier is not None:
+            sys.modules[name] = earlier.module
         if _is_of_contract_1(error):
             raise HpbenchError(outdated_contract(str(file))) from error
         raise HpbenchError(
             f"{file}: plugin cannot be imported: {type(error).__name__}: {error}"
         ) from error
+    _plugin_modules[file] = PluginModule(sha256, module)
+    for other in sys.modules.keys() - known:
+        path = getattr(sys.modules[other], "__file__", None)
+        if path and Path(path).is_file():
+            state = Path(path).stat()
+            _imported_by_plugin_files[Path(path)] = state.st_size, state.st_mtime_ns
     return module
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hpbench.cli import app
 from hpbench.detectors.base import DETECTORS
 from hpbench.errors import HpbenchError, UsageError
+from hpbench.inference.faces import each_record
 from hpbench.registry import (
     DATASETS,
     METHODS,
@@ -211,7 +212,7 @@ def test_data_set_that_fails_to_read_is_named(tmp_path):
         "    def records(self): return [self.nothing]\n"
     )
     with pytest.raises(HpbenchError, match=r"data set 'mine' cannot be read: AttributeError.*line"):
-        list(make_dataset("mine", plugins=[file]).iter_records())
+        list(each_record(make_dataset("mine", plugins=[file])))
 
 
 def test_file_that_does_not_import_is_named_with_its_error(tmp_path):

@@ -94,7 +94,7 @@ class Probe:
     notes : sequence of str
         What looks unusual about them.
     trust_labels : bool
-        Whether whatever seems wrong is taken for the method's mistake.
+        Whether labels are assumed correct, so that any mistake is the method's.
     """
 
     make: Callable[[], Method]

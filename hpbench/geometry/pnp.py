@@ -178,7 +178,7 @@ def solve_pose(
     if on_one_line(problem.points):
         return NoPrediction("landmarks lie on one line")
     if solver == "iterative":
-        return _opencv(problem, "iterative") or NoPrediction("OpenCV found no solution")
+        return _opencv(problem, "iterative") or NoPrediction("no solution was found")
 
     # Centred, because t_z then is the depth of the face itself and the refinement is better
     # conditioned.

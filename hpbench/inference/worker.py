@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, first_line
 from hpbench.face import Face
 from hpbench.geometry.boxes import box_problem
 from hpbench.inference.worker_processes import how_it_ended, last_line
@@ -154,7 +154,7 @@ class WorkerProcess:
             raise _EndedError(self._how_it_ended()) from error
         reply = self._read(self._reply_s)
         if "request" not in reply:
-            said = f" ({reply['error']})" if "error" in reply else ""
+            said = f" ({first_line(WorkerError(reply['error']))})" if "error" in reply else ""
             raise HpbenchError(
                 f'{self._subject}: a reply of its worker lacks "request"{said}; copy it from the '
                 "request (docs/worker-protocol.md)"

@@ -236,8 +236,8 @@ def _around_180(angles: Array) -> Suspicion | None:
             continue
         cause = {
             "yaw": "as with a head frame that looks away from the camera",
-            "pitch": "as solvePnP gives it for a head model with y up (where labels are rotations, "
-            'yaw and roll are then reversed, too: signs="-yaw,-roll")',
+            "pitch": "as solvePnP gives it for a head model with y up (in a matrix, yaw and roll "
+            'are then reversed, too: add signs="-yaw,-roll")',
             "roll": "as with a head model that is upside down",
         }[name]
         return Suspicion(

@@ -249,7 +249,9 @@ def _folder(text: str, folder: Path) -> ImageFiles:
         source.notes.append(f"{text}: {others.total()} files not read: {unread}")
     if left_out:
         count, first = len(left_out), left_out[0]
-        source.notes.append(f"{text}: {count} links or closed folders left out, the first {first}")
+        source.notes.append(
+            f"{text}: {count} links or unreadable folders left out, the first {first}"
+        )
     if len(photos) < len(images):
         count = len(images) - len(photos)
         source.notes.append(f"{text}: {count} drawings of 'hpbench predict' left out")
@@ -270,11 +272,10 @@ def _files_below(folder: Path) -> tuple[list[Path], list[Path]]:
         left_out += [path for name in folders if (path := Path(place, name)).is_symlink()]
         for path in (Path(place, name) for name in names):
             try:
-                state = path.stat()
+                if S_ISREG(path.stat().st_mode):
+                    files.append(path)
             except OSError:  # a link to nowhere, or a folder that may be listed and not entered
                 left_out.append(path)
-            else:
-                files += [path] * S_ISREG(state.st_mode)
     return sorted(files), sorted(left_out)
 
 

@@ -76,6 +76,7 @@ def render_dataset(
     """
     assets_folder = find_assets(assets).resolve()
     environment_files = find_environments(environments)
+    _refuse_foreign(out)  # before anything is written into it
     with folder_lock(out):
         _prepare_folder(out, spec, environment_files)
         _render_missing(out, spec, (assets_folder, environments), workers, on_progress)
@@ -144,6 +145,14 @@ def _thread_counts(workers: int) -> dict[str, str]:
     return {name: os.environ.get(name, count) for name, count in counts.items()}
 
 
+def _refuse_foreign(out: Path) -> None:
+    with _disk_errors_named(out):
+        if not out.exists() or (out / SPEC_NAME).is_file():
+            return
+        if any(path.name != LOCK for path in out.iterdir()):
+            raise DataError(f"{out}: not empty, and not a rendered data set; name another folder")
+
+
 def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) -> None:
     """Begin a data set in ``out``, or check that it holds an earlier run of the same spec."""
     wanted = json.loads(json.dumps(spec.to_json() | {"environments": sorted(environments)}))
@@ -163,8 +172,6 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
                     f"{SPEC_NAME}); name another folder, or delete it first"
                 )
             return
-        if any(path.name != LOCK for path in out.iterdir()) and not marker.is_file():
-            raise DataError(f"{out}: not empty, and not a rendered data set; name another folder")
         (out / _PARTS).mkdir(parents=True, exist_ok=True)
         (out / "images").mkdir(exist_ok=True)
         write_text(marker, json.dumps(wanted, indent=1))

@@ -280,7 +280,7 @@ def make_resampling(
 
     Notes
     -----
-    More than 4,000 images or groups are first put together into 4,000 units at random, and
+    More than 4,000 images or groups are first pooled at random into 4,000 units, and
     these are drawn. For independent images that changes the width of an interval by about a
     percent, less than the 2,000 draws themselves do, and keeps work and memory bounded.
     """
@@ -406,10 +406,12 @@ def holm(p_values: npt.ArrayLike, smallest: npt.ArrayLike = 0.0) -> Array:
     stepped = np.maximum.accumulate(p[order] * np.arange(order.size, 0, -1))
     adjusted = np.full_like(p, np.nan)
     adjusted[order] = np.minimum(stepped, 1.0)
-    possible = np.broadcast_to(np.asarray(smallest, dtype=np.float64), p.shape)
-    # at best all tests that can have a smaller p-value are findings, and step aside
-    beside = [np.count_nonzero(possible[order] >= one) for one in possible]
-    return np.where(possible * beside < LEVEL, adjusted, np.nan)
+    # the same of the smallest p-values is what each test can be at best
+    possible = np.broadcast_to(np.asarray(smallest, dtype=np.float64), p.shape)[order]
+    by_size = np.argsort(possible, kind="stable")
+    best = np.maximum.accumulate(possible[by_size] * np.arange(order.size, 0, -1))
+    adjusted[order[by_size[best >= LEVEL]]] = np.nan
+    return adjusted
 
 
 def ranks_with_ties(differences_deg: npt.ArrayLike, p_values: npt.ArrayLike) -> Integers:

@@ -244,14 +244,19 @@ def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[Dataset
 
 
 def _check_command(method: str, dataset: str, run: RunRecord) -> str:
-    """The command that checks a method of a run on one of its data sets."""
+    """The command that checks a method of a run on one of its data sets.
+
+    A data set is called as it was written where its key does not say where it is.
+    """
     specs = parse_specs(run.spec.datasets)
-    named = [one for one in specs if one.name == run.datasets[dataset].name]
-    words = ["hpbench", "check", method]
-    if one := next(iter(named), specs[0] if len(specs) == 1 else None):
-        words += ["--datasets", one.text]
-        if one.name in run.spec.data:
-            words += ["--data", f"{one.name}={run.spec.data[one.name]}"]
+    written = [one.text for one in specs if dataset in (one.text, str(one), one.name)]
+    text = written[0] if written else specs[0].text if len(specs) == 1 else dataset
+    words = ["hpbench", "check", method, "--datasets", text]
+    for name, folder in run.spec.data.items():
+        if name == run.datasets[dataset].name:
+            words += ["--data", f"{name}={folder}"]
+    for plugin in run.spec.plugins:
+        words += ["--plugin", str(plugin)]
     return shlex.join(words)
 
 

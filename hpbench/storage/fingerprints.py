@@ -26,7 +26,7 @@ from hpbench.errors import HpbenchError
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
-from hpbench.registry import imported_with_plugin_files
+from hpbench.registry import imported_by_plugin_files, plugin_modules
 from hpbench.storage.checksums import sha256_of_file
 from hpbench.storage.environment import versions
 
@@ -170,14 +170,12 @@ def code_digest(cls: type) -> str:
     imported with it from elsewhere; of a package all that were installed with it. What others may
     import counts by its version.
     """
-    modules = {parent.__module__ for parent in cls.__mro__ if issubclass(parent, Plugin)}
-    packages = {name if _is_plugin_file(name) else name.partition(".")[0] for name in modules}
-    others = [_installed()] if packages - {"hpbench"} else []
-    digests = [
-        _plugin_file_digest(name) if _is_plugin_file(name) else _package_digest(name)
-        for name in sorted(packages | {"hpbench"})
-    ]
-    return hash_of(*digests, *others)
+    parents = [parent for parent in cls.__mro__ if issubclass(parent, Plugin)]
+    of_files = [parent for parent in parents if _is_plugin_file(parent.__module__)]
+    packages = {parent.__module__.partition(".")[0] for parent in parents if parent not in of_files}
+    digests = [_package_digest(name) for name in sorted(packages | {"hpbench"})]
+    others = [_installed()] if of_files or packages - {"hpbench"} else []
+    return hash_of(*digests, *map(_plugin_file_digest, of_files), *others)
 
 
 def _is_plugin_file(module_name: str) -> bool:
@@ -202,25 +200,30 @@ def _package_digest(name: str) -> str:
     return _files_digest(files)
 
 
-def _plugin_file_digest(name: str) -> str:
-    """Of a plugin file, what lies beside it, and what it has imported, as they are now.
+def _plugin_file_digest(cls: type) -> str:
+    """Of the plugin file of a class, what lies beside it, and what plugin files have imported.
 
     Raises
     ------
     HpbenchError
         If code was edited since it was imported: what runs is not what would be hashed.
     """
-    plugin = Path(str(sys.modules[name].__file__))
+    file = Path(str(sys.modules[cls.__module__].__file__))
+    imported = plugin_modules()[file]
     own = {
-        path: then
-        for path, then in imported_with_plugin_files().items()
+        path: state
+        for path, state in imported_by_plugin_files().items()
         if not is_versioned_code(str(path)) and path.is_file()  # it may be gone since
     }
-    for path, then in own.items():
-        is_mine = then.by == plugin or plugin.parent in path.parents
-        if is_mine and tuple(file_state(path)[1:]) != (then.size_bytes, then.time_ns):
-            raise HpbenchError(f"{path}: was edited since it was imported; start Python anew")
-    return _files_digest(sorted({*_files_beside(plugin.parent), *own}))
+    edited = [path for path, state in own.items() if tuple(file_state(path)[1:]) != state]
+    if cls not in vars(imported.module).values() or hash_or_none(file) != imported.sha256:
+        edited.insert(0, file)
+    if edited:
+        raise HpbenchError(
+            f"{edited[0]}: was edited since it was imported; restart Python (in a notebook, the "
+            "kernel)"
+        )
+    return _files_digest(sorted({*_files_beside(file.parent), *own}))
 
 
 def _files_digest(files: Iterable[Path]) -> str:

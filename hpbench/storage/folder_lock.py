@@ -60,7 +60,9 @@ def file_lock(path: Path, subject: Path) -> Iterator[None]:
     try:
         descriptor = _open_locked(path)
     except BlockingIOError as error:
-        holder = path.read_bytes() if path.exists() else b""
+        holder = b""
+        with suppress(OSError):  # it may have ended meanwhile
+            holder = path.read_bytes()
         raise DataError(
             f"{subject}: the run of {_named(holder)} writes to it; wait for its end, or use "
             "another --out"

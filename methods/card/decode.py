@@ -137,9 +137,11 @@ def _rotation_from_quaternion(xyzw: Array) -> Array:
 
 def _nearest_rotation(M: Array) -> Array:
     """Nearest rotations; NaN where there is not one alone, as for zeros and mirrored axes."""
-    sizes = np.linalg.svd(M, compute_uv=False)
-    apart = sizes[:, 1] + np.sign(np.linalg.det(M)) * sizes[:, 2]
-    return np.where((apart > 1e-6 * sizes[:, 0])[:, None, None], nearest_rotation(M), np.nan)
+    largest = np.abs(M).max(axis=(1, 2), keepdims=True)
+    unit = M / np.where(largest > 0.0, largest, 1.0)
+    sizes = np.linalg.svd(unit, compute_uv=False)
+    apart = sizes[:, 1] + np.sign(np.linalg.det(unit)) * sizes[:, 2]
+    return np.where((apart > 1e-6 * sizes[:, 0])[:, None, None], nearest_rotation(unit), np.nan)
 
 
 def numbers_of(

@@ -15,7 +15,7 @@ from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError
 from hpbench.face import crop_with_black
 from hpbench.geometry.pose_drawing import axis_tips
-from hpbench.inference.faces import read_image
+from hpbench.inference.faces import each_record, read_image
 from hpbench.registry import DATASETS
 from hpbench.reports.tables.worst import worst_faces
 from hpbench.results.run_record import RunRecord
@@ -103,7 +103,7 @@ def _open(key: str, run: RunRecord, data: Mapping[str, Path]) -> tuple[Dataset, 
         require_named((), {key: item}, stored, folders)
         root = Path(item.path) if item.path else folders[item.name]
     dataset, _ = open_dataset(cls, item, root, spec.protocol)
-    return dataset, {record.image_id: record for record in dataset.records()}
+    return dataset, {record.image_id: record for record in each_record(dataset)}
 
 
 def _choose(dataset: DatasetScores) -> list[int]:

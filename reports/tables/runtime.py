@@ -67,18 +67,17 @@ def runtime_table(results: Sequence[MethodResult], labels: dict[str, str]) -> Ta
 
 
 def _given_up(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
-    """Sentence on timed faces that methods have given up before they inferred anything."""
-    counts = {
-        labels[one.method_spec]: (times["prepare"].count - times["total"].count, times["prepare"])
+    """Sentence on timed faces that did not go through all steps, as a share of all times."""
+    shares = [
+        f"{labels[one.method_spec]} {words.percent(1.0 - total.count / prepare.count)}"
         for one in results
-        if (times := one.runtime_ms)["prepare"].count > times["total"].count
-    }
-    if not counts:
+        if (prepare := one.runtime_ms["prepare"]).count > (total := one.runtime_ms["total"]).count
+    ]
+    if not shares:
         return ""
-    shares = [f"{name} {few} of {times.count}" for name, (few, times) in counts.items()]
     return (
-        " Totals are of faces with a prediction; of the timed ones were given up while they were "
-        f"prepared: {words.join(shares)}."
+        " Totals are of the faces that went through all steps; these methods gave up early on "
+        f"some of the timed ones: {words.join(shares)}."
     )
 
 

@@ -82,7 +82,7 @@ def test_links_of_a_folder_that_are_not_followed_are_counted(tmp_path):
     assert source.total == 2  # a link to a photo is one
     (note,) = source.notes
     assert note.endswith(
-        f"2 links or closed folders left out, the first {tmp_path / 'photos' / 'gone.jpg'}"
+        f"2 links or unreadable folders left out, the first {tmp_path / 'photos' / 'gone.jpg'}"
     )
 
 
@@ -93,7 +93,7 @@ def test_folder_that_may_not_be_looked_at_is_named(tmp_path):
     if os.access(tmp_path / "closed", os.R_OK):
         pytest.skip("this user may look into every folder")
     assert open_source(str(tmp_path)).notes == [
-        f"{tmp_path}: 1 links or closed folders left out, the first {tmp_path / 'closed'}"
+        f"{tmp_path}: 1 links or unreadable folders left out, the first {tmp_path / 'closed'}"
     ]
     with pytest.raises(DataError, match="closed: cannot be looked at"):
         open_source(str(tmp_path / "closed"))

@@ -445,3 +445,14 @@ def test_labels_from_one_side_are_not_doubted_for_a_method_that_always_says_the_
     faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
     predictions = [prediction("a", str(k), [0, 0, 0]) for k in range(40)]
     assert summary(faces, predictions, run_json(["a"]))["warnings"] == []
+
+
+def test_warning_names_the_command_that_tells_whose_mistake_it_is() -> None:
+    faces = [face(str(k), [k, k % 30, 0]) for k in range(40)]
+    predictions = [prediction("a", str(k), [-k, k % 30, 0]) for k in range(40)]
+    run = run_json(["a"])
+    run["spec"] |= {"datasets": "heads[k=1],biwi", "data": {"biwi": "/b", "heads": "/a b"}}
+    run["spec"] |= {"plugins": ["mine.py"]}
+    (warning,) = summary(faces, predictions, run)["warnings"]
+    command = "hpbench check a --datasets 'heads[k=1]' --data 'heads=/a b' --plugin mine.py"
+    assert warning["text"].endswith(f"run: {command}")

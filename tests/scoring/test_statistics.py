@@ -170,6 +170,14 @@ def test_as_many_pairs_are_tested_as_could_be_told_apart(units, pairs) -> None:
         assert (corrected < 0.05).all() if below else np.isnan(corrected).all()
 
 
+def test_pair_with_fewer_units_than_others_is_not_tested_where_it_comes_too_late() -> None:
+    """Of 7, 7, 7 and 6 units: 4 times 2/128 is above 5 %, and the last cannot be below that."""
+    smallest = np.array([2 / 2**7] * 3 + [2 / 2**6])
+    assert np.isnan(statistics.holm(smallest, smallest)).all()
+    smallest[:3] = 2 / 2**8
+    assert np.isnan(statistics.holm(smallest, smallest)).tolist() == [False] * 4
+
+
 def test_of_many_methods_so_many_flips_are_drawn_that_they_can_be_told_apart() -> None:
     pairs = 40 * 39 // 2
     tests = statistics.make_resampling(50).paired_tests([np.ones(50)] * pairs)

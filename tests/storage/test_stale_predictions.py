@@ -98,24 +98,51 @@ def test_weights_file_that_a_plugin_reads_in_load(here):
 def test_plugin_that_is_edited_in_a_session_is_imported_anew(here):
     file = here / "plugin" / "turned.py"
     assert yaw_error(run_in(here, "first")) == 10
-    file.write_text(PLUGIN.replace("self.yaw_deg +", "25 + self.yaw_deg +"))
-    assert yaw_error(run_in(here, "second")) == 35
+    second = file.stat().st_mtime_ns // 10**9 * 10**9
+    # as large and of the same second as before, for which Python takes its compiled code
+    file.write_text(PLUGIN.replace("self.yaw_deg + float(x)", "self.yaw_deg + 5 + 0   "))
+    os.utime(file, ns=(second, second))
+    assert yaw_error(run_in(here, "second")) == 15
     assert not reused(here / "second")
     file.write_text(PLUGIN)
     assert yaw_error(run_in(here, "third")) == 10
 
 
+def test_class_that_was_imported_before_an_edit_is_refused(here):
+    file = here / "plugin" / "turned.py"
+    old = METHODS.load("turned", (file,))()
+    file.write_text(PLUGIN + "\n# edited")
+    with pytest.raises(HpbenchError, match=r"turned\.py: was edited since it was imported"):
+        plugin_digest(old)
+    new = METHODS.load("turned", (file,))()
+    plugin_digest(new)
+    with pytest.raises(HpbenchError, match=r"turned\.py: was edited since it was imported"):
+        plugin_digest(old)
+    file.write_text("no python (")
+    with pytest.raises(HpbenchError, match="cannot be imported"):
+        METHODS.load("turned", (file,))
+    file.write_text(PLUGIN + "\n# edited")
+    plugin_digest(new)
+
+
 def test_module_that_is_edited_since_a_plugin_imported_it_is_refused(here):
     """What was imported would predict, and be stored as what the file holds now."""
-    (here / "plugin" / "turned_helper.py").write_text("OFFSET = 5")
+    helper = here / "plugin" / "turned_helper.py"
+    helper.write_text("OFFSET = 5")
+    then = helper.stat()
     (here / "plugin" / "turned.py").write_text(
         "import sys\nsys.path.insert(0, str(__import__('pathlib').Path(__file__).parent))\n"
         "from turned_helper import OFFSET\n" + PLUGIN.replace("self.yaw_deg +", "OFFSET +")
     )
     assert yaw_error(run_in(here, "first")) == 5
-    (here / "plugin" / "turned_helper.py").write_text("OFFSET = 50")
-    with pytest.raises(HpbenchError, match=r"turned_helper\.py: was edited since it was imported"):
-        run_in(here, "second")
+    helper.write_text("OFFSET = 50")
+    other = here / "other.py"  # of another folder, with the same helper
+    other.write_text((here / "plugin" / "turned.py").read_text())
+    for file in (here / "plugin" / "turned.py", other):
+        with pytest.raises(HpbenchError, match=r"turned_helper\.py: was edited since"):
+            run_in(here, "second", plugins=(file,))
+    helper.write_text("OFFSET = 5")
+    os.utime(helper, ns=(then.st_atime_ns, then.st_mtime_ns))
 
 
 def test_network_beside_a_plugin_that_compiled_code_opens_counts_in_one_session(here):

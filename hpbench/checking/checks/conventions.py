@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MUCH_WORSE = 2.0
-"""So many times the error on the sample is no other kind of photo any more."""
+"""An error this many times that on the sample is not explained by another kind of photo."""
 
 UNRELATED_DEG = 75.0
 """From this mean error on predictions have nothing to do with the faces."""
@@ -61,7 +61,7 @@ def check_labels(probe: Probe) -> str:
 def _require_better_than_frontal(probe: Probe) -> None:
     """Raise where a method that is sound elsewhere is worse here than one that sees nothing.
 
-    Near-frontal faces do not show that: on them every method is worse than frontal.
+    On near-frontal faces alone that shows nothing: any method may be worse there than frontal.
     """
     _, predictions, ground_truth = probe.predicted()
     if len(predictions) < MIN_FACES or not is_rotation(predictions, tolerance=1e-3).all():
@@ -75,7 +75,7 @@ def _require_better_than_frontal(probe: Probe) -> None:
             f"the mean error is {error_deg:.1f} degrees here, more than that of a method that "
             f"always predicts frontal ({frontal_deg:.1f}), and {elsewhere:.1f} on the embedded "
             "sample: the labels count angles from another direction, or belong to other faces or "
-            "boxes"
+            "boxes; if they are right, add --trust-labels"
         )
 
 
