@@ -6,16 +6,19 @@ What a user can fix is raised as :class:`hpbench.errors.HpbenchError`, with one 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpbench.arguments import documented
+from hpbench.arguments import documented, joined
 from hpbench.checking.config import CheckConfig, run_checks
+from hpbench.errors import write_errors
 from hpbench.inference.progress import NoProgress
+from hpbench.paths import user_path
 from hpbench.predicting.config import PredictConfig
 from hpbench.reports.plots import Plots
 from hpbench.results.results_file import ResultsFile
@@ -34,10 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checks", "Comparison", "Faces", "Predictions", "Results", "check", "compare", "faces",
-    "fresh_run_folder", "load", "predict", "run",
+    "load", "predict", "run", "run_folder",
 ]  # fmt: skip
 
 Texts = str | Iterable[str]
+
+
+def _factors(by: Texts | None) -> str | None:
+    return None if by is None else str(joined(by))
 
 
 class _Tabular(ABC):
@@ -77,7 +84,7 @@ class Results(_Tabular):
     """
 
     def __init__(self, folder: str | Path, summary: ResultsFile | None = None) -> None:
-        self.folder = Path(folder)
+        self.folder = user_path(folder).absolute()  # the working folder may change
         if summary is None:
             from hpbench.scoring.scores import load_run
             from hpbench.scoring.summary import summarise
@@ -111,15 +118,15 @@ class Results(_Tabular):
 
     def predictions(self) -> pd.DataFrame:
         """One row per face and method: status, reason, rotation ``r00`` .. ``r22``, stage times."""
-        import pandas as pd
+        from hpbench.scoring.scores import read_run_table
 
-        return pd.read_parquet(self.folder / "predictions.parquet")
+        return read_run_table(self.folder, "predictions")
 
     def faces(self) -> pd.DataFrame:
         """One row per face: label, box, exclusion."""
-        import pandas as pd
+        from hpbench.scoring.scores import read_run_table
 
-        return pd.read_parquet(self.folder / "faces.parquet")
+        return read_run_table(self.folder, "faces")
 
     @cached_property
     def plot(self) -> Plots:
@@ -130,7 +137,7 @@ class Results(_Tabular):
         self,
         format: Texts = ("md", "html"),
         embed_images: bool = False,
-        by: str | None = None,
+        by: Texts | None = None,
         data: Mapping[str, str | Path] | None = None,
     ) -> list[Path]:
         """Write the report into the run folder, as ``hpbench report`` does.
@@ -141,7 +148,7 @@ class Results(_Tabular):
             Any of ``md``, ``html``, ``csv``, ``latex``, ``svg``.
         embed_images : bool
             Put small images of the faces into ``report.html``; mind the data set's terms.
-        by : str, optional
+        by : str or iterable of str, optional
             Factors to slice the results by, such as ``light,camera*light``; those of the run if
             not given.
         data : mapping of str to path, optional
@@ -149,9 +156,10 @@ class Results(_Tabular):
         """
         from hpbench.reports import write_report
 
-        names = format.split(",") if isinstance(format, str) else list(format)
-        folders = {name: Path(path) for name, path in (data or {}).items()}
-        return write_report(self.folder, names, embed_images, by, folders)
+        names = format.split(",") if isinstance(format, str) else format
+        folders = {name: user_path(path) for name, path in (data or {}).items()}
+        formats = [name.strip() for name in names]
+        return write_report(self.folder, formats, embed_images, _factors(by), folders)
 
 
 @documented
@@ -174,9 +182,9 @@ def run(config: RunConfig, *, out: str | Path | None = None) -> Results:
         results = hpbench.run(methods="hopenet,pnp", limit=20)
         results.table()
     """
-    folder = Path(out) if out is not None else fresh_run_folder()
-    _run(config, folder, NoProgress())
-    return Results(folder, ResultsFile.read(folder))  # which it has just written
+    with run_folder(out) as folder:
+        _run(config, folder, NoProgress())
+        return Results(folder, ResultsFile.read(folder))  # which it has just written
 
 
 def load(folder: str | Path) -> Results:
@@ -187,14 +195,31 @@ def load(folder: str | Path) -> Results:
     return Results(folder)
 
 
-def fresh_run_folder(prefix: str = "") -> Path:
-    """A folder below ``runs/`` that does not exist yet, named by the time."""
+@contextmanager
+def run_folder(out: str | Path | None, prefix: str = "") -> Iterator[Path]:
+    """The folder `out`, or a new one below ``runs/``, named by the time and by no one else's.
+
+    A new one is removed where nothing was written into it.
+    """
+    if out is not None:
+        yield user_path(out)
+        return
     stem = Path("runs") / f"{prefix}{datetime.now():%Y-%m-%d_%H%M%S}"
     folder, number = stem, 1
-    while folder.exists():
-        number += 1
-        folder = stem.with_name(f"{stem.name}_{number}")
-    return folder
+    with write_errors(stem.parent):
+        while True:
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:  # of a run that was started in the same second
+                number += 1
+                folder = stem.with_name(f"{stem.name}_{number}")
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 @dataclass(frozen=True)
@@ -243,7 +268,7 @@ def predict(config: PredictConfig, *, out: str | Path | None = None) -> Predicti
     from hpbench.predicting.session import open_session
     from hpbench.predicting.writers import RowList
 
-    session = open_session(config, Path(out) if out is not None else None)
+    session = open_session(config, None if out is None else user_path(out))
     collected = RowList(list(session.methods))
     session.writers.append(collected)
     summary = session.run(islice(session.source.frames(), config.limit))
@@ -288,7 +313,7 @@ def faces(config: FacesConfig, *, out: str | Path | None = None) -> Faces:
 
     found = list_faces(config, NoProgress())
     if out is not None:
-        found.write(Path(out))
+        found.write(user_path(out))
     return Faces(found)
 
 
@@ -359,7 +384,7 @@ def compare(
     baseline: str | Path | Results,
     candidate: str | Path | Results,
     fail_if: Texts = (),
-    by: str | None = None,
+    by: Texts | None = None,
 ) -> Comparison:
     """Compare two runs on the same faces, as ``hpbench compare`` does.
 
@@ -370,19 +395,19 @@ def compare(
     fail_if : str or iterable of str
         Conditions such as ``"mae>+0.2"``; where they hold or cannot be
         judged is in :attr:`Comparison.failed`.
-    by : str, optional
+    by : str or iterable of str, optional
         Factors of the candidate to slice by, such as ``"light,camera*light"``; those of its run
         if not given.
     """
     from hpbench.scoring.comparison import compare_runs
     from hpbench.scoring.conditions import failures, parse_condition
 
-    texts = [fail_if] if isinstance(fail_if, str) else fail_if
+    texts = [fail_if] if isinstance(fail_if, str) else fail_if or ()
     conditions = [parse_condition(text) for text in texts]
     folder_a, folder_b = (
-        run.folder if isinstance(run, Results) else Path(run) for run in (baseline, candidate)
+        run.folder if isinstance(run, Results) else user_path(run) for run in (baseline, candidate)
     )
-    found = compare_runs(folder_a, folder_b, by)
+    found = compare_runs(folder_a, folder_b, _factors(by))
     return Comparison(found, failures(found, conditions))
 
 

@@ -8,22 +8,32 @@ that model; :func:`spread` gives it one argument for each field instead.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from hpbench.errors import UsageError, invalid_value
+from hpbench.paths import user_path
 from hpbench.spec import parse_specs, suggest
 
 __all__ = [
     "Config", "Corruptions", "DataFolders", "DataSets", "Device", "Files", "Limit", "MaxPixels",
     "Metavar",
-    "Methods", "Plugins", "Specs", "Workers", "arguments", "build", "documented", "spread",
+    "Methods", "Plugins", "Specs", "Workers", "arguments", "build", "documented", "joined",
+    "spread",
 ]  # fmt: skip
 
 M = TypeVar("M", bound=BaseModel)
@@ -41,18 +51,33 @@ class Metavar:
 # ---- fields that several models have -----------------------------------------------------------
 
 
-def _joined(specs: object) -> object:
-    """One text of what may be a list, or mappings that hold the options by name."""
+def joined(specs: object) -> object:
+    """One text of what may be an iterable, or mappings that hold the options by name."""
     if isinstance(specs, Mapping):
         return ",".join(spec.text for spec in parse_specs(specs))
-    return ",".join(map(str, map(_joined, specs))) if isinstance(specs, (list, tuple)) else specs
+    if isinstance(specs, Path):
+        return str(specs)
+    if isinstance(specs, Iterable) and not isinstance(specs, str):
+        return ",".join(map(str, map(joined, specs)))
+    return specs
+
+
+def user_paths(value: object) -> object:
+    """A value with the home folder in place of ``~`` in all paths that it holds."""
+    if isinstance(value, Path):
+        return user_path(value)
+    if isinstance(value, tuple):
+        return tuple(map(user_paths, value))
+    if isinstance(value, dict):
+        return {key: user_paths(one) for key, one in value.items()}
+    return value
 
 
 def _listed(items: object) -> object:
     return (items,) if isinstance(items, (str, Path)) else items
 
 
-Specs = Annotated[str, BeforeValidator(_joined), Metavar("A,B[KEY=VALUE]")]
+Specs = Annotated[str, BeforeValidator(joined), Metavar("A,B[KEY=VALUE]")]
 Methods = Annotated[
     Specs,
     Field(
@@ -105,6 +130,11 @@ class Config(BaseModel):
 
     panels: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("*")
+    @classmethod
+    def _of_user(cls, value: object) -> object:
+        return user_paths(value)
 
 
 # ---- functions over a model --------------------------------------------------------------------
@@ -218,7 +248,7 @@ def _add_parameters(doc: str, fields: Mapping[str, FieldInfo]) -> str:
     lines = []
     for name, field in fields.items():
         shown = inspect.formatannotation(field.annotation).replace("pathlib.", "")
-        if BeforeValidator(_joined) in field.metadata:
+        if BeforeValidator(joined) in field.metadata:
             shown = "str, list or mapping"
         if not field.is_required():
             shown += (

@@ -13,9 +13,11 @@ import typer.main
 from matplotlib.figure import Figure
 
 import hpbench
+from hpbench import api
 from hpbench.cli import app
 from hpbench.datasets.sample import Sample
 from hpbench.errors import DataError, UsageError
+from hpbench.results.run_config import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "datasets" / "sample" / "images"
@@ -25,6 +27,7 @@ FIGURES = ("accuracy", "errors", "ced", "by_yaw", "heat_map", "runtime", "tradeo
 TURNED = """
 from hpbench.method import Options, Prediction
 from hpbench.methods.constant import Constant
+from hpbench.results.run_config import RunConfig
 from hpbench.rotation import rotation_from_angles
 
 
@@ -260,3 +263,32 @@ def test_options_may_be_mappings_and_paths_hold_whatever_they_hold(tmp_path):
     assert row.mae_deg.yaw == pytest.approx(expected, abs=1e-3)
     with pytest.raises(UsageError, match="no option 'sign'"):
         hpbench.run(methods=["constant", {"pnp": {"sign": 1}}], out=tmp_path / "other")
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with api.run_folder(None) as first, api.run_folder(None) as second:
+        assert first != second
+        (first / "run.json").write_text("{}")
+    assert list((tmp_path / "runs").iterdir()) == [tmp_path / first]  # nothing is in the other
+
+
+def test_home_folder_and_a_changed_working_folder_are_no_other_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    found = hpbench.run(methods="constant", limit=3, timing="off", out="~/a")
+    assert hpbench.load("~/a").folder == found.folder == tmp_path / "a"
+    relative = hpbench.load("a")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(relative.predictions()) == 3
+    (tmp_path / "a" / "predictions.parquet").unlink()
+    with pytest.raises(DataError, match=r"predictions\.parquet: missing"):
+        relative.predictions()
+
+
+def test_factors_and_formats_may_be_lists(results):
+    results.report(format="md, csv", by=["abs_yaw"])
+    assert hpbench.compare(results, results, by=["abs_yaw"], fail_if=None).slices()["factor"].any()
+    methods = (name for name in ("constant", "pnp"))
+    assert RunConfig(methods=methods).methods == "constant,pnp"

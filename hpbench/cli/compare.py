@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hpbench.paths import user_path
+
 if TYPE_CHECKING:
     from hpbench.scoring.comparison import Change
 
@@ -19,10 +21,14 @@ WORSE = 3
 
 def compare(
     baseline: Annotated[
-        Path, typer.Argument(help="Run folder to compare with.", metavar="BASELINE")
+        Path,
+        typer.Argument(help="Run folder to compare with.", metavar="BASELINE", parser=user_path),
     ],
     candidate: Annotated[
-        Path, typer.Argument(help="Run folder that may be better or worse.", metavar="CANDIDATE")
+        Path,
+        typer.Argument(
+            help="Run folder that may be better or worse.", metavar="CANDIDATE", parser=user_path
+        ),
     ],
     fail_if: Annotated[
         list[str] | None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hpbench.errors import UsageError
+from hpbench.paths import user_path
 from hpbench.running.faces_config import FacesConfig
 from hpbench.storage.text import visible
 
@@ -35,6 +36,7 @@ def faces(
     from hpbench.running.face_list import FACE_COLUMNS, list_faces
     from hpbench.tables.rows import refuse_foreign_table
 
+    out = user_path(out)
     if out.suffix != ".csv":
         raise UsageError(f"--out {out}: name a .csv file")
     refuse_foreign_table(out, FACE_COLUMNS, "hpbench faces")  # before the images are read

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hpbench.cli.options import add_command
+from hpbench.paths import user_path
 
 if TYPE_CHECKING:
     from hpbench.scaffold import PluginType
@@ -23,7 +24,9 @@ new = typer.Typer(
 Name = Annotated[
     str, typer.Argument(help="Name on the command line, such as my_net.", metavar="NAME")
 ]
-Folder = Annotated[Path, typer.Option(help="Where the package's folder is made.", metavar="DIR")]
+Folder = Annotated[
+    Path, typer.Option(help="Where the package's folder is made.", metavar="DIR", parser=user_path)
+]
 
 
 def new_method(name: Name, folder: Folder = Path()) -> None:
@@ -49,9 +52,9 @@ def new_dataset(name: Name, folder: Folder = Path()) -> None:
 
 
 def new_card(
-    network: Annotated[Path, typer.Argument(help="The network.", metavar="FILE")],
+    network: Annotated[Path, typer.Argument(help="The network.", metavar="FILE", parser=user_path)],
     folder: Annotated[
-        Path, typer.Option(help="Where the card is written.", metavar="DIR")
+        Path, typer.Option(help="Where the card is written.", metavar="DIR", parser=user_path)
     ] = Path(),
 ) -> None:
     """Write the card that makes a method of a network, to be completed by hand.

@@ -41,10 +41,16 @@ def predict(
     hpbench predict photo.jpg --methods hopenet,pnp
     hpbench predict clip.mp4 --methods hopenet --smooth --out clip_pose.mp4
     """
-    from hpbench.api import fresh_run_folder
+    from hpbench.api import run_folder
+
+    with run_folder(out, "predict_") as folder:
+        _predict_into(folder, config)
+
+
+def _predict_into(out: Path, config: PredictConfig) -> None:
     from hpbench.predicting.session import open_session
 
-    session = open_session(config, out or fresh_run_folder("predict_"))
+    session = open_session(config, out)
     opened = session.source
     summary = session.run(_with_bar(opened, config.limit))
     word = "image" if opened.fps is None else "frame"

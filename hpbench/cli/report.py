@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from hpbench.paths import user_path
+
 __all__ = ["EmbedImages", "RunFolder", "report"]
 
-RunFolder = Annotated[Path, typer.Argument(help="Folder that 'hpbench run' wrote.", metavar="RUN")]
+RunFolder = Annotated[
+    Path, typer.Argument(help="Folder that 'hpbench run' wrote.", metavar="RUN", parser=user_path)
+]
 EmbedImages = Annotated[
     bool,
     typer.Option(
@@ -56,7 +60,8 @@ def report(
     from hpbench.errors import UsageError
     from hpbench.reports import write_report
 
-    folders = {name: Path(path) for name, path in pairs("--data", data or [], "NAME=DIR").items()}
+    named = pairs("--data", data or [], "NAME=DIR")
+    folders = {name: user_path(path) for name, path in named.items()}
     for name, path in folders.items():
         if not path.exists():
             raise UsageError(f"--data {name}={path}: no such file or folder")

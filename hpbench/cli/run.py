@@ -40,7 +40,13 @@ def run(
     hpbench run --methods hopenet,pnp
     hpbench run --methods "hopenet,pnp[model=mallick6]" --datasets aflw2000 --data aflw2000=DIR
     """
-    from hpbench.api import fresh_run_folder
+    from hpbench.api import run_folder
+
+    with run_folder(out) as folder:
+        _run_into(folder, config, no_report, embed_images)
+
+
+def _run_into(folder: Path, config: RunConfig, no_report: bool, embed_images: bool) -> None:
     from hpbench.cli.terminal import open_bars, print_results, print_reused, says_when_stopped
     from hpbench.reports import write_report
     from hpbench.running.batch_size import CPU_FACES
@@ -48,7 +54,6 @@ def run(
     from hpbench.running.runner import predict_run
     from hpbench.running.runner import run as run_and_score
 
-    folder = out or fresh_run_folder()
     words = f"\nStopped. To resume, repeat the command with --out {folder}"
     with says_when_stopped(words, kept=folder / "run.json"), open_bars() as bars:
         # a report scores the run itself

@@ -80,9 +80,10 @@ def write_package(
 
 
 def _class_name(plugin_type: PluginType, name: str) -> str:
-    """A class name that hides neither a word of Python nor one that the generated file uses."""
+    """A class name that hides neither a word of Python nor one that a generated file uses."""
     class_name = "".join(word.capitalize() for word in name.split("_"))
-    used = re.findall(r"\b[A-Z]\w*\b", template(plugin_type, "plugin.py"))
+    sources = [template(plugin_type, name) for name in ("plugin.py", "test_plugin.py")]
+    used = re.findall(r"\b[A-Z]\w*\b", " ".join(sources))
     if iskeyword(class_name) or {class_name, f"{class_name}Options"} & set(used):
         return f"{class_name}{plugin_type.capitalize()}"
     return class_name

@@ -200,6 +200,7 @@ def _network_errors(
 ) -> Iterator[None]:
     """Turn what can go wrong on the network or the disk into one line with the fix."""
     from requests import exceptions
+    from urllib3.exceptions import LocationParseError
 
     by_hand = f"or fetch it elsewhere and {then}"
     try:
@@ -230,7 +231,8 @@ def _network_errors(
         raise WeightsError(
             f"{url}: {what}{_arrived(path)}; check the network and start again, {by_hand}"
         ) from error
-    except exceptions.RequestException as error:
+    except (exceptions.RequestException, LocationParseError, ValueError) as error:
+        # the latter two of an address, or a header, that no server should send
         raise WeightsError(
             f"{url}: cannot be fetched ({first_line(error)}); try later, {by_hand}"
         ) from error

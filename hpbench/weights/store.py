@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,7 +110,10 @@ def check_weights(info: WeightsInfo) -> Literal["missing", "verified", "unchange
     record = _record_of(info.path)
     if not record.is_file():
         return "unpinned"
-    check_file(info.path, record.read_text(encoding="utf-8").partition(" ")[0])
+    stored = record.read_text(encoding="utf-8", errors="replace").partition(" ")[0].lower()
+    if not re.fullmatch("[0-9a-f]{64}", stored):
+        raise WeightsError(f"{record}: holds no SHA-256; add the weights file again")
+    check_file(info.path, stored)
     return "unchanged"
 
 

@@ -97,7 +97,8 @@ def _caption(content: Table) -> str:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    # braces first: after \\ a star or a bracket would be taken for its argument
+    return "{}" + " & ".join(cells) + r" \\"
 
 
 def _cell(cell: Cell) -> str:

@@ -88,14 +88,24 @@ def test_long_and_short_names_give_valid_classes(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("method", "none"), ("method", "pose"), ("dataset", "record"), ("dataset", "true")],
+    [
+        ("method", "none"),
+        ("method", "pose"),
+        ("dataset", "record"),
+        ("dataset", "true"),
+        ("method", "probe"),
+        ("dataset", "image"),
+    ],
 )
 def test_names_that_mean_something_in_python_or_hpbench_give_working_classes(kind, name, tmp_path):
     folder, *_ = write_package(kind, name, tmp_path)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     (entry,) = project["entry-points"][f"hpbench.{kind}s"].values()
     words = runpy.run_path(str(folder / "src" / f"hpbench_{name}" / "__init__.py"))
-    assert words[entry.partition(":")[2]].name == name
+    class_name = entry.partition(":")[2]
+    assert words[class_name].name == name
+    test = (folder / "tests" / f"test_{name}.py").read_text()
+    assert len(re.findall(rf"import .*\b{class_name}\b", test)) == 1
 
 
 def test_folder_that_cannot_be_written_is_named(tmp_path):

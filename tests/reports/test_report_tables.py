@@ -85,6 +85,14 @@ def test_latex_marks_the_best_and_the_second(make_run) -> None:
     assert r"far[k=2] & \underline{8.00} & \underline{4.00} & \textbf{0.00}" in text
 
 
+def test_latex_rows_begin_with_nothing_that_belongs_to_the_row_before(make_run) -> None:
+    """A star or a bracket after a double backslash would be its argument."""
+    (path,) = write_report(make_run(errors={"*a": (1, 1, 1), "[v2]b": (2, 2, 2)}), ["latex"])
+    rows = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith(r"\\")]
+    assert any("[v2]b" in row for row in rows)
+    assert all(row.startswith("{}") for row in rows)
+
+
 def test_latex_escapes_what_it_would_read_as_commands() -> None:
     assert escape(r"a\b_c{d}%") == r"a\textbackslash{}b\_c\{d\}\%"
 

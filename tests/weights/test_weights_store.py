@@ -118,6 +118,12 @@ class Server(http.server.BaseHTTPRequestHandler):
     def serve_redirect(self):
         self.send(b"", status=302, Location="/right")
 
+    def serve_no_address(self):
+        self.send(b"", status=302, Location="https://[::1")
+
+    def serve_long_name(self):
+        self.send(b"", status=302, Location=f"https://{'a' * 70}.com/")
+
     def serve_loop(self):
         self.send(b"", status=302, Location="/loop")
 
@@ -248,6 +254,8 @@ def test_redirect_is_followed(server):
         ("missing", "the server returned 404", []),
         ("slow", "download stalled|was interrupted", ["net.bin.part"]),
         ("loop", "cannot be fetched", []),
+        ("no_address", "cannot be fetched", []),
+        ("long_name", "cannot be fetched", []),
     ],
 )
 def test_bad_download_is_told_in_one_line_and_never_used(server, cache, page, reason, left):
@@ -303,7 +311,7 @@ def test_http_address_that_no_command_fetches_names_no_option(server):
 
 def test_certificates_that_are_not_there_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "no.pem"))
-    with pytest.raises(WeightsError, match=r"net\.bin: cannot be fetched \(.*/no\.pem\); mend"):
+    with pytest.raises(WeightsError, match=r"cannot be fetched \(.*/no\.pem\); correct that"):
         fetch_with_tls(info("https://127.0.0.1:9/net.bin"))
 
 
@@ -483,6 +491,17 @@ def test_added_file_is_verified_and_copied(tmp_path, cache):
     with pytest.raises(WeightsError, match=r"downloads\.bin: not the weights 'net'.*SHA-256"):
         add_weights(info(), mine)
     assert sha256_of(cache / "net.bin") == SHA256
+
+
+@pytest.mark.parametrize("record", [b"\xff\xfe\x00", b"", b"abc  net.bin"])
+def test_damaged_record_of_a_hash_is_not_taken_for_altered_weights(tmp_path, cache, record):
+    mine = tmp_path / "mine.bin"
+    mine.write_bytes(b"weights of somebody")
+    unpinned = info(sha256=None)
+    here = unpinned.model_copy(update={"path": add_weights(unpinned, mine)})
+    (cache / "net.bin.sha256").write_bytes(record)
+    with pytest.raises(WeightsError, match=r"net\.bin\.sha256: holds no SHA-256; add the weights"):
+        check_weights(here)
 
 
 def test_added_file_without_a_published_hash_is_watched_from_then_on(tmp_path, cache):
