@@ -46,19 +46,24 @@ class Spec:
     def __str__(self) -> str:
         """Canonical text without the path: options sorted by key, none shown where none given."""
         if not self.options:
-            return self.name
+            return self._quoted_name
         inner = ",".join(f"{key}={_quoted(self.options[key])}" for key in sorted(self.options))
-        return f"{self.name}[{inner}]"
+        return f"{self._quoted_name}[{inner}]"
+
+    @property
+    def _quoted_name(self) -> str:
+        """The name, which may be a path, in quotes where it would be read as another spec."""
+        return _quoted(self.name, "=" in self.name)
 
     @property
     def text(self) -> str:
         """The whole spec, its path included, as :func:`parse_spec` reads it."""
         path = "" if self.path is None else f"={_quoted(self.path)}"
-        return f"{self.name}{path}{str(self).removeprefix(self.name)}"
+        return f"{self._quoted_name}{path}{str(self).removeprefix(self._quoted_name)}"
 
 
-def _quoted(value: str) -> str:
-    if not _NEEDS_QUOTES.search(value):
+def _quoted(value: str, always: bool = False) -> str:
+    if not always and not _NEEDS_QUOTES.search(value):
         return value
     quote = "'" if '"' in value else '"'
     return f"{quote}{value}{quote}"

@@ -8,7 +8,7 @@ import pytest
 
 from hpbench.errors import UsageError
 from hpbench.method import Options
-from hpbench.spec import build_options, parse_spec, parse_specs
+from hpbench.spec import Spec, build_options, parse_spec, parse_specs
 
 
 class Choices(Options):
@@ -165,3 +165,11 @@ def test_sweeps_multiply_to_a_limit():
 def test_value_that_may_be_of_several_kinds_is_refused_with_all_of_them():
     with pytest.raises(UsageError, match=r"method 'm': euler=xyz: must be 'rq' or 'XYZ' or 'ZYX'$"):
         build_options(Choices, {"euler": "xyz"}, "method 'm'")
+
+
+@pytest.mark.parametrize("path", ["c2/net [v1].toml", "net=v1.toml", "/tmp/a, b.csv", "it's.toml"])
+def test_name_that_is_a_path_is_written_so_that_it_is_read_again(path):
+    for options in ({}, {"k": "1.2"}):
+        spec = Spec(path, options)
+        assert parse_spec(spec.text) == parse_spec(str(spec)) == spec
+        assert parse_specs({Spec(path).text: options, "constant": {}})[0] == spec

@@ -10,6 +10,7 @@ import typer
 
 from hpbench.cli.options import add_command
 from hpbench.paths import user_path
+from hpbench.spec import Spec
 
 if TYPE_CHECKING:
     from hpbench.scaffold import PluginType
@@ -72,7 +73,7 @@ def new_card(
     typer.echo(str(card.path))
     for warning in card.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    where = quote(str(card.path))
+    where = quote(Spec(str(card.path)).text)
     typer.echo(f"next: complete its TODO lines, then: hpbench check {where}")
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from hpbench.errors import UsageError
 from hpbench.inference.graphs import FORMATS, Graph, TensorInfo, open_graph
 from hpbench.rotation import ANGLES
 from hpbench.scaffold.files import exists, template, write
+from hpbench.spec import Spec
 from hpbench.storage.text import visible
 
 __all__ = ["CardDraft", "write_card"]
@@ -99,7 +101,7 @@ def write_card(network: Path, folder: Path) -> CardDraft:
     words = {
         "file": _comment(network.name),
         "format": FORMATS[network.suffix.lower()],
-        "card": _comment(card.name),
+        "card": _comment(shlex.quote(Spec(card.name).text)),
         "name": _quoted(name),
         "path": _quoted(Path(os.path.relpath(network, folder)).as_posix()),
         "inputs": _comment(", ".join(map(str, graph.inputs))),
