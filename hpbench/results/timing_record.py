@@ -96,6 +96,9 @@ class TimingConditions(FrozenModel):
     memory_gib: float
     device: str
     device_name: str | None = None
+    usable_cores: int | None = Field(
+        default=None, description="Cores that the process was pinned to or allowed to use."
+    )
     threads: dict[str, int]
     garbage_collection: str
     order: str

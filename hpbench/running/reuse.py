@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.inference.cores import compute_threads, usable_cores
+from hpbench.inference.cores import usable_cores
 from hpbench.method import MethodCard
 from hpbench.results.run_record import ReusedRecord, RunRecord
 from hpbench.running.evaluation import Evaluation
@@ -31,6 +32,9 @@ __all__ = [
     "find_cached",
     "lacking_faces",
 ]
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables that decide how many cores a method takes."""
 
 _SEEN_BY_METHODS = (
     "image_id", "image_path", *BOX_XYXY, "camera_matrix", "camera_distortion", "landmarks_xy",
@@ -102,7 +106,7 @@ def find_cached(
     clean = {one.key for one in evaluations if one.corruption is None}
     # the methods are timed against each other, so the times of a run are one entry
     timed = [key for (dataset, _), key in keys.items() if dataset in clean]
-    cores = usable_cores(), compute_threads()
+    cores = usable_cores(), [os.environ.get(name) for name in _THREADS]
     timing_key = hash_of("timing", timed, asdict(timing), dict(machine), cores, platform.node())
     found = {pair: cache.get(key) for pair, key in keys.items()} if cache else {}
     times = cache.get(timing_key) if cache and timing.mode != "off" else None

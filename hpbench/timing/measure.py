@@ -256,13 +256,14 @@ def _conditions(device: str, load_average_before: float | None) -> TimingConditi
     """What else decides a time, written down beside it."""
     from hpbench.storage.environment import hardware
 
-    threads = {"usable cores": usable_cores()}
+    threads = {}
     if "torch" in sys.modules:
         threads["torch"] = sys.modules["torch"].get_num_threads()
     if "cv2" in sys.modules:
         threads["opencv"] = sys.modules["cv2"].getNumThreads()
     return TimingConditions(
         **hardware(device),
+        usable_cores=usable_cores(),
         threads=threads,
         garbage_collection="off inside a round",
         order="the methods take turns on every face",
