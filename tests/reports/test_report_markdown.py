@@ -111,11 +111,15 @@ def test_methods_that_cannot_be_told_apart_share_a_rank(markdown) -> None:
 
 def test_ranks_on_common_faces_are_those_of_tests_on_these_faces(make_run) -> None:
     errors = {"one": (1, 1, 1), "two": (2, 2, 2), "silent": (5, 5, 5)}
-    # one beats two on 12 faces; on the 6 that all three predicted nothing is significant
-    folder = make_run(errors=errors, without_prediction={"silent": 2}, faces=13)
-    common = load_report(folder).sections[0].tables["common"]
-    assert common.columns[-1].title == "Rank"
-    assert [row[-1].shown for row in common.rows] == ["1", "1", "1"]
+    # one beats two on 16 faces; of those that all three predicted, 8 tell them apart, 6 cannot
+    for faces, ranks in ((17, ["1", "2", "3"]), (13, None)):
+        folder = make_run(str(faces), errors=errors, without_prediction={"silent": 2}, faces=faces)
+        (section,) = load_report(folder).sections
+        assert {one.method_spec: one.rank for one in section.results}["two"] == 2
+        common = section.tables["common"]
+        found = [column.title for column in common.columns]
+        assert ("Rank" in found) == (ranks is not None)
+        assert ranks is None or [row[-1].shown for row in common.rows] == ranks
 
 
 def marked(table) -> dict[str, bool]:
