@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -108,6 +109,10 @@ class Table(Dataset):
         path = self._file()
         names, rows = read_rows(path, count_known)
         columns = find_columns(path, names)
+        if columns.rotation and all(
+            is_empty(row[name]) for name in columns.angles.values() for row in rows
+        ):
+            columns = replace(columns, angles={})  # so that options are of the rotation
         refuse_unused_options(path, columns, self.options)
         images = [as_text(row[columns.image]) for row in rows]
         files = [image_path(path.parent, image) for image in images]

@@ -53,8 +53,8 @@ PREDICTION_PREFIXES = (*_PREFIXES, "pred_", "predicted_", "est_", "estimated_")
 class AngleOptions(Options):
     """What the names of the columns yaw, pitch and roll do not say.
 
-    Where there are no such columns, `signs`, `order` and `offset` act on the angles of the matrix,
-    quaternion or rotation vector.
+    `signs`, `order` and `offset` act on what is read: on these columns, or where that is a matrix,
+    quaternion or rotation vector, on its angles.
     """
 
     unit: Literal["deg", "rad"] | None = Field(

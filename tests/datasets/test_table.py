@@ -398,6 +398,13 @@ def test_options_act_on_the_angles_of_a_table_that_holds_rotations_too(table):
         assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
 
 
+def test_options_act_on_the_rotation_where_all_angles_are_empty(table):
+    names = ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
+    text = f"image,yaw,pitch,roll,{names}\na.jpg,,,,{cells(FLIP @ EXPECTED)}\n"
+    (record,) = table(text, offset="pitch+180").records()
+    assert record.label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
+
+
 @pytest.mark.parametrize("option", [{"signs": "-roll"}, {"offset": "roll+180"}])
 def test_option_of_an_angle_without_a_column_is_refused(table, option):
     text = "image,yaw,pitch,x0,y0,x1,y1\na.jpg,1,2,1,2,30,40\n"
