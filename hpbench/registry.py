@@ -280,7 +280,7 @@ def _import_file(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         # not by the loader, which would take compiled code of the same second and size
-        exec(compile(source, str(file), "exec"), module.__dict__)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
     except PLUGIN_ERRORS as error:
         del sys.modules[name]
         if earlier is not None:

@@ -22,6 +22,7 @@ from hpbench.registry import (
     load_method,
     make_dataset,
     make_method,
+    plugin_modules,
 )
 from hpbench.spec import Spec
 
@@ -244,3 +245,11 @@ def test_another_process_makes_a_method_of_the_same_options():
     method = make_method("pnp[focal=1.2,landmarks=annotated]")
     made = pickle.loads(pickle.dumps(MethodSpec.of(method))).make("cpu")
     assert (type(made), made.options) == (type(method), method.options)
+
+
+def test_annotations_of_a_plugin_are_what_its_own_file_makes_of_them(tmp_path):
+    """hpbench's own `from __future__ import annotations` is none of the plugin's."""
+    file = write_plugin(tmp_path / "mine.py")
+    file.write_text(file.read_text() + "\ndef half(x: int): return x / 2\n")
+    METHODS.load("mine", [file])
+    assert plugin_modules()[file].module.half.__annotations__ == {"x": int}
