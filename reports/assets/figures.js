@@ -60,7 +60,7 @@ const figures = (() => {
     if (axis.ticks) [found.tickvals, found.ticktext] = [axis.ticks[0], axis.ticks[1].map((one) => wrapped(one, 24))];
     if (axis.log) {
       found.type = "log";
-      found.dtick = 1;
+      found.minorloglabels = "complete"; // else 20 is written "2"
     }
     if (axis.low !== null && axis.high !== null) found.range = [axis.low, axis.high];
     else if (axis.low === 0 && !axis.log) found.rangemode = "tozero";
@@ -268,9 +268,14 @@ const figures = (() => {
       x: marked.map((one) => shape.marks[one.spec]), name: shape.mark_name, showlegend: true,
       marker: { symbol: "line-ns-open", size: 16, color: "#000" }, hovertemplate: template(shape.hover),
     });
+    const end = ({ spec }) => Math.max(Object.values(shape.parts).reduce((sum, part) => sum + part[spec], 0), shape.marks[spec] ?? 0);
+    traces.push({
+      type: "scatter", mode: "text", y: places, x: shown.map(end), text: shown.map((one) => escaped(` ${shape.texts[one.spec]}`)),
+      textposition: "middle right", cliponaxis: false, hoverinfo: "skip", showlegend: false,
+    });
     const lineCount = names.reduce((sum, name) => sum + name.split("<br>").length, 0);
-    const title = titleBelow(shape.x, width - 210);
-    const margin = { l: 190, t: 10, b: furtherLinesPx(title) };
+    const title = titleBelow(shape.x, width - 280);
+    const margin = { l: 190, r: 90, t: 30, b: furtherLinesPx(title) }; // r: the numbers; t: the buttons
     const layout = layoutOf(traces, width, 40 + 12 * shown.length + 17 * lineCount, margin);
     const axis = { tickvals: places, ticktext: names, range: [shown.length - 0.4, -0.6], zeroline: false };
     return { traces, layout: { ...layout, barmode: "stack", xaxis: axisOf(shape.x, [0, 1], title), yaxis: axis } };

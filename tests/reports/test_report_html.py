@@ -221,6 +221,8 @@ return {
   cut: cut.map((one) => one.textContent),
   scrolled: scroll.scrollLeft,
   caption: [left, right(caption)],
+  milliseconds: [...figure("pareto").querySelectorAll(".xtick text")].map((one) => one.textContent),
+  medians: [...figure("runtime").querySelectorAll(".textpoint text")].map((one) => one.textContent.trim()),
   clipped: figure("pareto").data.flatMap((one) => one.mode === "markers" ? [one.cliponaxis] : []),
 };
 """
@@ -252,6 +254,19 @@ def test_caption_of_a_table_stays_in_sight_while_the_table_scrolls(narrow) -> No
     assert narrow["scrolled"] > 0
     assert left >= 0
     assert right <= 420
+
+
+@in_browser
+def test_times_of_less_than_a_decade_have_numbers_on_their_axis(narrow) -> None:
+    places = [float(one) for one in narrow["milliseconds"]]
+    assert len(places) >= 2
+    assert places == sorted(places)  # a digit that stands for its decade would break the order
+
+
+@in_browser
+def test_bars_of_times_end_with_the_median_of_the_total(narrow) -> None:
+    assert len(narrow["medians"]) == 2
+    assert all(re.fullmatch(r"[\d.,]+ ms", one) for one in narrow["medians"])
 
 
 @in_browser
