@@ -222,7 +222,8 @@ return {
   scrolled: scroll.scrollLeft,
   caption: [left, right(caption)],
   milliseconds: [...figure("pareto").querySelectorAll(".xtick text")].map((one) => one.textContent),
-  medians: [...figure("runtime").querySelectorAll(".textpoint text")].map((one) => one.textContent.trim()),
+  medians: [...figure("runtime").querySelectorAll(".textpoint text")]
+    .map((one) => one.textContent.trim()),
   clipped: figure("pareto").data.flatMap((one) => one.mode === "markers" ? [one.cliponaxis] : []),
 };
 """
