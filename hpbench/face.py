@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.arrays import protect
+
 __all__ = ["Camera", "Face", "crop_with_black"]
 
 
@@ -27,7 +29,7 @@ class Camera:
     distortion: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        _protect(self, "matrix", "distortion")
+        protect(self, "matrix", "distortion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +62,12 @@ class Face:
     landmarks_xy: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        _protect(self, "image", "box_xyxy", "landmarks_xy")
+        protect(self, "image", "box_xyxy", "landmarks_xy")
 
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height of the image in pixels."""
         return self.image.shape[1], self.image.shape[0]
-
-
-def _protect(owner: Camera | Face, *names: str) -> None:
-    """Put views that cannot be written to in the place of arrays."""
-    for name in names:
-        array = getattr(owner, name)
-        if array is not None:
-            view = np.asarray(array).view()
-            view.flags.writeable = False
-            object.__setattr__(owner, name, view)
 
 
 def crop_with_black(

@@ -17,9 +17,13 @@ import numpy.typing as npt
 from hpbench.errors import ImageError, first_line
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MAX_PIXELS", "WRITTEN_SUFFIXES", "ImageSize", "max_pixels", "open_image",
-    "pixel_limit", "read_rgb", "read_size", "set_max_pixels", "silent_opencv",
+    "IMAGE_SUFFIXES", "MAX_PIXELS", "MAX_WEBP_SIDE_PX", "WRITTEN_SUFFIXES", "ImageSize",
+    "max_pixels", "open_image", "pixel_limit", "read_rgb", "read_size", "set_max_pixels",
+    "silent_opencv",
 ]  # fmt: skip
+
+MAX_WEBP_SIDE_PX = 16_000
+"""What is drawn for a WebP image is kept within this; the format ends at 16,383."""
 
 MAX_PIXELS = 64_000_000
 """Images with more are not decoded; half a megabyte of PNG may stand for a gigabyte."""
@@ -41,7 +45,7 @@ _one_large_image = threading.Lock()
 
 _limit = MAX_PIXELS
 
-_WIDTH, _HEIGHT, _ORIENTATION = 256, 257, 274
+_WIDTH, _HEIGHT, _PHOTOMETRIC, _ORIENTATION = 256, 257, 262, 274
 _BITS_PER_SAMPLE, _MIN_SAMPLE, _MAX_SAMPLE = 258, 280, 281
 _S_MIN_SAMPLE, _S_MAX_SAMPLE = 340, 341
 """Tags of TIFF; EXIF has that of the orientation from there."""
@@ -257,7 +261,7 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
 
 def _zero_is_white(image: Any) -> bool:
     """Whether a TIFF says that its grey values count from white (photometric interpretation 0)."""
-    return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(262) == 0
+    return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
 _TOO_DARK = (

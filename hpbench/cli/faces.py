@@ -19,7 +19,7 @@ MAX_REASONS = 15
 
 def faces(
     config: FacesConfig,
-    out: Annotated[Path, typer.Option(help="CSV file to write.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="CSV file to write.", metavar="FILE", parser=user_path)],
 ) -> None:
     """List the evaluated faces of a data set for another program.
 
@@ -36,7 +36,6 @@ def faces(
     from hpbench.running.face_list import FACE_COLUMNS, list_faces
     from hpbench.tables.rows import refuse_foreign_table
 
-    out = user_path(out)
     if out.suffix != ".csv":
         raise UsageError(f"--out {out}: name a .csv file")
     refuse_foreign_table(out, FACE_COLUMNS, "hpbench faces")  # before the images are read

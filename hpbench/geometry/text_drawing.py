@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.geometry.boxes import face_size_px
+from hpbench.images import MAX_WEBP_SIDE_PX
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -23,9 +24,6 @@ Pixels = npt.NDArray[np.uint8]
 
 LEGIBLE_SIDE_PX = 240
 """Images with a shorter side below this are enlarged before text is put into them."""
-
-MAX_ENLARGED_SIDE_PX = 16_000
-"""WebP ends at 16,383."""
 
 MAX_ENLARGED_PIXELS = 16_000_000
 """Thin images are enlarged less: to be legible, one of 1 x 3000 pixels would need 170 million."""
@@ -59,7 +57,7 @@ def enlarge_small(image: Pixels, panels: int = 1) -> tuple[Pixels, int]:
     """Enlarge a small image by a whole factor, so that text in it can be read.
 
     `panels` of it side by side stay within :data:`MAX_ENLARGED_PIXELS` and
-    :data:`MAX_ENLARGED_SIDE_PX`.
+    :data:`hpbench.images.MAX_WEBP_SIDE_PX`.
 
     Returns the image and the factor: pixel x of the given image lies at
     ``(x + 0.5) * factor - 0.5`` of the enlarged one.
@@ -71,7 +69,7 @@ def enlarge_small(image: Pixels, panels: int = 1) -> tuple[Pixels, int]:
     factor = min(
         legible,
         isqrt(MAX_ENLARGED_PIXELS // (height * width * panels)),
-        MAX_ENLARGED_SIDE_PX // max(height, width * panels),
+        MAX_WEBP_SIDE_PX // max(height, width * panels),
     )
     if factor <= 1:
         return image, 1

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from hpbench import __version__
 from hpbench.errors import DataError, write_errors
 from hpbench.geometry.pose_drawing import DrawStyle
+from hpbench.images import MAX_WEBP_SIDE_PX
 from hpbench.predicting.faces import FrameResult
 from hpbench.predicting.marks import mark_end, save_drawing
 from hpbench.predicting.panels import draw_result
@@ -32,9 +33,6 @@ __all__ = ["DrawnImages", "PoseTable", "PredictionWriter", "RowList", "VideoFile
 
 SCHEMA = 2
 """Version of the JSON file."""
-
-MAX_WEBP_WIDTH_PX = 16_000
-"""Panels of a WebP image are reduced to fit side by side into this; the format ends at 16,383."""
 
 MAX_VIDEO_WIDTH_PX = 3840
 """Panels of a video are reduced to fit side by side into this; MPEG-4 ends at 8191."""
@@ -150,7 +148,7 @@ class DrawnImages(PredictionWriter):
         if result.frame.image is None:
             return
         path = self.paths[result.frame.name]
-        width_px = MAX_WEBP_WIDTH_PX if path.suffix.lower() == ".webp" else None
+        width_px = MAX_WEBP_SIDE_PX if path.suffix.lower() == ".webp" else None
         drawn = draw_result(result, self.methods, self.style, width_px)
         try:
             with self._new_file(path) as file:

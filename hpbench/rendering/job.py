@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpbench.errors import DataError
+from hpbench.errors import DataError, write_errors
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.rendering.assets import AssetLibrary, find_assets
@@ -124,14 +124,15 @@ def _render_missing(
 
 @contextmanager
 def _disk_errors_named(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    with write_errors(out):
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
             raise DataError(
                 f"{out}: the disk is full; free some space and repeat the command to resume"
             ) from error
-        raise DataError(f"{out}: cannot be written ({error.strerror})") from error
 
 
 def _thread_counts(workers: int) -> dict[str, str]:

@@ -111,7 +111,9 @@ def confidence_intervals(
     for start in range(0, draws, step):
         weights = resampling.counts[start : min(start + step, draws), unit_of_face]
         weights = weights[weights.any(axis=1)]  # a draw of groups may hold no predicted face
-        for name, values in _values(*orders, weights).items() if len(weights) else ():
+        if not len(weights):
+            continue
+        for name, values in _values(*orders, weights).items():
             found.setdefault(name, []).append(values)
     return {
         name: percentile_interval(np.concatenate(parts), units) for name, parts in found.items()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.arrays import protect, read_only
 from hpbench.errors import DataError
 from hpbench.protocol import EulerReading, Protocol, WrapRule
 from hpbench.results.run_record import DatasetRecord, RunRecord
@@ -234,12 +235,6 @@ class _Labelled:
         return bool(np.isfinite(self.R_gt).all())
 
 
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 @dataclass(frozen=True, eq=False)
 class FaceErrors(_Labelled):
     """Predictions beside the labels of the same faces, and the errors between them.
@@ -264,23 +259,22 @@ class FaceErrors(_Labelled):
     differences_deg: Array
 
     def __post_init__(self) -> None:
-        for name in ("R_pred", "R_gt", "angles_deg", "differences_deg"):
-            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        protect(self, "R_pred", "R_gt", "angles_deg", "differences_deg")
 
     @cached_property
     def geodesic_deg(self) -> Array:
         """Geodesic error of each face, shape (n,); NaN where prediction or label lacks."""
-        return _read_only(_in_blocks(geodesic_deg, self.R_pred, self.R_gt))
+        return read_only(_in_blocks(geodesic_deg, self.R_pred, self.R_gt))
 
     @cached_property
     def maev_deg(self) -> Array:
         """Mean angle between the axes of each head, shape (n,); NaN likewise."""
-        return _read_only(_in_blocks(maev_deg, self.R_pred, self.R_gt))
+        return read_only(_in_blocks(maev_deg, self.R_pred, self.R_gt))
 
     @cached_property
     def face_mae_deg(self) -> Array:
         """Mean absolute error of each face over its labelled angles, shape (n,)."""
-        return _read_only(metrics.face_mae_deg(self.differences_deg))
+        return read_only(metrics.face_mae_deg(self.differences_deg))
 
     @property
     def curve_errors_deg(self) -> Array:
@@ -329,8 +323,7 @@ class MethodScores(FaceErrors):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("confidence", "spread_deg"):
-            object.__setattr__(self, name, _read_only(getattr(self, name)))
+        protect(self, "confidence", "spread_deg")
 
 
 @dataclass(frozen=True, eq=False)

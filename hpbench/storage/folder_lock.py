@@ -57,18 +57,17 @@ def file_lock(path: Path, subject: Path) -> Iterator[None]:
     DataError
         As :func:`folder_lock` does.
     """
-    try:
-        descriptor = _open_locked(path)
-    except BlockingIOError as error:
-        holder = b""
-        with suppress(OSError):  # it may have ended meanwhile
-            holder = path.read_bytes()
-        raise DataError(
-            f"{subject}: the run of {_named(holder)} writes to it; wait for its end, or use "
-            "another --out"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{subject}: cannot be written ({error.strerror})") from error
+    with write_errors(subject):
+        try:
+            descriptor = _open_locked(path)
+        except BlockingIOError as error:
+            holder = b""
+            with suppress(OSError):  # it may have ended meanwhile
+                holder = path.read_bytes()
+            raise DataError(
+                f"{subject}: the run of {_named(holder)} writes to it; wait for its end, or use "
+                "another --out"
+            ) from error
     try:
         with write_errors(subject):
             holder = os.pread(descriptor, 4096, 0)

@@ -234,9 +234,9 @@ def _measure_fresh(
 
     Faces without all steps are left out; a method is if none remains.
     """
-    failed = {(row["method"], row["image_id"]) for row in rows if row["total_ms"] is None}
+    incomplete = {(row["method"], row["image_id"]) for row in rows if row["total_ms"] is None}
     faces = {
-        name: [face for face in dataset.faces if (name, face.image_id) not in failed]
+        name: [face for face in dataset.faces if (name, face.image_id) not in incomplete]
         for name in dataset.methods
     }
     found: dict[str, dict[str, list[FreshRun]]] = {

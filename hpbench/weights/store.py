@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 _LIMITS = DownloadLimits()
+_OTHER_FOLDER = "name another folder with $HPBENCH_CACHE"
 
 
 def cached_file(name: str) -> Path | None:
@@ -198,8 +199,7 @@ def fetch_file(
         return path
 
     part = path.with_name(f"{name}.part")
-    fix = "name another folder with $HPBENCH_CACHE"
-    with write_errors(path.parent, fix, WeightsError):
+    with write_errors(path.parent, _OTHER_FOLDER, WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(part):
             if not path.is_file():  # else another process has fetched it meanwhile
@@ -302,8 +302,7 @@ def add_weights(
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name; once it is whole, move it and note its hash."""
-    fix = "name another folder with $HPBENCH_CACHE"
-    with write_errors(path.parent, fix, WeightsError):
+    with write_errors(path.parent, _OTHER_FOLDER, WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             write(temporary)

@@ -172,10 +172,11 @@ class Ensemble(Method):
         sizes = [size for member in self._members.values() if (size := member.size()) is not None]
         if not sizes:
             return None
+        times = 2 if self.options.mirror else 1
         return ModelSize(
             parameters=_sum([size.parameters for size in sizes]),
             weights_bytes=_sum([size.weights_bytes for size in sizes]),
-            flops=_sum([size.flops for size in sizes] * (1 + self.options.mirror)),
+            flops=_sum([size.flops for size in sizes] * times),
         )
 
     def unsupported_reason(

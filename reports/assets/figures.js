@@ -274,8 +274,9 @@ const figures = (() => {
       textposition: "middle right", cliponaxis: false, hoverinfo: "skip", showlegend: false,
     });
     const lineCount = names.reduce((sum, name) => sum + name.split("<br>").length, 0);
-    const title = titleBelow(shape.x, width - 280);
-    const margin = { l: 190, r: 90, t: 30, b: furtherLinesPx(title) }; // r: the numbers; t: the buttons
+    const sides = { l: 190, r: 90, t: 30 }; // r: the numbers; t: the buttons
+    const title = titleBelow(shape.x, width - sides.l - sides.r);
+    const margin = { ...sides, b: furtherLinesPx(title) };
     const layout = layoutOf(traces, width, 40 + 12 * shown.length + 17 * lineCount, margin);
     const axis = { tickvals: places, ticktext: names, range: [shown.length - 0.4, -0.6], zeroline: false };
     return { traces, layout: { ...layout, barmode: "stack", xaxis: axisOf(shape.x, [0, 1], title), yaxis: axis } };

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import MissingDependencyError, WeightsError, first_line
+from hpbench.errors import MissingDependencyError, WeightsError
 
 __all__ = ["Graph", "TensorInfo", "require_runtime", "trained_numbers", "unreadable"]
 
@@ -89,9 +89,9 @@ def require_runtime(path: Path, title: str, modules: Sequence[str], extra: str) 
             )
 
 
-def unreadable(path: Path, title: str, error: Exception) -> WeightsError:
+def unreadable(path: Path, title: str, reason: str) -> WeightsError:
     """The error for a file that its format's library refuses."""
-    return WeightsError(f"{path}: cannot be opened as {title} ({first_line(error)})")
+    return WeightsError(f"{path}: cannot be opened as {title} ({reason})")
 
 
 def trained_numbers(dtype: str, shape: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import WeightsError
+from hpbench.errors import WeightsError, first_line
 from hpbench.inference.cores import compute_threads
 from hpbench.inference.graphs.base import (
     Array,
@@ -55,7 +55,7 @@ class OnnxGraph(Graph):
             # for each core's share of a batch, on one thread
             self._share = onnx_session(str(path), device, 1) if self.on_cpu else self._session
         except Exception as error:  # onnxruntime has a class of its own for every sort of damage
-            raise unreadable(path, _TITLE, error) from error
+            raise unreadable(path, _TITLE, first_line(error)) from error
         self.inputs = tuple(map(_info, self._session.get_inputs()))
         self.outputs = tuple(map(_info, self._session.get_outputs()))
         self.parameters = _parameters(path)
@@ -128,7 +128,7 @@ def _read_once(path: Path, size: int, time_ns: int) -> Any:
     try:
         return onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's own classes
-        raise unreadable(path, _TITLE, error) from error
+        raise unreadable(path, _TITLE, first_line(error)) from error
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

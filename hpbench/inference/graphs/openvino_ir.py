@@ -17,6 +17,7 @@ from hpbench.inference.graphs.base import (
     TensorInfo,
     require_runtime,
     trained_numbers,
+    unreadable,
 )
 
 __all__ = ["OpenvinoGraph"]
@@ -72,9 +73,7 @@ class OpenvinoGraph(Graph):
                 for node in constants
             )
         except Exception as error:  # names of a corrupted graph may not even be text
-            raise WeightsError(
-                f"{path}: cannot be opened as OpenVINO IR ({last_line(error)})"
-            ) from error
+            raise unreadable(path, "OpenVINO IR", last_line(error)) from error
 
     def run(
         self,

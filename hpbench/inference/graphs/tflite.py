@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.errors import first_line
 from hpbench.inference.cores import compute_threads
 from hpbench.inference.graphs.base import (
     Array,
@@ -41,7 +42,7 @@ class TfliteGraph(Graph):
             self.inputs = tuple(map(_info, self._inputs))
             self.outputs = tuple(map(_info, self._outputs))
         except Exception as error:  # a custom operator, names that are no text, flatbuffers' own
-            raise unreadable(path, "a TFLite network", error) from error
+            raise unreadable(path, "a TFLite network", first_line(error)) from error
 
     def run(
         self,

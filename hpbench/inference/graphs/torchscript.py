@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from hpbench.errors import WeightsError
+from hpbench.errors import WeightsError, first_line
 from hpbench.inference.graphs.base import TensorInfo, trained_numbers, unreadable
 from hpbench.inference.graphs.torch_graph import TorchGraph, read_entries, to_device
 
@@ -48,7 +48,7 @@ class ScriptGraph(TorchGraph):
             self._module = module.eval()
             forward = self._module.forward.schema
         except Exception as error:  # torch's own errors have many classes
-            raise unreadable(path, "a TorchScript program", error) from error
+            raise unreadable(path, "a TorchScript program", first_line(error)) from error
         self.inputs = tuple(
             TensorInfo(argument.name, None)
             for argument in forward.arguments[1:]
