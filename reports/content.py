@@ -174,11 +174,11 @@ class Report:
     @property
     def title(self) -> str:
         """What was compared on what."""
-        names = dict.fromkeys(method.card.name for method in self.run.methods.values())
-        data = list(dict.fromkeys(section.record.card.title for section in self.sections))
+        names = [method.card.name for method in self.run.methods.values()]
+        data = [section.record.card.title for section in self.sections]
         if not self.in_short:
             data = [section.title for section in self.sections]
-        return f"{_listed(list(names), 'methods')} on {_listed(data, 'data sets')}"
+        return f"{_listed(names, 'methods')} on {_listed(data, 'data sets')}"
 
     @property
     def command(self) -> str:
@@ -253,20 +253,24 @@ def load_report(
 
 
 def _listed(names: Sequence[str], what: str) -> str:
-    return words.join(names) if len(names) <= 8 else f"{len(names)} {what}"
+    """Names, each once, or how many there are."""
+    different = list(dict.fromkeys(names))
+    return words.join(different) if len(different) <= 8 else f"{len(names)} {what}"
 
 
 def _ranked(summary: ResultsFile, run: RunRecord) -> list[str]:
     """All methods, the lowest error first: mean over the data sets of the place on each."""
-    places: dict[str, list[int]] = {spec: [len(run.methods)] for spec in run.methods}
-    for results in _by_dataset(summary).values():
+    places: dict[str, list[int]] = {spec: [] for spec in run.methods}
+    for name, results in _by_dataset(summary).items():
+        if run.datasets[name].corruption is not None:
+            continue
         errors = [result.common_images.mae_deg.mean for result in results]
-        if None in errors:  # no face was predicted by every method
+        if all(one is None for one in errors):  # no face was predicted by every method
             errors = [result.missing_as_frontal.mae_deg.mean for result in results]
         order = np.argsort([np.inf if one is None else one for one in errors], kind="stable")
         for place, index in enumerate(order):
             places[results[index].method_spec].append(place)
-    return sorted(places, key=lambda spec: float(np.mean(places[spec])))
+    return sorted(places, key=lambda spec: np.mean(places[spec]) if places[spec] else np.inf)
 
 
 def _by_dataset(summary: ResultsFile) -> dict[str, list[MethodResult]]:
@@ -301,7 +305,7 @@ def _section(
     comparisons = [one for one in summary.comparisons if one.dataset == scores.name]
     flagged = flagged_labels(results, labels)
     curves = corruption_curves(scores.name, summary.results, run.datasets)
-    swept = sweep_curves(scores, report.faces[report.faces["dataset"] == scores.name])
+    swept = sweep_curves(scores)
     on_common: Sequence[Comparison] = comparisons
     common_ranks = {one.method_spec: one.rank for one in results}
     if not all(method.predicted.all() for method in scores.methods):

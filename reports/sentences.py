@@ -32,6 +32,8 @@ _WRAP = {
 _MOST_NAMED = 5
 """A sentence that names more methods is not read."""
 
+_ASIDE = " (methods without any prediction left aside)"
+
 
 def overview_sentences(
     sections: Sequence[Sequence[MethodResult]], labels: dict[str, str]
@@ -45,9 +47,12 @@ def overview_sentences(
     ]
     if not compared:
         return [rest]
+    if len(compared) == 1:
+        return [f"Only one data set has two methods or more. {rest}"]
     where = f"{len(compared)} data sets"
     if len(compared) < len(sections):
         where += " with two methods or more"
+    aside = _ASIDE * any(not one.images.scored for ranked in compared for one in ranked)
     wins: Counter[str] = Counter()
     for ranked in compared:
         known = [one for one in ranked if one.common_images.mae_deg.mean is not None]
@@ -57,8 +62,8 @@ def overview_sentences(
         return [f"On none of {where} was a face predicted by every method. {rest}"]
     first, *others = wins.most_common(_MOST_NAMED)
     text = (
-        f"On the faces that every method predicted, {labels[first[0]]} has the lowest mean error "
-        f"on {first[1]} of {where}"
+        f"On the faces that every method predicted{aside}, {labels[first[0]]} has the lowest mean "
+        f"error on {first[1]} of {where}"
     )
     if others:
         text += f", {words.join(f'{labels[spec]} on {count}' for spec, count in others)}"
@@ -79,7 +84,8 @@ def summary_sentences(
     if not predicted:
         return [f"No method predicted a face of {title}."]
     ranked = [result for result in predicted if not is_reference(result.method)] or predicted
-    sentences = [_accuracy(title, ranked, comparisons, labels)]
+    aside = _ASIDE * (len(predicted) < len(results))
+    sentences = [_accuracy(title, ranked, comparisons, labels, aside)]
     sentences += [
         f"For reference, the frontal baseline has a mean error of "
         f"{words.degrees(result.mae_deg.mean)} degrees."
@@ -105,6 +111,7 @@ def _accuracy(
     results: Sequence[MethodResult],
     comparisons: Sequence[Comparison],
     labels: dict[str, str],
+    aside: str,
 ) -> str:
     if len(results) == 1:
         only = results[0]
@@ -118,7 +125,9 @@ def _accuracy(
     faces = best.common_images.images
     if not faces:
         return f"On {title}, no face was predicted by every method, so there is no ranking."
-    over = f"{faces} faces" if complete else f"the {faces} faces that every method predicted"
+    over = f"{faces} faces"
+    if not complete or aside:
+        over = f"the {faces} faces that every method predicted{aside}"
     sentence = (
         f"On {title}, {labels[best.method_spec]} has the lowest mean error: "
         f"{words.degrees(best.common_images.mae_deg.mean)} degrees over {over}"
@@ -235,13 +244,15 @@ def _share(result: MethodResult) -> str:
 
 def protocol_sentences(protocol: Protocol) -> list[str]:
     """What a protocol means, one setting per sentence."""
+    detector, _, several = protocol.boxes.partition(", ")
     if protocol.boxes == "annotated":
         boxes = "Every method gets the face box of the annotation."
+    elif detector == "picture":
+        boxes = "Every method gets the whole image as the box."
     else:
-        boxes = (
-            f"Face boxes are found by {protocol.boxes}; a face it misses has no prediction for "
-            "every method."
-        )
+        boxes = f"Face boxes are found by {detector}"
+        boxes += f" (the {several})" if several else ""
+        boxes += "; a face that it misses has no prediction of any method."
     settings = ", ".join(f"{key} = {value}" for key, value in sorted(protocol.settings.items()))
     sentences = [boxes, _EULER[protocol.euler], _WRAP[protocol.wrap]]
     if protocol.summary:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from hpbench.errors import UsageError
+from hpbench.scoring.statistics import LEVEL
 from hpbench.spec import Spec, parse_spec
 
 __all__ = [
@@ -31,12 +32,14 @@ def interval(limits: Sequence[float] | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Share 0..1 as a percentage with one decimal; never 100 % where one face is missing."""
+    """Share 0..1 as a percentage with one decimal; 0 and 100 % only where it is none or all."""
     if value is None:
         return NOTHING
     text = f"{100 * value:.1f}"
     if text == "100.0" and value < 1:
         return "99.9 %"
+    if text == "0.0" and value > 0:
+        return "< 0.1 %"
     return f"{text} %"
 
 
@@ -72,10 +75,12 @@ def milliseconds(value: float | None, decimals: int = 3) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """p-value with three decimals, or that it is below .001."""
+    """p-value with three decimals, or that it is below .001; with more to tell it from 5 %."""
     if value is None:
         return NOTHING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.4f}" if round(value, 3) == LEVEL else f"{value:.3f}"
 
 
 def join(words: Iterable[str]) -> str:

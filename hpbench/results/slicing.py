@@ -65,7 +65,7 @@ def parse_by(text: str) -> tuple[SliceSpec, ...]:
     for item in _split(text, ","):
         if item.strip():
             spec = SliceSpec(tuple(_cut(part.strip(), text) for part in _split(item, "*")))
-            if spec in specs:
+            if spec.name in {one.name for one in specs}:  # with other edges, too
                 raise UsageError(f"--by {text}: '{item.strip()}' is named twice; name it once")
             specs.append(spec)
     return tuple(specs)

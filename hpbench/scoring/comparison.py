@@ -17,7 +17,7 @@ from hpbench.results.run_record import RunRecord
 from hpbench.results.slicing import parse_by
 from hpbench.scoring import statistics
 from hpbench.scoring.metrics import mean_of_finite
-from hpbench.scoring.registry import all_metrics
+from hpbench.scoring.registry import COMPARED_BESIDE_METRICS, all_metrics
 from hpbench.scoring.scores import DatasetScores, MethodScores, RunTables, load_run, score_datasets
 from hpbench.scoring.slices import Slice, cut_slices, require_factors, worst_slice_mae_deg
 from hpbench.scoring.summary import training_flags
@@ -55,10 +55,12 @@ def quantities() -> dict[str, Quantity]:
         )
         for metric in all_metrics()
     }
-    found["no_answer"] = Quantity("no_answer", 0, True)
-    found["time"] = Quantity("time, ms", 2, True)
-    found["worst_slice_mae"] = Quantity("worst slice", 2, False)
-    return found
+    others = (
+        Quantity("no_answer", 0, True),
+        Quantity("time, ms", 2, True),
+        Quantity("worst slice", 2, False),
+    )
+    return found | dict(zip(COMPARED_BESIDE_METRICS, others, strict=True))
 
 
 @dataclass(frozen=True)
@@ -226,8 +228,7 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
             cut = cut_slices(scores_b[name], asked)
             if asked and cut.refused:
                 not_sliced[name] = cut.refused
-            found = [_compare(*both, a, b, tables, cut.shown) for a, b in pairs]
-            changes += found if asked else [replace(one, slices=()) for one in found]
+            changes += [_compare(*both, a, b, tables, cut.shown, bool(asked)) for a, b in pairs]
     if not changes:
         raise DataError(
             f"{run_a}, {run_b}: no method on a data set in common: "
@@ -311,7 +312,9 @@ def _compare(
     method_b: MethodScores,
     tables: tuple[RunTables, RunTables],
     slices: Sequence[Slice],
+    test_slices: bool,
 ) -> Change:
+    """What changed for one method; the slices also say which is the worst, tested or not."""
     ids, index_a, index_b = np.intersect1d(
         a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
     )
@@ -351,7 +354,9 @@ def _compare(
         **tested,
         notes=(*notes, other_hardware) if other_hardware else notes,
         other_hardware=other_hardware,
-        slices=tuple(_slice_change(one, errors_a, errors_b, groups) for one in paired),
+        slices=tuple(
+            _slice_change(one, errors_a, errors_b, groups) for one in paired if test_slices
+        ),
     )
 
 

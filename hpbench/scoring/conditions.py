@@ -51,7 +51,7 @@ class Condition:
         if self.metric == "time" and change.other_hardware:
             return float("nan")
         found = change.change(self.metric)
-        if self.of == "percent":
+        if self.of == "percent" and found != 0.0:  # no change is 0 %, of 0 too
             first = change.values_a[self.metric]
             return 100.0 * found / first if first else float("nan")
         return found

@@ -26,7 +26,7 @@ from hpbench.dataset import evenly_spaced
 from hpbench.results.results_file import FactorShare, Importance
 from hpbench.scoring.scores import MethodScores
 from hpbench.scoring.slices import Slice
-from hpbench.scoring.statistics import MIN_UNITS, Resampling, percentile_interval
+from hpbench.scoring.statistics import MIN_UNITS, SEED, Resampling, percentile_interval
 
 __all__ = ["LEVEL", "explain_errors"]
 
@@ -47,7 +47,6 @@ _MIN_FLIPPED = 8
 _MAX_FACES = 2000
 _SHUFFLES = 999
 _DRAWS = 100
-_SEED = 20180205
 _MIN_FREEDOM = 10
 
 
@@ -126,7 +125,7 @@ def _select(
 
     A p-value is corrected for the number of factors that were judged with it.
     """
-    generator = np.random.default_rng(_SEED)
+    generator = np.random.default_rng(SEED)
     faces = len(log_error)
     known = np.full((faces, 1), faces**-0.5)  # orthonormal basis of what is in the model
     chosen: list[str] = []

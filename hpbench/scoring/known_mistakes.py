@@ -30,7 +30,6 @@ __all__ = [
     "Diagnosis",
     "Mistake",
     "RotationMistake",
-    "clearly_smaller",
     "diagnose",
 ]
 
@@ -115,7 +114,7 @@ def diagnose(
     explains = [
         mistake
         for mistake, left in fixed.items()
-        if clearly_smaller(left, errors) and left.mean() < MAX_FIXED_DEG
+        if _clearly_smaller(left, errors) and left.mean() < MAX_FIXED_DEG
     ]
     if not explains:
         return Diagnosis(len(errors), as_they_are, None, as_they_are)
@@ -135,10 +134,10 @@ def _angles_between_deg(R_a: Array, R_b: Array) -> Array:
     return np.asarray(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def clearly_smaller(errors: Array, than: Array, min_gain: float = MIN_GAIN) -> bool:
+def _clearly_smaller(errors: Array, than: Array) -> bool:
     """Whether paired errors, shape (n,), are smaller by more than chance and a trifle."""
     gain = than - errors
-    if len(gain) < MIN_FACES or gain.mean() <= min_gain * than.mean():
+    if len(gain) < MIN_FACES or gain.mean() <= MIN_GAIN * than.mean():
         return False
     return _t_of_gain(errors, than) > MIN_T
 
@@ -244,7 +243,6 @@ def _inverted() -> list[RotationMistake]:
     found = []
     for signs in ((1.0, 1.0, 1.0), *_FRAMES):
         S = np.diag([signs[1], signs[0], signs[2]])  # about x pitch, about y yaw, about z roll
-        S = S * np.linalg.det(S)
         turned = [angle for angle, sign in zip(ANGLES, signs, strict=True) if sign < 0]
         also = f" and the sign of {' and '.join(turned)} is swapped" if turned else ""
         found.append(RotationMistake(text + also, "order", _transpose_in(S)))

@@ -25,7 +25,7 @@ from hpbench.rotation import (
 __all__ = [
     "FAILURE_DEG", "YAW_BINS", "YawBin", "align_camera_side", "align_head_side",
     "angle_differences_deg", "auc_gains", "balanced_mae_deg", "ced", "face_mae_deg", "failures",
-    "fill_missing_with_frontal", "mae_deg", "yaw_bin_masks", "yaw_bins",
+    "fill_missing_with_frontal", "mae_deg", "read_angles", "yaw_bin_masks", "yaw_bins",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -91,16 +91,31 @@ def angle_differences_deg(
     """
     R = _checked("R_pred", R_pred, 3, 3)
     ground_truth = _checked("gt_angles_deg", gt_angles_deg, 3, faces=len(R))
-    if euler == "nearest":
-        angles = nearest_angles(R, ground_truth)
-    elif euler == "canonical":
-        angles = angles_from_rotation(R)
-    else:
-        predicted = np.isfinite(R).all(axis=(-1, -2))
-        angles = np.full(ground_truth.shape, np.nan)
-        angles[predicted] = rq_angles_from_rotation(R[predicted])
-    difference = angles - ground_truth
+    difference = read_angles(R, ground_truth, euler) - ground_truth
     return wrap_deg(difference) if wrap == "360" else difference
+
+
+def read_angles(R_pred: Array, gt_angles_deg: Array, euler: EulerReading) -> Array:
+    """Yaw, pitch, roll of predicted rotations as a protocol reads them, shape (n, 3), degrees.
+
+    Of a rotation that looks beyond 90 degrees of yaw, the canonical reading seems upside down.
+
+    Parameters
+    ----------
+    R_pred : ndarray, shape (n, 3, 3)
+        ``R_cam``; NaN without a prediction.
+    gt_angles_deg : ndarray, shape (n, 3)
+        Labelled angles, which the reading ``nearest`` is near to.
+    euler : {'nearest', 'canonical', 'rq'}
+    """
+    if euler == "nearest":
+        return nearest_angles(R_pred, gt_angles_deg)
+    if euler == "canonical":
+        return angles_from_rotation(R_pred)
+    predicted = np.isfinite(R_pred).all(axis=(-1, -2))
+    angles = np.full((len(R_pred), 3), np.nan)
+    angles[predicted] = rq_angles_from_rotation(R_pred[predicted])
+    return angles
 
 
 def face_mae_deg(differences_deg: npt.ArrayLike) -> Array:

@@ -24,7 +24,7 @@ from hpbench.scoring import metrics
 if TYPE_CHECKING:
     from hpbench.scoring.scores import FaceErrors
 
-__all__ = ["METRICS", "Metric", "all_metrics"]
+__all__ = ["COMPARED_BESIDE_METRICS", "METRICS", "Metric", "all_metrics"]
 
 Array = npt.NDArray[np.float64]
 
@@ -190,6 +190,10 @@ METRICS: tuple[Metric, ...] = (
 """Metrics of hpbench itself, in the order of the report."""
 
 
+COMPARED_BESIDE_METRICS = ("no_answer", "time", "worst_slice_mae")
+"""Names that conditions of ``hpbench compare`` have for what is no metric."""
+
+
 @cache
 def all_metrics() -> tuple[Metric, ...]:
     """All metrics: those of hpbench, then those of installed packages by name.
@@ -202,9 +206,8 @@ def all_metrics() -> tuple[Metric, ...]:
     found = list(METRICS)
     for entry in sorted(entry_points(group="hpbench.metrics"), key=lambda entry: entry.name):
         metric = _load(entry)
-        taken = {key for one in found for key in (one.name, one.short)} | {
-            *MethodResult.model_fields
-        }
+        names = {key for one in found for key in (one.name, one.short)}
+        taken = names | {*MethodResult.model_fields, *COMPARED_BESIDE_METRICS}
         if metric.name in taken or metric.short in taken or "." in metric.name:
             raise HpbenchError(
                 f"{_origin(entry)}: the name '{metric.name}' ('{metric.short}') is taken or has a "

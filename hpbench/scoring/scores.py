@@ -438,11 +438,6 @@ def each_dataset(tables: RunTables) -> Iterator[DatasetScores]:
 
 
 def _index_faces(name: str, record: DatasetRecord, faces: pd.DataFrame) -> DatasetScores:
-    if faces["excluded"].notna().all():
-        raise DataError(
-            f"none of the {len(faces)} faces of data set '{name}' can be scored; the first, "
-            f"{faces['image_id'].iloc[0]}: {faces['excluded'].iloc[0]}"
-        )
     if not faces["image_id"].is_unique:
         twice = faces.loc[faces["image_id"].duplicated(), "image_id"].iloc[0]
         raise DataError(f"faces.parquet: image '{twice}' occurs twice in data set '{name}'")
@@ -450,6 +445,11 @@ def _index_faces(name: str, record: DatasetRecord, faces: pd.DataFrame) -> Datas
     unlabelled = ~np.isfinite(angles).any(axis=1) & faces["excluded"].isna().to_numpy()
     reasons = faces["excluded"].where(~unlabelled, "no labelled angle")
     included = reasons.isna().to_numpy()
+    if not included.any():
+        raise DataError(
+            f"none of the {len(faces)} faces of data set '{name}' can be scored; the first, "
+            f"{faces['image_id'].iloc[0]}: {reasons.iloc[0]}"
+        )
     kept = faces[included]
     groups = kept["group"].fillna("").to_numpy(dtype=object)
     resample_groups = record.resample == "group" and bool((groups != "").any())

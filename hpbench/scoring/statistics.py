@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import numpy.typing as npt
@@ -192,9 +192,7 @@ class Resampling:
             "sign flip, exact" if exact else f"sign flip, {flips} random",
         )
 
-    def median_interval(
-        self, values: npt.ArrayLike, level: float = 0.95, min_units: int = 1
-    ) -> tuple[float, float]:
+    def median_interval(self, values: npt.ArrayLike, min_units: int = 1) -> tuple[float, float]:
         """Interval of the median of one column, as :func:`percentile_interval`.
 
         A drawn median is at most x just when at least half of the draw is at most x. That is a
@@ -203,7 +201,6 @@ class Resampling:
         Parameters
         ----------
         values : array_like, shape (n,)
-        level : float
         min_units : int
 
         Returns
@@ -228,7 +225,7 @@ class Resampling:
                 high = high if first == len(ranks) else int(ranks[first])
             return float(column[order[low]])
 
-        low_share, high_share = expanded_shares(units, level)
+        low_share, high_share = expanded_shares(units)
         return limit(low_share), limit(high_share)
 
     def _medians_within(
@@ -304,10 +301,8 @@ def make_resampling(
     return Resampling(unit_of_face.astype(np.int32), counts, independent)
 
 
-def percentile_interval(
-    draws: npt.ArrayLike, units: int, level: float = 0.95
-) -> tuple[float, float]:
-    """Middle part of bootstrap draws, shape (resamples,), of so many independent units.
+def percentile_interval(draws: npt.ArrayLike, units: int) -> tuple[float, float]:
+    """Middle 95 % of bootstrap draws, shape (resamples,), of so many independent units.
 
     Returns
     -------
@@ -325,24 +320,22 @@ def percentile_interval(
     ordered = np.sort(values[np.isfinite(values)])
     if ordered.size < 2:
         return float("nan"), float("nan")
-    positions = np.multiply(expanded_shares(units, level), ordered.size - 1)
+    positions = np.multiply(expanded_shares(units), ordered.size - 1)
     low, high = np.interp(positions, np.arange(ordered.size), ordered)
     return float(low), float(high)
 
 
 @cache
-def expanded_shares(units: int, level: float = 0.95) -> tuple[float, float]:
-    """Shares of bootstrap draws of so many units that lie below the limits of an interval."""
+def expanded_shares(units: int) -> tuple[float, float]:
+    """Shares of draws of so many units that lie below the limits of a 95 % interval."""
     from scipy.special import ndtr, stdtrit
 
     freedom = max(units - 1, 1)
-    below = float(ndtr(-np.sqrt((freedom + 1) / freedom) * stdtrit(freedom, (1.0 + level) / 2.0)))
+    below = float(ndtr(-np.sqrt((freedom + 1) / freedom) * stdtrit(freedom, 0.975)))
     return below, 1.0 - below
 
 
-def sign_flip_p_values(
-    unit_sums: npt.ArrayLike, flips: int = FLIPS, seed: int = SEED
-) -> tuple[Array, bool]:
+def sign_flip_p_values(unit_sums: npt.ArrayLike, flips: int = FLIPS) -> tuple[Array, bool]:
     """Two-sided p-values of paired mean differences by flipping the signs of whole units.
 
     If two methods were equally good, each unit's difference could as well have had the other
@@ -355,7 +348,6 @@ def sign_flip_p_values(
     unit_sums : array_like, shape (units, pairs)
         Sum of the differences in each unit, for each pair of methods.
     flips : int
-    seed : int
 
     Returns
     -------
@@ -363,19 +355,27 @@ def sign_flip_p_values(
     exact : bool
     """
     sums = np.asarray(unit_sums, dtype=np.float64)
-    units = len(sums)
+    units, pairs = sums.shape
     observed = np.abs(sums.sum(axis=0)) * (1.0 - 1e-12)  # equal sums must count as equal
-    if units <= _MAX_EXACT_UNITS:
-        patterns = np.array(list(product((1.0, -1.0), repeat=units))).reshape(-1, units)
-        return (np.abs(patterns @ sums) >= observed).mean(axis=0), True
-    generator = np.random.default_rng(seed)
-    reached = np.ones(sums.shape[1])
-    step = max(1, _CHUNK_CELLS // units)
-    for start in range(0, flips, step):
-        rows = min(step, flips - start)
-        signs = generator.integers(0, 2, (rows, units), dtype=np.int8) * 2.0 - 1.0
+    exact = units <= _MAX_EXACT_UNITS
+    tried = 2**units if exact else flips
+    reached = np.zeros(pairs)
+    for signs in _sign_patterns(units, exact, tried, _CHUNK_CELLS // max(units, pairs, 1)):
         reached += (np.abs(signs @ sums) >= observed).sum(axis=0)
-    return reached / (flips + 1), False
+    return (reached / tried if exact else (reached + 1) / (flips + 1)), exact
+
+
+def _sign_patterns(units: int, every: bool, count: int, at_once: int) -> Iterator[Array]:
+    """All sign patterns of some units, or random ones, in blocks of shape (at_once, units)."""
+    all_patterns = product((1.0, -1.0), repeat=units)
+    generator = np.random.default_rng(SEED)
+    at_once = max(at_once, 1)
+    for start in range(0, count, at_once):
+        rows = min(at_once, count - start)
+        if every:
+            yield np.array(list(islice(all_patterns, rows)))
+        else:
+            yield generator.integers(0, 2, (rows, units), dtype=np.int8) * 2.0 - 1.0
 
 
 def holm(p_values: npt.ArrayLike, smallest: npt.ArrayLike = 0.0) -> Array:

@@ -127,6 +127,8 @@
     const [from, to] = yawRange();
     place.replaceChildren();
     if (from === 0 && to >= 180) return;
+    const { by_yaw } = data.sections[key];
+    const { step } = Object.values(by_yaw)[0];
     const table = document.createElement("table");
     table.className = "sortable w1";
     const titles = ["Method", ...data.angles, "Faces"];
@@ -141,7 +143,7 @@
       head.append(cell);
     }
     const body = table.createTBody();
-    for (const [method, sums] of Object.entries(data.sections[key].by_yaw)) {
+    for (const [method, sums] of Object.entries(by_yaw)) {
       if (!methods.has(method)) continue;
       const total = rangeRow(sums, from, to);
       const row = body.insertRow();
@@ -156,8 +158,12 @@
         if (value !== undefined) cell.dataset.value = value;
       }
     }
+    const low = Math.ceil(from / step) * step; // sums are of whole steps
+    const high = Math.floor(to / step) * step;
     table.createCaption().textContent =
-      `Mean absolute error on faces with ground-truth |yaw| from ${from} to ${to} degrees`;
+      low < high
+        ? `Mean absolute error on faces with ground-truth |yaw| from ${low} to ${high} degrees`
+        : `No whole step of ${step} degrees of |yaw| lies between ${from} and ${to}`;
     const box = document.createElement("div");
     box.className = "scroll";
     box.append(table);

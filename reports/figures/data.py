@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from hpbench.scoring.calibration import observed_shares
 from hpbench.scoring.confidence import risk_coverage
 from hpbench.scoring.scores import DatasetScores, MethodScores
 from hpbench.scoring.slices import MIN_FACES
+from hpbench.spec import parse_spec
 
 __all__ = [
     "accuracy", "calibration", "ced", "confidence", "crossed_slices", "error_maps",
@@ -101,12 +102,17 @@ def histogram(dataset: DatasetScores) -> LinePlot | None:
 def _histogram_limit(dataset: DatasetScores) -> float:
     """Round limit that holds 95 % of the errors of the worst method, within 10..90 degrees."""
     widest = 10.0
-    for method in dataset.methods:
+    for method in _judged(dataset.methods):
         errors = np.abs(method.differences_deg)
         errors = errors[np.isfinite(errors)]
         if errors.size:
             widest = max(widest, float(np.percentile(errors, 95)))
     return float(min(90.0, 5.0 * np.ceil(widest / 5.0)))
+
+
+def _judged(methods: Sequence[MethodScores]) -> Sequence[MethodScores]:
+    """All methods but the frontal baseline, which would set the scale; it too if it is alone."""
+    return [one for one in methods if not is_reference(parse_spec(one.spec).name)] or methods
 
 
 def _error_shares(errors_deg: Array, edges_deg: Array) -> Array | None:
@@ -231,7 +237,9 @@ def error_maps(dataset: DatasetScores) -> HeatPlot | None:
         {spec: one[used_pitch, used_yaw] for spec, one in means.items()},
         {spec: one[used_pitch, used_yaw] for spec, one in counts.items()},
     )
-    return HeatPlot([panel], _highest_shown(panel.values))
+    judged = {one.spec for one in _judged(dataset.methods)}
+    shown = [one for spec, one in panel.values.items() if spec in judged]
+    return HeatPlot([panel], _highest_shown(shown or list(panel.values.values())))
 
 
 def _error_map(
@@ -253,13 +261,13 @@ def _used(filled: npt.ArrayLike) -> slice:
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
-def _highest_shown(values: Mapping[str, Array]) -> float:
+def _highest_shown(values: Sequence[Array]) -> float:
     """End of the colour scale that panels share: a tenth of the cells lies above it.
 
     A single bad cell of one method would otherwise leave all others in one colour.
     """
-    means = np.concatenate([one[np.isfinite(one)] for one in values.values()])
-    return max(5.0, float(np.percentile(means, 90)))
+    means = np.concatenate([one[np.isfinite(one)] for one in values])
+    return max(5.0, float(np.percentile(means, 90))) if means.size else 5.0
 
 
 def _cell_edges(angles_deg: Array) -> Array:

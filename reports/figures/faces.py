@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -107,7 +108,9 @@ def _open(key: str, run: RunRecord, data: Mapping[str, Path]) -> tuple[Dataset, 
 
 
 def _choose(dataset: DatasetScores) -> list[int]:
-    worst = [index for method in dataset.methods for index in worst_faces(method)]
+    # in turns, so that all methods have some of theirs where not all of them have room
+    places = zip_longest(*map(worst_faces, dataset.methods))
+    worst = [index for place in places for index in place if index is not None]
     first = list(dict.fromkeys(worst))[:MAX_FACES]
     count = len(dataset.image_ids)
     step = max(1, -(-count // (MAX_FACES - len(first) or 1)))

@@ -42,6 +42,9 @@ _PREAMBLE = r"""% Made by hpbench. It compiles by itself; to copy the tables int
 LATEX_TABLES = ("accuracy", "common", "metrics", "yaw", "runtime", "pairs")
 """What a paper prints."""
 
+_MOST_PAIRS = 35
+"""A floating table does not break, and more rows are longer than a page; results.json has them."""
+
 
 def write_latex(report: Report) -> Path:
     """Write the tables that papers print into ``tables.tex``."""
@@ -56,6 +59,7 @@ def write_latex(report: Report) -> Path:
         # without a timing pass nothing but names is in the table of times
         if section.tables[key].rows and len(section.tables[key].columns) > 1
         if not (key == "common" and section.complete)
+        if not (key == "pairs" and len(section.tables[key].rows) > _MOST_PAIRS)
     ]
     path = report.folder / "tables.tex"
     write_text(path, document(tables))

@@ -48,6 +48,9 @@ def differences(row: Published, protocol: Protocol, faces: int) -> list[str]:
         found.append(f"boxes {row['boxes']}, here {here}")
     if row["euler"] == "rq, probably":
         found.append("angles read in the RQ order, to judge by the results (not stated)")
+    elif row["euler"] == "nearest":
+        if protocol.euler != "nearest":
+            found.append("of the two triples of angles the one nearer to the label")
     elif row["euler"]:
         found.append("angles in " * row["euler"].startswith("pyr") + row["euler"])
     if row["wrap"] and row["wrap"] != protocol.wrap:

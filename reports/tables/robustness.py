@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +26,6 @@ from hpbench.results.run_record import DatasetRecord
 from hpbench.running.corruptions import CORRUPTIONS
 from hpbench.scoring import metrics, statistics
 from hpbench.scoring.scores import DatasetScores
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Curve", "FactorPoint", "corruption_curves", "level_table", "sweep_curves"]
 
@@ -130,23 +126,27 @@ def _corrupted_point(result: MethodResult) -> FactorPoint:
     )
 
 
-def sweep_curves(dataset: DatasetScores, faces: pd.DataFrame) -> list[Curve]:
+def sweep_curves(dataset: DatasetScores) -> list[Curve]:
     """Error against each factor that renders were swept over while all else stood still.
 
-    The ``factors`` of a face name the factor as ``sweep`` and its value as ``sweep_value``.
+    The factors of a face name the one that was moved as ``sweep`` and its value as
+    ``sweep_value``.
     """
-    # without factors the text is null, which pandas reads as NaN beside a data set that has some
-    texts = faces["factors"].iloc[dataset.rows].fillna("")
-    factors = [json.loads(text) if text else {} for text in texts]
-    swept = [one.get("sweep") if "sweep_value" in one else None for one in factors]
-    curves = []
-    for name in sorted({str(one) for one in swept if one is not None}):
-        values = [
-            one["sweep_value"] if own == name else None
-            for one, own in zip(factors, swept, strict=True)
-        ]
-        curves.append(_sweep_curve(dataset, name, values))
-    return curves
+    unknown = np.full(len(dataset.rows), None)
+    moved, values = (dataset.factors.get(name, unknown) for name in ("sweep", "sweep_value"))
+    swept = [
+        (str(name), value) if _is_known(name) and _is_known(value) else (None, None)
+        for name, value in zip(moved, values, strict=True)
+    ]
+    return [
+        _sweep_curve(dataset, name, [value if own == name else None for own, value in swept])
+        for name in sorted({name for name, _ in swept if name is not None})
+    ]
+
+
+def _is_known(value: Any) -> bool:
+    """Whether a factor has a value: texts are None where not, numbers NaN."""
+    return value is not None and value == value
 
 
 def _sweep_curve(dataset: DatasetScores, name: str, values: Sequence[Any]) -> Curve:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from hpbench.reports import words
-from hpbench.reports.tables.table import Cell, Column, Reader, Table, method_table, number
+from hpbench.reports.tables.table import (
+    Cell,
+    Column,
+    Reader,
+    Table,
+    is_reference,
+    method_table,
+    number,
+)
 from hpbench.results.results_file import MethodResult, value_at
 from hpbench.results.timing_record import MethodTiming
 from hpbench.scoring.runtime import told_apart
@@ -83,7 +91,11 @@ def _given_up(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
 
 def _not_told_apart(results: Sequence[MethodResult], labels: dict[str, str]) -> str:
     """Sentence on the methods that are as fast as the fastest, as far as was measured."""
-    known = [one for one in results if one.runtime_ms["total"].p50 is not None]
+    known = [  # with medians of rounds; the frontal baseline is always the fastest
+        one
+        for one in results
+        if one.runtime_ms["total"].low is not None and not is_reference(one.method)
+    ]
     if len(known) < 2:
         return ""
     fastest = min(known, key=lambda one: one.runtime_ms["total"].p50 or 0.0)

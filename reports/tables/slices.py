@@ -19,6 +19,7 @@ from hpbench.reports.tables.table import (
     whole,
 )
 from hpbench.results.results_file import MethodResult, SliceErrors, value_at
+from hpbench.scoring.statistics import MIN_UNITS
 
 __all__ = ["slice_tables", "with_slices_that_matter"]
 
@@ -54,8 +55,18 @@ def _left_out(results: Sequence[MethodResult], shown: Sequence[MethodResult]) ->
     for one in shown[0].slices:
         hidden.pop(one.factor, None)
     said = [f"No slices by {name}: {reason}." for name, reason in results[0].not_sliced.items()]
-    if hidden:
-        said.append(f"Not shown without --by, for they matter for no method: {', '.join(hidden)}.")
+    judged = {
+        one.factor for result in results if result.importance for one in result.importance.factors
+    }
+    for said_of, names in (
+        ("for they matter for no method", [name for name in hidden if name in judged]),
+        (
+            f"and not judged, for their slices lie in fewer than {MIN_UNITS} sequences or subjects",
+            [name for name in hidden if name not in judged],
+        ),
+    ):
+        if names:
+            said.append(f"Not shown without --by, {said_of}: {', '.join(names)}.")
     return said
 
 

@@ -35,7 +35,10 @@ def unscored_table(results: Sequence[MethodResult], labels: dict[str, str]) -> T
     note = ""
     if len(entries) > _MOST:
         entries.sort(key=lambda entry: -entry[-1])
-        note = f"The {_MOST} commonest of {len(entries)} reasons; predictions.parquet holds all."
+        note = (
+            f"The {_MOST} commonest of {len(entries)} reasons; faces.parquet and "
+            "predictions.parquet hold all."
+        )
     columns = [Column(name, text=True) for name in ("Method", "What happened", "Reason")]
     rows = [[*map(text, entry), whole(count)] for *entry, count in entries[:_MOST]]
     return Table("unscored", "Faces that were not scored", [*columns, Column("Faces")], rows, note)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hpbench.reports import words
 from hpbench.reports.tables.table import Column, Table, item_table, number, text_column
-from hpbench.rotation import angles_from_rotation, nearest_angles, rq_angles_from_rotation
+from hpbench.scoring import metrics
 from hpbench.scoring.scores import DatasetScores, MethodScores
 
 __all__ = ["predicted_angles", "worst_faces", "worst_table"]
@@ -27,17 +27,10 @@ def worst_faces(method: MethodScores) -> list[int]:
 def predicted_angles(
     dataset: DatasetScores, method: MethodScores, indices: Sequence[int] | npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float64]:
-    """Yaw, pitch, roll of predictions as the protocol specifies, shape (indices, 3), degrees.
-
-    Beyond 90 degrees of yaw the reading within -90..90 of a nearly perfect prediction would look
-    like one that is upside down.
-    """
-    R, ground_truth = method.R_pred[indices], dataset.angles_deg[indices]
-    if dataset.protocol.euler == "nearest":
-        return nearest_angles(R, ground_truth)
-    if dataset.protocol.euler == "rq":
-        return rq_angles_from_rotation(R)
-    return angles_from_rotation(R)
+    """Yaw, pitch, roll of predictions as the protocol specifies, shape (indices, 3), degrees."""
+    return metrics.read_angles(
+        method.R_pred[indices], dataset.angles_deg[indices], dataset.protocol.euler
+    )
 
 
 def worst_table(

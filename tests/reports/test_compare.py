@@ -295,3 +295,16 @@ def test_factor_that_gives_no_slices_is_said_and_a_misspelt_one_refused(make_run
     assert "heads: no slices by light: all faces have the same value, day" in done.output
     with pytest.raises(UsageError, match="did you mean 'light'"):
         compare_runs(a, a, by="ligth")
+
+
+@pytest.mark.parametrize("condition", ["no_answer>+10%", "failures>+10%"])
+def test_share_of_nothing_that_stays_nothing_is_no_change(make_run, condition) -> None:
+    folder = make_run("a", errors=NEAR)
+    assert failures(compare_runs(folder, folder), [parse_condition(condition)]) == []
+
+
+def test_slices_that_nobody_asked_for_are_not_tested(make_run) -> None:
+    light = {"factors_of": lambda number: {"light": "day" if number % 2 else "night"}}
+    a, b = make_run("a", errors=NEAR, **light), make_run("b", errors=WORSE, **light)
+    assert compare_runs(a, b).changes[0].slices == ()
+    assert len(compare_runs(a, b, by="light").changes[0].slices) == 2

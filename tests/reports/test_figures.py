@@ -133,3 +133,15 @@ def test_every_yaw_is_in_one_step_of_the_figure() -> None:
     dataset = SimpleNamespace(angles_deg=np.stack([yaws, 0 * yaws, 0 * yaws], axis=1))
     _, inside = data._yaw_steps(dataset)
     assert inside.sum(axis=1).tolist() == [1] * len(yaws)
+
+
+def test_frontal_baseline_does_not_set_the_scale_of_the_others(make_run) -> None:
+    alone, beside = (
+        load_report(make_run(name, timed=False, errors=errors)).sections[0].shapes
+        for name, errors in (
+            ("a", {"near": (1.0, 2.0, 3.0)}),
+            ("b", {"near": (1.0, 2.0, 3.0), "constant": (70.0, 20.0, 20.0)}),
+        )
+    )
+    assert beside["histogram"].panels[0].x == alone["histogram"].panels[0].x
+    assert beside["map"].highest == alone["map"].highest

@@ -109,3 +109,12 @@ def test_best_two_of_each_method_stand_right_below_the_measured_rows() -> None:
     names = [cells[0].shown for cells in table.rows[len(results) :]]
     assert "3DDFA-V2" in names[:6]
     assert len(names) == sum(r["dataset"] == "aflw2000" and bool(r["mae_deg"]) for r in published())
+
+
+def test_rule_that_is_our_default_is_no_difference() -> None:
+    nearer = row("opal SRHP-6D (OpNet)")
+    here = Protocol(dataset="aflw2000", settings={"box": nearer["boxes"]})
+    assert differences(nearer, here, 1969) == []
+    assert differences(nearer, here.model_copy(update={"euler": "canonical"}), 1969) == [
+        "of the two triples of angles the one nearer to the label"
+    ]

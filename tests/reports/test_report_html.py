@@ -95,12 +95,13 @@ found.down = yaws();
 const form = document.getElementById("filters");
 form.querySelector("[name=method][value=near]").click();
 form.querySelectorAll("[name=dataset]")[1].click();
-form.elements.to.value = 30;
+form.elements.to.value = 33;
 form.elements.to.dispatchEvent(new Event("input", { bubbles: true }));
 found.hiddenRows = [...table.tBodies[0].rows].map((row) => row.hidden);
 found.hiddenSection = document.getElementById("faces").hidden;
 found.narrowed = [...document.querySelectorAll("[data-range=heads] tbody td")]
   .map((cell) => cell.textContent);
+found.range = document.querySelector("[data-range=heads] caption").textContent;
 dispatchEvent(new Event("beforeprint"));
 const points = document.querySelector("[data-plot=heads-scatter]").data;
 found.points = points.map((trace) => trace.meta);
@@ -190,7 +191,12 @@ def test_yaw_filter_narrows_the_errors_and_the_points(browsed) -> None:
     method, *errors = browsed["narrowed"]
     assert method == EVIL
     assert errors[:4] == ["8.00", "4.00", "0.00", "4.00"]
-    assert browsed["widestYaw"] <= 30
+    assert browsed["widestYaw"] <= 33
+
+
+@in_browser
+def test_caption_of_the_narrowed_errors_names_the_steps_that_they_are_of(browsed) -> None:
+    assert browsed["range"].endswith("|yaw| from 0 to 30 degrees")
 
 
 @in_browser

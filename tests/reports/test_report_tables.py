@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 
+import pandas as pd
 import pytest
 
 from hpbench.reports import write_report
-from hpbench.reports.formats.latex import escape
+from hpbench.reports.content import load_report
+from hpbench.reports.formats.latex import escape, write_latex
 
 
 def test_csv_holds_unrounded_numbers_and_gaps(make_run) -> None:
@@ -160,3 +163,38 @@ def test_every_table_of_errors_flags_a_method_that_knows_renders(make_run) -> No
             shown = {row[0] for row in csv.reader(stream)}
         assert "near‡" in shown, name
         assert "near" not in shown, name
+
+
+def test_times_that_overlap_are_named_beside_the_frontal_baseline_too(make_run) -> None:
+    errors = {"constant": (9.0, 9.0, 9.0), "near": (1.0, 2.0, 3.0), "far": (-8.0, 4.0, 0.0)}
+    folder = make_run(errors=errors)
+    times = pd.read_parquet(folder / "timing.parquet")
+    times["round"] = times.groupby("method").cumcount() % 3
+    times.loc[times["method"] == "constant", "total_ms"] = 0.1
+    times.to_parquet(folder / "timing.parquet")
+    note = load_report(folder).sections[0].tables["runtime"].note
+    assert re.search(r"Not told apart from (near|far), the fastest, .*: (near|far)\.", note)
+
+
+def test_methods_whose_rounds_are_not_known_are_not_compared_by_them(make_run) -> None:
+    folder = make_run()
+    times = pd.read_parquet(folder / "timing.parquet").drop(columns="round")
+    times.to_parquet(folder / "timing.parquet")
+    assert "overlap" not in load_report(folder).sections[0].tables["runtime"].note
+
+
+def test_latex_leaves_out_pairs_that_no_page_holds(make_run) -> None:
+    few, many = (
+        write_latex(
+            load_report(
+                make_run(
+                    f"run{count}",
+                    timed=False,
+                    errors={f"m{n}": (float(n), 1.0, 1.0) for n in range(count)},
+                )
+            )
+        ).read_text()
+        for count in (8, 10)
+    )
+    assert "-pairs" in few
+    assert "-pairs" not in many

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hpbench.reports.content import load_report
@@ -121,3 +122,26 @@ def test_missing_predictions_are_drawn_as_another_curve(section) -> None:
     assert (near < frontal).all()
     assert frontal[0] == found.curves[0].points["near"][0].mae_missing_as_frontal_deg
     assert len(far) == len(near)
+
+
+def test_sweep_of_a_column_of_numbers_is_a_curve_too(section) -> None:
+    """A user's own table may have these columns, and cells without a value."""
+    (curve,) = section(
+        factors_of=lambda number: {
+            "sweep": "mine",
+            "sweep_value": None if number % 3 else number % 2,
+        }
+    ).swept
+    assert (curve.name, curve.levels) == ("mine", ["0", "1"])
+    assert sum(point.scored for point in curve.points["near"]) == 19
+
+
+def test_sweep_without_any_value_has_no_curve(section) -> None:
+    assert section(factors={"sweep": "yaw", "sweep_value": None}).swept == []
+
+
+def test_run_folder_without_factors_has_no_curve(make_run) -> None:
+    folder = make_run()
+    faces = pd.read_parquet(folder / "faces.parquet").drop(columns="factors")
+    faces.to_parquet(folder / "faces.parquet")
+    assert load_report(folder).sections[0].swept == []

@@ -7,10 +7,12 @@ import re
 
 import pytest
 
+from hpbench.protocol import Protocol
+from hpbench.reports import words
 from hpbench.reports.content import load_report
 from hpbench.reports.formats.markdown import render_markdown
 from hpbench.reports.report import write_report
-from hpbench.reports.sentences import overview_sentences
+from hpbench.reports.sentences import overview_sentences, protocol_sentences
 
 
 @pytest.fixture
@@ -232,3 +234,57 @@ def test_summary_of_many_data_sets_is_one_sentence_and_a_table(make_run) -> None
     assert len(rows) == 5
     summary = render_markdown(report).partition("### Methods")[0]
     assert summary.count("\n- ") == 1
+
+
+def test_method_without_any_prediction_is_left_aside_in_words_too(sentences) -> None:
+    first, *_ = sentences(errors=NEAR | FAR | THIRD, without_prediction={"third": 1})
+    assert first.startswith(
+        "On Heads, near has the lowest mean error: 2.00 degrees over the 59 faces that every "
+        "method predicted (methods without any prediction left aside) (95 % interval"
+    )
+
+
+def test_method_without_any_prediction_does_not_change_the_order_of_the_others(make_run) -> None:
+    # without a prediction of every second face, and so the worse one if these counted as frontal
+    errors = FAR | NEAR | THIRD
+    ranks = load_report(make_run(errors=errors, without_prediction={"near": 2, "third": 1})).styles
+    assert sorted(ranks, key=lambda spec: ranks[spec].rank) == ["near", "far", "third"]
+
+
+def test_one_data_set_with_two_methods_is_not_counted_as_one_of_one(make_run) -> None:
+    report = load_report(make_run(errors=NEAR | FAR, timed=False))
+    results = report.sections[0].results
+    assert overview_sentences([results, results[:1]], report.labels) == [
+        "Only one data set has two methods or more. The sections of the data sets begin with what "
+        "holds on each."
+    ]
+
+
+def test_whole_images_as_boxes_are_not_called_found() -> None:
+    first, *_ = protocol_sentences(Protocol(dataset="heads", boxes="picture"))
+    assert first == "Every method gets the whole image as the box."
+
+
+def test_choice_among_several_faces_is_said_apart_from_the_detector() -> None:
+    boxes = "dlib[upsample=1], largest of several faces"
+    first, *_ = protocol_sentences(Protocol(dataset="heads", boxes=boxes))
+    assert first == (
+        "Face boxes are found by dlib[upsample=1] (the largest of several faces); a face that it "
+        "misses has no prediction of any method."
+    )
+
+
+def test_methods_that_share_a_name_are_counted_one_by_one(make_run) -> None:
+    errors = {f"m{n % 10}[k={n}]": (float(n), 1.0, 1.0) for n in range(30)}
+    assert load_report(make_run(errors=errors, timed=False)).title == "30 methods on Heads"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1 / 5000, "< 0.1 %"), (0.0, "0.0 %"), (4999 / 5000, "99.9 %")]
+)
+def test_some_are_not_none_and_most_are_not_all(share, text) -> None:
+    assert words.percent(share) == text
+
+
+def test_p_values_on_both_sides_of_the_limit_do_not_look_alike() -> None:
+    assert [words.p_value(p) for p in (0.0497, 0.0502, 0.0513)] == ["0.0497", "0.0502", "0.051"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -176,3 +178,20 @@ def test_by_shows_what_is_asked_for_although_it_does_not_matter(make_run):
     folder = make_run(factors_of=lambda number: {"camera": "ab"[number % 2]})
     (section,) = load_report(folder, by="camera").sections
     assert {one.factor for one in section.sliced[0].slices} == {"camera"}
+
+
+def test_factor_that_was_not_judged_is_not_said_to_matter_for_no_method(make_run):
+    """Each camera has one of twelve sequences, so nobody knows whether it is the camera."""
+    folder = make_run(factors_of=lambda n: {"camera": f"c{n % 12}"}, worse=lambda n: 1.0 + n % 12)
+    faces = pd.read_parquet(folder / "faces.parquet")
+    faces["group"] = [f"s{n % 12}" for n in range(len(faces))]
+    faces.to_parquet(folder / "faces.parquet")
+    record = json.loads((folder / "run.json").read_text())
+    record["datasets"]["heads"]["resample"] = "group"
+    (folder / "run.json").write_text(json.dumps(record))
+    text = write_report(folder)[0].read_text()
+    assert (
+        "Not shown without --by, and not judged, for their slices lie in fewer than 6 sequences "
+        "or subjects: camera, group." in text
+    )
+    assert not re.search(r"matter for no method: [^.]*(camera|group)", text)

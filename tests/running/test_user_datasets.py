@@ -161,3 +161,9 @@ def test_image_that_a_detector_fails_on_is_a_row_and_the_others_are_predicted(
     assert list(rows["status"]) == ["ok", "unreadable", "ok"]
     assert said in rows["reason"][1]
     np.testing.assert_array_equal(rows["x0"].dropna(), [60, 60])
+
+
+def test_run_in_which_no_label_has_an_angle_says_why(tmp_path):
+    nothing = "dict(label=Label.from_angles(np.nan, np.nan, np.nan))"
+    with pytest.raises(DataError, match=r"none of the 3 faces .* no labelled angle"):
+        run_mine(tmp_path, nothing)

@@ -73,6 +73,7 @@ def test_function_that_fails_is_named() -> None:
 
 MINE = replace(METRICS[0], name="mine", short="mine")
 TAKEN = replace(METRICS[0], name="coverage", short="coverage")
+CONDITION = replace(METRICS[0], name="mine", short="time")
 NO_METRIC = 5
 
 
@@ -80,6 +81,7 @@ NO_METRIC = 5
     ("name", "complaint"),
     [
         ("TAKEN", "metric 'x' of package .*: the name 'coverage'"),
+        ("CONDITION", r"the name 'mine' \('time'\) is taken"),
         ("NO_METRIC", "is not an hpbench.scoring.registry.Metric"),
         ("NOT_THERE", "cannot be imported: AttributeError"),
     ],

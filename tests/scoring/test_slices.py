@@ -141,6 +141,11 @@ def test_what_cannot_be_read_is_refused(by):
         parse_by(by)
 
 
+def test_factor_that_is_cut_twice_is_refused():
+    with pytest.raises(UsageError, match="'abs_yaw=0:60' is named twice; name it once"):
+        parse_by("abs_yaw=0:30:60,abs_yaw=0:60")
+
+
 def test_names_with_commas_stars_and_equals_signs_are_written_with_backslashes():
     (spec,) = parse_by(r"a\,b\*c\=d*light")
     assert [cut.factor for cut in spec.cuts] == ["a,b*c=d", "light"]
