@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpbench.errors import UsageError
 
-__all__ = ["cache_folder", "user_path"]
+__all__ = ["cache_folder", "is_file", "user_path"]
 
 
 def user_path(path: str | Path) -> Path:
@@ -23,6 +23,14 @@ def user_path(path: str | Path) -> Path:
     except RuntimeError as error:
         home = Path(path).parts[0]
         raise UsageError(f"{path}: there is no home folder '{home}'; write it out") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False too for a text that no path can be, or is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def cache_folder(name: str) -> Path:

@@ -11,6 +11,7 @@ import json
 import logging
 import mmap
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from hpbench.face import Face
 from hpbench.geometry.boxes import box_problem
 from hpbench.inference.worker_processes import how_it_ended, last_line
 from hpbench.method import Method, NoPrediction, Prediction
+from hpbench.paths import is_file
 from hpbench.plugin import BaseOptions
 from hpbench.rotation import rotation_from_angles
 from hpbench.weights.store import sha256_of
@@ -99,6 +101,7 @@ class WorkerProcess:
         self._lock = Lock()
         self._pixels = _SharedPixels()
         self._failures = self._requests = 0
+        self._awaited = False  # a reply that an interrupted request, as by Ctrl-C, did not read
         self.restarts: list[str] = []
         """How the worker had ended, for each time that it was started again."""
         self._start()
@@ -146,13 +149,11 @@ class WorkerProcess:
         described = [_described(face, place) for face, place in zip(faces, places, strict=True)]
         self._requests += 1
         request = {"request": self._requests, "pixels": self._pixels.path, "faces": described}
-        assert self._child.stdin is not None
-        try:
-            self._child.stdin.write(json.dumps(request).encode() + b"\n")
-            self._child.stdin.flush()
-        except OSError as error:
-            raise _EndedError(self._how_it_ended()) from error
-        reply = self._read(self._reply_s)
+        if self._awaited:
+            self._start_again("was interrupted")
+        self._awaited = True
+        reply = self._exchange(json.dumps(request, ensure_ascii=False).encode() + b"\n")
+        self._awaited = False
         if "request" not in reply:
             said = f" ({first_line(WorkerError(reply['error']))})" if "error" in reply else ""
             raise HpbenchError(
@@ -164,7 +165,7 @@ class WorkerProcess:
                 f"{self._subject}: its worker wrote a line for request {reply['request']} as the "
                 f"reply to {self._requests}; write one line per request"
             )
-        if "error" in reply:
+        if reply.get("error") is not None:
             self._failures = 0  # it has survived this one
             raise WorkerError(str(reply["error"]))
         replies = reply.get("replies")
@@ -192,13 +193,13 @@ class WorkerProcess:
                 f"{self._subject}: its worker cannot be started: {self._command[0]}: "
                 f"{error.strerror}"
             ) from error
-        self._unread = b""
+        self._unread, self._awaited = b"", False
         self._end = weakref.finalize(self, _stop, self._child, _watch(self._child))
         try:
-            first = self._read(self._start_s)
+            first = self._read(monotonic() + self._start_s, self._start_s)
         except _EndedError as ended:
             raise HpbenchError(f"{self._subject}: its worker does not start: it {ended}") from ended
-        if "error" in first:
+        if first.get("error") is not None:
             raise HpbenchError(f"{self._subject}: its worker does not start: {first['error']}")
         if first.get("hpbench_worker") != PROTOCOL:
             raise HpbenchError(
@@ -217,9 +218,23 @@ class WorkerProcess:
         self._end()
         self._start()
 
-    def _read(self, limit_s: float) -> Reply:
+    def _exchange(self, request: bytes) -> Reply:
+        """Write a request and read the reply; both together may take so long."""
+        deadline = monotonic() + self._reply_s
+        assert self._child.stdin is not None
+        descriptor = self._child.stdin.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_WRITE)
+            while request and selector.select(max(deadline - monotonic(), 0.0)):
+                try:  # as much as a pipe takes at once that can be written to
+                    request = request[os.write(descriptor, request[: select.PIPE_BUF]) :]
+                except OSError as error:
+                    raise _EndedError(self._how_it_ended()) from error
+        return self._read(deadline, self._reply_s)
+
+    def _read(self, deadline: float, limit_s: float) -> Reply:
         """The next line of the worker, as a JSON object."""
-        line = self._line(monotonic() + limit_s)
+        line = self._line(deadline)
         if line is None:
             _kill(self._child)
             raise _EndedError(f"did not reply within {limit_s:g} s and was killed")
@@ -387,9 +402,10 @@ class Worker(Method):
         return {}
 
     def fingerprint(self) -> str:
-        """Options, and the SHA-256 of every file that the command names."""
-        files = [Path(word) for word in self.command() if Path(word).is_file()]
-        return " ".join([super().fingerprint(), *(sha256_of(file) for file in files)])
+        """Options, and the SHA-256 of every file that the command names, as in ``--net=FILE``."""
+        words = [part for word in self.command() for part in (word, word.partition("=")[2])]
+        files = [path for path in map(Path, words) if is_file(path)]
+        return " ".join([super().fingerprint(), *map(sha256_of, files)])
 
     def load(self) -> None:
         """Start the worker; the variable HPBENCH_DEVICE tells it the device."""
@@ -431,7 +447,11 @@ class Worker(Method):
         return [self.prediction(reply) for reply in output]
 
     def prediction(self, reply: Reply) -> Prediction | NoPrediction:
-        """What a reply says: ``no_prediction``, ``R_cam``, or ``angles_deg`` (yaw, pitch, roll)."""
+        """What a reply says: ``no_prediction``, ``R_cam``, or ``angles_deg`` (yaw, pitch, roll).
+
+        A key with null is as none.
+        """
+        reply = {key: value for key, value in reply.items() if value is not None}
         if "no_prediction" in reply:
             return NoPrediction(str(reply["no_prediction"]))
         if "R_cam" in reply:

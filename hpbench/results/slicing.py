@@ -61,7 +61,7 @@ def parse_by(text: str) -> tuple[SliceSpec, ...]:
     >>> [spec.name for spec in parse_by("light,camera*light")]
     ['light', 'camera * light']
     """
-    specs = []
+    specs: list[SliceSpec] = []
     for item in _split(text, ","):
         if item.strip():
             spec = SliceSpec(tuple(_cut(part.strip(), text) for part in _split(item, "*")))

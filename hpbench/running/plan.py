@@ -29,7 +29,13 @@ from hpbench.running.evaluation import Evaluation
 from hpbench.scoring.factors import DERIVED
 from hpbench.spec import Spec, build_options, suggest
 from hpbench.storage.face_index import FaceIndex
-from hpbench.storage.fingerprints import folder_digest, hash_of, index_key, records_digest
+from hpbench.storage.fingerprints import (
+    files_digest,
+    folder_digest,
+    hash_of,
+    index_key,
+    records_digest,
+)
 from hpbench.storage.loaded_files import detector_digest
 from hpbench.storage.prediction_cache import PredictionCache
 from hpbench.storage.run_folder import IndexedDataset
@@ -146,19 +152,30 @@ def _read_index(
         folder = None if root is None else root.parent
         index = FaceIndex.read(key, islice(screened(each_record(dataset)), limit), folder)
         data = records_digest(index, contents)
+        if root is not None:  # which may hold the images, as an archive does
+            data = hash_of(data, files_digest([root], contents))
         return index, index_key(dataset, protocol, found_by, limit, data)
     data = folder_digest(root, contents)
     faces_key = index_key(dataset, protocol, found_by, limit, data)
     entry = None if cache is None else cache.get(faces_key)
     if entry is not None:
-        return FaceIndex(entry.table(), root), faces_key
+        index = FaceIndex(entry.table(), root)
+        return index, _with_images_elsewhere(faces_key, index, contents)
     index = FaceIndex.read(key, islice(screened(each_record(dataset)), limit), root)
     if not root.is_dir() or folder_digest(root, contents) != data:
         raise DataError(f"{root}: changed while it was read; wait until it is whole and try again")
     reasons = index.table["excluded"].drop_null().to_pylist()
     if cache is not None and not any(map(is_io_failure, reasons)):
         cache.put(faces_key, index.table, {})
-    return index, faces_key
+    return index, _with_images_elsewhere(faces_key, index, contents)
+
+
+def _with_images_elsewhere(faces_key: str, index: FaceIndex, contents: bool) -> str:
+    """A key with the images that do not lie in the folder of the data set, where there are any."""
+    elsewhere = {path for path in index.table["image_path"].to_pylist() if Path(path).is_absolute()}
+    if not elsewhere:
+        return faces_key
+    return hash_of(faces_key, files_digest(map(Path, sorted(elsewhere)), contents))
 
 
 def _review(

@@ -133,10 +133,10 @@ def lacking_faces(
 def add_cached(evaluations: Iterable[Evaluation], folder: RunFolder, cached: CachedRun) -> None:
     """Put what the cache has into the run folder."""
     for evaluation in evaluations:
-        for number, name in enumerate(evaluation.methods):
+        for name in evaluation.methods:
             entry = cached.predictions.get((evaluation.key, name))
             if entry is not None and not folder.done(evaluation.indexed, name).all():
-                folder.add_cached(evaluation.indexed, name, number, entry.tables())
+                folder.add_found("cached", evaluation.indexed, name, entry.tables())
 
 
 def cache_run(
@@ -197,7 +197,7 @@ class EqualFaces:
         keys = _face_keys(evaluation)
         included = np.flatnonzero(evaluation.indexed.index.included()).tolist()
         row_of = {keys[row]: row for row in included}
-        for number, name in enumerate(evaluation.methods):
+        for name in evaluation.methods:
             if folder.done(evaluation.indexed, name).all():
                 continue
             tables = [
@@ -206,7 +206,7 @@ class EqualFaces:
                 if (entry := cache.get(earlier.entries[name])) is not None
             ]
             if any(map(len, tables)):
-                folder.add_cached(evaluation.indexed, name, number, tables)
+                folder.add_found("shared", evaluation.indexed, name, tables)
 
 
 @dataclass(frozen=True)

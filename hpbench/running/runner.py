@@ -162,7 +162,9 @@ class _Filling:
         self._finish(record, needed, stored_times)
 
     def _lacks_rows(self, evaluation: Evaluation) -> bool:
-        return bool(lacking_faces(evaluation, self.folder, self.prepared.cached))
+        """Whether the folder itself lacks a prediction; what the cache has was put there."""
+        done = (self.folder.done(evaluation.indexed, name) for name in evaluation.methods)
+        return not all(one.all() for one in done)
 
     def _needed(self) -> tuple[list[Evaluation], int]:
         """The evaluations with the methods that lack a row, and how many faces lack one."""

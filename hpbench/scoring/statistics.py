@@ -375,7 +375,7 @@ def _sign_patterns(units: int, every: bool, count: int, at_once: int) -> Iterato
         if every:
             yield np.array(list(islice(all_patterns, rows)))
         else:
-            yield generator.integers(0, 2, (rows, units), dtype=np.int8) * 2.0 - 1.0
+            yield generator.integers(0, 2, (rows, units), dtype=np.int8).astype(np.float64) * 2 - 1
 
 
 def holm(p_values: npt.ArrayLike, smallest: npt.ArrayLike = 0.0) -> Array:

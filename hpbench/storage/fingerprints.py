@@ -7,6 +7,7 @@ an edit in a checkout, in a plugin or in a module that it uses is never missed.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -19,11 +20,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import HpbenchError
 from hpbench.method import CONTRACT_VERSION, Method
+from hpbench.paths import is_file
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
 from hpbench.registry import imported_by_plugin_files, plugin_modules
@@ -34,6 +37,7 @@ __all__ = [
     "code_digest",
     "content_hash",
     "file_state",
+    "files_digest",
     "folder_digest",
     "hash_of",
     "hash_or_none",
@@ -43,6 +47,7 @@ __all__ = [
     "plugin_digest",
     "prediction_key",
     "records_digest",
+    "require_unedited",
 ]
 
 _SOURCE_SUFFIXES = frozenset({".py", ".toml", ".csv", ".json"})
@@ -117,16 +122,13 @@ def _plugins_in(value: object) -> list[Plugin]:
     return [part for part in some if isinstance(part, Plugin)]
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.expanduser().is_file()
-    except (OSError, RuntimeError, ValueError):  # no path, too long for one, or no such user
-        return False
-
-
 def hash_or_none(path: Path) -> str | None:
     """Hash of the content of a file, or None where there is none."""
-    return content_hash(path.expanduser()) if _is_file(path) else None
+    try:
+        path = path.expanduser()
+    except RuntimeError:  # no such user
+        return None
+    return content_hash(path) if is_file(path) else None
 
 
 def content_hash(path: Path) -> str:
@@ -173,8 +175,9 @@ def code_digest(cls: type) -> str:
     parents = [parent for parent in cls.__mro__ if issubclass(parent, Plugin)]
     of_files = [parent for parent in parents if _is_plugin_file(parent.__module__)]
     packages = {parent.__module__.partition(".")[0] for parent in parents if parent not in of_files}
-    digests = [_package_digest(name) for name in sorted(packages | {"hpbench"})]
-    others = [_installed()] if of_files or packages - {"hpbench"} else []
+    packages -= {"hpbench"}
+    others = [_installed()] if of_files or packages else []
+    digests = [_own_digest(), *map(_package_digest, sorted(packages))]
     return hash_of(*digests, *map(_plugin_file_digest, of_files), *others)
 
 
@@ -190,14 +193,41 @@ def _installed() -> list[str]:
 
 
 @cache
+def _own_digest() -> str:
+    # not hpbench.__path__: in a checkout that also names the folder which all packages lie in
+    plugins = _package_folders("hpbench.methods") + _package_folders("hpbench.datasets")
+    return _files_digest(_sources([Path(__file__).resolve().parents[1], *plugins]))
+
+
 def _package_digest(name: str) -> str:
-    if name == "hpbench":
-        # not hpbench.__path__: in a checkout that also names the folder which all packages lie in
-        plugins = _package_folders("hpbench.methods") + _package_folders("hpbench.datasets")
-        files = _sources([Path(__file__).resolve().parents[1], *plugins])
-    else:
-        files = [path for package in _installed_with(name) for path in _package_files(package)]
+    files = [path for package in _installed_with(name) for path in _package_files(package)]
+    require_unedited(files)
     return _files_digest(files)
+
+
+_code_states: dict[Path, Sequence[Any]] = {}
+"""States of files with code when this process first looked at them."""
+
+
+def require_unedited(files: Iterable[Path]) -> None:
+    """Refuse code that was edited since this process first looked at it.
+
+    What runs, or a part of it, is not what would be hashed, even where a notebook reloads modules.
+
+    Raises
+    ------
+    HpbenchError
+    """
+    for path in files:
+        state = file_state(path)
+        if path.suffix == ".py" and _code_states.setdefault(path, state) != state:
+            raise _edited(path)
+
+
+def _edited(path: Path) -> HpbenchError:
+    return HpbenchError(
+        f"{path}: was edited since it was imported; restart Python (in a notebook, the kernel)"
+    )
 
 
 def _plugin_file_digest(cls: type) -> str:
@@ -219,11 +249,47 @@ def _plugin_file_digest(cls: type) -> str:
     if cls not in vars(imported.module).values() or hash_or_none(file) != imported.sha256:
         edited.insert(0, file)
     if edited:
-        raise HpbenchError(
-            f"{edited[0]}: was edited since it was imported; restart Python (in a notebook, the "
-            "kernel)"
-        )
-    return _files_digest(sorted({*_files_beside(file.parent), *own}))
+        raise _edited(edited[0])
+    behind = _modules_behind(imported.module)
+    require_unedited(sorted(behind - own.keys() - {file}))
+    return _files_digest(sorted({*_files_beside(file.parent), *own, *behind}))
+
+
+def _modules_behind(module: ModuleType) -> set[Path]:
+    """Files of the modules that a plugin file imports, and of those that these import.
+
+    Only what this process has imported, which a script may have done before the plugin file.
+    """
+    found: set[Path] = set()
+    remaining = [module]
+    while remaining:
+        for name in _imported_names(remaining.pop()):
+            other = sys.modules.get(name)
+            file = getattr(other, "__file__", None)
+            if other is None or not file or is_versioned_code(file) or Path(file) in found:
+                continue
+            found.add(Path(file))
+            remaining.append(other)
+    return found
+
+
+def _imported_names(module: ModuleType) -> set[str]:
+    """Names of modules, packages that hold them included, in the import statements of a module."""
+    try:
+        tree = ast.parse(Path(str(module.__file__)).read_bytes())
+    except (OSError, SyntaxError, ValueError):  # compiled, or it is gone since
+        return set()
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = (module.__package__ or "").split(".")
+                base = ".".join([*package[: len(package) + 1 - node.level], *base.split()])
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return {name.rsplit(".", cut)[0] for name in names for cut in range(name.count(".") + 1)}
 
 
 def _files_digest(files: Iterable[Path]) -> str:
@@ -254,6 +320,7 @@ def _versioned_folders() -> tuple[str, ...]:
     return tuple(f"{folder}{os.sep}" for folder in folders)
 
 
+@cache
 def _installed_with(name: str) -> list[str]:
     """A top-level package and those that the same distribution installs."""
     known = packages_distributions()
@@ -308,26 +375,29 @@ def folder_digest(root: Path, contents: bool = False) -> str:
     With `contents` also over what is in the files.
     """
     total = 0
-    for line in _files_below(root, "", set(), contents):
+    top = os.path.realpath(root)
+    for line in _files_below(top, top, {top}, contents):
         total += int.from_bytes(hashlib.sha256(line.encode(errors="surrogateescape")).digest())
     return f"{total % 2**256:064x}"
 
 
-def _files_below(
-    folder: Path | str, prefix: str, seen: set[tuple[int, int]], contents: bool
-) -> Iterator[str]:
+def _files_below(folder: str, top: str, seen: set[str], contents: bool) -> Iterator[str]:
+    """A line for each file, and for each link to a folder; each folder once, where it really is."""
+    place = os.path.relpath(folder, top)
     for entry in os.scandir(folder):
         try:
             state = entry.stat()
         except OSError:
             continue  # a link to nowhere
         if entry.is_dir():
-            inode = (state.st_dev, state.st_ino)
-            if inode not in seen:  # links may lead in circles
-                seen.add(inode)
-                yield from _files_below(entry.path, f"{prefix}{entry.name}/", seen, contents)
+            real = os.path.realpath(entry.path)
+            if entry.is_symlink():
+                yield f"{place}/{entry.name} -> {os.path.relpath(real, top)}"
+            if real not in seen:  # links may lead in circles
+                seen.add(real)
+                yield from _files_below(real, top, seen, contents)
         else:
-            known = f"{prefix}{entry.name} {state.st_size} {state.st_mtime_ns}"
+            known = f"{place}/{entry.name} {state.st_size} {state.st_mtime_ns}"
             yield f"{known} {_content_of(Path(entry.path))}" if contents else known
 
 
@@ -337,6 +407,11 @@ def _content_of(path: Path) -> str | None:
         return sha256_of_file(path) if path.is_file() else None
     except OSError:
         return None
+
+
+def files_digest(paths: Iterable[Path], contents: bool = False) -> str:
+    """Hash over names, sizes and times of files; with `contents` also over what is in them."""
+    return hash_of([[*file_state(path), contents and _content_of(path)] for path in paths])
 
 
 def records_digest(records: Iterable[Record], contents: bool = False) -> str:

@@ -27,6 +27,7 @@ from hpbench.storage.fingerprints import (
     is_versioned_code,
     method_digest,
     plugin_digest,
+    require_unedited,
 )
 from hpbench.storage.prediction_cache import PredictionCache
 
@@ -52,7 +53,7 @@ def method_digests(methods: Mapping[str, Method]) -> tuple[dict[str, str], set[s
     for name, method in methods.items():
         digests[name] = method_digest(name, method)
         if not method.fingerprint_is_complete():
-            files = known_files(digests[name], partial(load, name))
+            files = known_files(digests[name], type(method).__module__, partial(load, name))
             digests[name] = method_digest(name, method, files)
     return digests, loaded
 
@@ -62,30 +63,53 @@ def detector_digest(detector: Plugin, load: Callable[[], None]) -> str:
     digest = plugin_digest(detector)
     if detector.fingerprint_is_complete():
         return digest
-    return hash_of(digest, _states(map(str, known_files(digest, load))))
+    files = known_files(digest, type(detector).__module__, load)
+    return hash_of(digest, _states(map(str, files)))
 
 
-def known_files(key: str, load: Callable[[], None]) -> list[Path]:
+_code_read: set[Path] = set()
+"""Files with code that plugins imported while they were loaded."""
+
+_read_by: dict[str, set[str]] = {}
+"""Files that plugins of a module read in this process: a second one imports no module again."""
+
+
+def known_files(key: str, module: str, load: Callable[[], None]) -> list[Path]:
     """Files that `load` reads: as known of a key from an earlier time, or by calling it.
 
     Parameters
     ----------
     key : str
         Hash over all that is known of what is loaded.
+    module : str
+        That of the plugin, which may keep what it has read for the next that is loaded.
     load : callable
         Called where the key is new, or one of the files has changed: it may name others now.
+
+    Raises
+    ------
+    HpbenchError
+        If code that was read was edited since.
     """
+    read = _read_by.setdefault(module, set())
+    require_unedited(Path(name) for name in read if Path(name) in _code_read)
     path = PredictionCache().folder / f"{key}.loaded.json"  # the oldest files there make room
     with suppress(OSError, ValueError, TypeError, AttributeError):
         known = json.loads(path.read_bytes())
         if known == _states(known.keys()):
+            read |= known.keys()
             return [Path(name) for name in known]
     with files_read() as found:
         load()
+    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    code = [Path(name) for name in found & imported]
+    require_unedited(code)  # which notes what they are now
+    _code_read.update(code)
+    read |= found
     with suppress(OSError):  # a cache that cannot be written is none
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, _states(found))
-    return [Path(name) for name in sorted(found)]
+        write_json(path, _states(read))
+    return [Path(name) for name in sorted(read)]
 
 
 def _states(names: Iterable[str]) -> dict[str, str | None]:

@@ -7,13 +7,14 @@ exactly what a killed run has finished. Everything is Parquet or JSON; there is 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,9 @@ __all__ = ["TABLES", "IndexedDataset", "RunFolder"]
 
 TABLES = ("faces.parquet", "predictions.parquet", "timing.parquet")
 """Of a finished run."""
+
+Origin = Literal["cached", "shared"]
+"""Where rows that were not computed are from: the cache, or a run of the same command."""
 
 _FACE_COLUMNS = ("excluded", *BOX_XYXY, "box_status", *APPEARANCE)
 """What a run finds out about a face, whatever the method."""
@@ -128,10 +132,10 @@ class RunFolder:
         self._write(dataset, f"part-{self._appended[dataset.key]:06d}", [part_table(rows)])
         self._appended[dataset.key] += 1
 
-    def add_cached(
-        self, dataset: IndexedDataset, method: str, number: int, tables: Iterable[pa.Table]
+    def add_found(
+        self, origin: Origin, dataset: IndexedDataset, method: str, tables: Iterable[pa.Table]
     ) -> None:
-        """Store what an earlier run has found with a method, the `number`-th of this run."""
+        """Store what an earlier run has found with a method, in place of what it had from there."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -141,7 +145,8 @@ class RunFolder:
             columns |= {n: table[n] for n in table.column_names if n not in columns}
             return pa.table(columns).select(part_schema().names)
 
-        self._write(dataset, f"cached-{number:06d}", map(keyed, tables))
+        number = int(hashlib.sha256(method.encode()).hexdigest()[:12], 16)
+        self._write(dataset, f"{origin}-{number:015d}", map(keyed, tables))
 
     def done(self, dataset: IndexedDataset, method: str) -> npt.NDArray[np.bool_]:
         """Which faces need no more work with a method, shape (n,): stored, or excluded anyway."""

@@ -61,12 +61,15 @@ for line in sys.stdin:
                         "device": os.environ.get("HPBENCH_DEVICE"), "pid": os.getpid()})
         if what == "few":
             replies = []
+        if what == "nulls":
+            replies[-1] |= {"no_prediction": None, "R_cam": None, "confidence": None}
     if any(face["image_id"] == "old" for face in request["faces"]):
         print(json.dumps({"error": "CUDA is out of memory"}), flush=True)
     elif any(face["image_id"] == "refused" for face in request["faces"]):
         print(json.dumps({"request": request["request"], "error": "cannot do that"}), flush=True)
     else:
-        print(json.dumps({"request": request["request"], "replies": replies}), flush=True)
+        reply = {"request": request["request"], "replies": replies, "error": None}
+        print(json.dumps(reply), flush=True)
     if any(face["image_id"] == "stutters" for face in request["faces"]):
         print(json.dumps({"request": request["request"], "replies": replies}), flush=True)
 """
@@ -172,8 +175,27 @@ def test_the_key_of_stored_rows_covers_the_program(program):
     assert Mine().fingerprint() != before
 
 
+@pytest.mark.parametrize("word", ["{}", "--net={}"])
+def test_the_key_of_stored_rows_covers_every_file_that_the_command_names(tmp_path, word):
+    net = tmp_path / "net.bin"
+
+    class Named(Mine):
+        def command(self):
+            return ["program", "-c", "long = 1\n" * 1000, word.format(net)]
+
+    before = Named().fingerprint()
+    net.write_bytes(b"weights")
+    assert Named().fingerprint() != before
+
+
 def test_an_instance_that_is_not_loaded_pickles(program):
     pickle.loads(pickle.dumps(Mine()))
+
+
+def test_keys_with_null_are_as_none(mine):
+    (found,) = mine.predict([face("nulls", 7)])
+    np.testing.assert_allclose(found.R_cam, rotation_from_angles([7.0, 0.0, 0.0]))
+    assert found.confidence is None
 
 
 # ---- failures ------------------------------------------------------------------------------------
@@ -225,6 +247,34 @@ def test_a_worker_that_hangs_is_killed_with_its_children(program):
         process.ask([face("hangs")])
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
+
+
+def test_a_request_that_is_never_read_counts_as_no_reply(program):
+    """It is longer than a pipe holds, so writing it must not wait for ever either."""
+    program.write_text("""if True:
+        import json, time
+        print(json.dumps({"hpbench_worker": 1}), flush=True)
+        time.sleep(60)
+    """)
+    process = WorkerProcess("method 'x'", [sys.executable, str(program)], reply_s=0.3)
+    with pytest.raises(WorkerError, match=r"did not reply within 0\.3 s and was killed, twice"):
+        process.ask([face("x" * 10_000) for _ in range(8)])
+
+
+def test_a_request_that_was_interrupted_does_not_shift_the_next_one(start, monkeypatch):
+    """As by Ctrl-C in a notebook."""
+    process = start()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "_read", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            process.ask([face("a", 1)])
+    (reply,) = process.ask([face("b", 2)])
+    assert reply["face"]["image_id"] == "b"
+    assert process.restarts == ["was interrupted"]
 
 
 def test_what_a_program_prints_is_named_as_the_mistake(start):

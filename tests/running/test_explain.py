@@ -51,6 +51,13 @@ class Wide(Method):
         boxes = [face.box_xyxy for face in output]
         return [Prediction(rotation_from_angles([b[2] - b[0], 0.0, 0.0])) for b in boxes]
 
+class Half(Wide):
+    """Yaw is half the width of the box."""
+    name = "half"
+    def decode(self, output):
+        boxes = [face.box_xyxy for face in output]
+        return [Prediction(rotation_from_angles([(b[2] - b[0]) / 2, 0.0, 0.0])) for b in boxes]
+
 class HeadsOptions(Options):
     box: Literal["narrow", "broad"] = "narrow"
     most_deg: float | None = 30.0
@@ -345,3 +352,20 @@ def test_run_on_a_table_named_by_its_path_is_explained_there_and_where_it_has_mo
     (tmp_path / "here").rename(tmp_path / "moved")
     found = explain(tmp_path / "run", NoProgress(), {"table": Path("moved/labels.csv")})
     assert {row["method_spec"] for row in rows(found.parent).values()} == {"constant"}
+
+
+def test_settings_that_are_stored_for_one_of_two_methods_are_repeated_for_both(
+    spec, tmp_path
+) -> None:
+    """What is taken from the cache for one must not be lost to what runs share for the other."""
+    alone = run(spec, tmp_path / "alone", NoProgress())
+    explain(alone, NoProgress(), spec.data, spec.plugins)
+    both = spec.model_copy(update={"methods": "wide,half"})
+    folder = run(both, tmp_path / "both", NoProgress())
+    explain(folder, NoProgress(), spec.data, spec.plugins)
+    first, second = (
+        json.loads((one / "explain.json").read_text(encoding="utf-8")) for one in (alone, folder)
+    )
+    assert second["failed"] == first["failed"]
+    found = {(row["rule"], row["method_spec"]) for row in second["rows"]}
+    assert found == {(row["rule"], method) for row in first["rows"] for method in ("wide", "half")}

@@ -111,11 +111,25 @@ def test_state_of_a_folder_is_that_of_its_files(tmp_path):
     (tmp_path / "deep").mkdir()
     image = tmp_path / "deep" / "a.png"
     image.write_bytes(b"12345")
-    before = folder_digest(tmp_path)
     (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    before = folder_digest(tmp_path)
     assert folder_digest(tmp_path) == before
     os.utime(image, ns=(1, 1))
     assert folder_digest(tmp_path) != before
+
+
+@pytest.mark.parametrize("link", ["a_now", "zz_now"])
+def test_link_to_another_folder_changes_the_state_of_a_folder(tmp_path, link):
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "0.png").write_bytes(b"12345")
+        os.utime(tmp_path / version / "0.png", ns=(1, 1))
+    (tmp_path / link).symlink_to("v1")
+    before = folder_digest(tmp_path), folder_digest(tmp_path, contents=True)
+    (tmp_path / link).unlink()
+    (tmp_path / link).symlink_to("v2")
+    assert folder_digest(tmp_path) != before[0]
+    assert folder_digest(tmp_path, contents=True) != before[1]
 
 
 def test_changed_image_changes_the_state_of_records(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from hpbench.inference.progress import NoProgress
 from hpbench.registry import METHODS
 from hpbench.results.run_config import RunConfig
 from hpbench.running.runner import run
-from hpbench.storage.fingerprints import content_hash, plugin_digest
+from hpbench.storage.fingerprints import code_digest, content_hash, plugin_digest
 
 PLUGIN = '''
 from pathlib import Path
@@ -143,6 +144,107 @@ def test_module_that_is_edited_since_a_plugin_imported_it_is_refused(here):
             run_in(here, "second", plugins=(file,))
     helper.write_text("OFFSET = 5")
     os.utime(helper, ns=(then.st_atime_ns, then.st_mtime_ns))
+
+
+LAZY = PLUGIN.replace(
+    'self.yaw_deg = float((Path(__file__).parent / "yaw.txt").read_text())',
+    "import lazily_named\n        self.yaw_deg = lazily_named.YAW_DEG",
+)
+
+
+def in_a_process_of_its_own(here: Path, out: str, before: str = "", **changes) -> Path:
+    """As :func:`run_in`: a module that a session has imported stays as it was."""
+    names = {"here": str(here), "out": out, "changes": changes}
+    code = (
+        "import json, sys\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(here / 'lib')!r}]\n"
+        f"{before}\nfrom pathlib import Path\nfrom {Path(__file__).stem} import run_in\n"
+        f"given = json.loads({json.dumps(names)!r})\n"
+        "run_in(Path(given['here']), given['out'], **given['changes'])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return here / out
+
+
+def yaw_errors(folder: Path) -> list[float]:
+    results = json.loads((folder / "results.json").read_text())["results"]
+    return [one["mae_deg"]["yaw"] for one in results]
+
+
+def test_module_that_a_first_method_has_imported_counts_for_the_second_too(here):
+    (here / "lib").mkdir()
+    (here / "lib" / "lazily_named.py").write_text("YAW_DEG = 1")
+    (here / "plugin" / "turned.py").write_text(LAZY)
+    methods = "turned[weights=a],turned[weights=b]"
+    assert yaw_errors(in_a_process_of_its_own(here, "first", methods=methods)) == [1, 1]
+    (here / "lib" / "lazily_named.py").write_text("YAW_DEG = 20")
+    assert yaw_errors(in_a_process_of_its_own(here, "second", methods=methods)) == [20, 20]
+
+
+def test_module_that_a_script_imported_before_the_plugin_counts(here):
+    (here / "lib").mkdir()
+    (here / "lib" / "early.py").write_text("YAW_DEG = 1")
+    (here / "plugin" / "turned.py").write_text(
+        "from early import YAW_DEG\n" + PLUGIN.replace("self.yaw_deg +", "YAW_DEG +")
+    )
+    assert yaw_errors(in_a_process_of_its_own(here, "first", "import early")) == [1]
+    (here / "lib" / "early.py").write_text("YAW_DEG = 20")
+    assert yaw_errors(in_a_process_of_its_own(here, "second", "import early")) == [20]
+
+
+def test_module_that_is_edited_since_a_method_loaded_it_is_refused(here, monkeypatch):
+    (here / "lib").mkdir()
+    monkeypatch.syspath_prepend(str(here / "lib"))
+    (here / "lib" / "loaded_then_edited.py").write_text("YAW_DEG = 1")
+    (here / "plugin" / "turned.py").write_text(LAZY.replace("lazily_named", "loaded_then_edited"))
+    assert yaw_error(run_in(here, "first")) == 1
+    (here / "lib" / "loaded_then_edited.py").write_text("YAW_DEG = 200")
+    with pytest.raises(HpbenchError, match=r"edited\.py: was edited since it was imported"):
+        run_in(here, "second")
+
+
+ARCHIVE = '''
+import numpy as np
+from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.protocol import Protocol
+
+class Packed(Dataset):
+    """Images in one file, or in a folder beside its own."""
+    name, summary = "packed", "for a test"
+    card = DatasetCard(name="packed", title="Packed")
+    protocols = (Protocol(name="default", dataset="packed", version=1),)
+    def records(self):
+        path = self.root / "0.png" if self.root.suffix == ".npy" else self.root.parent / "0.png"
+        box = np.array([1.0, 1.0, 30.0, 30.0])
+        return [Record("0", path, Label.from_angles(0, 0, 0), box_xyxy=box)]
+    def read_image(self, record):
+        if self.root.suffix == ".npy":
+            return np.load(self.root)
+        return super().read_image(record)
+'''
+
+
+def grey(value: int) -> np.ndarray:
+    return np.full((32, 32, 3), value, np.uint8)
+
+
+def test_images_in_a_data_set_that_is_one_file_count(here):
+    (here / "plugin" / "turned.py").write_text(PLUGIN + ARCHIVE)
+    given = {"methods": "turned[weights=grey]", "datasets": f"packed={here / 'faces.npy'}"}
+    for value in (10, 20):
+        np.save(here / "faces.npy", grey(value))
+        os.utime(here / "faces.npy", ns=(value, value))
+        assert yaw_error(run_in(here, f"run{value}", **given)) == 10 + value
+
+
+def test_images_outside_of_the_folder_of_the_data_set_count(here):
+    (here / "plugin" / "turned.py").write_text(PLUGIN + ARCHIVE)
+    (here / "labels").mkdir()
+    given = {"methods": "turned[weights=grey]", "datasets": f"packed={here / 'labels'}"}
+    for value in (10, 20):
+        Image.fromarray(grey(value)).save(here / "0.png")
+        os.utime(here / "0.png", ns=(value, value))
+        assert yaw_error(run_in(here, f"run{value}", **given)) == 10 + value
 
 
 def test_network_beside_a_plugin_that_compiled_code_opens_counts_in_one_session(here):
@@ -337,6 +439,16 @@ def test_everything_that_is_installed_with_a_plugin_counts(installed):
         seen.append(digests(installed))
     for per_plugin in zip(*seen, strict=True):
         assert len(set(per_plugin)) == len(seen)
+
+
+def test_package_that_is_edited_in_a_session_is_refused(installed, monkeypatch):
+    """Also where a notebook reloads its modules: hpbench cannot know which of them."""
+    monkeypatch.syspath_prepend(str(installed))
+    module = importlib.import_module("nets.deep.net")
+    code_digest(module.Net)
+    (installed / "nets" / "loading.py").write_text("x = 'edited in the session'")
+    with pytest.raises(HpbenchError, match=r"loading\.py: was edited since it was imported"):
+        code_digest(module.Net)
 
 
 DETECTOR = '''
