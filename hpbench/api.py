@@ -309,11 +309,15 @@ def faces(config: FacesConfig, *, out: str | Path | None = None) -> Faces:
     -------
     Faces
     """
-    from hpbench.running.face_list import list_faces
+    from hpbench.running.face_list import FACE_COLUMNS, list_faces
+    from hpbench.tables.rows import refuse_foreign_table
 
+    path = None if out is None else user_path(out)
+    if path is not None:
+        refuse_foreign_table(path, FACE_COLUMNS, "hpbench faces")  # before the images are read
     found = list_faces(config, NoProgress())
-    if out is not None:
-        found.write(user_path(out))
+    if path is not None:
+        found.write(path)
     return Faces(found)
 
 

@@ -61,7 +61,8 @@ class MethodSpec:
     @classmethod
     def of(cls, method: Method) -> MethodSpec:
         """The spec of a method."""
-        return cls(method.name, method.options.model_dump(exclude_unset=True))
+        # as JSON: an Enum of the plugin would need the plugin to be read
+        return cls(method.name, method.options.model_dump(mode="json", exclude_unset=True))
 
     def make(self, device: str, plugins: Sequence[Path] = ()) -> Method:
         """Make the method; its weights are not loaded yet."""

@@ -253,3 +253,26 @@ def test_annotations_of_a_plugin_are_what_its_own_file_makes_of_them(tmp_path):
     file.write_text(file.read_text() + "\ndef half(x: int): return x / 2\n")
     METHODS.load("mine", [file])
     assert plugin_modules()[file].module.half.__annotations__ == {"x": int}
+
+
+def test_options_travel_to_other_processes_without_classes_of_their_plugin(tmp_path):
+    """These cannot be read there before the plugin is imported."""
+    file = tmp_path / "with_enum.py"
+    file.write_text("""
+from enum import Enum
+from hpbench.method import Method, Options
+class Crop(str, Enum):
+    tight = "tight"
+    wide = "wide"
+class Chosen(Method):
+    name, summary = "chosen", "for a test"
+    class Options(Options):
+        crop: Crop = Crop.wide
+    def card(self): ...
+    def prepare(self, face): ...
+    def infer(self, batch): ...
+    def decode(self, output): ...
+""")
+    spec = MethodSpec.of(make_method("chosen[crop=tight]", plugins=(file,)))
+    assert {key: type(value) for key, value in spec.options.items()} == {"crop": str}
+    assert spec.make("cpu", (file,)).options.crop.value == "tight"

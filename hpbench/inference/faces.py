@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError, ImageError, in_one_line, plugin_errors
+from hpbench.errors import PLUGIN_ERRORS, DataError, ImageError, in_one_line, plugin_errors
 from hpbench.face import Face
 from hpbench.geometry.boxes import check_box
 
@@ -39,7 +39,7 @@ def read_image(dataset: Dataset, record: Record) -> npt.NDArray[np.uint8]:
         image = dataset.read_image(record)
     except DataError:
         raise
-    except Exception as error:
+    except PLUGIN_ERRORS as error:
         raise ImageError(f"image cannot be read ({in_one_line(error)})") from error
     form = (getattr(image, "dtype", None), getattr(image, "ndim", 0))
     if form != (np.uint8, 3) or image.shape[2] != 3:

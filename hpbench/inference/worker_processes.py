@@ -6,7 +6,7 @@ is a fresh interpreter instead, which takes its work from standard input and end
 closed, so also when this process is killed. On Linux the kernel ends it then, in the middle of
 whatever it does.
 
-Results come through standard output. On Linux the arrays in them come through a file in memory,
+Results come through a pipe of their own. On Linux the arrays in them come through a file in memory,
 each in one read, which does not hold Python's lock; a pipe takes 64 KiB at a time.
 """
 
@@ -30,6 +30,7 @@ from typing import IO, Any
 import numpy as np
 
 import hpbench
+from hpbench import errors
 from hpbench.errors import HpbenchError
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.prefetch import prefetch
@@ -82,7 +83,7 @@ class WorkerPool:
     ) -> None:
         self._name = name
         self._environment = {**os.environ, **environment}
-        self._setup = (start, arguments)
+        self._setup = (start, arguments, [os.path.abspath(folder) for folder in sys.path])  # noqa: PTH100
         self._workers: list[_Worker] = []
         self._is_over = False
         self._local = threading.local()
@@ -149,28 +150,31 @@ class _Worker:
         self._name = name
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - until close()
         self._oom_kills = _oom_kills()
-        self._arrays = os.memfd_create(name) if hasattr(os, "memfd_create") else None
-        passed = [] if self._arrays is None else [self._arrays]
+        self._arrays = os.memfd_create("hpbench") if hasattr(os, "memfd_create") else None
+        results, written = os.pipe()  # not standard output, which anything may print to
+        self._results = os.fdopen(results, "rb")
+        passed = [written] if self._arrays is None else [written, self._arrays]
         self._process = subprocess.Popen(
             # -P: not even the folder that hpbench was started in is searched for modules
             [sys.executable, "-P", "-c", _START, str(hpbench.__file__), str(os.getpid()),
              *map(str, passed)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=self._stderr,
             stderr=self._stderr,
             env=environment,
             pass_fds=passed,
         )  # fmt: skip
+        os.close(written)
 
     def ask(self, message: Any) -> Any:
         """Send a message and wait for what comes of it."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         try:
             pickle.dump(message, self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
-            sizes = pickle.load(self._process.stdout)
+            sizes = pickle.load(self._results)
             arrays = [] if self._arrays is None else _read_buffers(self._arrays, sizes)
-            succeeded, result = pickle.load(self._process.stdout, buffers=arrays)
+            succeeded, result = pickle.load(self._results, buffers=arrays)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise HpbenchError(self._how_it_ended()) from error
         if not succeeded:
@@ -185,7 +189,7 @@ class _Worker:
     def close(self) -> None:
         """End the process and close what belongs to it; no thread may use it any more."""
         self.kill()
-        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+        for stream in (self._process.stdin, self._results, self._stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):  # what was not sent cannot be flushed
                     stream.close()
@@ -229,9 +233,8 @@ def serve() -> None:
     """Work in a worker until there is no more to do: the other side of :class:`WorkerPool`."""
     _end_with_parent(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    requests, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a plugin prints must not get between the results
-    arrays = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    requests, results = sys.stdin.buffer, os.fdopen(int(sys.argv[3]), "wb")
+    arrays = int(sys.argv[4]) if len(sys.argv) > 4 else None
     work: Callable[..., Any] | None = None
     while True:
         large: list[pickle.PickleBuffer] = []
@@ -241,7 +244,9 @@ def serve() -> None:
             return
         try:
             if work is None:
-                start, arguments = message
+                start, arguments, folders = message
+                # after its own: a script may have modules of a plugin beside it
+                sys.path += [folder for folder in folders if folder not in sys.path]
                 work, result = start(*arguments), None
             else:
                 result = work(*message)
@@ -250,7 +255,9 @@ def serve() -> None:
             if arrays is not None:
                 _write_buffers(arrays, large)
         except HpbenchError as error:
-            large, reply = [], pickle.dumps((False, error))
+            # a plugin's own kind may not be known there, or not be made of one text
+            kind = next(one for one in type(error).__mro__ if one.__module__ == errors.__name__)
+            large, reply = [], pickle.dumps((False, kind(str(error))))
         except Exception as error:
             line = f"worker process: {type(error).__name__}: {error}; run with --workers 1"
             large, reply = [], pickle.dumps((False, HpbenchError(line)))

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,7 @@ __all__ = [
     "CORRUPTIONS",
     "Corruption",
     "CorruptionKind",
+    "Given",
     "corrupt_box",
     "corrupt_image",
     "corrupted_protocol",
@@ -52,10 +53,29 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
+MAX_JPEG_SIDE_PX = 65_500
+"""Of libjpeg."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What damage to one face may be measured by, and where its chance comes from.
+
+    Attributes
+    ----------
+    box_xyxy : ndarray, shape (4,)
+        The annotated box; of damage to a detected box without an annotated one, that box.
+    random : numpy.random.Generator
+        The same for all levels.
+    """
+
+    box_xyxy: Array
+    random: np.random.Generator
+
 
 @dataclass(frozen=True, slots=True)
 class CorruptionKind:
-    """What the level of a corruption means.
+    """What a corruption does, and what its level means.
 
     Attributes
     ----------
@@ -65,12 +85,14 @@ class CorruptionKind:
         Levels that make sense, both included.
     clean : float or None
         Level that changes nothing; None where every level does something.
+    to_image : callable, optional
+        From an image, shape (height, width, 3), and a level to the damaged image.
+    to_box : callable, optional
+        From a box, shape (4,), and a level to the damaged box, instead.
     whole : bool
         Whether levels are whole numbers.
     random : bool
         Whether the seed matters.
-    on_box : bool
-        Whether the box is changed, and not the image.
     by_box : bool
         Whether the damage to the image is measured by the annotated box.
     """
@@ -79,21 +101,95 @@ class CorruptionKind:
     lowest: float
     highest: float
     clean: float | None
+    to_image: Callable[[Pixels, float, Given], Pixels] | None = None
+    to_box: Callable[[Array, float, Given], Array] | None = None
     whole: bool = False
     random: bool = False
-    on_box: bool = False
     by_box: bool = False
 
 
+def _downsample(image: Pixels, factor: float, _: Given) -> Pixels:
+    """Shrink and enlarge with Pillow's nearest neighbour, as ``AFLW2000_ds`` does.
+
+    That class (natanielruiz/deep-head-pose, ``code/datasets.py``) treats the crop, here it is
+    the whole image, since the crop is the method's; only the phase of the grid differs.
+    """
+    from PIL import Image
+
+    pil_image = Image.fromarray(image)
+    small = [max(1, side // int(factor)) for side in pil_image.size]
+    nearest = Image.Resampling.NEAREST
+    return np.asarray(
+        pil_image.resize(small, nearest).resize(pil_image.size, nearest), dtype=np.uint8
+    )
+
+
+def _blur(image: Pixels, sigma_percent: float, given: Given) -> Pixels:
+    import cv2
+
+    sigma_px = sigma_percent / 100.0 * face_size_px(given.box_xyxy)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.uint8)
+
+
+def _noise(image: Pixels, sigma: float, given: Given) -> Pixels:
+    noise = given.random.standard_normal(image.shape, dtype=np.float32)
+    return np.clip(np.round(image + np.float32(sigma) * noise), 0, 255).astype(np.uint8)
+
+
+def _jpeg(image: Pixels, quality: float, _: Given) -> Pixels:
+    from PIL import Image
+
+    if max(image.shape) > MAX_JPEG_SIDE_PX:
+        raise DataError(f"no JPEG can be wider or higher than {MAX_JPEG_SIDE_PX} pixels")
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=int(quality), subsampling="4:2:0")
+    with Image.open(buffer) as pil_image:
+        return np.asarray(pil_image.convert("RGB"), dtype=np.uint8)
+
+
+def _dark(image: Pixels, stops: float, _: Given) -> Pixels:
+    """Divide the light, not the stored grey levels: through the sRGB curve and back."""
+    stored = np.arange(256) / 255.0
+    light = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
+    light = light / 2.0**stops
+    stored = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(255.0 * stored).astype(np.uint8)[image]
+
+
+def _occlude(image: Pixels, percent: float, given: Given) -> Pixels:
+    """Lay a mid-grey patch of the box's shape, with this share of its area, inside the box."""
+    box = given.box_xyxy
+    size = (box[2:] - box[:2]) * math.sqrt(percent / 100.0)
+    top_left = box[:2] + given.random.uniform(size=2) * (box[2:] - box[:2] - size)
+    x0, y0 = np.clip(np.round(top_left), 0, None).astype(int)
+    x1, y1 = np.clip(np.round(top_left + size), 0, None).astype(int)
+    covered = image.copy()
+    covered[y0:y1, x0:x1] = 128
+    return covered
+
+
+def _jitter(box: Array, percent: float, given: Given) -> Array:
+    direction = given.random.uniform(0.0, 2.0 * math.pi)
+    distance = percent / 100.0 * face_size_px(given.box_xyxy)
+    return box + distance * np.tile([math.cos(direction), math.sin(direction)], 2)
+
+
+def _scale(box: Array, factor: float, _: Given) -> Array:
+    center, half = (box[:2] + box[2:]) / 2.0, (box[2:] - box[:2]) / 2.0
+    return np.concatenate([center - factor * half, center + factor * half])
+
+
 CORRUPTIONS: Mapping[str, CorruptionKind] = {
-    "downsample": CorruptionKind("factor", 1, 1000, clean=1, whole=True),
-    "blur": CorruptionKind("sigma, % of face size", 0, 50, clean=0, by_box=True),
-    "noise": CorruptionKind("sigma, grey levels", 0, 255, clean=0, random=True),
-    "jpeg": CorruptionKind("JPEG quality", 1, 95, clean=None, whole=True),
-    "dark": CorruptionKind("stops", 0, 12, clean=0),
-    "occlude": CorruptionKind("% of box area", 0, 100, clean=0, random=True, by_box=True),
-    "box-jitter": CorruptionKind("% of face size", 0, 100, clean=0, random=True, on_box=True),
-    "box-scale": CorruptionKind("factor", 0.1, 10, clean=1, on_box=True),
+    "downsample": CorruptionKind("factor", 1, 1000, clean=1, to_image=_downsample, whole=True),
+    "blur": CorruptionKind("sigma, % of face size", 0, 50, clean=0, to_image=_blur, by_box=True),
+    "noise": CorruptionKind("sigma, grey levels", 0, 255, clean=0, to_image=_noise, random=True),
+    "jpeg": CorruptionKind("JPEG quality", 1, 95, clean=None, to_image=_jpeg, whole=True),
+    "dark": CorruptionKind("stops", 0, 12, clean=0, to_image=_dark),
+    "occlude": CorruptionKind(
+        "% of box area", 0, 100, clean=0, to_image=_occlude, random=True, by_box=True
+    ),
+    "box-jitter": CorruptionKind("% of face size", 0, 100, clean=0, to_box=_jitter, random=True),
+    "box-scale": CorruptionKind("factor", 0.1, 10, clean=1, to_box=_scale),
 }
 """All corruptions by name."""
 
@@ -190,23 +286,13 @@ def corrupt_image(
     `box_xyxy` is the annotated one. Where the corruption is measured by it and there is none, a
     DataError is raised.
     """
-    if corruption.kind.on_box or corruption.changes_nothing:
+    kind = corruption.kind
+    if kind.to_image is None or corruption.changes_nothing:
         return image
-    name, level = corruption.name, corruption.level
-    if name == "downsample":
-        return _downsample(image, int(level))
-    if name == "jpeg":
-        return _jpeg(image, int(level))
-    if name == "dark":
-        return _dark(image, level)
-    if name == "noise":
-        return _noise(image, level, _random(corruption, image_id))
-    if box_xyxy is None:
-        raise DataError(f"no annotated box, by which '{name}' is measured")
-    box = np.asarray(box_xyxy, dtype=np.float64)
-    if name == "blur":
-        return _blur(image, level / 100.0 * face_size_px(box))
-    return _occlude(image, box, level / 100.0, _random(corruption, image_id))
+    if kind.by_box and box_xyxy is None:
+        raise DataError(f"no annotated box, by which '{corruption.name}' is measured")
+    box = np.zeros(4) if box_xyxy is None else np.asarray(box_xyxy, dtype=np.float64)
+    return kind.to_image(image, corruption.level, Given(box, _random(corruption, image_id)))
 
 
 def corrupt_box(
@@ -220,71 +306,11 @@ def corrupt_box(
     Jitter is measured by the annotated box, where there is one beside a detected one.
     """
     box = np.array(box_xyxy, dtype=np.float64)
-    if corruption.name == "box-jitter":
-        direction = _random(corruption, image_id).uniform(0.0, 2.0 * math.pi)
-        measured = box if annotated_xyxy is None else np.asarray(annotated_xyxy, dtype=np.float64)
-        distance = corruption.level / 100.0 * face_size_px(measured)
-        return box + distance * np.tile([math.cos(direction), math.sin(direction)], 2)
-    if corruption.name == "box-scale":
-        center, half = (box[:2] + box[2:]) / 2.0, (box[2:] - box[:2]) / 2.0
-        return np.concatenate([center - corruption.level * half, center + corruption.level * half])
-    return box
-
-
-def _downsample(image: Pixels, factor: int) -> Pixels:
-    """Shrink and enlarge with Pillow's nearest neighbour, as ``AFLW2000_ds`` does.
-
-    That class (natanielruiz/deep-head-pose, ``code/datasets.py``) treats the crop, here it is
-    the whole image, since the crop is the method's; only the phase of the grid differs.
-    """
-    from PIL import Image
-
-    pil_image = Image.fromarray(image)
-    small = (max(1, pil_image.width // factor), max(1, pil_image.height // factor))
-    nearest = Image.Resampling.NEAREST
-    return np.asarray(
-        pil_image.resize(small, nearest).resize(pil_image.size, nearest), dtype=np.uint8
-    )
-
-
-def _blur(image: Pixels, sigma_px: float) -> Pixels:
-    import cv2
-
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.uint8)
-
-
-def _noise(image: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
-    noise = random.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(np.round(image + np.float32(sigma) * noise), 0, 255).astype(np.uint8)
-
-
-def _jpeg(image: Pixels, quality: int) -> Pixels:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-    with Image.open(buffer) as pil_image:
-        return np.asarray(pil_image.convert("RGB"), dtype=np.uint8)
-
-
-def _dark(image: Pixels, stops: float) -> Pixels:
-    """Divide the light, not the stored grey levels: through the sRGB curve and back."""
-    stored = np.arange(256) / 255.0
-    light = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
-    light = light / 2.0**stops
-    stored = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(255.0 * stored).astype(np.uint8)[image]
-
-
-def _occlude(image: Pixels, box: Array, share: float, random: np.random.Generator) -> Pixels:
-    """Lay a mid-grey patch of the box's shape, with this share of its area, inside the box."""
-    size = (box[2:] - box[:2]) * math.sqrt(share)
-    top_left = box[:2] + random.uniform(size=2) * (box[2:] - box[:2] - size)
-    x0, y0 = np.clip(np.round(top_left), 0, None).astype(int)
-    x1, y1 = np.clip(np.round(top_left + size), 0, None).astype(int)
-    covered = image.copy()
-    covered[y0:y1, x0:x1] = 128
-    return covered
+    if corruption.kind.to_box is None:
+        return box
+    measured = box if annotated_xyxy is None else np.asarray(annotated_xyxy, dtype=np.float64)
+    given = Given(measured, _random(corruption, image_id))
+    return corruption.kind.to_box(box, corruption.level, given)
 
 
 def _random(corruption: Corruption, image_id: str) -> np.random.Generator:

@@ -127,7 +127,7 @@ class EvaluationSpec:
             dataset=(
                 evaluation.dataset.name,
                 None if root is None else root.absolute(),
-                evaluation.dataset.options.model_dump(),
+                evaluation.dataset.options.model_dump(mode="json"),
             ),
             protocol=evaluation.protocol,
             methods={name: MethodSpec.of(one) for name, one in evaluation.methods.items()},

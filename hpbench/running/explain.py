@@ -183,8 +183,9 @@ def explain(
             f"you trust them, add {named}"
         )
     # whatever the run was made on, it is this machine that explains it
-    here = {"plugins": tuple(plugins), "engine": "local", "address": None, "workers": workers}
-    spec = spec.model_copy(update=here)
+    device = "auto" if spec.device.startswith("cuda") else spec.device  # there may be none here
+    here = {"engine": "local", "address": None, "device": device, "workers": workers}
+    spec = spec.model_copy(update={"plugins": tuple(plugins), **here})
     items = _where_they_are_now(dataset_items(spec), data or {})
     spec = spec.model_copy(update={"datasets": ",".join(item.text for item in items.values())})
     folders = data_folders(data or {}, items.values())

@@ -50,6 +50,7 @@ __all__ = [
     "Part",
     "announce",
     "faces_at",
+    "methods_that_work",
     "pending_rows",
     "predict_faces",
     "start_readers",
@@ -163,12 +164,14 @@ class FailureWatch:
     faces : int
         Of the data set. A method is broken that fails on so many of them, or on 32, and has
         predicted none before.
+    works : iterable of str
+        Methods that have predicted faces already: :func:`methods_that_work`.
     """
 
-    def __init__(self, faces: int) -> None:
+    def __init__(self, faces: int, works: Iterable[str] = ()) -> None:
         self._enough = min(faces, ENOUGH_FAILED)
         self._failed: Counter[str] = Counter()
-        self._works: set[str] = set()
+        self._works = set(works)
 
     def look(self, name: str, solved: Sequence[Solved]) -> None:
         """Count what a method made of some faces; raise an HpbenchError where it is broken."""
@@ -233,7 +236,8 @@ class LocalEngine:
         announce(evaluation, rows, progress)
         self.start_readers(len(rows))
         faces = faces_at(evaluation, rows)
-        watch = FailureWatch(int(evaluation.indexed.index.included().sum()))
+        included = int(evaluation.indexed.index.included().sum())
+        watch = FailureWatch(included, methods_that_work(evaluation, folder))
         parts = predict_faces(evaluation, faces, batch_size, watch, self._workers, self._readers)
         with closing(parts):
             store_parts(evaluation, parts, folder, progress)
@@ -243,6 +247,16 @@ def pending_rows(evaluation: Evaluation, folder: RunFolder) -> npt.NDArray[np.in
     """Rows in the data set's index that lack a prediction of some method."""
     lacking = [~folder.done(evaluation.indexed, name) for name in evaluation.methods]
     return np.flatnonzero(np.logical_or.reduce(lacking))
+
+
+def methods_that_work(evaluation: Evaluation, folder: RunFolder) -> list[str]:
+    """Methods of which the folder holds a prediction: left are the faces that they failed on."""
+    columns = ["row", "status"]
+    return [
+        name
+        for name in evaluation.methods
+        if "ok" in folder.found(evaluation.indexed, name, columns)["status"].to_pylist()
+    ]
 
 
 def announce(evaluation: Evaluation, rows: npt.NDArray[np.int64], progress: Progress) -> None:
@@ -330,8 +344,9 @@ def _read_in_threads(
     names = list(evaluation.methods_in("threads"))
     ahead = ImagesAhead(partial(_read_and_prepare, evaluation, names))
     with ThreadPoolExecutor(workers, "hpbench-read") as threads:
-        prepared = prefetch(lambda face: threads.submit(ahead.read, face), faces, 2 * batch_size)
-        yield from ahead.batches(prepared, batch_size)
+        read = partial(threads.submit, ahead.read)
+        with closing(prefetch(read, faces, 2 * batch_size)) as prepared:
+            yield from ahead.batches(prepared, batch_size)
 
 
 def _read_in_processes(

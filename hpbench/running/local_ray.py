@@ -56,7 +56,9 @@ def _hold(cpus: int | None) -> None:
     import ray
 
     try:
-        context: Any = ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+        context: Any = ray.init(  # local: not one that RAY_ADDRESS or an earlier run names
+            "local", num_cpus=cpus, include_dashboard=False, log_to_driver=False
+        )
         said = f"address {context.address_info['address']}"
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
         said = f"failed {first_line(error)}"

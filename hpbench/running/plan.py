@@ -11,7 +11,7 @@ import numpy as np
 
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import Detector, face_finder
-from hpbench.errors import DataError, UsageError, is_io_failure
+from hpbench.errors import DataError, UsageError, is_io_failure, plugin_errors
 from hpbench.images import max_pixels
 from hpbench.inference.faces import each_record
 from hpbench.labels.boxes import SAMPLE
@@ -214,7 +214,8 @@ def _unsupported_reason(
     is in the run with other options already.
     """
     has_camera, has_landmarks = index.has_some("camera_matrix"), index.has_some("landmarks_xy")
-    reason = method.unsupported_reason(dataset.name, has_camera, has_landmarks)
+    with plugin_errors(f"method '{method.name}': its unsupported_reason() fails"):
+        reason = method.unsupported_reason(dataset.name, has_camera, has_landmarks)
     if reason is not None or not method.stored_members:
         return reason
     if is_variant:
@@ -290,8 +291,10 @@ def open_dataset(
         )
     base = known[protocol_name]
     options = {**base.settings, **item.options}
-    dataset = cls(root, build_options(cls.Options, options, f"data set '{item.name}'"))
-    settings = dataset.protocol_settings()
+    built = build_options(cls.Options, options, f"data set '{item.name}'")
+    with plugin_errors(f"data set '{item.name}' cannot be made"):
+        dataset = cls(root, built)
+        settings = dataset.protocol_settings()
     changed = ",".join(
         f"{key}={settings.get(key)}"
         for key in sorted(item.options)

@@ -15,10 +15,11 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,6 +44,7 @@ from hpbench.running.local_engine import (
     Part,
     announce,
     faces_at,
+    methods_that_work,
     pending_rows,
     predict_faces,
     store_parts,
@@ -73,12 +75,24 @@ class Worker:
     batch_size : int
     faces : int
         Of the data set.
+    works : sequence of str
+        Methods that have predicted some of them.
+    folder : str
+        That the run was started in, which paths in options may be relative to.
     """
 
-    def __init__(self, spec: EvaluationSpec, batch_size: int, faces: int) -> None:
+    def __init__(
+        self,
+        spec: EvaluationSpec,
+        batch_size: int,
+        faces: int,
+        works: Sequence[str] = (),
+        folder: str = "",
+    ) -> None:
         self._spec = spec
         self._batch_size = batch_size
-        self._watch = FailureWatch(faces)
+        self._watch = FailureWatch(faces, works)
+        self._folder = Path(folder)
         self._evaluation: Evaluation | None = None
 
     def start(self, example: Record, wanted: Mapping[str, str]) -> str | None:
@@ -96,6 +110,8 @@ class Worker:
         str or None
             What is wrong, in one line that names this machine.
         """
+        if self._folder.is_dir():  # on another machine it may not be there
+            os.chdir(self._folder)
         try:
             self._check(wanted)
             self._evaluation = self._spec.make()
@@ -207,12 +223,17 @@ class RayCluster:
         announce(evaluation, rows, progress)
         if not len(rows):
             return
-        parts = self._predict(evaluation, rows, batch_size)
-        store_parts(evaluation, parts, folder, progress)
+        works = methods_that_work(evaluation, folder)
+        with closing(self._predict(evaluation, rows, batch_size, works)) as parts:
+            store_parts(evaluation, parts, folder, progress)
 
     def _predict(
-        self, evaluation: Evaluation, rows: npt.NDArray[np.int64], batch_size: int
-    ) -> Iterator[Part]:
+        self,
+        evaluation: Evaluation,
+        rows: npt.NDArray[np.int64],
+        batch_size: int,
+        works: Sequence[str],
+    ) -> Generator[Part, None, None]:
         """Parts of all shards, in the order in which they are finished."""
         ray = self._ray
         shards = [rows[k : k + SHARD_FACES] for k in range(0, len(rows), SHARD_FACES)]
@@ -221,7 +242,8 @@ class RayCluster:
         spec = EvaluationSpec.of(evaluation)
         _, example = _shard(evaluation, rows[:1])[0]
         included = int(evaluation.indexed.index.included().sum())
-        start = partial(self._start_workers, spec, batch_size, included, example)
+        settings = batch_size, included, works, os.getcwd()  # noqa: PTH109 (a text for all systems)
+        start = partial(self._start_workers, spec, settings, example)
         idle = start(min(self._worker_count(spec.device), len(shards)))
         busy: dict[Any, tuple[Any, int]] = {}
         try:
@@ -256,7 +278,7 @@ class RayCluster:
                 ray.kill(actor)
 
     def _start_workers(
-        self, spec: EvaluationSpec, batch_size: int, faces: int, example: Record, count: int
+        self, spec: EvaluationSpec, settings: tuple[Any, ...], example: Record, count: int
     ) -> list[Any]:
         """Workers that have loaded the methods; the first problem of any of them is raised."""
         ray = self._ray
@@ -264,7 +286,7 @@ class RayCluster:
         # on a cluster each worker sees the one GPU that Ray gives it
         spec = replace(spec, device="cuda") if gpus else spec
         worker = ray.remote(Worker).options(num_cpus=1, num_gpus=gpus)
-        actors = [worker.remote(spec, batch_size, faces) for _ in range(count)]
+        actors = [worker.remote(spec, *settings) for _ in range(count)]
         starts = [actor.start.remote(example, versions()) for actor in actors]
         try:
             problems = ray.get(starts, timeout=START_S)

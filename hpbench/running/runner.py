@@ -13,7 +13,14 @@ import numpy as np
 
 from hpbench.dataset import evenly_spaced
 from hpbench.detectors.base import Detector, make_detector
-from hpbench.errors import DataError, UsageError, plugin_errors, write_errors
+from hpbench.errors import (
+    PLUGIN_ERRORS,
+    DataError,
+    UsageError,
+    in_one_line,
+    plugin_errors,
+    write_errors,
+)
 from hpbench.images import pixel_limit
 from hpbench.inference.devices import resolve_device
 from hpbench.inference.progress import Progress
@@ -385,13 +392,21 @@ def _incidents_kept(record: RunRecord, methods: Mapping[str, Method], out: Path)
 
 def _record_incidents(record: RunRecord, methods: Mapping[str, Method], out: Path) -> None:
     """Write what went wrong on the way into ``run.json``, where there was anything."""
-    incidents = {name: tuple(method.incidents()) for name, method in methods.items()}
+    incidents = {name: _incidents_of(name, method) for name, method in methods.items()}
     if any(incidents.values()):
         described = {
             name: one.model_copy(update={"incidents": (*one.incidents, *incidents[name])})
             for name, one in record.methods.items()
         }
         record.model_copy(update={"methods": described}).write(out)
+
+
+def _incidents_of(name: str, method: Method) -> tuple[str, ...]:
+    """What went wrong on the way; a method that fails to say it must not cost a run."""
+    try:
+        return tuple(method.incidents())
+    except PLUGIN_ERRORS as error:
+        return (f"its incidents() fails: {in_one_line(error)}",)
 
 
 def _stored_times(cached: CachedRun) -> tuple[pa.Table, TimingRecord] | None:

@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, plugin_errors
 from hpbench.method import CONTRACT_VERSION, Method
 from hpbench.paths import is_file
 from hpbench.plugin import Plugin
@@ -93,7 +93,9 @@ def method_digest(spec: str, method: Method, loaded_files: Iterable[Path] = ()) 
         What it reads while it is loaded (:mod:`hpbench.storage.loaded_files`).
     """
     files = [[str(path), hash_or_none(path)] for path in loaded_files]
-    return hash_of(spec, method.name, method.fingerprint(), plugin_digest(method), files)
+    with plugin_errors(f"method '{spec}': its fingerprint() fails"):
+        fingerprint = method.fingerprint()
+    return hash_of(spec, method.name, fingerprint, plugin_digest(method), files)
 
 
 def prediction_key(index: str, digest: str, device: str) -> str:

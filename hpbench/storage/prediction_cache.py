@@ -102,7 +102,8 @@ class PredictionCache:
                 path.unlink()
                 return None
             metadata = json.loads(pq.read_schema(path).metadata[_METADATA])
-            os.utime(path)  # when it was last used
+            with contextlib.suppress(OSError):  # nothing is written where nothing can be
+                os.utime(path)  # when it was last used
         except (OSError, ValueError, KeyError, TypeError):
             return None  # it is computed again, and then replaced
         return CacheEntry(path, metadata)

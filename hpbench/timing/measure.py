@@ -10,6 +10,7 @@ How times are measured is described in docs/timing.md.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from time import perf_counter
 from typing import Any
 
 from hpbench.detectors.base import Detector
-from hpbench.errors import PLUGIN_ERRORS, HpbenchError
+from hpbench.errors import PLUGIN_ERRORS, HpbenchError, in_one_line
 from hpbench.face import Face
 from hpbench.inference.cores import usable_cores
 from hpbench.inference.progress import Progress
@@ -41,6 +42,8 @@ from hpbench.timing.cold_start import FreshRun, describe_cold_start, describe_co
 from hpbench.timing.throughput import MAX_BATCH, measure_throughput, no_garbage_collection
 
 __all__ = ["TimedDataset", "TimingSettings", "time_datasets", "time_methods"]
+
+_log = logging.getLogger("hpbench")
 
 ROUNDS: dict[TimingMode, int] = {"off": 0, "quick": 3, "full": 5}
 """How often every method predicts every timed face."""
@@ -206,13 +209,22 @@ def _describe_methods(
     return {
         name: MethodTiming(
             stages_ms=stages_ms(name),
-            size=method.size() or ModelSize(),
+            size=_size_of(name, method),
             throughput=throughput.get(name),
             cold_start=describe_cold_start(fresh[name]["all"]) if name in fresh else None,
             cores=describe_cores(fresh[name]) if name in fresh else None,
         )
         for name, method in dataset.methods.items()
     }
+
+
+def _size_of(name: str, method: Method) -> ModelSize:
+    """Parameters and operations, as far as a method tells; a failure of it must not cost a run."""
+    try:
+        return method.size() or ModelSize()
+    except PLUGIN_ERRORS as error:
+        _log.warning("method '%s': its size() fails (%s)", name, in_one_line(error))
+        return ModelSize()
 
 
 def _show_throughput(dataset: TimedDataset, progress: Progress) -> dict[str, Throughput]:

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from hpbench.errors import HpbenchError
+from hpbench.errors import HpbenchError, UsageError
 from hpbench.inference.worker_processes import WorkerPool
 
 
@@ -110,3 +110,37 @@ def test_worker_ends_when_its_parent_is_killed(tmp_path):
             return
         time.sleep(0.05)
     pytest.fail("the worker is still there")
+
+
+def test_long_names_of_methods_are_no_problem():
+    with WorkerPool("hopenet[weights=" + "x" * 400 + "]", 1, partial, pow, 2) as pool:
+        assert pool.submit(3).result() == 8
+
+
+def test_what_an_interpreter_prints_when_it_starts_does_not_get_between_the_results(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("print('welcome to this machine')")
+    with WorkerPool("some", 1, partial, eval, environment={"PYTHONPATH": str(tmp_path)}) as pool:
+        assert pool.submit("1 + 2").result(timeout=60) == 3
+
+
+def test_modules_that_lie_beside_a_script_can_be_imported_by_its_plugins(tmp_path, monkeypatch):
+    (tmp_path / "beside_the_script.py").write_text("ANSWER = 42")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")  # as of an interactive session
+    with WorkerPool("some", 1, partial, eval) as pool:
+        assert pool.submit("__import__('beside_the_script').ANSWER").result() == 42
+
+
+def test_own_error_of_a_plugin_comes_back_as_the_kind_that_it_extends():
+    program = """if True:
+        from hpbench.errors import UsageError
+        class Missing(UsageError):
+            def __init__(self, what, fix):
+                super().__init__(f"{what} is missing; {fix}")
+        raise Missing("the model", "fetch it")
+    """
+    with (
+        WorkerPool("some", 1, partial, exec) as pool,
+        pytest.raises(UsageError, match="the model is missing; fetch it"),
+    ):
+        pool.submit(program, {}).result()

@@ -329,3 +329,9 @@ def test_time_is_taken_on_clean_faces_only(run_table):
 def test_blur_is_refused_where_no_box_says_how_large_faces_are(run_table):
     with pytest.raises(UsageError, match="blur=2: needs annotated boxes"):
         run_table("blur=2", box=False)
+
+
+def test_image_that_no_jpeg_can_hold_is_a_reason_of_its_face():
+    wide = np.zeros((1, 65_501, 3), np.uint8)
+    with pytest.raises(DataError, match="wider or higher than 65500"):
+        corrupt_image(wide, None, "a", Corruption("jpeg", 50))

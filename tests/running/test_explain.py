@@ -185,6 +185,16 @@ def test_run_itself_is_left_as_it_is(explained) -> None:
     assert not list(explained.glob("parts"))
 
 
+def test_run_of_a_machine_with_a_gpu_is_explained_where_there_is_none(spec, tmp_path) -> None:
+    folder = run(spec, tmp_path / "run", NoProgress())
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    record["spec"]["device"] = "cuda:3"
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    (folder / "SHA256SUMS").unlink()
+    explain(folder, NoProgress(), spec.data, spec.plugins)
+    assert (folder / "explain.json").is_file()
+
+
 def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
     with pytest.raises(DataError, match="gone: no such folder"):
         explain(explained, NoProgress(), {"heads": tmp_path / "gone"}, spec.plugins)

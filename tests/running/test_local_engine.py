@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import hpbench.running.local_engine
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.face import Face
 from hpbench.inference.progress import NoProgress
@@ -537,3 +539,71 @@ def test_images_that_were_never_there_are_counted(tmp_path, plugin, labels):
     (labels.parent / "img04.png").unlink()
     images = run_here(tmp_path, plugin, labels, "constant")["constant"]["images"]
     assert images == {"total": 10, "excluded": 1, "scored": 9, "no_answer": 0}
+
+
+def test_method_whose_failures_alone_are_left_is_not_broken(tmp_path, plugin, labels, monkeypatch):
+    """What it predicted is in the cache, so the second run has only the faces that it failed on."""
+    monkeypatch.setenv("HPBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("hpbench.running.local_engine.ENOUGH_FAILED", 3)
+    given = {"datasets": f"table={labels}", "plugins": (plugin,), "timing": "off", "batch_size": 1}
+    config = RunConfig(methods="skewed", **given)
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(config, first, NoProgress())
+    run(config, second, NoProgress())
+    results = [json.loads((out / "results.json").read_text())["results"] for out in (first, second)]
+    assert results[0] == results[1]
+    assert results[0][0]["images"]["no_answer"] == 5
+
+
+def test_broken_method_does_not_wait_for_images_that_were_to_be_read_ahead(
+    tmp_path, plugin, labels, monkeypatch
+):
+    monkeypatch.setattr("hpbench.running.local_engine.ENOUGH_FAILED", 1)
+    read = []
+    original = hpbench.running.local_engine.read_face
+    monkeypatch.setattr(
+        "hpbench.running.local_engine.read_face",
+        lambda evaluation, record: (
+            read.append(record.image_id), time.sleep(0.1), original(evaluation, record)
+        )[-1],
+    )  # fmt: skip
+    with pytest.raises(HpbenchError, match="fails on every face"):
+        run_here(tmp_path, plugin, labels, "broken", batch_size=1, workers=1, limit=9)
+    assert len(read) < 9
+
+
+@pytest.mark.parametrize("hook", ["fingerprint", "unsupported_reason"])
+def test_hook_of_a_plugin_that_fails_before_the_run_is_one_line(tmp_path, plugin, labels, hook):
+    fails = f"    def {hook}(self, *_): raise KeyError('mine')\n"
+    plugin.write_text(METHODS + "\nclass Hooked(Half):\n    name = 'hooked'\n" + fails)
+    with pytest.raises(HpbenchError, match=rf"method 'hooked': its {hook}\(\) fails: KeyError"):
+        run_here(tmp_path, plugin, labels, "hooked")
+
+
+@pytest.mark.parametrize("hook", ["size", "incidents"])
+def test_hook_of_a_plugin_that_fails_after_the_run_does_not_cost_it(tmp_path, plugin, labels, hook):
+    fails = f"    def {hook}(self, *_): raise KeyError('mine')\n"
+    plugin.write_text(METHODS + "\nclass Hooked(Half):\n    name = 'hooked'\n" + fails)
+    assert run_here(tmp_path, plugin, labels, "hooked")["hooked"]["images"]["scored"] == 5
+
+
+def test_data_set_that_cannot_be_made_is_one_line(tmp_path, plugin, labels):
+    plugin.write_text(METHODS + BAD_DATASET)
+    config = RunConfig(methods="half", datasets="bad", plugins=(plugin,), timing="off")
+    with pytest.raises(HpbenchError, match="data set 'bad' cannot be made: KeyError: 'no index'"):
+        run(config, tmp_path / "out", NoProgress())
+
+
+BAD_DATASET = """
+from hpbench.dataset import Dataset, DatasetCard
+from hpbench.protocol import Protocol
+
+class Bad(Dataset):
+    name, summary = "bad", "for a test"
+    card = DatasetCard(name="bad", title="Bad")
+    protocols = (Protocol(name="default", dataset="bad", version=1),)
+    def __init__(self, root, options=None):
+        raise KeyError("no index")
+    def records(self):
+        return []
+"""

@@ -56,6 +56,19 @@ class Brightness(Method):
 '''
 
 
+READS = '''
+from hpbench.method import Options
+
+class Reads(Brightness):
+    """Reads a file that an option names."""
+    name = "reads"
+    class Options(Options):
+        file: str
+    def load(self):
+        Path(self.options.file).read_text()
+'''
+
+
 @pytest.fixture(scope="module")
 def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -80,15 +93,15 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def run_in(here: Path, out: str, **changes) -> pd.DataFrame:
+    given = {"methods": "brightness,constant", **changes}
     spec = RunConfig(
-        methods="brightness,constant",
         datasets=f"table={here / 'labels.csv'}",
         plugins=(here / "plugin" / "brightness.py",),
         device="cpu",
         timing="off",
         fresh=True,
         batch_size=5,
-        **changes,
+        **given,
     )
     run(spec, here / out, NoProgress())
     return pd.read_parquet(here / out / "predictions.parquet")
@@ -109,6 +122,14 @@ def test_cluster_gives_the_rows_of_the_local_engine(here, cluster):
     pd.testing.assert_frame_equal(*faces)
     workers = set((here / "plugin" / "workers.txt").read_text().split())
     assert len(workers) == 2 and str(os.getpid()) not in workers
+
+
+def test_paths_in_options_are_relative_to_the_folder_of_the_run(here, cluster, monkeypatch):
+    (here / "plugin" / "brightness.py").write_text(METHODS + READS)
+    (here / "grey.txt").write_text("7")
+    monkeypatch.chdir(here)
+    rows = run_in(here, "ray", engine="ray", workers=2, methods="reads[file=grey.txt]")
+    assert set(rows["status"]) == {"ok"}
 
 
 def test_shard_of_a_killed_worker_is_run_again_and_nothing_counted_twice(here, cluster):

@@ -288,3 +288,15 @@ def test_few_faces_that_the_cache_lacks_start_no_processes(here, monkeypatch):
     assert before.count("load") == 3  # in this process and in two that read
     assert results(run_in(here, "second", workers=2))["counting"]["images"]["scored"] == 5
     assert log(here) == [*before, "load", "1.png"]
+
+
+def test_entry_that_cannot_be_marked_as_used_is_reused_all_the_same(tmp_path, monkeypatch):
+    """As on a disk that is mounted to be read only."""
+    cache = PredictionCache(tmp_path)
+    cache.put("k", pa.table({"row": [1]}), {"created": "now"})
+
+    def refuse(path):
+        raise PermissionError(30, "Read-only file system", path)
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert cache.get("k").table().to_pydict() == {"row": [1]}
