@@ -143,7 +143,9 @@ def open_image(path: Path) -> Iterator[Any]:
         # other no longer finds.
         if not S_ISREG(path.stat().st_mode):
             raise ValueError("is not a regular file")
-        with Image.open(path, formats=_formats()) as image:
+        # as an open file: of a path, Pillow maps plain TIFFs into memory, turned ones in the wrong
+        # shape
+        with path.open("rb") as file, Image.open(file, formats=_formats()) as image:
             pixels = image.width * image.height
             if pixels > _limit:
                 raise ImageError(
@@ -224,9 +226,8 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
     ----------
     path : Path
         JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF or JPEG 2000, whatever its suffix; grey, 16-bit and
-        transparent images are converted. What has more bits is
-        scaled by the file's own statement (depth, ``sBIT`` of PNG, sample range of TIFF);
-        floating-point values of 0..1 need none.
+        transparent images are converted. What has more bits is scaled by the file's own statement
+        (depth, sample range of TIFF); floating-point values of 0..1 need none.
     upright : bool
         Whether the image is turned by its EXIF orientation.
 
@@ -253,6 +254,10 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
             if _zero_is_white(image):  # Pillow turns only 8 bits
                 grey = 255 - grey
             return np.repeat(grey[..., None], 3, axis=-1)
+        if bits == 16 and value_range not in (None, (0.0, 65535.0)):
+            raise ValueError(
+                f"16 bits per colour of which white is {value_range[1]:g}; save it with 8 bits"
+            )
         pixels = np.array(turned.convert("RGB"), dtype=np.uint8)
         if bits == 16 and 0 < pixels.max() < 16:
             raise ValueError(_TOO_DARK.format(f"{int(pixels.max()) * 256 + 255}"))
@@ -295,38 +300,28 @@ def _eight_bits(
     elif mode == "F" and float(levels.min(initial=0)) >= 0.0 and 1 / 16 < largest <= 1.0:
         low, high = 0.0, 1.0
     else:
+        kind = "floating-point" if mode == "F" else "signed or 32-bit"
         raise ValueError(
-            f"{'floating-point' if mode == 'F' else '32-bit'} values up to {largest:.6g}, and the "
-            "file does not say which one is white; save it with 8 or 16 bits"
+            f"{kind} values up to {largest:.6g}, and the file does not say which one is white; "
+            "save it with 8 or 16 bits"
         )
     scaled = (levels.astype(np.float64) - low) / (high - low)
     return np.asarray(np.rint(255.0 * np.clip(scaled, 0.0, 1.0)), dtype=np.uint8)
 
 
 def _stated_bits(image: Any, path: Path) -> int | None:
-    """Bits per value that the file says are used; None where it does not say."""
+    """Bits per value that the file says are used; None where it does not say.
+
+    The ``sBIT`` chunk of PNG says how many there were before they were scaled to all of them.
+    """
     if image.format == "PNG":
-        return _png_bits(path)
+        with path.open("rb") as file:
+            return file.read(25)[24]  # signature and IHDR, whose ninth byte is the depth
     if image.format == "TIFF":
         bits = image.tag_v2.get(_BITS_PER_SAMPLE)
         depth = int(bits[0] if isinstance(bits, tuple) else bits or 8)
-        return depth if depth <= 16 else None
+        return depth if depth <= 16 and image.mode != "I" else None
     return 16 if image.mode.startswith("I;16") else None
-
-
-def _png_bits(path: Path) -> int:
-    """Depth of a PNG file, or the fewer significant bits that its ``sBIT`` chunk states."""
-    with path.open("rb") as file:
-        start = file.read(33)  # signature and IHDR, whose ninth byte is the depth
-        depth = start[24]
-        while len(head := file.read(8)) == 8:
-            length, kind = int.from_bytes(head[:4], "big"), head[4:]
-            if kind == b"sBIT":
-                return min(file.read(1)[0], depth)
-            if kind in (b"IDAT", b"IEND"):
-                break
-            file.seek(length + 4, 1)
-    return depth
 
 
 def _stated_range(image: Any) -> tuple[float, float] | None:

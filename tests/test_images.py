@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import zlib
 
@@ -108,10 +109,63 @@ def with_significant_bits(path, bits: int) -> None:
     path.write_bytes(content[:33] + chunk + content[33:])
 
 
-def test_twelve_of_sixteen_bits_are_scaled_where_the_file_says_so(tmp_path):
-    Image.fromarray(GREY.astype(np.uint16) << 4).save(tmp_path / "deep.png")
-    with_significant_bits(tmp_path / "deep.png", 12)
+@pytest.mark.parametrize("bits", [4, 6, 12])
+def test_bits_that_a_png_had_before_it_was_scaled_change_nothing(tmp_path, bits):
+    """PNG specification, 11.3.2.7: samples with sBIT are scaled to the full depth."""
+    Image.fromarray(GREY.astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    with_significant_bits(tmp_path / "deep.png", bits)
     assert np.array_equal(read_rgb(tmp_path / "deep.png")[..., 0], GREY)
+
+
+def test_signed_sixteen_bits_are_refused(tmp_path):
+    signed = np.array([[-2000, 0, 100, 32767]], np.int16)
+    Image.fromarray(signed.view(np.uint16)).save(tmp_path / "a.tif", tiffinfo={339: 2})
+    with pytest.raises(ImageError, match="signed or 32-bit values up to 32767"):
+        read_rgb(tmp_path / "a.tif")
+
+
+def test_colours_with_another_white_than_the_largest_value_are_refused(tmp_path):
+    colour = np.repeat(GREY[..., None], 3, 2).astype("<u2") << 6
+    # a TIFF by hand: Pillow writes no 16-bit colours
+    three, pixels = struct.pack("<3H3H", *(16,) * 3, *(16383,) * 3), colour.tobytes()
+    tags = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2),
+            (273, 4, 1, 20), (277, 3, 1, 3), (278, 3, 1, 8), (279, 4, 1, len(pixels)),
+            (281, 3, 3, 14)]  # fmt: skip
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
+    head = struct.pack("<2sHI", b"II", 42, 20 + len(pixels))
+    (tmp_path / "a.tif").write_bytes(head + three + pixels + directory + bytes(4))
+    with pytest.raises(ImageError, match="white is 16383"):
+        read_rgb(tmp_path / "a.tif")
+
+
+MODES = {
+    "L": GREY, "RGB": np.dstack([GREY, GREY // 2, GREY // 3]),
+    "RGBA": np.dstack([GREY, GREY // 2, GREY // 3, 255 - 0 * GREY]),
+    "CMYK": np.dstack([GREY, GREY // 2, GREY // 3, 0 * GREY]),
+    "I;16": GREY.astype(np.uint16) * 257,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_plain_tiff_of_any_mode_is_turned_as_its_pixels_say(tmp_path, mode, orientation):
+    """Pillow maps these into memory in a shape that it has exchanged already."""
+    wide = MODES[mode][:5]  # width and height differ
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(wide, *[mode] * (mode == "CMYK")).save(tmp_path / "turned.tif", exif=exif)
+    Image.fromarray(wide, *[mode] * (mode == "CMYK")).save(tmp_path / "plain.tif")
+    expected = TURNED[orientation](read_rgb(tmp_path / "plain.tif"))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "turned.tif"), expected)
+    stored = read_rgb(tmp_path / "turned.tif", upright=False)
+    np.testing.assert_array_equal(stored, read_rgb(tmp_path / "plain.tif"))
+
+
+TURNED = {  # TIFF 6.0, tag 274: what row 0 and column 0 of the stored pixels are
+    2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1), 6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1), 8: lambda a: a.swapaxes(0, 1)[::-1],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
