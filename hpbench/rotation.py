@@ -15,18 +15,20 @@ Triples of angles are always in the order yaw, pitch, roll.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
     "ANGLES",
+    "EulerName",
     "EulerOrder",
     "Frame",
     "angles_from_rotation",
     "equivalent_angles",
     "euler_from_rotation",
+    "euler_order",
     "geodesic_deg",
     "is_rotation",
     "maev_deg",
@@ -39,9 +41,9 @@ __all__ = [
     "rotation_from_6d",
     "rotation_from_angles",
     "rotation_from_euler",
+    "rotation_from_quaternion",
     "rotation_from_rotvec",
     "rotation_from_rows",
-    "rotation_from_rq_angles",
     "rotation_in_camera_frame",
     "rotvec_from_rotation",
     "rq_angles_from_rotation",
@@ -58,6 +60,9 @@ EulerOrder = Literal["XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX"]
 
 ``XYZ`` is the order of this project, ``ZYX`` that of ``cv2.RQDecomp3x3``.
 """
+
+EulerName = Literal["canonical", "rq"] | EulerOrder
+"""What options call an order; see :func:`euler_order`."""
 
 Frame = Literal["camera", "6drepnet", "y-up", "opal"]
 """What a foreign rotation matrix R means; ``S = diag(1, -1, -1)``, ``T = diag(-1, 1, -1)``.
@@ -97,6 +102,11 @@ def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
            [ 0.,  0.,  1.]])
     """
     return rotation_from_euler(angles_deg, "XYZ")
+
+
+def euler_order(name: str) -> EulerOrder:
+    """The order of the turns that a name stands for: canonical is XYZ, rq is ZYX, yxz is YXZ."""
+    return cast("EulerOrder", {"canonical": "XYZ", "rq": "ZYX"}.get(name, name.upper()))
 
 
 def rotation_from_euler(angles_deg: npt.ArrayLike, order: EulerOrder) -> Array:
@@ -202,12 +212,28 @@ def rq_angles_from_rotation(R_cam: npt.ArrayLike) -> Array:
     return euler_from_rotation(R_cam, "ZYX")
 
 
-def rotation_from_rq_angles(angles_deg: npt.ArrayLike) -> Array:
-    """Rotations, shape (..., 3, 3), of the triples of :func:`rq_angles_from_rotation`.
+def rotation_from_quaternion(wxyz: npt.ArrayLike) -> Array:
+    """Rotations, shape (..., 3, 3), of quaternions, shape (..., 4), of any length.
 
-    ``R_cam = Rz(roll) @ Ry(yaw) @ Rx(-pitch)``; `angles_deg` has shape (..., 3).
+    NaN for one of length zero.
+
+    Examples
+    --------
+    >>> rotation_from_quaternion([1.0, 0.0, 0.0, 0.0]).round(3)
+    array([[1., 0., 0.],
+           [0., 1., 0.],
+           [0., 0., 1.]])
     """
-    return rotation_from_euler(angles_deg, "ZYX")
+    quaternion = np.asarray(wxyz, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    w, x, y, z = np.moveaxis(quaternion, -1, 0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), (0, 1), (-2, -1))
 
 
 def rotation_in_camera_frame(R: npt.ArrayLike, frame: Frame) -> Array:

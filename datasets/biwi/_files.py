@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hpbench.errors import DataError, io_failure
 from hpbench.face import Camera
+from hpbench.paths import user_path
 from hpbench.rotation import is_rotation, nearest_rotation
 
 __all__ = ["ColourCamera", "read_calibration", "read_frame_list", "read_pose"]
@@ -124,6 +125,7 @@ def read_frame_list(path: Path) -> dict[str, int]:
     DataError
         If the file is missing, is no text, holds no frame, or one frame twice.
     """
+    path = user_path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -85,8 +85,18 @@ class Table(Dataset):
         """How the table is read, and its hash: another table is another protocol."""
         digest = hashlib.sha256(self._file().read_bytes()).hexdigest()
         settings: dict[str, Any] = {"table_sha256": digest}
-        read_as = self.options.given()
+        read_as = self._options_that_count().given()
         return settings | {"read_as": read_as} if read_as else settings
+
+    def _options_that_count(self) -> TableOptions:
+        """The options without a unit that the names of the columns say, or that is the default."""
+        if self.options.unit is None:
+            return self.options
+        path = self._file()
+        of_names = find_columns(path, read_rows(path, count_known)[0]).unit or "deg"
+        return self.options.model_copy(
+            update={"unit": None if self.options.unit == of_names else self.options.unit}
+        )
 
     def read_image(self, record: Record) -> npt.NDArray[np.uint8]:
         """Read the image of a record; see :meth:`hpbench.dataset.Dataset.read_image`."""

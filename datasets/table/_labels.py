@@ -17,9 +17,11 @@ from hpbench.errors import DataError, UsageError
 from hpbench.geometry.boxes import BoxLayout, corners_of
 from hpbench.images import ImageSize
 from hpbench.rotation import (
+    EulerName,
     Frame,
     angles_from_rotation,
-    rotation_from_rq_angles,
+    euler_order,
+    rotation_from_euler,
     wrap_deg,
 )
 from hpbench.tables.rotation_columns import AngleOptions, angles_of, rotation_of, rotation_words
@@ -36,10 +38,11 @@ _DISAGREE_DEG = 1.0
 class TableOptions(AngleOptions):
     """What the names of the columns do not say."""
 
-    euler: Literal["canonical", "rq"] = Field(
+    euler: EulerName = Field(
         default="canonical",
-        description="which triple the angles are: rq for cv2.RQDecomp3x3 and "
-        "cv2.decomposeProjectionMatrix",
+        description="how yaw, pitch, roll make a rotation: canonical (XYZ), rq (ZYX) for "
+        "cv2.RQDecomp3x3 and cv2.decomposeProjectionMatrix, or the order of the turns "
+        "X = Rx(-pitch), Y = Ry(yaw), Z = Rz(roll)",
     )
     frame: Frame = Field(
         default="camera",
@@ -56,7 +59,7 @@ class TableOptions(AngleOptions):
     )
     box_size: str = Field(
         default="",
-        pattern=r"^(\d+x\d+)?$",
+        pattern=r"^([1-9]\d*x[1-9]\d*)?$",
         description="WIDTHxHEIGHT of the images that the boxes were made on, if not these",
     )
     exif: Literal["upright", "boxes", "ignore"] = Field(
@@ -65,6 +68,11 @@ class TableOptions(AngleOptions):
         "upright image; boxes: boxes belong to the stored image and are turned with it; ignore: "
         "neither is turned",
     )
+
+    @field_validator("euler")
+    @classmethod
+    def _by_one_name(cls, value: EulerName) -> EulerName:
+        return {"XYZ": "canonical", "ZYX": "rq"}.get(value, value)  # type: ignore[return-value]
 
     @field_validator("box_size")
     @classmethod
@@ -127,12 +135,13 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
         # in a table of both the options are of the angles
         return Label.from_rotation(rotation if columns.angles else options.rotation(rotation))
     angles = options.angles_deg(written, options.unit or columns.unit or "deg")
-    if options.euler == "rq":
-        if np.isnan(angles).any():
-            raise DataError("euler=rq needs yaw, pitch and roll")
-        label = Label.from_rotation(rotation_from_rq_angles(angles))
-    else:
+    order = euler_order(options.euler)
+    if order == "XYZ":
         label = Label.from_angles(*angles.tolist())
+    elif np.isnan(angles).any():
+        raise DataError(f"euler={options.euler} needs yaw, pitch and roll")
+    else:
+        label = Label.from_rotation(rotation_from_euler(angles, order))
     if rotation is not None:
         difference = _difference_deg(label, rotation)
         if difference > _DISAGREE_DEG:
@@ -140,6 +149,8 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
                 f"its angles and its {rotation_words(columns.rotation)} differ by "
                 f"{difference:.1f} degrees; keep one of them, or name frame="
             )
+        if label.R_cam is None:  # an angle is not written, and the rotation says it
+            return Label.from_rotation(rotation)
     return label
 
 

@@ -20,6 +20,9 @@ __all__ = [
     "iou", "match_box",
 ]  # fmt: skip
 
+MAX_BOX_SIZE = 20
+"""In units of the image's longer side. A crop takes memory with the square of it."""
+
 BoxLayout = Literal["xyxy", "xywh", "cxcywh", "yxyx", "yxhw", "xxyy", "corners"]
 """What the four numbers of a box are, in their order; ``corners``: any two opposite ones."""
 
@@ -33,7 +36,8 @@ def check_box(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> No
 def box_problem(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> str | None:
     """Why no crop can be made of a box in an image of this width and height; None where one can.
 
-    A number is not finite, the box has no area, or it lies outside the image.
+    A number is not finite, the box has no area, lies outside the image, or is so large that its
+    crop would be all black and take the memory.
     """
     x0, y0, x1, y1 = (float(value) for value in box_xyxy)
     shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
@@ -42,8 +46,11 @@ def box_problem(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> 
     if x1 - x0 < 1 or y1 - y0 < 1:
         return f"{shown} has no area"
     width, height = size_wh
+    image = f"the image of {width}x{height} pixels"
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
-        return f"{shown} lies outside the image of {width}x{height} pixels"
+        return f"{shown} lies outside {image}"
+    if max(x1 - x0, y1 - y0) > MAX_BOX_SIZE * max(width, height):
+        return f"{shown} is more than {MAX_BOX_SIZE} times as large as {image}"
     return None
 
 

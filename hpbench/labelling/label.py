@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from hpbench.dataset import Dataset
+from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import face_finder
 from hpbench.errors import DataError, UsageError, write_errors
 from hpbench.images import pixel_limit
@@ -18,6 +19,7 @@ from hpbench.inference.progress import Progress
 from hpbench.labelling.config import LabelConfig
 from hpbench.labelling.pseudolabels import PseudoLabel, blend_dataset_label, label_faces
 from hpbench.labels.boxes import review_boxes
+from hpbench.labels.plausibility import review_labels, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.method import Method
 from hpbench.registry import make_method, require_live
@@ -91,8 +93,13 @@ def _label(
     out = config.out
     progress_file = out.with_name(f"{out.name}.progress")
     with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
-        records = list(islice(each_record(dataset), config.limit))
-        suspicions = review_boxes(records, dataset, face_finder())
+        each, review = each_record(dataset), review_boxes
+        if config.dataset_label:  # without it the table's angles may hold anything
+            each, review = screened(each), review_labels
+        records = list(islice(each, config.limit))
+        if config.dataset_label:
+            _count_whole_labels(records, note)
+        suspicions = review(records, dataset, face_finder())
         if not config.trust_labels:
             stop_at(suspicions, dataset.name, dataset)
         for one in suspicions:
@@ -114,6 +121,15 @@ def _label(
     _write_table(labels, out, config.dataset_label)
     progress_file.unlink(missing_ok=True)
     return len(labels)
+
+
+def _count_whole_labels(records: Sequence[Record], note: Callable[[str], None]) -> None:
+    """Say how many faces have no label of their own that --dataset-label could take."""
+    lacking = sum(one.label is None or one.label.R_cam is None for one in records)
+    if lacking == len(records):
+        raise UsageError("no face has a label of all three angles; leave --dataset-label out")
+    if lacking:
+        note(f"{lacking} keep the teachers' rotation: their own label lacks an angle")
 
 
 def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_share: float) -> None:
@@ -139,5 +155,7 @@ def _write_table(labels: Sequence[PseudoLabel], path: Path, dataset_share: float
     table = pd.DataFrame(rows)
     kept = "the predictions are kept, repeat the command to resume"
     with write_errors(path, kept), atomic_path(path) as temporary:
-        write = table.to_csv if path.suffix == ".csv" else table.to_parquet
-        write(temporary, index=False)
+        if path.suffix == ".csv":  # quoted, for a name may look like a comment or a formula
+            table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        else:
+            table.to_parquet(temporary, index=False)

@@ -21,6 +21,7 @@ from hpbench.rotation import (
     is_rotation,
     nearest_rotation,
     rotation_from_angles,
+    rotation_from_quaternion,
     rotation_from_rotvec,
     rotation_in_camera_frame,
     wrap_deg,
@@ -82,6 +83,7 @@ class AngleOptions(Options):
             raise ValueError('write the angles to turn: -yaw, or in quotes "-yaw,-roll"')
         if value and "-" not in value:
             raise ValueError("changes nothing; to reverse yaw, write signs=-yaw")
+        _refuse_twice(value)
         return value
 
     @field_validator("order")
@@ -98,6 +100,9 @@ class AngleOptions(Options):
     def _angle_and_number(cls, value: str) -> str:
         if value and not re.fullmatch(r"((yaw|pitch|roll)[+-]\d+(\.\d+)?[\s,]*)+", value):
             raise ValueError("write an angle and degrees: offset=pitch-180")
+        if any(float(degrees) == 0.0 for degrees in re.findall(r"[+-]([\d.]+)", value)):
+            raise ValueError("zero changes nothing; leave that angle out")
+        _refuse_twice(value)
         return value
 
     def angles_deg(self, written: Array, unit: Unit) -> Array:
@@ -137,6 +142,13 @@ class AngleOptions(Options):
         if not (self.signs or self.order or self.offset):
             return R_cam
         return rotation_from_angles(self.angles_deg(angles_from_rotation(R_cam), "deg"))
+
+
+def _refuse_twice(value: str) -> None:
+    """Refuse an option that names an angle twice."""
+    for name in ANGLES:
+        if value.count(name) > 1:
+            raise ValueError(f"names {name} twice; name it once")
 
 
 def plain_name(name: str) -> str:
@@ -289,20 +301,13 @@ def rotation_of(
         length = float(np.linalg.norm(numbers))
         if abs(length - 1.0) > 0.05:
             raise DataError(f"{what} is no rotation (quaternion of length {length:.4g})")
-        R = rotation_from_rotvec(_rotvec_of_quaternion(numbers / length))
+        R = rotation_from_quaternion(numbers)
     else:
         turn_rad = float(np.linalg.norm(numbers))
         if turn_rad > 2.0 * math.pi:
             raise DataError(f"{what} is no rotation vector in radians (length {turn_rad:.4g})")
         R = rotation_from_rotvec(numbers)
     return rotation_in_camera_frame(R, frame)
-
-
-def _rotvec_of_quaternion(wxyz: Array) -> Array:
-    sine = float(np.linalg.norm(wxyz[1:]))
-    if sine == 0.0:
-        return np.zeros(3)
-    return np.asarray(wxyz[1:] / sine * 2.0 * math.atan2(sine, wxyz[0]))
 
 
 def rotation_words(names: Sequence[str]) -> str:

@@ -55,9 +55,9 @@ def refuse_foreign_table(out: Path, columns: Iterable[str], command: str) -> Non
         if out.suffix.lower() in _PARQUET_SUFFIXES:
             names = read_table(out).column_names
         else:
-            with out.open(encoding="utf-8") as file:
-                names = file.readline().rstrip("\n").split(",")
-    except (OSError, ValueError, DataError):
+            with out.open(encoding="utf-8", newline="") as file:
+                names = next(csv.reader(file), [])
+    except (OSError, ValueError, csv.Error, DataError):
         names = []
     if not set(columns) <= set(names):
         raise UsageError(
@@ -259,4 +259,6 @@ def numbers_in(
 
 def as_text(cell: Any) -> str:
     """The text in a cell; empty where there is none."""
+    if isinstance(cell, bytes):  # of a Parquet column that is not marked as text
+        cell = cell.decode(errors="replace")
     return "" if _is_null(cell) else str(cell).strip()

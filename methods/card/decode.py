@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +18,13 @@ from hpbench.methods.card.outputs import (
 )
 from hpbench.rotation import (
     ANGLES,
+    euler_order,
     nearest_rotation,
     rotation_from_6d,
-    rotation_from_angles,
     rotation_from_euler,
+    rotation_from_quaternion,
     rotation_from_rotvec,
     rotation_from_rows,
-    rotation_from_rq_angles,
     rotation_in_camera_frame,
     wrap_deg,
 )
@@ -55,14 +54,7 @@ def decode_networks(networks: Sequence[Sequence[Array]], card: OutputCard) -> Ar
     with np.errstate(invalid="ignore"):  # an infinite angle gives NaN
         # by differences, for 179 and -179 are two degrees apart
         mean = angles[0] + wrap_deg(angles - angles[0]).mean(axis=0)
-    return _where_finite(_MAKE[card.euler], mean)
-
-
-_MAKE: dict[str, Callable[[Array], Array]] = {
-    "canonical": rotation_from_angles,
-    "rq": rotation_from_rq_angles,
-    "yxz": partial(rotation_from_euler, order="YXZ"),  # yaw outermost, as of OpenVINO's networks
-}
+    return rotation_from_euler(mean, euler_order(card.euler))
 
 
 def _where_finite(function: Callable[[Array], Array], values: Array) -> Array:
@@ -114,8 +106,9 @@ def _output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
     elif card.kind == "rotvec":
         R_net = _where_finite(rotation_from_rotvec, values)
     elif card.kind == "quaternion":
-        xyzw = values if card.order == "xyzw" else np.roll(values, -1, axis=1)
-        R_net = _where_finite(_rotation_from_quaternion, xyzw)
+        R_net = rotation_from_quaternion(
+            np.roll(values, 1, axis=1) if card.order == "xyzw" else values
+        )
     else:
         matrices = values.reshape(len(values), 3, -1)[:, :, :3]
         if card.nearest == "svd":
@@ -123,16 +116,6 @@ def _output_rotations(outputs: Sequence[Array], card: RotationOutput) -> Array:
         else:
             R_net = rotation_from_rows(matrices[:, :2])
     return rotation_in_camera_frame(R_net, card.frame)
-
-
-def _rotation_from_quaternion(xyzw: Array) -> Array:
-    """Rotations of quaternions of any length but zero, which gives NaN."""
-    from scipy.spatial.transform import Rotation
-
-    length = np.linalg.norm(xyzw, axis=1)
-    safe = np.where(length[:, None] > 0.0, xyzw, [0.0, 0.0, 0.0, 1.0])
-    R = Rotation.from_quat(safe).as_matrix()
-    return np.where(length[:, None, None] > 0.0, R, np.nan)
 
 
 def _nearest_rotation(M: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from hpbench.errors import WeightsError
 from hpbench.face import Face
 from hpbench.landmarks.base import Array, LandmarkDetector
-from hpbench.landmarks.orders import ORDERS, point_count
+from hpbench.landmarks.orders import ORDERS, POINT_COUNTS
 from hpbench.method import MethodCard, NoPrediction
 from hpbench.methods.card.card import NetworkCard
 from hpbench.methods.card.decode import numbers_of
@@ -118,7 +118,7 @@ def _place_landmarks(output: Array, card: NetworkCard, bounds_xyxy: Array) -> Ar
     """
     rule = card.output
     assert isinstance(rule, LandmarksOutput)
-    count = point_count(rule.points)
+    count = POINT_COUNTS[rule.points]
     numbers = numbers_of([output[None]], rule, (2 * count, 3 * count), rule.points)
     points = numbers.reshape(count, -1)[ORDERS[rule.points], :2]
     if rule.unit == "pixels":

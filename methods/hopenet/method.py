@@ -170,6 +170,7 @@ class Hopenet(TorchMethod):
 
     def make_network(self, path: Path) -> nn.Module:
         """Read the weights, and settle the crop and the input's size that go with them."""
+        from hpbench.methods.hopenet.network import check_input_size
         from hpbench.methods.hopenet.weights import load_weights
 
         options = self.options
@@ -177,6 +178,8 @@ class Hopenet(TorchMethod):
         self._loaded = loaded = load_weights(path, *bins)
         self._check_heads(loaded, path)
         self._settle_input(loaded.card)
+        if options.input_size is not None:
+            check_input_size(loaded.network, loaded.backbone, options.input_size, "input_size=")
         return loaded.network
 
     def load_to_prepare(self) -> None:

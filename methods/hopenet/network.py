@@ -160,8 +160,11 @@ def make_network(backbone: str, outputs: Outputs, input_size: int = 224) -> Hope
     return HopenetNetwork(classifier, features, outputs)
 
 
-def check_input_size(network: HopenetNetwork, backbone: str, input_size: int) -> None:
-    """Raise UsageError if a network cannot take images of this size, before work is put in."""
+def check_input_size(network: HopenetNetwork, backbone: str, input_size: int, options: str) -> None:
+    """Raise UsageError if a network cannot take images of this size, before work is put in.
+
+    `options` are those that change the size.
+    """
     was_training = network.training
     device = next(network.parameters()).device
     try:
@@ -170,7 +173,7 @@ def check_input_size(network: HopenetNetwork, backbone: str, input_size: int) ->
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UsageError(
             f"backbone '{backbone}' cannot take {input_size} pixel inputs ({first_line(error)}); "
-            "change --input-size or --first-size"
+            f"change {options}"
         ) from error
     finally:
         network.train(was_training)

@@ -74,7 +74,6 @@ class LoadedWeights:
     network: HopenetNetwork
     backbone: str
     bins: Bins | BinsPerHead | None
-    input_size: int
     card: WeightsCard | None
     sha256: str
 
@@ -112,13 +111,13 @@ def load_weights(
             )
         network = _filled(tensors, path, card.backbone, card.outputs, card.input_size)
         own_bins = card.angle_bins if card.heads == "bins" else None
-        return LoadedWeights(network, card.backbone, own_bins, card.input_size, card, sha256)
+        return LoadedWeights(network, card.backbone, own_bins, card, sha256)
     tensors = _uniform_names(tensors)
     outputs = _outputs_per_head(tensors, path)
     backbone = _infer_backbone(tensors, outputs, path)
     network = _filled(tensors, path, backbone, outputs)
     bins = _foreign_bins(path, outputs, bin_width_deg, offset_deg)
-    return LoadedWeights(network, backbone, bins, 224, None, sha256)
+    return LoadedWeights(network, backbone, bins, None, sha256)
 
 
 def _filled(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ class PnpOptions(Options):
 
     @model_validator(mode="after")
     def _all_have_a_use(self) -> PnpOptions:
-        if self.predictor is not None and self.landmarks != "dlib":
+        if self.predictor is not None and parse_spec(self.landmarks).name != "dlib":
             raise ValueError(
                 f"predictor= has no effect with landmarks={self.landmarks}; leave one out"
             )
@@ -128,9 +128,19 @@ class Pnp(Method):
     prepare_in = "processes"  # dlib keeps Python's lock while it looks for landmarks
     options: PnpOptions
 
-    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        options: BaseOptions | None = None,
+        device: str = "cpu",
+        plugins: Sequence[Path] = (),
+    ) -> None:
         super().__init__(options, device)
-        self._detector = make_landmark_detector(_detector_spec(self.options))
+        self._detector = make_landmark_detector(_detector_spec(self.options), plugins)
+
+    @classmethod
+    def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
+        """Make the method; its landmark detector may come from a plugin file."""
+        return cls(options, device, plugins)
 
     @classmethod
     def missing(cls) -> str | None:

@@ -15,7 +15,14 @@ from pydantic import Field
 
 from hpbench.errors import DataError, UsageError
 from hpbench.method import NoPrediction, Prediction
-from hpbench.rotation import ANGLES, EulerOrder, Frame, rotation_from_euler
+from hpbench.rotation import (
+    ANGLES,
+    EulerName,
+    EulerOrder,
+    Frame,
+    euler_order,
+    rotation_from_euler,
+)
 from hpbench.storage.schemas import BOX_XYXY
 from hpbench.tables.rotation_columns import (
     PREDICTION_PREFIXES,
@@ -60,7 +67,7 @@ class PredictionsOptions(AngleOptions):
         default=None,
         description="unit of yaw, pitch, roll; needed unless their names say it, as yaw_deg does",
     )
-    euler: Literal["canonical", "rq"] | EulerOrder | None = Field(
+    euler: EulerName | None = Field(
         default=None,
         description="how yaw, pitch, roll make a rotation, needed with them: canonical (XYZ: "
         "Hopenet and most networks), rq (ZYX: cv2.RQDecomp3x3), or the order of the turns "
@@ -279,7 +286,7 @@ def _reader_of_angles(
             "euler=canonical (Hopenet and most networks), euler=rq (cv2.RQDecomp3x3) or the order "
             f"of the turns, one of {', '.join(get_args(EulerOrder))}"
         )
-    order = _order(options.euler)
+    order = euler_order(options.euler)
     reader = partial(_from_angles, columns=angles, unit=unit, order=order, options=options)
     return reader, f"{', '.join(angles.values())} in {unit}, euler={options.euler}"
 
@@ -297,11 +304,6 @@ def _ordered_quaternion(
             "quaternion=wxyz or quaternion=xyzw"
         )
     return tuple(str(found[options.quaternion.index(part)]) for part in "wxyz")
-
-
-def _order(euler: str) -> EulerOrder:
-    orders: Mapping[str, EulerOrder] = {"canonical": "XYZ", "rq": "ZYX"}
-    return orders.get(euler, euler)  # type: ignore[arg-type]
 
 
 def _from_rotation(

@@ -165,3 +165,11 @@ def test_two_folders_of_sequences_are_both_named(write_sequence, tmp_path):
 def test_folder_without_frames_is_refused(tmp_path):
     with pytest.raises(DataError, match="contains no sequence folder"):
         Biwi(tmp_path).records()
+
+
+def test_list_of_frames_may_lie_in_the_home_folder(write_sequence, tmp_path, monkeypatch):
+    """A shell expands no ~ within brackets."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_sequence(tmp_path / "hpdb", frames=3)
+    (tmp_path / "list.txt").write_text("01/frame_00003\n")
+    assert len(Biwi(tmp_path / "hpdb", BiwiOptions(frames=Path("~/list.txt"))).records()) == 1

@@ -414,7 +414,14 @@ def test_option_of_an_angle_without_a_column_is_refused(table, option):
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [({"signs": "yaw"}, "changes nothing"), ({"order": "yaw,pitch,roll"}, "the default order")],
+    [
+        ({"signs": "yaw"}, "changes nothing"),
+        ({"signs": "-yaw,-yaw"}, "names yaw twice"),
+        ({"order": "yaw,pitch,roll"}, "the default order"),
+        ({"offset": "yaw+0"}, "zero changes nothing"),
+        ({"offset": "yaw+90,yaw-90"}, "names yaw twice"),
+        ({"box_size": "0x100"}, "match"),
+    ],
 )
 def test_option_that_changes_nothing_is_refused(option, said):
     with pytest.raises(ValidationError, match=said):
@@ -493,3 +500,45 @@ def test_row_whose_label_is_no_rotation_is_excluded_with_its_reason(table, heade
 def test_degrees_under_unit_rad_are_refused(table):
     with pytest.raises(DataError, match=r"taken as radians but reach 40; .*\[unit=deg\]"):
         table(f"{HEADER}\na.jpg,30,20,10\nb.jpg,40,5,7\n", unit="rad").records()
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "same"),
+    [
+        ("yaw,pitch,roll", {"unit": "deg"}, True),
+        ("yaw_rad,pitch_rad,roll_rad", {"unit": "rad"}, True),
+        ("yaw,pitch,roll", {"euler": "XYZ"}, True),
+        ("yaw,pitch,roll", {"unit": "rad"}, False),
+        ("yaw_rad,pitch_rad,roll_rad", {"unit": "deg"}, False),
+        ("yaw,pitch,roll", {"euler": "YXZ"}, False),
+    ],
+)
+def test_options_that_read_the_same_labels_give_the_same_protocol(table, names, options, same):
+    text = f"image,{names}\na.jpg,1,0.5,0.2\n"
+    plain = table(text).protocol_settings()
+    assert (table(text, **options).protocol_settings() == plain) is same
+
+
+@pytest.mark.parametrize("order", ["XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX"])
+def test_angles_of_any_order_are_read_as_scipy_composes_them(table, order):
+    yaw, pitch, roll = 30.0, -20.0, 10.0
+    turns = {"X": -pitch, "Y": yaw, "Z": roll}
+    expected = Rotation.from_euler(order, [turns[axis] for axis in order], degrees=True)
+    (record,) = table(f"{HEADER}\na.jpg,{yaw},{pitch},{roll}\n", euler=order).records()
+    np.testing.assert_allclose(record.label.R_cam, expected.as_matrix(), atol=1e-12)
+
+
+def test_angle_that_is_not_written_is_that_of_the_rotation_beside_the_others(table):
+    vector = cells([expected_rotation().as_rotvec()])
+    (record,) = table(f"{BOTH}a.jpg,{LABEL_DEG[0]},{LABEL_DEG[1]},,{vector}\n").records()
+    np.testing.assert_allclose(record.label.R_cam, expected_rotation().as_matrix(), atol=1e-6)
+    assert record.label.angles_deg == pytest.approx(LABEL_DEG, abs=1e-4)
+
+
+def test_names_in_a_binary_column_of_parquet_are_texts(tmp_path):
+    import pandas as pd
+
+    rows = {"image": [b"a.jpg"], "yaw": [1.0], "pitch": [2.0], "roll": [3.0]}
+    pd.DataFrame(rows).to_parquet(tmp_path / "labels.parquet")
+    (record,) = Table(tmp_path / "labels.parquet").records()
+    assert record.image_id == "a.jpg"

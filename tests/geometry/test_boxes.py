@@ -45,6 +45,7 @@ def test_iou_of_separate_boxes_is_zero():
         ((10, 10, 10, 30), "no area"),
         ((120, 10, 140, 30), "outside the image"),
         ((-30, 10, -2, 30), "outside the image"),
+        ((-1000, -1000, 1001, 50), "more than 20 times as large as the image of 100x80"),
     ],
 )
 def test_unusable_box_is_refused_with_its_reason(box, words):

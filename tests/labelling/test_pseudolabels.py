@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
@@ -169,3 +170,38 @@ def test_two_processes_do_not_write_the_same_table(tmp_path):
     assert label_dataset(config, LabelsAgain()) == (f"table={tmp_path / 'l.csv'}", 2)
     assert said == [1, 1]
     assert [path.name for path in tmp_path.iterdir()] == ["l.csv"]
+
+
+def labels_of(tmp_path: Path, rows: str, **options) -> tuple[Path, list[str]]:
+    """Labels that the frontal method and a table's own make, and what is said."""
+    for name in ("a.jpg", "#b.jpg"):
+        Image.new("RGB", (64, 64)).save(tmp_path / name)
+    (tmp_path / "own.csv").write_text(f"image,yaw,pitch,roll,x0,y0,x1,y1\n{rows}")
+    out, said = tmp_path / "labels.csv", []
+    config = LabelConfig(
+        dataset=f"table={tmp_path / 'own.csv'}", methods="constant", views=1, out=out,
+        dataset_label=1.0, **options,
+    )  # fmt: skip
+    label_dataset(config, NoProgress(), said.append)
+    return out, said
+
+
+def test_own_labels_in_radians_are_refused_as_by_a_run(tmp_path):
+    rows = "".join(f"a.jpg,{n / 10},0.2,0.1,{n},1,{n + 30},30\n" for n in range(-6, 7))
+    with pytest.raises(DataError, match="as radians do"):
+        labels_of(tmp_path, rows)
+
+
+def test_labels_that_lack_an_angle_are_counted_and_refused_if_all_do(tmp_path):
+    some = "a.jpg,10,5,2,1,1,30,30\na.jpg,20,5,,2,2,31,31\n"
+    _, said = labels_of(tmp_path, some)
+    assert "1 keep the teachers' rotation: their own label lacks an angle" in said
+    with pytest.raises(UsageError, match="no face has a label of all three angles"):
+        labels_of(tmp_path, "a.jpg,20,5,,2,2,31,31\n")
+
+
+def test_table_of_labels_is_read_whatever_images_are_called(tmp_path):
+    out, _ = labels_of(tmp_path, '"#b.jpg",10,5,2,1,1,30,30\n')
+    (record,) = make_dataset(f"table={out}").records()
+    assert record.image_path.name == "#b.jpg"
+    assert record.label.angles_deg == pytest.approx([10, 5, 2], abs=1e-3)

@@ -13,7 +13,7 @@ from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.face import Face
 from hpbench.geometry.views import mirrored
 from hpbench.landmarks.base import make_landmark_detector
-from hpbench.landmarks.orders import ORDERS, point_count
+from hpbench.landmarks.orders import ORDERS, POINT_COUNTS
 from hpbench.method import NoPrediction, Prediction
 from hpbench.registry import make_method
 
@@ -80,7 +80,7 @@ def test_every_order_names_68_different_points(order):
     ids = ORDERS[order]
     assert ids.shape == (68,)
     assert len(set(ids.tolist())) == 68
-    assert ids.min() >= 0 and ids.max() < point_count(order)
+    assert ids.min() >= 0 and ids.max() < POINT_COUNTS[order]
 
 
 def test_wflw_points_mirror_as_ibug_landmarks_do():

@@ -220,7 +220,7 @@ def own_weights(path: Path, **changes: object) -> Path:
 def test_own_weights_bring_their_card_and_decode_to_bin_centres(tmp_path):
     loaded = load_weights(own_weights(tmp_path / "own.safetensors"))
     assert loaded.card is not None
-    assert (loaded.backbone, loaded.input_size) == ("thin_resnet_s", 64)
+    assert (loaded.backbone, loaded.card.input_size) == ("thin_resnet_s", 64)
     assert loaded.bins == Bins.centred(66, 3.0)
 
 
@@ -461,3 +461,11 @@ def test_bundled_weights_load_without_the_import_of_torchvision():
         "sys.exit('torchvision' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_size_that_the_network_cannot_take_is_refused_when_it_is_loaded(tmp_path):
+    card = WeightsCard(backbone="alexnet", input_size=224)
+    save_weights(make_network("alexnet", card.outputs), card, tmp_path / "a.safetensors")
+    method = make_method(f"hopenet[weights={tmp_path / 'a.safetensors'},input_size=32]")
+    with pytest.raises(UsageError, match=r"'alexnet' cannot take 32 pixel .*; change input_size="):
+        method.load()

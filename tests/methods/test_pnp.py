@@ -260,3 +260,30 @@ def test_landmarks_outside_of_the_box_are_rejected(moved, is_outside):
     if reason:
         share = np.mean(shifted[:, 0] > box[2] + 0.1 * face_size_px(box))
         assert reason == f"landmarks: {share:.0%} lie outside of the box"
+
+
+LANDMARKS = """
+import numpy as np
+from hpbench.landmarks.base import LandmarkDetector
+from hpbench.method import MethodCard
+
+class Mine(LandmarkDetector):
+    name, summary = "mine", "for a test"
+    def card(self): return MethodCard(name="mine", title="Mine")
+    def find(self, face): return face.landmarks_xy
+"""
+
+
+def test_landmark_detector_of_a_plugin_file_is_used(tmp_path):
+    (tmp_path / "mine.py").write_text(LANDMARKS)
+    method = make_method("pnp[landmarks=mine]", plugins=(tmp_path / "mine.py",))
+    assert type(method._detector).__name__ == "Mine"
+
+
+def test_predictor_beside_options_of_dlib_is_taken(tmp_path):
+    file = tmp_path / "p.dat"
+    file.write_bytes(b"one")
+    before = make_method(f"pnp[landmarks=dlib[detect=off],predictor={file}]").fingerprint()
+    file.write_bytes(b"another")
+    after = make_method(f"pnp[landmarks=dlib[detect=off],predictor={file}]").fingerprint()
+    assert before != after

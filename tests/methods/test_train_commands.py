@@ -259,3 +259,15 @@ def test_two_tables_are_validated_apart(table, tmp_path):
     (row,) = json.loads((out / "history.json").read_text())
     name = f"table={table.name}"
     assert list(row["validation"]) == [f"{name} held out", f"{name} (2) held out"]
+
+
+def test_share_of_a_data_set_that_is_only_validated_on_is_refused(table, tmp_path):
+    done = CliRunner().invoke(
+        app,
+        ["train", "hopenet", "--datasets", f"table={table}", "--validate", "sample:0.5",
+         "--out", str(tmp_path / "out"), *map(str, TINY)],
+    )  # fmt: skip
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception) == (
+        "--validate sample:0.5: a share is for --datasets; leave ':0.5' out"
+    )

@@ -96,7 +96,7 @@ class Training:
             load_backbone(network, settings.init, settings.backbone)
         self.network = network.to(self.device)
         for size in {settings.first_size or settings.input_size, settings.input_size}:
-            check_input_size(network, settings.backbone, size)
+            check_input_size(network, settings.backbone, size, "--input-size or --first-size")
         self.network.to(memory_format=torch.channels_last)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=self._move_average, use_buffers=True

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpbench.errors import UsageError
 from hpbench.methods.hopenet.card import WeightsCard
 from hpbench.methods.hopenet.training.loop import Note, Training
 from hpbench.methods.hopenet.training.samples import TrainingSource, collect_samples, parse_source
@@ -22,7 +23,7 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
     """Train on data sets as they are named on the command line; return the weights file."""
     training = Training(settings, config.augment, config.out, config.resume, note)
     train_specs = [parse_source(text) for text in config.datasets]
-    validation_specs = [parse_source(text) for text in config.validate_on]
+    validation_specs = [_whole_source(text) for text in config.validate_on]
     in_use = {spec.text: spec for spec, _ in (*train_specs, *validation_specs)}
     folders = data_folders(config.data, in_use.values(), config.plugins)
 
@@ -50,6 +51,14 @@ def train_on(config: TrainConfig, settings: TrainSettings, note: Note = print) -
     )
     with folder_lock(config.out):
         return training.run(sources, validations, card)
+
+
+def _whole_source(text: str) -> tuple[Spec, float]:
+    """A data set to validate on, all of it."""
+    spec, share = parse_source(text)
+    if share != 1.0:
+        raise UsageError(f"--validate {text}: a share is for --datasets; leave ':{share:g}' out")
+    return spec, share
 
 
 def _domains(
