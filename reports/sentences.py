@@ -86,9 +86,11 @@ def summary_sentences(
     ranked = [result for result in predicted if not is_reference(result.method)] or predicted
     aside = _ASIDE * (len(predicted) < len(results))
     sentences = [_accuracy(title, ranked, comparisons, labels, aside)]
+    complete = all(result.images.no_answer == 0 for result in predicted)
+    where = "For reference" if complete else "On the same faces"
     sentences += [
-        f"For reference, the frontal baseline has a mean error of "
-        f"{words.degrees(result.mae_deg.mean)} degrees."
+        f"{where}, the frontal baseline has a mean error of "
+        f"{words.degrees(result.common_images.mae_deg.mean)} degrees."
         for result in predicted
         if result not in ranked
     ]

@@ -35,7 +35,6 @@ from hpbench.scoring.known_mistakes import (
     MIN_FACES,
     MISTAKES,
     Diagnosis,
-    Mistake,
     RotationMistake,
     diagnose,
 )
@@ -247,14 +246,21 @@ class Probe:
         return _spread_deg(predictions), _spread_deg(ground_truth)
 
     @cached_property
-    def label_mistake(self) -> Mistake | None:
-        """Mistake that the labels share, as far as a method shows it; None where it is its own.
+    def label_diagnosis(self) -> Diagnosis | None:
+        """The mistake that the labels share, as far as a method shows it; None where it is its own.
 
-        The same method on the embedded sample decides: there the labels are right.
+        The same method on the embedded sample decides: there the labels are right. A mistake in
+        labels is undone in them: undone in the predictions, angles of another order look like a
+        rotation vector.
         """
-        if self.trust_labels or not isinstance(self.diagnosis.mistake, RotationMistake):
+        found = self.diagnosis
+        seen_in_input = found.mistake is not None and not isinstance(found.mistake, RotationMistake)
+        if self.trust_labels or seen_in_input:
             return None
-        return None if self.error_on_sample_deg is None else self.diagnosis.mistake
+        _, predictions, ground_truth = self.predicted()
+        undone = _diagnose(ground_truth, predictions)
+        shown = undone if undone.mistake is not None else found
+        return None if shown.mistake is None or self.error_on_sample_deg is None else shown
 
     @cached_property
     def error_on_sample_deg(self) -> float | None:

@@ -110,7 +110,10 @@ def _print_change(change: Change, asked: set[str]) -> None:
         tested = "too few independent faces to test so many changes"
         if math.isfinite(change.p_value):
             verdict = "significant" if change.p_value < LEVEL else "not significant"
-            tested = f"p = {change.p_value:.4f}: {verdict}"
+            tested = f"p = {change.p_value:.4f}"
+            if change.own_p_value != change.p_value:
+                tested += f" ({change.own_p_value:.4f} alone, corrected for all that is compared)"
+            tested += f": {verdict}"
         echo(f"  change of mae: 95 % interval {low:+.2f} to {high:+.2f}, {tested}")
     else:
         echo("  too few independent faces for an interval or a test")

@@ -16,9 +16,13 @@ import numpy.typing as npt
 from hpbench.errors import DataError
 
 __all__ = [
-    "BoxLayout", "box_from_points", "box_problem", "check_box", "corners_of", "face_size_px",
-    "iou", "match_box",
+    "MIN_IOU", "BoxLayout", "box_from_points", "box_problem", "check_box", "corners_of",
+    "face_size_px", "iou", "match_box",
 ]  # fmt: skip
+
+MIN_IOU = 0.3
+"""A detected box that overlaps an annotated one by more is of the same face. It is low, since
+detectors differ in how much forehead and chin they frame."""
 
 MAX_BOX_SIZE = 20
 """In units of the image's longer side. A crop takes memory with the square of it."""
@@ -110,13 +114,10 @@ def iou(box_a: npt.ArrayLike, box_b: npt.ArrayLike) -> float:
     return float(overlap / union) if union > 0 else 0.0
 
 
-def match_box(
-    boxes_xyxy: npt.ArrayLike, annotated_box_xyxy: npt.ArrayLike, min_iou: float = 0.3
-) -> int | None:
+def match_box(boxes_xyxy: npt.ArrayLike, annotated_box_xyxy: npt.ArrayLike) -> int | None:
     """Index of the detected box (n, 4) that is the annotated face, or None if it was missed.
 
-    It overlaps it most, and by more than `min_iou`. The default is low, since detectors differ in
-    how much forehead and chin they frame.
+    It overlaps it most, and by more than :data:`MIN_IOU`.
 
     Examples
     --------
@@ -125,6 +126,6 @@ def match_box(
     """
     boxes = np.asarray(boxes_xyxy, dtype=np.float64).reshape(-1, 4)
     overlaps = [iou(box, annotated_box_xyxy) for box in boxes]
-    if not overlaps or max(overlaps) <= min_iou:
+    if not overlaps or max(overlaps) <= MIN_IOU:
         return None
     return int(np.argmax(overlaps))

@@ -14,7 +14,7 @@ from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import Detector, find_faces, make_detector
 from hpbench.errors import DataError, ImageError
 from hpbench.face import Face
-from hpbench.geometry.boxes import check_box, match_box
+from hpbench.geometry.boxes import MIN_IOU, check_box, match_box
 from hpbench.images import max_pixels, set_max_pixels
 from hpbench.inference.faces import read_image
 from hpbench.method import Method
@@ -27,7 +27,7 @@ from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.run_folder import IndexedDataset
 from hpbench.storage.schemas import index_schema
 
-__all__ = ["Evaluation", "EvaluationSpec", "ReadFace", "read_face"]
+__all__ = ["WITHOUT_BOX", "Evaluation", "EvaluationSpec", "ReadFace", "read_face"]
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,13 @@ class ReadFace:
     unreadable: bool = False
 
 
+WITHOUT_BOX = {
+    "missed": "no face found by the detector",
+    "elsewhere": f"no detected box overlaps the annotated face (IoU above {MIN_IOU:g})",
+}
+"""Why no method has a prediction for a face without a box, by its ``box_status``."""
+
+
 def read_face(evaluation: Evaluation, record: Record) -> ReadFace:
     """Read one image and settle which box the methods are given."""
     try:
@@ -239,7 +246,7 @@ def _detected_box(
         return None, "missed"
     if annotated is not None and detector.finds_faces:
         index = match_box(boxes, annotated)
-        return (None, "missed") if index is None else (boxes[index], "detected")
+        return (None, "elsewhere") if index is None else (boxes[index], "detected")
     if len(boxes) == 1:
         return boxes[0], "detected"
     if several == "refuse":

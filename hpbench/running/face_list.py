@@ -24,9 +24,8 @@ from hpbench.inference.prefetch import prefetch
 from hpbench.inference.progress import Progress
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.running.data_folders import data_folders
-from hpbench.running.evaluation import Evaluation, read_face
+from hpbench.running.evaluation import WITHOUT_BOX, Evaluation, read_face
 from hpbench.running.faces_config import FacesConfig
-from hpbench.running.local_engine import MISSED
 from hpbench.running.plan import dataset_items, plan
 from hpbench.storage.atomic import write_text
 from hpbench.storage.schemas import BOX_XYXY
@@ -138,7 +137,7 @@ def _row_or_reason(evaluation: Evaluation, record: Record) -> dict[str, Any] | s
     """Row of a face, or why methods are not given it."""
     read = read_face(evaluation, record)
     if read.face is None:
-        return read.excluded or MISSED
+        return read.excluded or WITHOUT_BOX[read.box_status]
     box = zip(BOX_XYXY, read.face.box_xyxy.tolist(), strict=True)
     return {
         "dataset": evaluation.dataset.name,

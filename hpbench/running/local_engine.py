@@ -37,12 +37,17 @@ from hpbench.inference.solving import (
 from hpbench.inference.worker_processes import WorkerPool
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.running.appearance import Appearance, measure_appearance
-from hpbench.running.evaluation import Evaluation, EvaluationSpec, ReadFace, read_face
+from hpbench.running.evaluation import (
+    WITHOUT_BOX,
+    Evaluation,
+    EvaluationSpec,
+    ReadFace,
+    read_face,
+)
 from hpbench.storage.run_folder import RunFolder
 from hpbench.storage.schemas import PartRow
 
 __all__ = [
-    "MISSED",
     "STORE_EVERY_S",
     "FailureWatch",
     "IndexedFace",
@@ -63,9 +68,6 @@ Part = list[PartRow]
 
 IndexedFace = tuple[int, Record]
 """Row of a face in the index of the run, and what is known of it."""
-
-MISSED = "no face found by the detector"
-"""Why no method has a prediction for a face that the detector missed."""
 
 STORE_EVERY_S = 5.0
 """How much of its work a killed run may lose, in seconds."""
@@ -444,7 +446,9 @@ def _outcome(item: PreparedFace, solved: Iterator[Solved]) -> Solved | None:
     """What a method made of a face, the next of `solved` where it saw it; None: it is excluded."""
     if item.read.face is not None:
         return next(solved)
-    return Solved(NoPrediction(MISSED)) if item.read.excluded is None else None
+    if item.read.excluded is not None:
+        return None
+    return Solved(NoPrediction(WITHOUT_BOX[item.read.box_status]))
 
 
 def _row(item: PreparedFace, name: str, solved: Solved | None) -> PartRow:

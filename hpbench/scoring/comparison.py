@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -78,8 +78,8 @@ class SliceChange:
     p_value : float
         Of the same, corrected for the number of all slices; NaN likewise, and where there are too
         few independent faces for tests of so many slices.
-    smallest_p_value : float
-        The smallest that `p_value` could have been, uncorrected.
+    own_p_value, smallest_p_value : float
+        What it was before it was corrected, and the smallest that it could have been.
     """
 
     factor: str
@@ -89,6 +89,7 @@ class SliceChange:
     mae_b_deg: float
     interval_95_deg: tuple[float, float]
     p_value: float
+    own_p_value: float
     smallest_p_value: float
 
     @property
@@ -118,10 +119,11 @@ class Change:
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
-        Of the same, corrected for the number of changes; NaN likewise, and where there are too
-        few independent faces for tests of so many changes.
-    smallest_p_value : float
-        The smallest that `p_value` could have been, uncorrected.
+        Of the same, corrected by Holm's method for the number of changes, those aside that are
+        none on any face; NaN likewise, and where there are too few independent faces for tests of
+        so many changes.
+    own_p_value, smallest_p_value : float
+        What it was before it was corrected, and the smallest that it could have been.
     notes : tuple of str
         In words, which of the two was trained on the data set, or on renders where these are;
         that one spec stands for two methods, where its card or weights have changed; and
@@ -144,6 +146,7 @@ class Change:
     own_b: dict[str, float]
     interval_95_deg: tuple[float, float]
     p_value: float
+    own_p_value: float
     smallest_p_value: float
     notes: tuple[str, ...] = ()
     other_hardware: str = ""
@@ -240,19 +243,25 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
 def _corrected(changes: Sequence[Change]) -> list[Change]:
     """The same changes with p-values corrected for their number, those of slices for theirs."""
     slices = [one for change in changes for one in change.slices]
-    p_values, of_slices = (
-        statistics.holm([one.p_value for one in some], [one.smallest_p_value for one in some])
-        for some in (changes, slices)
-    )
-    next_of_slices = iter(of_slices.tolist())
+    p_values, of_slices = map(_holm, (changes, slices))
     return [
         replace(
             change,
-            p_value=p_value,
-            slices=tuple(replace(one, p_value=next(next_of_slices)) for one in change.slices),
+            p_value=next(p_values),
+            slices=tuple(replace(one, p_value=next(of_slices)) for one in change.slices),
         )
-        for change, p_value in zip(changes, p_values.tolist(), strict=True)
+        for change in changes
     ]
+
+
+def _holm(tested: Sequence[Change | SliceChange]) -> Iterator[float]:
+    """Corrected p-values; where nothing has changed on any face, there was nothing to test."""
+    unchanged = np.array([one.interval_95_deg == (0.0, 0.0) for one in tested], dtype=bool)
+    own = np.array([one.own_p_value for one in tested])
+    corrected = statistics.holm(
+        np.where(unchanged, np.nan, own), [one.smallest_p_value for one in tested]
+    )
+    return iter(np.where(unchanged, own, corrected).tolist())
 
 
 def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
@@ -397,6 +406,7 @@ class _Tested(TypedDict):
 
     interval_95_deg: tuple[float, float]
     p_value: float
+    own_p_value: float
     smallest_p_value: float
 
 
@@ -404,13 +414,17 @@ def _statistics(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -
     """Interval and test of a mean difference; NaN where too few faces are independent."""
     nan = float("nan")
     if not len(difference_deg):
-        return _Tested(interval_95_deg=(nan, nan), p_value=nan, smallest_p_value=nan)
+        return _Tested(
+            interval_95_deg=(nan, nan), p_value=nan, own_p_value=nan, smallest_p_value=nan
+        )
     resampling = statistics.make_resampling(len(difference_deg), groups)
     (interval,) = resampling.mean_intervals([difference_deg])
     tests = resampling.paired_tests([difference_deg])
+    p_value = float(tests.p_values[0])
     return _Tested(
         interval_95_deg=interval,
-        p_value=float(tests.p_values[0]),
+        p_value=p_value,
+        own_p_value=p_value,
         smallest_p_value=float(tests.smallest[0]),
     )
 

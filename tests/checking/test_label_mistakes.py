@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +17,7 @@ from hpbench.datasets.sample import Sample
 from hpbench.errors import DataError
 from hpbench.method import Method, MethodCard, Prediction
 from hpbench.registry import make_method
-from hpbench.rotation import rotation_from_rotvec
+from hpbench.rotation import euler_from_rotation, rotation_from_angles, rotation_from_rotvec
 
 
 class Relabelled(Sample):
@@ -63,6 +64,27 @@ def test_sign_that_only_these_labels_have_is_told_from_the_methods():
     assert "the sign of yaw is swapped" in found["labels"].reason
     assert 'signs="-yaw"' in found["labels"].reason
     assert found["signs"].status == "skipped"
+
+
+@pytest.mark.parametrize(("order", "option"), [("ZYX", "euler=rq"), ("YXZ", "euler=YXZ")])
+def test_labels_in_another_euler_order_are_named_with_their_option(order, option):
+    """Undone in the predictions, RQ angles look like a rotation vector."""
+
+    def change(angles):
+        return euler_from_rotation(rotation_from_angles(angles), order)
+
+    found = outcomes(change)
+    assert found["labels"].status == "failed"
+    assert "in the labels it looks like angles of the order" in found["labels"].reason
+    assert f"read a table with {option} " in found["labels"].reason
+    assert found["euler_order"].status == "skipped"
+
+
+def test_offset_that_all_labels_have_is_named_with_its_option():
+    found = outcomes(lambda angles: angles + np.array([0.0, 12.0, 0.0]))
+    assert found["labels"].status == "failed"
+    assert "it looks like pitch is off by +1" in found["labels"].reason
+    assert re.search(r'read a table with offset="pitch-1\d" ', found["labels"].reason)
 
 
 def test_labels_around_180_are_named_in_place_of_no_face_at_all():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -262,7 +264,7 @@ def test_by_shows_where_the_candidate_got_worse(make_run) -> None:
         "2.00",
         "4.00",
         "+2.00",
-        "0.0002",
+        "0.0001",
     ]  # one of 10,000 flips, two slices
 
 
@@ -308,3 +310,31 @@ def test_slices_that_nobody_asked_for_are_not_tested(make_run) -> None:
     a, b = make_run("a", errors=NEAR, **light), make_run("b", errors=WORSE, **light)
     assert compare_runs(a, b).changes[0].slices == ()
     assert len(compare_runs(a, b, by="light").changes[0].slices) == 2
+
+
+def test_methods_that_have_not_changed_do_not_make_the_others_less_sure(make_run) -> None:
+    same = {"far": (-8.0, 4.0, 0.0), "third": (9.0, 1.0, 2.0)}
+    scattered = {"worse": lambda number: 1.0 + 0.4 * (number % 2)}
+    a = make_run("a", errors=NEAR)
+    alone = compare_runs(a, make_run("b", errors=NEAR, **scattered)).changes[0]
+    both = [make_run(name, errors=NEAR | same) for name in ("c", "d")]
+    shutil.copy(make_run("e", errors=NEAR | same) / "run.json", both[1] / "run.json")
+    predictions = pd.read_parquet(both[1] / "predictions.parquet")
+    changed = pd.read_parquet(
+        make_run("f", errors=NEAR | same, **scattered) / "predictions.parquet"
+    )
+    is_near = predictions["method"] == "near"
+    pd.concat([changed[is_near], predictions[~is_near]]).to_parquet(both[1] / "predictions.parquet")
+    found = {one.method_b: one for one in compare_runs(*both).changes}
+    assert found["near"].p_value == alone.p_value == alone.own_p_value
+    assert found["far"].p_value == found["third"].p_value == 1.0
+
+
+def test_corrected_p_value_is_printed_with_its_own(make_run) -> None:
+    far = {"far": (-8.0, 4.0, 0.0)}
+    a = make_run("a", errors=NEAR | far)
+    b = make_run("b", errors=NEAR | far, worse=lambda number: 1.1 if number % 5 % 2 == 0 else 0.9)
+    done = CliRunner().invoke(app, ["compare", str(a), str(b)])
+    assert re.search(
+        r"p = 0\.\d{4} \(0\.\d{4} alone, corrected for all that is compared\): ", done.output
+    )

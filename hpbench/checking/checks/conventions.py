@@ -6,6 +6,8 @@ nearest to the labels, if that cannot be chance. It may be in the data set's lab
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from hpbench.checking.alternatives import exchanged_colours
@@ -18,7 +20,7 @@ from hpbench.checking.requirements import (
     stack_rotations,
 )
 from hpbench.rotation import ANGLES, geodesic_deg, is_rotation
-from hpbench.scoring.known_mistakes import MIN_FACES
+from hpbench.scoring.known_mistakes import MIN_FACES, Mistake
 
 __all__ = [
     "check_angle_unit",
@@ -42,20 +44,37 @@ def check_labels(probe: Probe) -> str:
     """Labels and boxes of the data set are what they are taken for."""
     if probe.doubts:
         raise ConformanceError("; ".join(probe.doubts))
-    mistake = probe.label_mistake
+    found = probe.label_diagnosis
     if probe.trust_labels:
         return "; ".join(probe.notes)
-    if mistake is not None:
-        turned = [name for name in ANGLES if mistake.category == "sign" and name in mistake.text]
-        fix = f'signs="{",".join(f"-{name}" for name in turned)}"' if turned else "other options"
+    if found is not None and found.mistake is not None:
         raise ConformanceError(
-            f"in the labels it looks like {mistake.text}: undoing that lowers the mean error from "
-            f"{probe.diagnosis.error_deg:.1f} to {probe.diagnosis.fixed_deg:.1f} degrees, and the "
-            f"method makes no such mistake on the embedded sample; correct the labels, or read a "
-            f"table with {fix} (docs/your-data.md)"
+            f"in the labels it looks like {_of_labels(found.mistake)}: undoing that lowers the "
+            f"mean error from {found.error_deg:.1f} to {found.fixed_deg:.1f} degrees, and the "
+            "method makes no such mistake on the embedded sample; correct the labels, or read a "
+            f"table with {_table_options(found.mistake)} (docs/your-data.md)"
         )
     _require_better_than_frontal(probe)
     return "; ".join(probe.notes)
+
+
+def _of_labels(mistake: Mistake) -> str:
+    """A mistake in words that fit labels: these have no bins and no crop."""
+    return mistake.text.rpartition(": ")[2] if mistake.category == "offset" else mistake.text
+
+
+def _table_options(mistake: Mistake) -> str:
+    """The option under which a table with such a mistake is read right, where there is one."""
+    if mistake.category == "sign":
+        return f'signs="{",".join(f"-{name}" for name in ANGLES if name in mistake.text)}"'
+    if mistake.category == "offset":
+        off = re.findall(r"(\w+) is off by ([+-])(\d+)", mistake.text)
+        back = (f"{name}{'-' if sign == '+' else '+'}{degrees}" for name, sign, degrees in off)
+        return f'offset="{",".join(back)}"'
+    if mistake.text.startswith("angles of the order"):
+        order = "".join(re.findall(r"R([xyz])\(", mistake.text)[:3]).upper()
+        return "euler=rq" if order == "ZYX" else f"euler={order}"
+    return "other options"
 
 
 def _require_better_than_frontal(probe: Probe) -> None:
@@ -148,7 +167,7 @@ def _require_no_mistake(probe: Probe, category: str) -> None:
     """Raise if the mistake that best explains the predictions is of a category."""
     if category != "colour":  # which may be the very reason why nothing is predicted
         comparable_faces(probe)
-    if probe.doubts or probe.label_mistake is not None:
+    if probe.doubts or probe.label_diagnosis is not None:
         raise NotApplicableError("the labels themselves are in doubt, see 'labels'")
     diagnosis = probe.diagnosis
     if diagnosis.mistake is None and diagnosis.faces < MIN_FACES:
