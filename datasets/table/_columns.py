@@ -47,6 +47,9 @@ _BOX_NAMES: tuple[tuple[BoxLayout, tuple[str, ...]], ...] = (
     ("cxcywh", ("x_center", "y_center", "width", "height")),
     ("cxcywh", ("xcenter", "ycenter", "width", "height")),
 )
+_CAMERA, _DISTORTION = ("fx", "fy", "cx", "cy"), ("k1", "k2", "p1", "p2", "k3")
+"""As ``hpbench faces`` writes them."""
+
 _BOX_PREFIXES = ("", "box_", "bbox_", "face_", "face_box_", "roi_", "bb_")
 
 _NO_NAME = re.compile(r"(Unnamed: \d+)?")
@@ -81,6 +84,10 @@ class Columns:
         The four columns of the face box, or none.
     layout : {'xyxy', 'xywh', 'cxcywh'}
         What these hold, as their names say it.
+    camera : tuple of str
+        The columns of fx, fy, cx and cy in pixels of the image as methods see it, or none.
+    distortion : dict
+        Of ``k1, k2, p1, p2, k3`` those that there are beside a camera.
     factors : list of str
         All further columns.
     """
@@ -92,6 +99,8 @@ class Columns:
     unit: Unit | None
     box: tuple[str, ...]
     layout: BoxLayout
+    camera: tuple[str, ...] = ()
+    distortion: Mapping[str, str] = field(default_factory=dict)
     factors: list[str] = field(default_factory=list)
 
 
@@ -135,7 +144,9 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
     rotation = find_rotation(path, names, taken)
     image = one_of("image", _IMAGE)
     subject = one_of("subject", _SUBJECT)
-    layout, box = _find_box(path, by_plain, taken)
+    camera, distortion = _find_camera(by_plain, taken)
+    free = {plain: name for plain, name in by_plain.items() if name not in camera}
+    layout, box = _find_box(path, free, taken)
     given = ", ".join(names) or "none"
     if image is None:
         raise DataError(
@@ -151,12 +162,24 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
         if absent and (hint := _nearest(path, name, names, taken)):
             raise DataError(f"{path}: no column '{name}'{hint}")
     factors = [name for name in names if name not in taken and not _NO_NAME.fullmatch(name)]
-    return Columns(image, subject, angles, rotation, unit, box, layout, factors)
+    return Columns(image, subject, angles, rotation, unit, box, layout, camera, distortion, factors)
 
 
 def _no_header(names: Sequence[str]) -> str:
     looks_like_data = any(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name.strip()) for name in names)
     return "; the first line has to hold the names of the columns" if looks_like_data else ""
+
+
+def _find_camera(
+    by_plain: Mapping[str, str], taken: set[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Columns of the camera and of its distortion; nothing without all four of the former."""
+    if not set(_CAMERA) <= set(by_plain):
+        return (), {}
+    camera = tuple(by_plain[name] for name in _CAMERA)
+    distortion = {name: by_plain[name] for name in _DISTORTION if name in by_plain}
+    taken.update(camera, distortion.values())
+    return camera, distortion
 
 
 def _find_box(

@@ -20,10 +20,12 @@ from hpbench.datasets.table._labels import (
     image_path,
     needs_size,
     pixel_box,
+    read_camera,
     read_label,
     refuse_unused_options,
 )
 from hpbench.errors import DataError, ImageError
+from hpbench.face import Camera
 from hpbench.images import ImageSize, read_rgb, read_size
 from hpbench.labels.suspicion import spec_with
 from hpbench.protocol import Protocol
@@ -47,8 +49,9 @@ class Table(Dataset):
     Columns: ``image`` (path, relative to the table's folder), ``yaw`` and ``pitch`` in degrees,
     perhaps ``roll`` (without it that axis is not scored), or a rotation as
     ``r00..r22``, ``qw,qx,qy,qz`` or ``rotvec_x,rotvec_y,rotvec_z``; ``x0,y0,x1,y1`` (tight face
-    box in pixels), ``subject``. Any further column is a factor that a report may break errors
-    down by. docs/your-data.md lists the other names that are recognised.
+    box in pixels), ``subject``, and ``fx,fy,cx,cy`` with ``k1,k2,p1,p2,k3`` (camera). Any further
+    column is a factor that a report may break errors down by. docs/your-data.md lists the other
+    names that are recognised.
 
     Notes
     -----
@@ -132,7 +135,7 @@ class Table(Dataset):
         for row, image, file, image_id, factors in zip(
             rows, images, files, _ids(images), _factors(columns, rows), strict=True
         ):
-            label, box, defect = self._label_and_box(row, columns, file)
+            label, box, camera, defect = self._read_row(row, columns, file)
             subject = _subject(row[columns.subject]) if columns.subject else ""
             records.append(
                 Record(
@@ -142,6 +145,7 @@ class Table(Dataset):
                     box_xyxy=box,
                     excluded=defect if image else "the row names no image",
                     group=subject or image,
+                    camera=camera,
                     factors=factors,
                 )
             )
@@ -149,11 +153,11 @@ class Table(Dataset):
             self._refuse_degrees(records)
         return require_scorable(records, path, "row below the column names")
 
-    def _label_and_box(
+    def _read_row(
         self, row: Mapping[str, Any], columns: Columns, image: Path
-    ) -> tuple[Label | None, npt.NDArray[np.float64] | None, str | None]:
-        """Label and box of a row, and the reason why it cannot be scored."""
-        label = box = None
+    ) -> tuple[Label | None, npt.NDArray[np.float64] | None, Camera | None, str | None]:
+        """Label, box and camera of a row, and the reason why it cannot be scored."""
+        label = box = camera = None
         try:
             label = read_label(row, columns, self.options)
             numbers = numbers_in(row, columns.box, "box")
@@ -161,9 +165,10 @@ class Table(Dataset):
                 size = read_size(image) if needs_size(self.options) else None
                 layout = self.options.box or columns.layout
                 box = pixel_box(numbers, layout, self.options, size)
+            camera = read_camera(row, columns)
         except (DataError, ImageError) as error:
-            return label, box, str(error)
-        return label, box, None
+            return label, box, camera, str(error)
+        return label, box, camera, None
 
     def _file(self) -> Path:
         if self.root is None:

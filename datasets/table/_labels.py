@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from hpbench.dataset import Label
 from hpbench.datasets.table._columns import Columns
 from hpbench.errors import DataError, UsageError
+from hpbench.face import Camera
 from hpbench.geometry.boxes import BoxLayout, corners_of
 from hpbench.images import ImageSize
 from hpbench.rotation import (
@@ -25,9 +26,11 @@ from hpbench.rotation import (
     wrap_deg,
 )
 from hpbench.tables.rotation_columns import AngleOptions, angles_of, rotation_of, rotation_words
+from hpbench.tables.rows import is_empty, number_in, numbers_in
 
 __all__ = [
-    "TableOptions", "image_path", "pixel_box", "read_label", "refuse_unused_options",
+    "TableOptions", "image_path", "pixel_box", "read_camera", "read_label",
+    "refuse_unused_options",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -188,6 +191,29 @@ def pixel_box(
         made_w, made_h = map(int, options.box_size.split("x"))
         box = box * np.array([width / made_w, height / made_h] * 2)
     return size.upright_box(box) if turned else box
+
+
+def read_camera(row: Mapping[str, Any], columns: Columns) -> Camera | None:
+    """Camera of a row; None where its cells are empty.
+
+    Raises
+    ------
+    DataError
+        With the bare reason, where some of it is missing or a focal length is not positive.
+    """
+    numbers = numbers_in(row, columns.camera, "camera") if columns.camera else None
+    if numbers is None:
+        return None
+    fx, fy, cx, cy = numbers
+    if not np.isfinite(numbers).all() or min(fx, fy) <= 0.0:
+        raise DataError("the camera has a focal length that is not positive, or lacks a number")
+    distortion = [
+        number_in(row, columns.distortion[name], "distortion")
+        if name in columns.distortion and not is_empty(row[columns.distortion[name]])
+        else 0.0
+        for name in ("k1", "k2", "p1", "p2", "k3")
+    ]
+    return Camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]), np.array(distortion))
 
 
 def needs_size(options: TableOptions) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpbench.reports.content import Report
+from hpbench.reports.content import Report, Section
 from hpbench.reports.tables.table import Cell, Table
 from hpbench.storage.atomic import write_text
 from hpbench.storage.text import visible
@@ -52,7 +52,7 @@ def write_latex(report: Report) -> Path:
         replace(
             section.tables[key],
             key=f"{section.key}-{key}",
-            title=f"{section.title}: {section.tables[key].title}",
+            title=f"{_context(section)}: {section.tables[key].title}",
         )
         for section in report.sections
         for key in LATEX_TABLES
@@ -66,6 +66,15 @@ def write_latex(report: Report) -> Path:
     return path
 
 
+def _context(section: Section) -> str:
+    """What a table that stands alone in a paper has to say: data set, faces and protocol."""
+    images, protocol = section.images, section.scores.protocol
+    return (
+        f"{section.title}, {images.total - images.excluded} faces, protocol {protocol.name} "
+        f"({protocol.hash})"
+    )
+
+
 def document(tables: Sequence[Table]) -> str:
     """A file with all tables that compiles by itself."""
     return _PREAMBLE + "\n".join(table(one) for one in tables) + "\n\\end{document}\n"
@@ -76,7 +85,7 @@ def table(content: Table) -> str:
     kinds = "".join("l" if column.text else "r" for column in content.columns)
     lines = [
         r"\begin{table}[ht]",
-        r"\centering",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{escape(_caption(content))}}}",
         rf"\label{{tab:{content.key}}}",
         rf"\begin{{tabular}}{{{kinds}}}",
@@ -93,8 +102,18 @@ def table(content: Table) -> str:
 
 
 def _caption(content: Table) -> str:
-    marked = any(cell.rank for row in content.rows for cell in row)
-    explained = ". Bold: best, underlined: second best." if marked else "."
+    ranks = [{cell.rank for cell in column} for column in zip(*content.rows, strict=True)]
+    marked = [bool(found - {None}) for found in ranks]
+    explained = "."
+    if any(marked):
+        explained = ". Bold: best, underlined: second best."
+        if sum(marked) == 1:
+            explained += " Only the marked column compares methods that predicted different faces."
+    if any(column.title == "Rank" for column in content.columns):
+        explained += (
+            " Methods share a rank where their paired differences are not significant at 5 % "
+            "(Holm)."
+        )
     shown = "".join(cell.shown for row in content.rows for cell in row)
     flags = [said for flag, said in _FLAGS.items() if flag in shown]
     return " ".join([f"{content.title}{explained}", *flags, content.note]).strip()

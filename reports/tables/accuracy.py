@@ -58,7 +58,9 @@ def accuracy_tables(
         mark=same_faces,
     )  # fmt: skip
     common_images = results[0].common_images.images
-    title = f"The same on the {common_images} faces that every method predicted"
+    title = (
+        f"Mean absolute error in degrees on the {common_images} faces that every method predicted"
+    )
     if not all(result.images.scored for result in results):
         title += ", methods without a prediction left out"
     common = method_table(
@@ -66,7 +68,7 @@ def accuracy_tables(
         results, labels, [*_errors("common_images."), rank], mark=common_images > 0,
     )  # fmt: skip
     others = method_table(
-        "metrics", "Other measures of the same errors", results, labels,
+        "metrics", "Other measures of the errors", results, labels,
         [_column(metric) for metric in all_metrics() if metric.table == "metrics"],
         mark=same_faces,
     )  # fmt: skip

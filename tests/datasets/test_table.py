@@ -542,3 +542,43 @@ def test_names_in_a_binary_column_of_parquet_are_texts(tmp_path):
     pd.DataFrame(rows).to_parquet(tmp_path / "labels.parquet")
     (record,) = Table(tmp_path / "labels.parquet").records()
     assert record.image_id == "a.jpg"
+
+
+CAMERA = f"{HEADER},x0,y0,x1,y1,fx,fy,cx,cy,k1,light"
+
+
+def test_camera_is_read_and_is_no_factor(table):
+    one, other = table(
+        f"{CAMERA}\na.jpg,1,2,3,5,6,7,8,900,910,320,240,-0.1,dim\nb.jpg,1,2,3,5,6,7,8,,,,,,dim\n"
+    ).records()
+    assert one.camera.matrix.tolist() == [[900, 0, 320], [0, 910, 240], [0, 0, 1]]
+    assert one.camera.distortion.tolist() == [-0.1, 0, 0, 0, 0]
+    assert one.factors == {"light": "dim"}
+    assert other.camera is None and other.excluded is None
+
+
+def test_list_of_faces_gives_back_the_camera_that_it_was_made_of(tmp_path):
+    import hpbench
+
+    hpbench.faces("sample", limit=3, out=tmp_path / "faces.csv")
+    rows = (tmp_path / "faces.csv").read_text().splitlines()
+    labelled = [rows[0] + ",yaw,pitch,roll", *(row + ",1,2,3" for row in rows[1:])]
+    (tmp_path / "own.csv").write_text("\n".join(labelled).replace("image_id", "name_there"))
+    expected = [record.camera for record in make_dataset("sample").records()][:3]
+    for record, camera in zip(Table(tmp_path / "own.csv").records(), expected, strict=True):
+        np.testing.assert_allclose(record.camera.matrix, camera.matrix)
+        np.testing.assert_allclose(record.camera.distortion, camera.distortion)
+
+
+@pytest.mark.parametrize("cells", ["-900,910,320,240,0", "900,,320,240,0", "900,910,320,x,0"])
+def test_camera_that_is_none_is_a_reason_of_its_face(table, cells):
+    (record, _) = table(
+        f"{CAMERA}\na.jpg,1,2,3,5,6,7,8,{cells},dim\nb.jpg,1,2,3,5,6,7,8,9,9,3,2,0,dim\n"
+    ).records()
+    assert "camera" in record.excluded
+
+
+def test_centre_of_a_box_is_not_taken_for_that_of_a_camera(table):
+    (record,) = table(f"{HEADER},cx,cy,w,h\na.jpg,1,2,3,50,60,20,10\n").records()
+    assert record.box_xyxy.tolist() == [40, 55, 60, 65]
+    assert record.camera is None

@@ -56,7 +56,7 @@ def test_missing_predictions_bring_a_table_of_common_faces_and_the_coverage(
     markdown,
 ) -> None:
     text = markdown(without_prediction={"near": 2})
-    assert "The same on the 30 faces that every method predicted" in text
+    assert "Mean absolute error in degrees on the 30 faces that every method predicted" in text
     assert cells(text, "near")[0][-2] == "50.8 %"
     assert "| near | no prediction | nothing seen | 29 |" in text
 

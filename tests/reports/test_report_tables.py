@@ -198,3 +198,18 @@ def test_latex_leaves_out_pairs_that_no_page_holds(make_run) -> None:
     )
     assert "-pairs" in few
     assert "-pairs" not in many
+
+
+def test_latex_caption_says_what_a_table_alone_does_not(make_run) -> None:
+    report = load_report(make_run(without_prediction={"near": 2}))
+    text = write_latex(report).read_text()
+    (section,) = report.sections
+    captions = re.findall(r"\\caption\{(.*)\}\n", text)
+    assert captions
+    for caption in captions:
+        start = f"Heads, 59 faces, protocol default ({section.scores.protocol.hash}): "
+        assert caption.startswith(start)
+    (accuracy,) = (one for one in captions if "): Mean absolute error in degrees." in one)
+    assert "Only the marked column compares methods that predicted different faces." in accuracy
+    (common,) = (one for one in captions if "30 faces that every method predicted" in one)
+    assert "Methods share a rank where their paired differences are not significant" in common
