@@ -126,7 +126,13 @@ def require_well_formed(record: Record) -> None:
 
 
 class DatasetCard(BaseModel):
-    """What a reader must know about a data set to judge results on it."""
+    """What a reader must know about a data set to judge results on it.
+
+    Attributes
+    ----------
+    faces : int or None
+        How many there are in the complete data set; a run on fewer says so.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -138,6 +144,7 @@ class DatasetCard(BaseModel):
     how_to_get: str = ""
     domain: Literal["photo", "render", "unknown"] = "photo"
     label_source: str = ""
+    faces: int | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -48,6 +48,7 @@ class Aflw2000(Dataset):
         paper="X. Zhu, Z. Lei, X. Liu, H. Shi, S. Z. Li: Face Alignment Across Large Poses: "
         "A 3D Solution. CVPR 2016",
         licence="research only; the photos are AFLW's and fall under its terms",
+        faces=2000,
         homepage="http://www.cbsr.ia.ac.cn/users/xiangyuzhu/projects/3DDFA/main.htm",
         how_to_get="Download AFLW2000-3D.zip from the 3DDFA project page and unpack it",
         domain="photo",
@@ -62,7 +63,10 @@ class Aflw2000(Dataset):
         ),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
-        Protocol.of(name, Aflw2000Options(), "1969 faces within 99 degrees, box of all 68 points"),
+        Protocol.of(
+            name, Aflw2000Options(),
+            "faces within 99 degrees (1,969 of all), box of all 68 points",
+        ),
         Protocol.of(
             name, Aflw2000Options(box="pt2d"),
             "Hopenet's test script: raw pt2d box with its -1 entries, plain |a - b|",

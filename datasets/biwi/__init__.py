@@ -64,6 +64,7 @@ class Biwi(Dataset):
         paper="G. Fanelli, M. Dantone, J. Gall, A. Fossati, L. Van Gool: Random Forests for "
         "Real Time 3D Face Analysis. IJCV 101(3), 2013",
         licence="non-commercial use such as university research and education",
+        faces=15678,
         homepage="https://icu.ee.ethz.ch/research/datsets.html",
         how_to_get="Ask for kinect_head_pose_db.tgz at the Computer Vision Lab of ETH Zurich "
         "and unpack it; the folder is the one named hpdb",

@@ -59,6 +59,7 @@ class Pointing04(Dataset):
         "Detection of Salient Facial Features. Pointing 2004, ICPR Workshop on Visual "
         "Observation of Deictic Gestures",
         licence="free for any purpose if the paper is cited",
+        faces=2790,
         homepage="http://www-prima.inrialpes.fr/perso/Gourier/Faces/HPDatabase.html",
         how_to_get="Download the archives Person01 .. Person15 from the INRIA page and unpack "
         "them into one folder",

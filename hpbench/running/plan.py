@@ -17,7 +17,7 @@ from hpbench.inference.faces import each_record
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
-from hpbench.labels.suspicion import stop_at
+from hpbench.labels.suspicion import Suspicion, stop_at
 from hpbench.method import Method
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
@@ -91,7 +91,7 @@ def plan(
             boxes,
         )
         index, faces_key = _read_index(key, dataset, protocol, found_by, config, cache)
-        warnings = _review(key, dataset, index, detector, config.trust_labels)
+        warnings = _review(key, dataset, index, detector, config)
         is_variant = any(other.dataset.name == dataset.name for other in evaluations)
         reasons = {
             name: _unsupported_reason(method, dataset, index, config.limit is None, is_variant)
@@ -179,7 +179,7 @@ def _with_images_elsewhere(faces_key: str, index: FaceIndex, contents: bool) -> 
 
 
 def _review(
-    key: str, dataset: Dataset, index: FaceIndex, detector: Detector | None, trust: bool
+    key: str, dataset: Dataset, index: FaceIndex, detector: Detector | None, config: RunConfig
 ) -> tuple[LabelWarning, ...]:
     """What looks wrong with the labels and boxes of a data set.
 
@@ -200,8 +200,15 @@ def _review(
         face_finder(detector) if looks else None,
     )
     suspicions += review_files(dataset, index.faces(included))
-    if not trust:
+    if not config.trust_labels:
         stop_at(suspicions, key, dataset)
+    if config.limit is None and len(index) < (dataset.card.faces or 0):
+        seen = (
+            f"{len(index):,} of the {dataset.card.faces:,} faces of {dataset.card.title} are there"
+        )
+        suspicions.append(
+            Suspicion("incomplete", seen, "its results are not those of the whole", stops=False)
+        )
     return tuple(LabelWarning(code=s.code, text=s.line(key, dataset, "")) for s in suspicions)
 
 
@@ -294,7 +301,7 @@ def open_dataset(
     built = build_options(cls.Options, options, f"data set '{item.name}'")
     with plugin_errors(f"data set '{item.name}' cannot be made"):
         dataset = cls(root, built)
-        settings = dataset.protocol_settings()
+    settings = dataset.protocol_settings()
     changed = ",".join(
         f"{key}={settings.get(key)}"
         for key in sorted(item.options)
