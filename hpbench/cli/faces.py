@@ -44,7 +44,9 @@ def faces(
     found.write(out)
     for warning in found.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{found.total} faces, {len(found.rows)} listed, {sum(found.left_out.values())} not")
+    typer.echo(
+        f"{found.total} faces, {len(found.rows)} listed, {sum(found.left_out.values())} not listed"
+    )
     reasons = alike(found.left_out)
     for reason, count in reasons[:MAX_REASONS]:
         typer.echo(f"  {count}: {visible(reason)}")

@@ -101,6 +101,7 @@ class WorkerProcess:
         self._lock = Lock()
         self._pixels = _SharedPixels()
         self._failures = self._requests = 0
+        self._given_up = ""
         self._awaited = False  # a reply that an interrupted request, as by Ctrl-C, did not read
         self.restarts: list[str] = []
         """How the worker had ended, for each time that it was started again."""
@@ -124,6 +125,8 @@ class WorkerProcess:
             If its replies are not what the protocol says, or it survives no request any more.
         """
         with self._lock:
+            if self._given_up:
+                raise HpbenchError(self._given_up)
             return [reply for some in _portions(faces) for reply in self._ask_twice(some)]
 
     def _ask_twice(self, faces: Sequence[Face]) -> list[Reply]:
@@ -133,9 +136,10 @@ class WorkerProcess:
             except _EndedError as ended:
                 self._failures += attempt == 2
                 if self._failures == MAX_FAILURES:
-                    raise HpbenchError(
+                    self._given_up = (
                         f"{self._subject}: its worker {ended}, {MAX_FAILURES} requests in a row"
-                    ) from ended
+                    )
+                    raise HpbenchError(self._given_up) from ended
                 self._start_again(str(ended))
                 if attempt == 2:
                     raise WorkerError(f"the worker {ended}, twice") from ended

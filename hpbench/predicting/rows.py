@@ -90,7 +90,7 @@ def angles_in_words(R_cam: Array) -> str:
     words = (
         ("nose to the left", "nose to the right", "straight"),
         ("looks up", "looks down", "level"),
-        ("turned clockwise", "turned anticlockwise", "upright"),
+        ("tilted clockwise", "tilted anticlockwise", "upright"),
     )
     parts = []
     for name, angle, (positive, negative, none) in zip(

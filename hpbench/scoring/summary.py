@@ -272,14 +272,18 @@ def _several_faces_warnings(
     texts = []
     if chosen:
         texts.append(
-            f"{subject}: {chosen} images show {rest}; the {run.spec.several} was taken{hint}"
+            f"{subject}: {_images_show(chosen)} {rest}; the {run.spec.several} was taken{hint}"
         )
     if refused:
         texts.append(
-            f"{subject}: {refused} images show {rest} and were not scored; add boxes, or choose "
+            f"{subject}: {_images_show(refused)} {rest}, not scored; add boxes, or choose "
             f"with --several largest{hint}"
         )
     return [DatasetWarning(dataset=dataset.name, code="several", text=text) for text in texts]
+
+
+def _images_show(count: int) -> str:
+    return "1 image shows" if count == 1 else f"{count} images show"
 
 
 def mean_errors(tables: RunTables) -> list[MethodErrors]:

@@ -53,9 +53,9 @@ def rule_results(dataset: DatasetScores, method: MethodScores) -> list[RuleResul
         if other_order == "rq"
         else "angles read in the order of the labels": read(other_order),
         "yaw always read in -90..90 (labels beyond it are penalised)": canonical,
-        "the same, differences not wrapped (Hopenet's test script)"
+        "yaw read in -90..90, differences not wrapped (Hopenet's test script)"
         if other_wrap == "none"
-        else "the same, differences wrapped to -180..180": read("canonical", other_wrap),
+        else "yaw read in -90..90, differences wrapped to -180..180": read("canonical", other_wrap),
         "errors of 180 degrees counted as 0 (6DRepNet's test script)": _half_turns_free(canonical),
         f"without profile faces (|yaw| above {PROFILE_DEG:g})": np.where(
             profile, np.nan, as_scored

@@ -48,9 +48,7 @@ class ReportFigure:
     in_short: bool = False
 
 
-_WITHOUT_PREDICTION = (
-    "Thin dotted lines, where faces have no prediction: the same with these imputed as frontal."
-)
+_WITHOUT_PREDICTION = "Thin dotted lines: the same with missing predictions imputed as frontal."
 
 _FEW = " where 6 methods or fewer are drawn"
 

@@ -214,7 +214,7 @@ def test_rows_say_why_there_is_no_angle():
 
 def test_angles_are_explained_as_the_image_shows_them():
     assert angles_in_words(rotation_from_angles([-20, 15, 5])) == (
-        "yaw -20.0 (nose to the right), pitch +15.0 (looks up), roll +5.0 (turned clockwise)"
+        "yaw -20.0 (nose to the right), pitch +15.0 (looks up), roll +5.0 (tilted clockwise)"
     )
 
 

@@ -80,7 +80,7 @@ def test_terminal_counts_what_is_left_out(photos, tmp_path):
     out = tmp_path / "new" / "faces.csv"
     done = CliRunner().invoke(app, ["faces", str(photos), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "8 faces, 5 listed, 3 not" in done.stdout
+    assert "8 faces, 5 listed, 3 not listed" in done.stdout
     assert "1: gone.jpg: no such image" in done.stdout
     assert done.stdout.splitlines()[-1] == str(out)
 
