@@ -35,7 +35,6 @@ __all__ = [
     "make_dataset",
     "make_method",
     "make_methods",
-    "outdated_contract",
     "plugin_modules",
     "require_live",
 ]
@@ -147,16 +146,11 @@ class Registry(Generic[T]):
         return self._import(offers[name][0])
 
     def parse(self, specs: SpecsLike, files: Sequence[Path] = ()) -> list[Spec]:
-        """Specs of a list, each with the plugin that it means (:meth:`resolve`)."""
+        """Specs of a list, or those that they stand for where one plugin claims their name."""
         offers = self.plugins(files)
         return [self._resolve(spec, offers) for spec in parse_specs(specs)]
 
-    def resolve(self, spec: str | Spec, files: Sequence[Path] = ()) -> Spec:
-        """The spec itself, or the one that it stands for where one plugin claims its name."""
-        return self._resolve(spec, self.plugins(files))
-
-    def _resolve(self, spec: str | Spec, offers: Offers) -> Spec:
-        spec = parse_spec(spec) if isinstance(spec, str) else spec
+    def _resolve(self, spec: Spec, offers: Offers) -> Spec:
         if spec.name in offers or spec.path is not None:
             return spec
         claims = [claim for name in offers if (claim := self._claim(name, spec.name, offers))]
@@ -196,8 +190,6 @@ class Registry(Generic[T]):
             try:
                 cls = offer.source.load()
             except PLUGIN_ERRORS as error:
-                if _is_of_contract_1(error):
-                    raise HpbenchError(outdated_contract(subject)) from error
                 raise HpbenchError(
                     f"{subject} is broken: {type(error).__name__}: {error}; "
                     "fix or uninstall that package"
@@ -286,8 +278,6 @@ def _import_file(file: Path) -> ModuleType:
         del sys.modules[name]
         if earlier is not None:
             sys.modules[name] = earlier.module
-        if _is_of_contract_1(error):
-            raise HpbenchError(outdated_contract(str(file))) from error
         raise HpbenchError(
             f"{file}: plugin cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -306,28 +296,20 @@ def _require_contract(cls: type[Plugin], subject: str) -> None:
             f"{subject} has contract = {cls.contract!r}; write the whole number of the plugin "
             f"contract that it was written for, now {CONTRACT_VERSION}"
         )
+    if cls.contract == CONTRACT_VERSION:
+        return
+    fix = f"set contract = {CONTRACT_VERSION}"
     if cls.contract > CONTRACT_VERSION:
-        raise HpbenchError(
-            f"{subject} was written for plugin contract {cls.contract}, this hpbench has "
-            f"{CONTRACT_VERSION}; update hpbench"
+        fix = "update hpbench"
+    elif issubclass(cls, Method):
+        fix = (
+            "return Prediction(R_cam) from decode, rename NoAnswer to NoPrediction, and "
+            f"set contract = {CONTRACT_VERSION}"
         )
-    if cls.contract < CONTRACT_VERSION:
-        raise HpbenchError(outdated_contract(subject, issubclass(cls, Method)))
-
-
-def outdated_contract(subject: str, is_method: bool = True) -> str:
-    """The one line for a plugin of contract 1, which says what to change."""
-    changes = "return Prediction(R_cam) from decode, rename NoAnswer to NoPrediction, and "
-    return (
-        f"{subject} was written for plugin contract 1, this hpbench has {CONTRACT_VERSION}; "
-        f"{changes if is_method else ''}set contract = {CONTRACT_VERSION}"
+    raise HpbenchError(
+        f"{subject} was written for plugin contract {cls.contract}, this hpbench has "
+        f"{CONTRACT_VERSION}; {fix}"
     )
-
-
-def _is_of_contract_1(error: BaseException) -> bool:
-    """Whether an import failed on a name that plugin contract 1 had."""
-    names = ("'NoAnswer'", "'Pose'")
-    return isinstance(error, ImportError) and any(name in str(error) for name in names)
 
 
 METHODS: Registry[Method] = Registry("hpbench.methods", Method, "method")  # type: ignore[type-abstract]

@@ -93,13 +93,14 @@ def _label(
     out = config.out
     progress_file = out.with_name(f"{out.name}.progress")
     with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
-        each, review = each_record(dataset), review_boxes
-        if config.dataset_label:  # without it the table's angles may hold anything
-            each, review = screened(each), review_labels
-        records = list(islice(each, config.limit))
+        each = each_record(dataset)
         if config.dataset_label:
+            records = list(islice(screened(each), config.limit))
             _count_whole_labels(records, note)
-        suspicions = review(records, dataset, face_finder())
+            suspicions = review_labels(records, dataset, face_finder())
+        else:  # the table's angles may hold anything
+            records = list(islice(each, config.limit))
+            suspicions = review_boxes(records, dataset, face_finder())
         if not config.trust_labels:
             stop_at(suspicions, dataset.name, dataset)
         for one in suspicions:

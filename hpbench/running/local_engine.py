@@ -346,8 +346,8 @@ def _read_in_threads(
     names = list(evaluation.methods_in("threads"))
     ahead = ImagesAhead(partial(_read_and_prepare, evaluation, names))
     with ThreadPoolExecutor(workers, "hpbench-read") as threads:
-        read = partial(threads.submit, ahead.read)
-        with closing(prefetch(read, faces, 2 * batch_size)) as prepared:
+        ahead_of_us = prefetch(lambda face: threads.submit(ahead.read, face), faces, 2 * batch_size)
+        with closing(ahead_of_us) as prepared:
             yield from ahead.batches(prepared, batch_size)
 
 

@@ -243,7 +243,7 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
 def _corrected(changes: Sequence[Change]) -> list[Change]:
     """The same changes with p-values corrected for their number, those of slices for theirs."""
     slices = [one for change in changes for one in change.slices]
-    p_values, of_slices = map(_holm, (changes, slices))
+    p_values, of_slices = _holm(changes), _holm(slices)
     return [
         replace(
             change,

@@ -24,6 +24,7 @@ __all__ = [
     "is_intact",
     "publish",
     "read_table",
+    "sha256_of_file",
     "write_bytes",
     "write_checked_tables",
     "write_json",
@@ -140,9 +141,14 @@ def is_intact(path: Path) -> bool:
     return path.stem.rpartition(".")[2] == _checksum(path)
 
 
-def _checksum(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum(path: Path) -> str:
+    return sha256_of_file(path)[:12]
 
 
 def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:

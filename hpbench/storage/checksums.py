@@ -11,26 +11,19 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hpbench.storage.atomic import write_text
+from hpbench.storage.atomic import sha256_of_file, write_text
 
 __all__ = [
     "CHECKSUMS",
     "differs",
     "read_checksums",
     "replace_text",
-    "sha256_of_file",
     "store_checksums",
 ]
 
 CHECKSUMS = "SHA256SUMS"
 
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-
-
-def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file's content, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_checksums(folder: Path) -> dict[str, set[str]]:

@@ -30,7 +30,7 @@ from hpbench.paths import is_file
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
 from hpbench.registry import imported_by_plugin_files, plugin_modules
-from hpbench.storage.checksums import sha256_of_file
+from hpbench.storage.atomic import sha256_of_file
 from hpbench.storage.environment import versions
 
 __all__ = [

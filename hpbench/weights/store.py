@@ -25,8 +25,7 @@ from hpbench.errors import UsageError, WeightsError, write_errors
 from hpbench.method import WeightsInfo
 from hpbench.paths import cache_folder
 from hpbench.spec import suggest
-from hpbench.storage.atomic import atomic_path, publish, write_text
-from hpbench.storage.checksums import sha256_of_file
+from hpbench.storage.atomic import atomic_path, publish, sha256_of_file, write_text
 from hpbench.weights.downloads import ADD_COMMAND, DownloadLimits, ask_git_blob, fetch_rest
 
 __all__ = [
