@@ -175,6 +175,10 @@ class Dataset(Plugin):
         self.root = root
         super().__init__(options)
 
+    def complete_faces(self) -> int | None:
+        """How many faces there are under these options where none is lacking; None: unknown."""
+        return self.card.faces
+
     @abstractmethod
     def records(self) -> Sequence[Record]:
         """Index of all faces in a fixed order, excluded ones included.

@@ -256,7 +256,8 @@ def read_rgb(path: Path, upright: bool = True) -> npt.NDArray[np.uint8]:
             return np.repeat(grey[..., None], 3, axis=-1)
         if bits == 16 and value_range not in (None, (0.0, 65535.0)):
             raise ValueError(
-                f"16 bits per colour of which white is {value_range[1]:g}; save it with 8 bits"
+                f"16 bits per colour of which black and white are {value_range[0]:g} and "
+                f"{value_range[1]:g}; save it with 8 bits"
             )
         pixels = np.array(turned.convert("RGB"), dtype=np.uint8)
         if bits == 16 and 0 < pixels.max() < 16:

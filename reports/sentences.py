@@ -32,7 +32,7 @@ _WRAP = {
 _MOST_NAMED = 5
 """A sentence that names more methods is not read."""
 
-_ASIDE = " (methods without any prediction left aside)"
+_ASIDE = ", methods without any prediction left aside,"
 
 
 def overview_sentences(
@@ -62,8 +62,8 @@ def overview_sentences(
         return [f"On none of {where} was a face predicted by every method. {rest}"]
     first, *others = wins.most_common(_MOST_NAMED)
     text = (
-        f"On the faces that every method predicted{aside}, {labels[first[0]]} has the lowest mean "
-        f"error on {first[1]} of {where}"
+        f"On the faces that every method predicted{aside or ','} {labels[first[0]]} has the lowest "
+        f"mean error on {first[1]} of {where}"
     )
     if others:
         text += f", {words.join(f'{labels[spec]} on {count}' for spec, count in others)}"
@@ -86,16 +86,17 @@ def summary_sentences(
     ranked = [result for result in predicted if not is_reference(result.method)] or predicted
     aside = _ASIDE * (len(predicted) < len(results))
     sentences = [_accuracy(title, ranked, comparisons, labels, aside)]
-    complete = all(result.images.no_answer == 0 for result in predicted)
-    where = "For reference" if complete else "On the same faces"
-    sentences += [
-        f"{where}, the frontal baseline has a mean error of "
-        f"{words.degrees(result.common_images.mae_deg.mean)} degrees."
-        for result in predicted
-        if result not in ranked
-    ]
+    sentences += [_reference(one, predicted) for one in predicted if one not in ranked]
     sentences += [*_by_yaw(_best(ranked), labels), _coverage(results, labels)]
     return [*sentences, *_times(results, labels)]
+
+
+def _reference(baseline: MethodResult, predicted: Sequence[MethodResult]) -> str:
+    """The error of the frontal baseline, on the faces that the sentence before it is about."""
+    where, mean = "For reference", baseline.mae_deg.mean
+    if baseline.common_images.images and any(one.images.no_answer for one in predicted):
+        where, mean = "On the same faces", baseline.common_images.mae_deg.mean
+    return f"{where}, the frontal baseline has a mean error of {words.degrees(mean)} degrees."
 
 
 def _best(results: Sequence[MethodResult], most: int = 3) -> list[MethodResult]:

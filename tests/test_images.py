@@ -134,7 +134,7 @@ def test_colours_with_another_white_than_the_largest_value_are_refused(tmp_path)
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
     head = struct.pack("<2sHI", b"II", 42, 20 + len(pixels))
     (tmp_path / "a.tif").write_bytes(head + three + pixels + directory + bytes(4))
-    with pytest.raises(ImageError, match="white is 16383"):
+    with pytest.raises(ImageError, match="black and white are 0 and 16383"):
         read_rgb(tmp_path / "a.tif")
 
 

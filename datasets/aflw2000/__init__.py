@@ -65,7 +65,7 @@ class Aflw2000(Dataset):
     protocols: ClassVar[tuple[Protocol, ...]] = (
         Protocol.of(
             name, Aflw2000Options(),
-            "faces within 99 degrees (1,969 of all), box of all 68 points",
+            "faces within 99 degrees (1,969 of all 2,000), box of all 68 points",
         ),
         Protocol.of(
             name, Aflw2000Options(box="pt2d"),

@@ -98,6 +98,10 @@ class Biwi(Dataset):
             settings["frames"] = f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
         return settings
 
+    def complete_faces(self) -> int | None:
+        """Unknown where a list chooses frames; see :meth:`hpbench.dataset.Dataset`."""
+        return None if self.options.frames is not None else super().complete_faces()
+
     def records(self) -> Sequence[Record]:
         """Index of all frames, sorted; see :meth:`hpbench.dataset.Dataset.records`."""
         folder = _sequences_folder(self.require_folder("hpdb"))

@@ -144,7 +144,7 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
     rotation = find_rotation(path, names, taken)
     image = one_of("image", _IMAGE)
     subject = one_of("subject", _SUBJECT)
-    camera, distortion = _find_camera(by_plain, taken)
+    camera, distortion = _find_camera(path, by_plain, taken)
     free = {plain: name for plain, name in by_plain.items() if name not in camera}
     layout, box = _find_box(path, free, taken)
     given = ", ".join(names) or "none"
@@ -171,11 +171,22 @@ def _no_header(names: Sequence[str]) -> str:
 
 
 def _find_camera(
-    by_plain: Mapping[str, str], taken: set[str]
+    path: Path, by_plain: Mapping[str, str], taken: set[str]
 ) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Columns of the camera and of its distortion; nothing without all four of the former."""
+    """Columns of the camera and of its distortion; nothing without all four of the former.
+
+    Raises
+    ------
+    DataError
+        If the middle may be that of a box.
+    """
     if not set(_CAMERA) <= set(by_plain):
         return (), {}
+    if any({"cx", "cy"} < set(four) <= set(by_plain) for _, four in _BOX_NAMES):
+        raise DataError(
+            f"{path}: 'cx' and 'cy' may be of the box or of the camera; rename those of the box "
+            "x_center and y_center"
+        )
     camera = tuple(by_plain[name] for name in _CAMERA)
     distortion = {name: by_plain[name] for name in _DISTORTION if name in by_plain}
     taken.update(camera, distortion.values())

@@ -37,6 +37,7 @@ from hpbench.tables.rows import (
     is_empty,
     is_empty_text,
     numbers_in,
+    read_names,
     read_rows,
 )
 
@@ -96,7 +97,7 @@ class Table(Dataset):
         if self.options.unit is None:
             return self.options
         path = self._file()
-        of_names = find_columns(path, read_rows(path, count_known)[0]).unit or "deg"
+        of_names = find_columns(path, read_names(path, count_known)).unit or "deg"
         return self.options.model_copy(
             update={"unit": None if self.options.unit == of_names else self.options.unit}
         )

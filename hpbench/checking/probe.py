@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -255,12 +255,15 @@ class Probe:
         """
         found = self.diagnosis
         seen_in_input = found.mistake is not None and not isinstance(found.mistake, RotationMistake)
-        if self.trust_labels or seen_in_input:
+        if self.trust_labels or seen_in_input or self.is_collapsed:
             return None
         _, predictions, ground_truth = self.predicted()
         undone = _diagnose(ground_truth, predictions)
-        shown = undone if undone.mistake is not None else found
-        return None if shown.mistake is None or self.error_on_sample_deg is None else shown
+        if undone.mistake is None and isinstance(found.mistake, RotationMistake):
+            # undone in the predictions, only a sign is the same mistake
+            option = found.mistake.table_option if found.mistake.category == "sign" else ""
+            undone = replace(found, mistake=replace(found.mistake, table_option=option))
+        return None if undone.mistake is None or self.error_on_sample_deg is None else undone
 
     @cached_property
     def error_on_sample_deg(self) -> float | None:
@@ -331,16 +334,16 @@ def _offset_mistake(predictions: Array, ground_truth: Array) -> list[RotationMis
     )
     if not off_deg.any():
         return []
-    text = " and ".join(
-        f"{name} is off by {off:+.0f} degrees"
-        for name, off in zip(ANGLES, off_deg, strict=True)
-        if off
-    )
+    named = [(name, off) for name, off in zip(ANGLES, off_deg.tolist(), strict=True) if off]
+    text = " and ".join(f"{name} is off by {off:+.0f} degrees" for name, off in named)
+    option = ",".join(f"{name}{-off:+.0f}" for name, off in named)
     return [
         RotationMistake(
             f"a wrong offset_deg, first bin or crop: {text} on all faces",
             "offset",
             lambda R: _without(R, off_deg),
+            f'offset="{option}"',
+            f"{text} on all faces",
         )
     ]
 

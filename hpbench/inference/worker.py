@@ -197,12 +197,13 @@ class WorkerProcess:
                 f"{self._subject}: its worker cannot be started: {self._command[0]}: "
                 f"{error.strerror}"
             ) from error
-        self._unread, self._awaited = b"", False
+        self._unread, self._awaited = b"", True
         self._end = weakref.finalize(self, _stop, self._child, _watch(self._child))
         try:
             first = self._read(monotonic() + self._start_s, self._start_s)
         except _EndedError as ended:
             raise HpbenchError(f"{self._subject}: its worker does not start: it {ended}") from ended
+        self._awaited = False
         if first.get("error") is not None:
             raise HpbenchError(f"{self._subject}: its worker does not start: {first['error']}")
         if first.get("hpbench_worker") != PROTOCOL:

@@ -155,7 +155,7 @@ class _Worker:
         self._results = os.fdopen(results, "rb")
         passed = [written] if self._arrays is None else [written, self._arrays]
         self._process = subprocess.Popen(
-            # -P: not even the folder that hpbench was started in is searched for modules
+            # -P: no module there may hide one of Python's; serve() appends this one's folders last
             [sys.executable, "-P", "-c", _START, str(hpbench.__file__), str(os.getpid()),
              *map(str, passed)],
             stdin=subprocess.PIPE,
@@ -232,6 +232,8 @@ def _oom_kills() -> int:
 def serve() -> None:
     """Work in a worker until there is no more to do: the other side of :class:`WorkerPool`."""
     _end_with_parent(int(sys.argv[2]))
+    for descriptor in sys.argv[3:]:  # a process that a plugin leaves behind must not hold them
+        os.set_inheritable(int(descriptor), False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     requests, results = sys.stdin.buffer, os.fdopen(int(sys.argv[3]), "wb")
     arrays = int(sys.argv[4]) if len(sys.argv) > 4 else None

@@ -253,12 +253,13 @@ def pending_rows(evaluation: Evaluation, folder: RunFolder) -> npt.NDArray[np.in
 
 def methods_that_work(evaluation: Evaluation, folder: RunFolder) -> list[str]:
     """Methods of which the folder holds a prediction: left are the faces that they failed on."""
-    columns = ["row", "status"]
-    return [
-        name
+    import pyarrow.compute as pc
+
+    found = {
+        name: folder.found(evaluation.indexed, name, ["row", "status"])["status"]
         for name in evaluation.methods
-        if "ok" in folder.found(evaluation.indexed, name, columns)["status"].to_pylist()
-    ]
+    }
+    return [name for name, status in found.items() if pc.any(pc.equal(status, "ok")).as_py()]
 
 
 def announce(evaluation: Evaluation, rows: npt.NDArray[np.int64], progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -172,7 +173,8 @@ def _read_index(
 
 def _with_images_elsewhere(faces_key: str, index: FaceIndex, contents: bool) -> str:
     """A key with the images that do not lie in the folder of the data set, where there are any."""
-    elsewhere = {path for path in index.table["image_path"].to_pylist() if Path(path).is_absolute()}
+    # os.path: a million of Path objects take five seconds
+    elsewhere = {path for path in index.table["image_path"].to_pylist() if os.path.isabs(path)}  # noqa: PTH117
     if not elsewhere:
         return faces_key
     return hash_of(faces_key, files_digest(map(Path, sorted(elsewhere)), contents))
@@ -202,10 +204,9 @@ def _review(
     suspicions += review_files(dataset, index.faces(included))
     if not config.trust_labels:
         stop_at(suspicions, key, dataset)
-    if config.limit is None and len(index) < (dataset.card.faces or 0):
-        seen = (
-            f"{len(index):,} of the {dataset.card.faces:,} faces of {dataset.card.title} are there"
-        )
+    whole = dataset.complete_faces() or 0
+    if config.limit is None and len(index) < whole:
+        seen = f"{len(index):,} of the {whole:,} faces of {dataset.card.title} are there"
         suspicions.append(
             Suspicion("incomplete", seen, "its results are not those of the whole", stops=False)
         )

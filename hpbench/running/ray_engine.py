@@ -242,7 +242,9 @@ class RayCluster:
         spec = EvaluationSpec.of(evaluation)
         _, example = _shard(evaluation, rows[:1])[0]
         included = int(evaluation.indexed.index.included().sum())
-        settings = batch_size, included, works, os.getcwd()  # noqa: PTH109 (a text for all systems)
+        settings = {
+            "batch_size": batch_size, "faces": included, "works": works, "folder": str(Path.cwd()),
+        }  # fmt: skip
         start = partial(self._start_workers, spec, settings, example)
         idle = start(min(self._worker_count(spec.device), len(shards)))
         busy: dict[Any, tuple[Any, int]] = {}
@@ -278,7 +280,7 @@ class RayCluster:
                 ray.kill(actor)
 
     def _start_workers(
-        self, spec: EvaluationSpec, settings: tuple[Any, ...], example: Record, count: int
+        self, spec: EvaluationSpec, settings: Mapping[str, Any], example: Record, count: int
     ) -> list[Any]:
         """Workers that have loaded the methods; the first problem of any of them is raised."""
         ray = self._ray
@@ -286,7 +288,7 @@ class RayCluster:
         # on a cluster each worker sees the one GPU that Ray gives it
         spec = replace(spec, device="cuda") if gpus else spec
         worker = ray.remote(Worker).options(num_cpus=1, num_gpus=gpus)
-        actors = [worker.remote(spec, *settings) for _ in range(count)]
+        actors = [worker.remote(spec, **settings) for _ in range(count)]
         starts = [actor.start.remote(example, versions()) for actor in actors]
         try:
             problems = ray.get(starts, timeout=START_S)

@@ -80,6 +80,8 @@ class SliceChange:
         few independent faces for tests of so many slices.
     own_p_value, smallest_p_value : float
         What it was before it was corrected, and the smallest that it could have been.
+    unchanged : bool
+        Whether the error of no face has changed, so that nothing was tested.
     """
 
     factor: str
@@ -91,6 +93,7 @@ class SliceChange:
     p_value: float
     own_p_value: float
     smallest_p_value: float
+    unchanged: bool
 
     @property
     def change_deg(self) -> float:
@@ -119,11 +122,13 @@ class Change:
     interval_95_deg : tuple of float
         Of the change of ``mae``; NaN with too few independent faces.
     p_value : float
-        Of the same, corrected by Holm's method for the number of changes, those aside that are
-        none on any face; NaN likewise, and where there are too few independent faces for tests of
-        so many changes.
+        Of the same, corrected by Holm's method for the number of methods and data sets where the
+        error of some face has changed; NaN likewise, and where there are too few independent
+        faces for tests of so many.
     own_p_value, smallest_p_value : float
         What it was before it was corrected, and the smallest that it could have been.
+    unchanged : bool
+        Whether the error of no face has changed, so that nothing was tested.
     notes : tuple of str
         In words, which of the two was trained on the data set, or on renders where these are;
         that one spec stands for two methods, where its card or weights have changed; and
@@ -148,6 +153,7 @@ class Change:
     p_value: float
     own_p_value: float
     smallest_p_value: float
+    unchanged: bool
     notes: tuple[str, ...] = ()
     other_hardware: str = ""
     slices: tuple[SliceChange, ...] = ()
@@ -256,7 +262,7 @@ def _corrected(changes: Sequence[Change]) -> list[Change]:
 
 def _holm(tested: Sequence[Change | SliceChange]) -> Iterator[float]:
     """Corrected p-values; where nothing has changed on any face, there was nothing to test."""
-    unchanged = np.array([one.interval_95_deg == (0.0, 0.0) for one in tested], dtype=bool)
+    unchanged = np.array([one.unchanged for one in tested], dtype=bool)
     own = np.array([one.own_p_value for one in tested])
     corrected = statistics.holm(
         np.where(unchanged, np.nan, own), [one.smallest_p_value for one in tested]
@@ -408,6 +414,7 @@ class _Tested(TypedDict):
     p_value: float
     own_p_value: float
     smallest_p_value: float
+    unchanged: bool
 
 
 def _statistics(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -> _Tested:
@@ -415,7 +422,11 @@ def _statistics(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -
     nan = float("nan")
     if not len(difference_deg):
         return _Tested(
-            interval_95_deg=(nan, nan), p_value=nan, own_p_value=nan, smallest_p_value=nan
+            interval_95_deg=(nan, nan),
+            p_value=nan,
+            own_p_value=nan,
+            smallest_p_value=nan,
+            unchanged=True,
         )
     resampling = statistics.make_resampling(len(difference_deg), groups)
     (interval,) = resampling.mean_intervals([difference_deg])
@@ -426,6 +437,7 @@ def _statistics(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -
         p_value=p_value,
         own_p_value=p_value,
         smallest_p_value=float(tests.smallest[0]),
+        unchanged=not difference_deg.any(),
     )
 
 

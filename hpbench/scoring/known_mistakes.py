@@ -70,9 +70,15 @@ class RotationMistake(Mistake):
     ----------
     fix : callable
         Rotations, shape (n, 3, 3), as they would be without the mistake.
+    table_option : str
+        Under which a table is read right whose labels have the mistake; empty where there is none.
+    in_labels : str
+        The same in words that fit labels, where `text` does not.
     """
 
     fix: Callable[[Array], Array]
+    table_option: str = ""
+    in_labels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,8 @@ def _sign_mistakes() -> list[RotationMistake]:
         turned = [angle for angle, sign in zip(ANGLES, signs, strict=True) if sign < 0]
         if turned:
             text = f"the sign of {' and '.join(turned)} is swapped{_FRAMES.get(signs, '')}"
-            found.append(RotationMistake(text, "sign", _flip(signs)))
+            option = f'signs="{",".join(f"-{angle}" for angle in turned)}"'
+            found.append(RotationMistake(text, "sign", _flip(signs), option))
     return found
 
 
@@ -212,6 +219,7 @@ def _order_mistakes() -> list[RotationMistake]:
                 f"angles of the order {wrong}{source} are put together as {right}",
                 "order",
                 _to_order(order),
+                "euler=rq" if order == "ZYX" else f"euler={order}",
             ),
         ]
     return [

@@ -207,12 +207,12 @@ def _package_digest(name: str) -> str:
     return _files_digest(files)
 
 
-_code_states: dict[Path, Sequence[Any]] = {}
-"""States of files with code when this process first looked at them."""
+_imported_code: dict[Path, tuple[Sequence[Any], str | None]] = {}
+"""State and content of files with code of imported modules when this process first looked."""
 
 
 def require_unedited(files: Iterable[Path]) -> None:
-    """Refuse code that was edited since this process first looked at it.
+    """Refuse files of imported modules that were edited since this process first looked at them.
 
     What runs, or a part of it, is not what would be hashed, even where a notebook reloads modules.
 
@@ -220,9 +220,15 @@ def require_unedited(files: Iterable[Path]) -> None:
     ------
     HpbenchError
     """
+    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for path in files:
+        if str(path) not in imported:
+            continue
         state = file_state(path)
-        if path.suffix == ".py" and _code_states.setdefault(path, state) != state:
+        if path not in _imported_code:
+            _imported_code[path] = state, hash_or_none(path)
+        first_state, first_content = _imported_code[path]
+        if state != first_state and hash_or_none(path) != first_content:  # or it was saved again
             raise _edited(path)
 
 
@@ -270,8 +276,9 @@ def _modules_behind(module: ModuleType) -> set[Path]:
             file = getattr(other, "__file__", None)
             if other is None or not file or is_versioned_code(file) or Path(file) in found:
                 continue
-            found.add(Path(file))
-            remaining.append(other)
+            if is_file(Path(file)):  # else it lies in an archive
+                found.add(Path(file))
+                remaining.append(other)
     return found
 
 

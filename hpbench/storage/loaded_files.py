@@ -101,7 +101,7 @@ def known_files(key: str, module: str, load: Callable[[], None]) -> list[Path]:
             return [Path(name) for name in known]
     with files_read() as found:
         load()
-    imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    imported = {getattr(one, "__file__", None) for one in list(sys.modules.values())}
     code = [Path(name) for name in found & imported]
     require_unedited(code)  # which notes what they are now
     _code_read.update(code)

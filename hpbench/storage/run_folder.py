@@ -145,6 +145,7 @@ class RunFolder:
             columns |= {n: table[n] for n in table.column_names if n not in columns}
             return pa.table(columns).select(part_schema().names)
 
+        # digits, as _parts() expects; of the name, for the methods that are left have other places
         number = int(hashlib.sha256(method.encode()).hexdigest()[:12], 16)
         self._write(dataset, f"{origin}-{number:015d}", map(keyed, tables))
 

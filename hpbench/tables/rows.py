@@ -114,12 +114,33 @@ def read_rows(
         rows = list(lines.cells())
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
-    columns = rows[0][1] if rows else []
-    while columns and not columns[-1]:
-        columns = columns[:-1]
+    columns = _without_empty_end(rows[0][1]) if rows else []
     _refuse_double_columns(path, columns)
     _refuse_doubtful_comments(path, lines, len(columns))
     return columns, [_row(path, columns, *row, lines.delimiter) for row in rows[1:]]
+
+
+def read_names(path: Path, count_known: Callable[[Sequence[str]], int]) -> list[str]:
+    """Column names of a table that :func:`read_rows` reads, without its rows.
+
+    Raises
+    ------
+    DataError
+        If the file is corrupted.
+    """
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        return _parquet(path)[0]
+    try:
+        _, cells = next(_lines(_text(path), count_known).cells(), (0, []))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    return _without_empty_end(cells)
+
+
+def _without_empty_end(cells: list[str]) -> list[str]:
+    while cells and not cells[-1]:
+        cells = cells[:-1]
+    return cells
 
 
 def _text(path: Path) -> str:

@@ -53,6 +53,7 @@ def write_latex(report: Report) -> Path:
             section.tables[key],
             key=f"{section.key}-{key}",
             title=f"{_context(section)}: {section.tables[key].title}",
+            note=f"{section.tables[key].note} {_marks(section, key)}".strip(),
         )
         for section in report.sections
         for key in LATEX_TABLES
@@ -73,6 +74,13 @@ def _context(section: Section) -> str:
         f"{section.title}, {images.total - images.excluded} faces, protocol {protocol.name} "
         f"({protocol.hash})"
     )
+
+
+def _marks(section: Section, key: str) -> str:
+    """Which columns have their best marked, where that is not all."""
+    if key not in ("accuracy", "metrics") or section.complete:
+        return ""
+    return "Only columns that count missing predictions are marked: methods predicted other faces."
 
 
 def document(tables: Sequence[Table]) -> str:
@@ -102,13 +110,8 @@ def table(content: Table) -> str:
 
 
 def _caption(content: Table) -> str:
-    ranks = [{cell.rank for cell in column} for column in zip(*content.rows, strict=True)]
-    marked = [bool(found - {None}) for found in ranks]
-    explained = "."
-    if any(marked):
-        explained = ". Bold: best, underlined: second best."
-        if sum(marked) == 1:
-            explained += " Only the marked column compares methods that predicted different faces."
+    marked = any(cell.rank for row in content.rows for cell in row)
+    explained = ". Bold: best, underlined: second best." if marked else "."
     if any(column.title == "Rank" for column in content.columns):
         explained += (
             " Methods share a rank where their paired differences are not significant at 5 % "

@@ -155,3 +155,37 @@ class OffBySeven(Method):
 def test_near_frontal_labels_are_right_though_frontal_is_nearer_to_them():
     (found,) = check_method(OffBySeven, NearFrontal(Path()), checks=[check_labels])
     assert found.status == "passed", found.reason
+
+
+class ToTheLeft(Sample):
+    """Faces that look to the left, of their own names."""
+
+    name = "to_the_left"
+
+    def records(self):
+        return [
+            replace(one, image_id=f"left {one.image_id}", landmarks_xy=None)
+            for one in super().records()
+            if one.label.angles_deg[0] > 10.0
+        ]
+
+
+class SeesNothingThere(OffBySeven):
+    """Knows the sample, and predicts nearly one pose for the faces that look to the left."""
+
+    name, sees_images = "sees_nothing_there", False
+
+    def prepare(self, face):
+        if not face.image_id.startswith("left"):
+            return self.R_cam[face.image_id]
+        noise_deg = np.random.default_rng(sum(face.image_id.encode())).normal(0.0, 1.5, 3)
+        return rotation_from_angles(np.array([2.0, -6.0, 0.0]) + noise_deg)
+
+
+def test_method_that_collapses_on_right_labels_is_not_the_labels_mistake():
+    """Any turn of the labels that moves their mean to its one pose would seem to help."""
+    results = check_method(SeesNothingThere, ToTheLeft(Path()), limit=60)
+    found = {result.name: result for result in results}
+    assert "it looks like" not in (found["labels"].reason or "")
+    assert found["angle_unit"].status == "failed"
+    assert "nearly the same prediction" in found["angle_unit"].reason

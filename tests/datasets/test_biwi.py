@@ -173,3 +173,11 @@ def test_list_of_frames_may_lie_in_the_home_folder(write_sequence, tmp_path, mon
     write_sequence(tmp_path / "hpdb", frames=3)
     (tmp_path / "list.txt").write_text("01/frame_00003\n")
     assert len(Biwi(tmp_path / "hpdb", BiwiOptions(frames=Path("~/list.txt"))).records()) == 1
+
+
+def test_part_that_a_list_chooses_is_not_called_incomplete(write_sequence, tmp_path):
+    write_sequence(tmp_path / "hpdb", frames=3)
+    (tmp_path / "list.txt").write_text("01/frame_00003\n")
+    root = tmp_path / "hpdb"
+    assert Biwi(root, BiwiOptions()).complete_faces() == 15678
+    assert Biwi(root, BiwiOptions(frames=tmp_path / "list.txt")).complete_faces() is None

@@ -578,7 +578,9 @@ def test_camera_that_is_none_is_a_reason_of_its_face(table, cells):
     assert "camera" in record.excluded
 
 
-def test_centre_of_a_box_is_not_taken_for_that_of_a_camera(table):
+def test_centre_that_may_be_of_the_box_or_of_the_camera_is_asked_for(table):
     (record,) = table(f"{HEADER},cx,cy,w,h\na.jpg,1,2,3,50,60,20,10\n").records()
     assert record.box_xyxy.tolist() == [40, 55, 60, 65]
     assert record.camera is None
+    with pytest.raises(DataError, match="'cx' and 'cy' may be of the box or of the camera"):
+        table(f"{HEADER},cx,cy,w,h,fx,fy\na.jpg,1,2,3,50,60,20,10,900,900\n").records()

@@ -278,6 +278,21 @@ def test_a_request_that_was_interrupted_does_not_shift_the_next_one(start, monke
     assert process.restarts == ["was interrupted"]
 
 
+def test_a_restart_that_was_interrupted_does_not_shift_the_next_request(start, monkeypatch):
+    process = start()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "_read", interrupt)
+        for _ in range(2):  # the request, and then the greeting of the worker that is started again
+            with pytest.raises(KeyboardInterrupt):
+                process.ask([face("a", 1)])
+    (reply,) = process.ask([face("b", 2)])
+    assert reply["face"]["image_id"] == "b"
+
+
 def test_what_a_program_prints_is_named_as_the_mistake(start):
     with pytest.raises(HpbenchError, match=r"wrote 'loading model \.\.\.' to standard output"):
         start().ask([face("prints")])

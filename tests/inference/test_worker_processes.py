@@ -144,3 +144,14 @@ def test_own_error_of_a_plugin_comes_back_as_the_kind_that_it_extends():
         pytest.raises(UsageError, match="the model is missing; fetch it"),
     ):
         pool.submit(program, {}).result()
+
+
+def test_worker_that_leaves_a_process_behind_does_not_hold_up_the_others():
+    program = "import os; os.system('sleep 30 &'); os._exit(3)"
+    begun = time.monotonic()
+    with (
+        WorkerPool("some", 1, partial, exec) as pool,
+        pytest.raises(HpbenchError, match="exited with status 3"),
+    ):
+        pool.submit(program).result()
+    assert time.monotonic() - begun < 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from hpbench.protocol import Protocol
@@ -240,7 +241,7 @@ def test_method_without_any_prediction_is_left_aside_in_words_too(sentences) -> 
     first, *_ = sentences(errors=NEAR | FAR | THIRD, without_prediction={"third": 1})
     assert first.startswith(
         "On Heads, near has the lowest mean error: 2.00 degrees over the 59 faces that every "
-        "method predicted (methods without any prediction left aside) (95 % interval"
+        "method predicted, methods without any prediction left aside, (95 % interval"
     )
 
 
@@ -288,3 +289,23 @@ def test_some_are_not_none_and_most_are_not_all(share, text) -> None:
 
 def test_p_values_on_both_sides_of_the_limit_do_not_look_alike() -> None:
     assert [words.p_value(p) for p in (0.0497, 0.0502, 0.0513)] == ["0.0497", "0.0502", "0.051"]
+
+
+def test_baseline_is_compared_on_the_faces_of_the_sentence_before_it(sentences) -> None:
+    far = {"constant": (9.0, 9.0, 9.0)}
+    first, second, *_ = sentences(errors=NEAR | far, without_prediction={"near": 2})
+    assert "over 30 faces" in first
+    assert second == "On the same faces, the frontal baseline has a mean error of 9.00 degrees."
+
+
+def test_baseline_without_faces_in_common_is_that_of_all(make_run) -> None:
+    """Two methods that share no face: none of the other sentences has a number."""
+    folder = make_run(errors=NEAR | FAR | {"constant": (9.0, 9.0, 9.0)}, timed=False)
+    rows = pd.read_parquet(folder / "predictions.parquet")
+    odd = rows["image_id"].str[-1].astype(int) % 2 == 1
+    lost = ((rows["method"] == "near") & odd) | ((rows["method"] == "far") & ~odd)
+    rows.loc[lost, "status"] = "no_answer"
+    rows.to_parquet(folder / "predictions.parquet")
+    sentences = load_report(folder).sections[0].sentences
+    assert sentences[0].endswith("no face was predicted by every method, so there is no ranking.")
+    assert "For reference, the frontal baseline has a mean error of 9.00 degrees." in sentences

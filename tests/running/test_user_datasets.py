@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from hpbench.running.runner import run
 SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample" / "images"
 
 PLUGIN = """
+import json
 from pathlib import Path
 import numpy as np
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
@@ -167,3 +169,42 @@ def test_run_in_which_no_label_has_an_angle_says_why(tmp_path):
     nothing = "dict(label=Label.from_angles(np.nan, np.nan, np.nan))"
     with pytest.raises(DataError, match=r"none of the 3 faces .* no labelled angle"):
         run_mine(tmp_path, nothing)
+
+
+@pytest.mark.parametrize(
+    ("faces", "limit", "said"), [(4, None, True), (3, None, False), (4, 2, False)]
+)
+def test_faces_that_are_lacking_of_a_data_set_are_counted(tmp_path, faces, limit, said):
+    file = plugin(tmp_path)
+    card = 'DatasetCard(name="mine", title="Mine"'
+    file.write_text(file.read_text().replace(card, f"{card}, faces={faces}"))
+    config = RunConfig(
+        methods="constant", datasets="mine", plugins=(file,), timing="off", limit=limit
+    )
+    out = run(config, tmp_path / "run", NoProgress())
+    warnings = json.loads((out / "results.json").read_text())["warnings"]
+    texts = [one["text"] for one in warnings if one["code"] == "incomplete"]
+    seen = "data set 'mine': 3 of the 4 faces of Mine are there"
+    assert texts == [f"{seen}; its results are not those of the whole"] * said
+
+
+ELSEWHERE = """
+import numpy as np
+from hpbench.detectors.base import Detector
+
+class Corner(Detector):
+    name, summary = "corner", "finds a face in a corner of every image"
+    def load(self): pass
+    def detect(self, image): return np.array([[0.0, 0.0, 20.0, 20.0]]), np.ones(1)
+"""
+
+
+def test_face_that_is_only_detected_elsewhere_is_not_called_missed(tmp_path):
+    file = tmp_path / "corner.py"
+    file.write_text(ELSEWHERE)
+    config = RunConfig(methods="constant", limit=2, boxes="corner", plugins=(file,), timing="off")
+    out = run(config, tmp_path / "run", NoProgress())
+    assert set(pd.read_parquet(out / "faces.parquet")["box_status"][:2]) == {"elsewhere"}
+    assert set(pd.read_parquet(out / "predictions.parquet")["reason"]) == {
+        "no detected box overlaps the annotated face (IoU above 0.3)"
+    }

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -445,10 +446,43 @@ def test_package_that_is_edited_in_a_session_is_refused(installed, monkeypatch):
     """Also where a notebook reloads its modules: hpbench cannot know which of them."""
     monkeypatch.syspath_prepend(str(installed))
     module = importlib.import_module("nets.deep.net")
+    importlib.import_module("nets.loading")
     code_digest(module.Net)
     (installed / "nets" / "loading.py").write_text("x = 'edited in the session'")
     with pytest.raises(HpbenchError, match=r"loading\.py: was edited since it was imported"):
         code_digest(module.Net)
+    (installed / "nets" / "loading.py").write_text("x = 1")
+
+
+def test_module_of_a_package_that_does_not_run_may_be_edited_and_counts(installed, monkeypatch):
+    monkeypatch.syspath_prepend(str(installed))
+    module = importlib.import_module("nets.deep.net")
+    sys.modules.pop("nets.loading", None)
+    (installed / "nets" / "later.py").write_text("x = 1")
+    before = code_digest(module.Net)
+    (installed / "nets" / "later.py").write_text("x = 2000")
+    assert code_digest(module.Net) != before
+
+
+def test_module_that_is_saved_again_as_it_was_is_not_edited(here, monkeypatch):
+    (here / "lib").mkdir()
+    monkeypatch.syspath_prepend(str(here / "lib"))
+    module = here / "lib" / "saved_again.py"
+    module.write_text("YAW_DEG = 1")
+    (here / "plugin" / "turned.py").write_text(LAZY.replace("lazily_named", "saved_again"))
+    assert yaw_error(run_in(here, "first")) == 1
+    os.utime(module, ns=(1, 1))
+    assert yaw_error(run_in(here, "second")) == 1
+
+
+def test_module_in_an_archive_is_no_obstacle(here, monkeypatch):
+    with zipfile.ZipFile(here / "lib.zip", "w") as archive:
+        archive.writestr("zipped_away.py", "YAW_DEG = 1")
+    monkeypatch.syspath_prepend(str(here / "lib.zip"))
+    (here / "plugin" / "turned.py").write_text(
+        "from zipped_away import YAW_DEG\n" + PLUGIN.replace("self.yaw_deg +", "YAW_DEG +")
+    )
+    assert yaw_error(run_in(here, "first")) == 1
 
 
 DETECTOR = '''

@@ -6,8 +6,6 @@ nearest to the labels, if that cannot be chance. It may be in the data set's lab
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from hpbench.checking.alternatives import exchanged_colours
@@ -19,8 +17,8 @@ from hpbench.checking.requirements import (
     NotApplicableError,
     stack_rotations,
 )
-from hpbench.rotation import ANGLES, geodesic_deg, is_rotation
-from hpbench.scoring.known_mistakes import MIN_FACES, Mistake
+from hpbench.rotation import geodesic_deg, is_rotation
+from hpbench.scoring.known_mistakes import MIN_FACES, RotationMistake
 
 __all__ = [
     "check_angle_unit",
@@ -47,34 +45,15 @@ def check_labels(probe: Probe) -> str:
     found = probe.label_diagnosis
     if probe.trust_labels:
         return "; ".join(probe.notes)
-    if found is not None and found.mistake is not None:
+    if found is not None and isinstance(mistake := found.mistake, RotationMistake):
         raise ConformanceError(
-            f"in the labels it looks like {_of_labels(found.mistake)}: undoing that lowers the "
-            f"mean error from {found.error_deg:.1f} to {found.fixed_deg:.1f} degrees, and the "
+            f"in the labels it looks like {mistake.in_labels or mistake.text}: undoing that lowers "
+            f"the mean error from {found.error_deg:.1f} to {found.fixed_deg:.1f} degrees, and the "
             "method makes no such mistake on the embedded sample; correct the labels, or read a "
-            f"table with {_table_options(found.mistake)} (docs/your-data.md)"
+            f"table with {mistake.table_option or 'other options'} (docs/your-data.md)"
         )
     _require_better_than_frontal(probe)
     return "; ".join(probe.notes)
-
-
-def _of_labels(mistake: Mistake) -> str:
-    """A mistake in words that fit labels: these have no bins and no crop."""
-    return mistake.text.rpartition(": ")[2] if mistake.category == "offset" else mistake.text
-
-
-def _table_options(mistake: Mistake) -> str:
-    """The option under which a table with such a mistake is read right, where there is one."""
-    if mistake.category == "sign":
-        return f'signs="{",".join(f"-{name}" for name in ANGLES if name in mistake.text)}"'
-    if mistake.category == "offset":
-        off = re.findall(r"(\w+) is off by ([+-])(\d+)", mistake.text)
-        back = (f"{name}{'-' if sign == '+' else '+'}{degrees}" for name, sign, degrees in off)
-        return f'offset="{",".join(back)}"'
-    if mistake.text.startswith("angles of the order"):
-        order = "".join(re.findall(r"R([xyz])\(", mistake.text)[:3]).upper()
-        return "euler=rq" if order == "ZYX" else f"euler={order}"
-    return "other options"
 
 
 def _require_better_than_frontal(probe: Probe) -> None:
