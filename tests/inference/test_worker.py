@@ -262,12 +262,13 @@ def test_a_request_that_is_never_read_counts_as_no_reply(program):
         process.ask([face("x" * 10_000) for _ in range(8)])
 
 
-def test_a_request_that_was_interrupted_does_not_shift_the_next_one(start, monkeypatch):
-    """As by Ctrl-C in a notebook."""
-    process = start()
+def interrupt(*_):
+    """As Ctrl-C in a notebook does."""
+    raise KeyboardInterrupt
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
+
+def test_a_request_that_was_interrupted_does_not_shift_the_next_one(start, monkeypatch):
+    process = start()
 
     with monkeypatch.context() as patch:
         patch.setattr(process, "_read", interrupt)
@@ -280,9 +281,6 @@ def test_a_request_that_was_interrupted_does_not_shift_the_next_one(start, monke
 
 def test_a_restart_that_was_interrupted_does_not_shift_the_next_request(start, monkeypatch):
     process = start()
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(process, "_read", interrupt)
