@@ -9,7 +9,10 @@ import numpy.typing as npt
 
 from hpbench.arrays import protect
 
-__all__ = ["Camera", "Face", "crop_with_black"]
+__all__ = ["DISTORTION", "INTRINSICS", "Camera", "Face", "crop_with_black"]
+
+INTRINSICS, DISTORTION = ("fx", "fy", "cx", "cy"), ("k1", "k2", "p1", "p2", "k3")
+"""Columns of tables that hold a camera."""
 
 
 @dataclass(frozen=True, slots=True)

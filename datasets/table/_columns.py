@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hpbench.errors import DataError
+from hpbench.face import DISTORTION, INTRINSICS
 from hpbench.geometry.boxes import BoxLayout
 from hpbench.tables.rotation_columns import (
     LABEL_PREFIXES,
@@ -47,9 +48,6 @@ _BOX_NAMES: tuple[tuple[BoxLayout, tuple[str, ...]], ...] = (
     ("cxcywh", ("x_center", "y_center", "width", "height")),
     ("cxcywh", ("xcenter", "ycenter", "width", "height")),
 )
-_CAMERA, _DISTORTION = ("fx", "fy", "cx", "cy"), ("k1", "k2", "p1", "p2", "k3")
-"""As ``hpbench faces`` writes them."""
-
 _BOX_PREFIXES = ("", "box_", "bbox_", "face_", "face_box_", "roi_", "bb_")
 
 _NO_NAME = re.compile(r"(Unnamed: \d+)?")
@@ -180,15 +178,15 @@ def _find_camera(
     DataError
         If the middle may be that of a box.
     """
-    if not set(_CAMERA) <= set(by_plain):
+    if not set(INTRINSICS) <= set(by_plain):
         return (), {}
     if any({"cx", "cy"} < set(four) <= set(by_plain) for _, four in _BOX_NAMES):
         raise DataError(
             f"{path}: 'cx' and 'cy' may be of the box or of the camera; rename those of the box "
             "x_center and y_center"
         )
-    camera = tuple(by_plain[name] for name in _CAMERA)
-    distortion = {name: by_plain[name] for name in _DISTORTION if name in by_plain}
+    camera = tuple(by_plain[name] for name in INTRINSICS)
+    distortion = {name: by_plain[name] for name in DISTORTION if name in by_plain}
     taken.update(camera, distortion.values())
     return camera, distortion
 

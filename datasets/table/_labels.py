@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
@@ -14,9 +13,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from hpbench.dataset import Label
 from hpbench.datasets.table._columns import Columns
 from hpbench.errors import DataError, UsageError
-from hpbench.face import Camera
+from hpbench.face import DISTORTION, Camera
 from hpbench.geometry.boxes import BoxLayout, corners_of
 from hpbench.images import ImageSize
+from hpbench.paths import is_file
 from hpbench.rotation import (
     EulerName,
     Frame,
@@ -211,7 +211,7 @@ def read_camera(row: Mapping[str, Any], columns: Columns) -> Camera | None:
         number_in(row, columns.distortion[name], "distortion")
         if name in columns.distortion and not is_empty(row[columns.distortion[name]])
         else 0.0
-        for name in ("k1", "k2", "p1", "p2", "k3")
+        for name in DISTORTION
     ]
     return Camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]), np.array(distortion))
 
@@ -221,11 +221,6 @@ def needs_size(options: TableOptions) -> bool:
     return options.box_unit != "px" or bool(options.box_size) or options.exif == "boxes"
 
 
-def _is_file(path: Path) -> bool:
-    """As ``Path.is_file``, and False for a name that no file can have."""
-    return os.path.isfile(path)  # noqa: PTH113
-
-
 def image_path(folder: Path, text: str) -> Path:
     r"""Path of an image, relative to the table's folder; one of Windows is found by its end.
 
@@ -233,9 +228,9 @@ def image_path(folder: Path, text: str) -> Path:
     ``a.jpg`` that exists.
     """
     path = folder / text
-    if "\\" not in text or _is_file(path):
+    if "\\" not in text or is_file(path):
         return path
     windows = PureWindowsPath(text)
     parts = windows.parts[1:] if windows.anchor else windows.parts
     ends = [folder.joinpath(*parts[k:]) for k in range(len(parts) if windows.anchor else 1)]
-    return next(filter(_is_file, ends), ends[0] if ends else path)
+    return next(filter(is_file, ends), ends[0] if ends else path)

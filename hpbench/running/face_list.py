@@ -17,7 +17,7 @@ import numpy as np
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import make_detector
 from hpbench.errors import DataError, UsageError, write_errors
-from hpbench.face import Camera
+from hpbench.face import DISTORTION, INTRINSICS, Camera
 from hpbench.images import pixel_limit
 from hpbench.inference.cores import compute_threads
 from hpbench.inference.prefetch import prefetch
@@ -33,10 +33,10 @@ from hpbench.tables.rows import refuse_foreign_table
 
 __all__ = ["FACE_COLUMNS", "FaceList", "list_faces"]
 
-_MATRIX = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
-_DISTORTION = ("k1", "k2", "p1", "p2", "k3")
+_PLACES = ((0, 0), (1, 1), (0, 2), (1, 2))
+"""Of the intrinsics in the camera's matrix."""
 
-FACE_COLUMNS = ("dataset", "image_id", "image", *BOX_XYXY, *_MATRIX, *_DISTORTION)
+FACE_COLUMNS = ("dataset", "image_id", "image", *BOX_XYXY, *INTRINSICS, *DISTORTION)
 """Columns of a list of faces (docs/compare-any-program.md)."""
 
 
@@ -152,5 +152,5 @@ def _camera_cells(camera: Camera | None) -> dict[str, float]:
     """Columns of a camera; none without one."""
     if camera is None:
         return {}
-    matrix = {name: float(camera.matrix[place]) for name, place in _MATRIX.items()}
-    return matrix | dict(zip(_DISTORTION, camera.distortion.tolist(), strict=True))
+    numbers = [*(float(camera.matrix[place]) for place in _PLACES), *camera.distortion.tolist()]
+    return dict(zip((*INTRINSICS, *DISTORTION), numbers, strict=True))

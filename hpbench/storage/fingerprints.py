@@ -420,7 +420,12 @@ def _content_of(path: Path) -> str | None:
 
 def files_digest(paths: Iterable[Path], contents: bool = False) -> str:
     """Hash over names, sizes and times of files; with `contents` also over what is in them."""
-    return hash_of([[*file_state(path), contents and _content_of(path)] for path in paths])
+    return hash_of([_described(path, contents) for path in paths])
+
+
+def _described(path: Path, contents: bool) -> list[Any]:
+    """State of a file, and where it is wanted the hash of what is in it."""
+    return [*file_state(path), contents and _content_of(path)]
 
 
 def records_digest(records: Iterable[Record], contents: bool = False) -> str:
@@ -439,7 +444,7 @@ def records_digest(records: Iterable[Record], contents: bool = False) -> str:
             None if camera is None else camera.matrix,
             None if camera is None else camera.distortion,
         )
-        image = [*file_state(record.image_path), contents and _content_of(record.image_path)]
+        image = _described(record.image_path, contents)
         parts = [
             record.image_id, image, record.excluded, record.group,
             dict(record.factors), *(None if array is None else array.tolist() for array in arrays),

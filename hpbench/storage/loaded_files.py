@@ -67,9 +67,6 @@ def detector_digest(detector: Plugin, load: Callable[[], None]) -> str:
     return hash_of(digest, _states(map(str, files)))
 
 
-_code_read: set[Path] = set()
-"""Files with code that plugins imported while they were loaded."""
-
 _read_by: dict[str, set[str]] = {}
 """Files that plugins of a module read in this process: a second one imports no module again."""
 
@@ -92,7 +89,7 @@ def known_files(key: str, module: str, load: Callable[[], None]) -> list[Path]:
         If code that was read was edited since.
     """
     read = _read_by.setdefault(module, set())
-    require_unedited(Path(name) for name in read if Path(name) in _code_read)
+    require_unedited(map(Path, read))
     path = PredictionCache().folder / f"{key}.loaded.json"  # the oldest files there make room
     with suppress(OSError, ValueError, TypeError, AttributeError):
         known = json.loads(path.read_bytes())
@@ -101,10 +98,7 @@ def known_files(key: str, module: str, load: Callable[[], None]) -> list[Path]:
             return [Path(name) for name in known]
     with files_read() as found:
         load()
-    imported = {getattr(one, "__file__", None) for one in list(sys.modules.values())}
-    code = [Path(name) for name in found & imported]
-    require_unedited(code)  # which notes what they are now
-    _code_read.update(code)
+    require_unedited(map(Path, found))  # which notes what the code among them is now
     read |= found
     with suppress(OSError):  # a cache that cannot be written is none
         path.parent.mkdir(parents=True, exist_ok=True)
