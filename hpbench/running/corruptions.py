@@ -65,12 +65,18 @@ class Given:
     ----------
     box_xyxy : ndarray, shape (4,)
         The annotated box; of damage to a detected box without an annotated one, that box.
-    random : numpy.random.Generator
-        The same for all levels.
+    chance : str
+        Names the face and the kind of damage, not its level.
     """
 
     box_xyxy: Array
-    random: np.random.Generator
+    chance: str
+
+    @property
+    def random(self) -> np.random.Generator:
+        """Random numbers that belong to `chance`, from the first one on."""
+        digest = hashlib.sha256(self.chance.encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +228,10 @@ class Corruption:
     def __str__(self) -> str:
         return f"{self.name}={self.level:g}"
 
+    def given(self, box_xyxy: Array, image_id: str) -> Given:
+        """What damage to one face is measured by and drawn from."""
+        return Given(box_xyxy, f"{self.seed}/{self.name}/{image_id}")
+
     @property
     def kind(self) -> CorruptionKind:
         """What the level means."""
@@ -292,7 +302,7 @@ def corrupt_image(
     if kind.by_box and box_xyxy is None:
         raise DataError(f"no annotated box, by which '{corruption.name}' is measured")
     box = np.zeros(4) if box_xyxy is None else np.asarray(box_xyxy, dtype=np.float64)
-    return kind.to_image(image, corruption.level, Given(box, _random(corruption, image_id)))
+    return kind.to_image(image, corruption.level, corruption.given(box, image_id))
 
 
 def corrupt_box(
@@ -309,13 +319,5 @@ def corrupt_box(
     if corruption.kind.to_box is None:
         return box
     measured = box if annotated_xyxy is None else np.asarray(annotated_xyxy, dtype=np.float64)
-    given = Given(measured, _random(corruption, image_id))
+    given = corruption.given(measured, image_id)
     return corruption.kind.to_box(box, corruption.level, given)
-
-
-def _random(corruption: Corruption, image_id: str) -> np.random.Generator:
-    """Random numbers that belong to one face and one kind of damage."""
-    key = f"{corruption.seed}/{corruption.name}/{image_id}"
-    return np.random.default_rng(
-        int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "little")
-    )
