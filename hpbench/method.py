@@ -10,8 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +115,8 @@ class Method(Plugin):
 
     Notes
     -----
+    An ``__init__`` with a third argument `plugins` is given the files of ``--plugin``, for a method
+    that is made of other methods.
     Instances are cheap to make and pickle; :meth:`load` does the heavy part once per process.
     ``prepare`` may be called from several threads at once, ``infer`` and ``decode`` may not.
     """
@@ -129,14 +130,6 @@ class Method(Plugin):
     def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
         super().__init__(options)
         self.device = device
-
-    @classmethod
-    def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
-        """Make the method, as runs do.
-
-        `plugins` are the files of ``--plugin``, for a method that is made of other methods.
-        """
-        return cls(options, device)
 
     def fingerprint(self) -> str:
         """Text that changes whenever the predictions may change; the key of stored ones.

@@ -67,8 +67,7 @@ class MethodSpec:
         """Make the method; its weights are not loaded yet."""
         method_class = METHODS.load(self.name, plugins)
         options = build_options(method_class.Options, self.options, f"method '{self.name}'")
-        with plugin_errors(f"method '{self.name}' cannot be made"):
-            return method_class.from_options(options, device, plugins)
+        return METHODS.instance(method_class, options, device, plugins=plugins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +182,17 @@ class Registry(Generic[T]):
         cls = self._load(full.name, offers)
         options = build_options(cls.Options, full.options, f"{self.noun} '{given.name}'")
         return cls, options, None if full.path is None else Path(full.path)
+
+    def instance(self, cls: type[T], *arguments: Any, plugins: Sequence[Path] = ()) -> T:
+        """Make a plugin; whatever its own code raises is named after it.
+
+        `plugins` are the files of ``--plugin``. A class that is made of other plugins gets them:
+        one whose ``__init__`` has an argument of that name.
+        """
+        with plugin_errors(f"{self.noun} '{cls.name}' cannot be made"):
+            takes_them = "plugins" in inspect.signature(cls).parameters
+            named: dict[str, Any] = {"plugins": plugins} if takes_them else {}
+            return cls(*arguments, **named)
 
     def _import(self, offer: Offer) -> type[T]:
         subject = f"{self.noun} '{offer.name}' of {offer.origin}"
@@ -338,8 +348,7 @@ def make_method(spec: str | Spec, device: str = "cpu", plugins: Sequence[Path] =
         For an unknown method, option or value.
     """
     cls, options, _ = METHODS.configure(spec, plugins)
-    with plugin_errors(f"method '{cls.name}' cannot be made"):
-        return cls.from_options(options, device, plugins)
+    return METHODS.instance(cls, options, device, plugins=plugins)
 
 
 def make_methods(
@@ -403,5 +412,4 @@ def make_dataset(
         For an unknown data set, option or value.
     """
     cls, options, path = DATASETS.configure(spec, plugins)
-    with plugin_errors(f"data set '{cls.name}' cannot be made"):
-        return cls(path or root, options)
+    return DATASETS.instance(cls, path or root, options, plugins=plugins)

@@ -21,7 +21,6 @@ from hpbench.errors import (
     ImageError,
     MissingDependencyError,
     in_one_line,
-    plugin_errors,
 )
 from hpbench.plugin import Plugin
 from hpbench.registry import Registry
@@ -114,8 +113,7 @@ def make_detector(spec: str | Spec, plugins: Sequence[Path] = ()) -> Detector:
     'dlib[upsample=1]'
     """
     cls, options, _ = DETECTORS.configure(spec, plugins)
-    with plugin_errors(f"face detector '{cls.name}' cannot be made"):
-        return cls(options)
+    return DETECTORS.instance(cls, options, plugins=plugins)
 
 
 def find_faces(detector: Detector, image_rgb: npt.NDArray[np.uint8]) -> tuple[Array, Array]:

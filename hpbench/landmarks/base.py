@@ -10,7 +10,6 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import plugin_errors
 from hpbench.face import Face
 from hpbench.method import MethodCard, NoPrediction
 from hpbench.plugin import Plugin
@@ -103,5 +102,4 @@ def make_landmark_detector(spec: str | Spec, plugins: Sequence[Path] = ()) -> La
         For an unknown detector, option or value.
     """
     cls, options, _ = LANDMARKS.configure(spec, plugins)
-    with plugin_errors(f"landmark detector '{cls.name}' cannot be made"):
-        return cls(options)
+    return LANDMARKS.instance(cls, options, plugins=plugins)

@@ -152,6 +152,7 @@ class EvaluationSpec:
         set_max_pixels(self.max_pixels)
         name, root, options = self.dataset
         cls = DATASETS.load(name, self.plugins)
+        built = cls.Options.model_validate(options)
         device = "cpu" if only_prepare else self.device
         methods = {name: spec.make(device, self.plugins) for name, spec in self.methods.items()}
         for method in methods.values():
@@ -161,7 +162,7 @@ class EvaluationSpec:
             detector.load()
         return Evaluation(
             indexed=IndexedDataset(name, FaceIndex(index_schema().empty_table(), root), 0),
-            dataset=cls(root, cls.Options.model_validate(options)),
+            dataset=DATASETS.instance(cls, root, built, plugins=self.plugins),
             protocol=self.protocol,
             methods=methods,
             detector=detector,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -101,11 +101,6 @@ class Ensemble(Method):
         self._votes = [(name, member, False) for name, member in self._members.items()]
         if self.options.mirror:
             self._votes += [(f"{name}, mirrored", one, True) for name, one, _ in self._votes]
-
-    @classmethod
-    def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
-        """Make the ensemble; its members may come from plugin files."""
-        return cls(options, device, plugins)
 
     @classmethod
     def missing(cls) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -136,11 +136,6 @@ class Pnp(Method):
     ) -> None:
         super().__init__(options, device)
         self._detector = make_landmark_detector(_detector_spec(self.options), plugins)
-
-    @classmethod
-    def from_options(cls, options: BaseOptions, device: str, plugins: Sequence[Path] = ()) -> Self:
-        """Make the method; its landmark detector may come from a plugin file."""
-        return cls(options, device, plugins)
 
     @classmethod
     def missing(cls) -> str | None:
