@@ -19,7 +19,7 @@ from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
 from hpbench.inference.progress import Progress
 from hpbench.protocol import Protocol
-from hpbench.registry import DATASETS, make_methods
+from hpbench.registry import make_methods
 from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.results_file import MethodErrors
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -76,16 +76,14 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
     """
     variants: list[Variant] = []
     for key, item in dataset_items(spec).items():
-        cls = DATASETS.load(item.name, spec.plugins)
-        root = Path(item.path) if item.path else spec.data.get(item.name)
-        _, protocol = open_dataset(cls, item, root, spec.protocol)
+        dataset, protocol = open_dataset(item, spec)
         changes: list[tuple[str, Spec, str]] = [
             (
                 f"{name} = {_as_text(value)} (in this run {_as_text(protocol.settings[name])})",
                 Spec(item.name, {**item.options, name: _as_text(value)}),
                 spec.boxes,
             )
-            for name, value in _other_settings(cls, protocol)
+            for name, value in _other_settings(type(dataset), protocol)
         ]
         if spec.boxes == ANNOTATED:
             rule = f"boxes found by {FRONTAL_DETECTOR}; a face that it misses has no prediction"
@@ -96,7 +94,7 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
         for rule, changed, boxes in changes:
             update = {
                 "datasets": str(changed),
-                "data": {} if root is None else {item.name: root},
+                "data": {} if dataset.root is None else {item.name: dataset.root},
                 "boxes": boxes, "timing": "off", "corrupt": (), "fresh": False,
             }  # fmt: skip
             variants.append(Variant(key, rule, spec.model_copy(update=update)))

@@ -84,13 +84,7 @@ def plan(
     evaluations: list[Evaluation] = []
     first_row = 0
     for key, item in items.items():
-        dataset, protocol = open_dataset(
-            DATASETS.load(item.name, config.plugins),
-            item,
-            Path(item.path) if item.path else config.data.get(item.name),
-            config.protocol,
-            boxes,
-        )
+        dataset, protocol = open_dataset(item, config, boxes)
         index, faces_key = _read_index(key, dataset, protocol, found_by, config, cache)
         warnings = _review(key, dataset, index, detector, config)
         is_variant = any(other.dataset.name == dataset.name for other in evaluations)
@@ -258,23 +252,14 @@ def _corrupted(evaluation: Evaluation, corruption: Corruption) -> Evaluation:
     )
 
 
-def open_dataset(
-    cls: type[Dataset],
-    item: Spec,
-    root: Path | None = None,
-    protocol_name: str = "default",
-    boxes: str = ANNOTATED,
-) -> tuple[Dataset, Protocol]:
-    """Make a data set and settle the protocol that its options amount to.
+def open_dataset(item: Spec, config: RunConfig, boxes: str = ANNOTATED) -> tuple[Dataset, Protocol]:
+    """Make a data set of a run and settle the protocol that its options amount to.
 
     Parameters
     ----------
-    cls : type of Dataset
     item : Spec
-        The user's spec; its options win over those of the named protocol.
-    root : Path or None
-        Folder of the data set.
-    protocol_name : str
+        The user's spec; its options win over those of the named protocol, its path over `config`.
+    config : RunConfig
     boxes : str
         ``annotated``, or the fingerprint of a detector.
 
@@ -291,17 +276,18 @@ def open_dataset(
     UsageError
         If the data set has no such protocol, or an option does not fit.
     """
+    cls = DATASETS.load(item.name, config.plugins)
     known = {protocol.name: protocol for protocol in cls.protocols}
-    if protocol_name not in known:
+    if config.protocol not in known:
         raise UsageError(
-            f"data set '{cls.name}' has no protocol '{protocol_name}'; "
-            f"{suggest(protocol_name, known)}"
+            f"data set '{cls.name}' has no protocol '{config.protocol}'; "
+            f"{suggest(config.protocol, known)}"
         )
-    base = known[protocol_name]
-    options = {**base.settings, **item.options}
-    built = build_options(cls.Options, options, f"data set '{item.name}'")
-    with plugin_errors(f"data set '{item.name}' cannot be made"):
-        dataset = cls(root, built)
+    base = known[config.protocol]
+    given = {**base.settings, **item.options}
+    options = build_options(cls.Options, given, f"data set '{item.name}'")
+    root = Path(item.path) if item.path else config.data.get(item.name)
+    dataset = DATASETS.instance(cls, root, options, plugins=config.plugins)
     settings = dataset.protocol_settings()
     changed = ",".join(
         f"{key}={settings.get(key)}"

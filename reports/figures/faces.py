@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -92,18 +93,18 @@ def embedded_faces(
 def _open(key: str, run: RunRecord, data: Mapping[str, Path]) -> tuple[Dataset, dict[str, Record]]:
     """The data set of a run, and its records by image id."""
     # plugin files that a run folder names are never imported: it may be a stranger's
-    spec = run.spec.model_copy(update={"plugins": ()})
+    spec = run.spec.model_copy(update={"plugins": (), "data": {}})
     item = dataset_items(spec).get(key)
     if item is None or item.name != run.datasets[key].name:
         raise DataError(f"data set '{key}': its images come from a plugin, which no report imports")
-    cls = DATASETS.load(item.name)
-    root = None
-    if cls.needs_root:  # another one comes with its images
+    if DATASETS.load(item.name).needs_root:
         folders = {**data_folders({}, [item]), **data}
-        stored = {} if item.path else {item.name: spec.data.get(item.name, Path("DIR"))}
+        stored = {} if item.path else {item.name: run.spec.data.get(item.name, Path("DIR"))}
         require_named((), {key: item}, stored, folders)
-        root = Path(item.path) if item.path else folders[item.name]
-    dataset, _ = open_dataset(cls, item, root, spec.protocol)
+        spec = spec.model_copy(update={"data": folders})
+    else:  # it comes with its images
+        item = replace(item, path=None)
+    dataset, _ = open_dataset(item, spec)
     return dataset, {record.image_id: record for record in each_record(dataset)}
 
 

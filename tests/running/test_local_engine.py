@@ -421,39 +421,30 @@ def test_unknown_protocol_is_refused_with_what_there_is(tmp_path, plugin, labels
         run_here(tmp_path, plugin, labels, "constant", protocol="papper")
 
 
-def aflw2000_protocol(text):
-    from hpbench.registry import DATASETS
+def protocol_of(text):
     from hpbench.running.plan import open_dataset
     from hpbench.spec import parse_spec
 
-    return open_dataset(DATASETS.load("aflw2000"), parse_spec(text))[1]
+    return open_dataset(parse_spec(text), RunConfig(methods="constant"))[1]
 
 
 def test_option_of_the_data_set_changes_the_protocol_name_and_hash():
-    changed, default = (
-        aflw2000_protocol("aflw2000[box=pt2d-visible]"),
-        aflw2000_protocol("aflw2000"),
-    )
+    changed, default = protocol_of("aflw2000[box=pt2d-visible]"), protocol_of("aflw2000")
     assert changed.name == "default (box=pt2d-visible)"
     assert changed.hash != default.hash
 
 
 def test_option_that_repeats_the_default_changes_nothing():
-    assert aflw2000_protocol("aflw2000[box=pt3d_68]").hash == aflw2000_protocol("aflw2000").hash
+    assert protocol_of("aflw2000[box=pt3d_68]").hash == protocol_of("aflw2000").hash
 
 
 def test_frame_list_enters_the_protocol_by_its_content_and_not_by_its_path(tmp_path):
-    from hpbench.registry import DATASETS
-    from hpbench.running.plan import open_dataset
-    from hpbench.spec import parse_spec
-
     hashes = set()
     for folder in ("a", "b"):
         frames = tmp_path / folder / "frames.txt"
         frames.parent.mkdir()
         frames.write_text("01/frame_00003\n")
-        spec = parse_spec(f"biwi[frames={frames}]")
-        hashes.add(open_dataset(DATASETS.load("biwi"), spec)[1].hash)
+        hashes.add(protocol_of(f"biwi[frames={frames}]").hash)
     assert len(hashes) == 1
 
 
