@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from hpbench.errors import UsageError, invalid_field
 from hpbench.plugin import Options
 
-__all__ = ["Spec", "SpecsLike", "build_options", "parse_spec", "parse_specs", "suggest"]
+__all__ = [
+    "Spec", "SpecsLike", "as_text", "build_options", "parse_spec", "parse_specs", "suggest",
+]  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PATH = re.compile(r"[/\\]|\.[A-Za-z]\w*$")
@@ -174,7 +176,7 @@ def _specs_in(item: str | Spec | OptionsByName, separator: str) -> list[Spec]:
         spec = parse_spec(text)
         if not isinstance(options or {}, Mapping):
             raise UsageError(f"'{text}': its options are no mapping but {str(options)[:80]!r}")
-        given = {key: _as_text(value) for key, value in (options or {}).items()}
+        given = {key: as_text(value) for key, value in (options or {}).items()}
         specs.append(Spec(spec.name, spec.options | given, spec.path))
     return specs
 
@@ -202,10 +204,10 @@ def _values(key: str, value: str) -> list[str]:
     return [f"{(low + index * step).normalize():f}" for index in range(count)]
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """An option's value as the command line would have it."""
     if isinstance(value, list | tuple):
-        return ",".join(map(_as_text, value))
+        return ",".join(map(as_text, value))
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
-from pydantic import Field
 
-from hpbench.arguments import Config, DataFolders, Files, Metavar, Plugins, Specs, Workers
 from hpbench.cli.report import EmbedImages
+from hpbench.running.explain_config import ExplainConfig
 
 __all__ = ["explain"]
-
-
-class ExplainConfig(Config):
-    """Options of ``hpbench explain``."""
-
-    rundir: Annotated[Path, Metavar("RUN", positional=True)] = Field(
-        description="Folder that 'hpbench run' wrote."
-    )
-    data: DataFolders = Field({}, description="Folder of a data set of the run; repeatable.")
-    allow: Files = Field(
-        (),
-        description="Other file that the run names, such as weights, or a folder that holds such "
-        "files; repeatable.",
-    )
-    workers: Workers = None
-    plugins: Plugins = ()
-    methods: Specs = Field("", description="The run's methods, where their files have moved since.")
 
 
 def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
@@ -48,15 +27,7 @@ def explain(config: ExplainConfig, embed_images: EmbedImages = False) -> None:
     from hpbench.running.explain import explain as rerun
 
     with open_bars() as bars:
-        rerun(
-            config.rundir,
-            bars,
-            config.data,
-            config.plugins,
-            config.allow,
-            config.workers,
-            config.methods,
-        )
+        rerun(config, bars)
     report = load_report(config.rundir, embed_images, data=config.data)
     for section in report.sections:
         table = section.tables["explain"]

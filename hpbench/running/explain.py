@@ -8,7 +8,7 @@ it sees at all, needs the method again; that is done here, and the report shows 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,13 +25,14 @@ from hpbench.results.results_file import MethodErrors
 from hpbench.results.run_config import ANNOTATED, RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.running.data_folders import data_folders
+from hpbench.running.explain_config import ExplainConfig
 from hpbench.running.named_files import require_named
 from hpbench.running.plan import STORED, dataset_items, open_dataset
 from hpbench.running.reuse import EqualFaces
 from hpbench.running.runner import predict_run
 from hpbench.scoring.scores import load_run
 from hpbench.scoring.summary import mean_errors
-from hpbench.spec import Spec, parse_spec, parse_specs
+from hpbench.spec import Spec, as_text, parse_spec, parse_specs
 from hpbench.storage.folder_lock import folder_lock
 from hpbench.storage.loaded_files import method_digests
 
@@ -39,6 +40,9 @@ __all__ = ["Variant", "explain", "plan_variants"]
 
 FRONTAL_DETECTOR = "dlib"
 """Finds frontal faces only, so that profile faces are left out as in many landmark baselines."""
+
+_AGAIN = {"timing": "off", "corrupt": (), "fresh": False}
+"""What is left out where a run is predicted again."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
         dataset, protocol = open_dataset(item, spec)
         changes: list[tuple[str, Spec, str]] = [
             (
-                f"{name} = {_as_text(value)} (in this run {_as_text(protocol.settings[name])})",
-                Spec(item.name, {**item.options, name: _as_text(value)}),
+                f"{name} = {as_text(value)} (in this run {as_text(protocol.settings[name])})",
+                Spec(item.name, {**item.options, name: as_text(value)}),
                 spec.boxes,
             )
             for name, value in _other_settings(type(dataset), protocol)
@@ -95,8 +99,9 @@ def plan_variants(spec: RunConfig) -> list[Variant]:
             update = {
                 "datasets": str(changed),
                 "data": {} if dataset.root is None else {item.name: dataset.root},
-                "boxes": boxes, "timing": "off", "corrupt": (), "fresh": False,
-            }  # fmt: skip
+                "boxes": boxes,
+                **_AGAIN,
+            }
             variants.append(Variant(key, rule, spec.model_copy(update=update)))
     return variants
 
@@ -121,41 +126,11 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
-def _as_text(value: Any) -> str:
-    """Value of an option as it is written in a spec."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
-def explain(
-    folder: Path,
-    progress: Progress,
-    data: Mapping[str, Path] | None = None,
-    plugins: Sequence[Path] = (),
-    allow: Sequence[Path] = (),
-    workers: int | None = None,
-    methods: str = "",
-) -> Path:
+def explain(config: ExplainConfig, progress: Progress) -> Path:
     """Predict a finished run again under other settings and write ``explain.json`` into it.
 
     Methods run again only on faces that a setting changes, and where no stored predictions of an
     earlier run fit.
-
-    Parameters
-    ----------
-    folder : Path
-        Run folder.
-    progress : Progress
-    data : mapping of str to Path, optional
-        Folders of the run's data sets.
-    plugins : sequence of Path
-        Python files with the run's methods and data sets.
-    allow : sequence of Path
-        Other files that the run names, such as weights, or folders that hold them. Nothing that a
-        run folder names is opened or imported by itself: it may be a stranger's.
-    workers : int or None
-        Threads or processes that read and prepare faces; None for the number of cores.
-    methods : str
-        The run's methods as they are written now, where their files have moved.
 
     Returns
     -------
@@ -171,10 +146,46 @@ def explain(
         If `data` names a data set that is not in the run, the run was made with files that are
         not given, or all its methods have stored predictions.
     """
+    folder = config.rundir
     tables = load_run(folder)
     mean_errors(tables)  # refuses a half-written run
-    spec = tables.run.spec
-    if spec.plugins and not plugins:
+    spec = _run_here(config, tables.run)
+    _refuse_changed_methods(folder, tables.run, spec)
+    rows: list[ExplainRow] = []
+    failed: list[FailedVariant] = []
+    with folder_lock(folder):
+        shared = EqualFaces()
+        _predict(spec.model_copy(update=_AGAIN), progress, shared)  # mostly from the cache
+        for variant in plan_variants(spec):
+            change = {"dataset": variant.dataset, "rule": variant.rule}
+            try:
+                found = _predict(variant.spec, progress, shared)
+                rows += [ExplainRow(**{**dict(one), **change}) for one in found]
+            except HpbenchError as error:
+                failed.append(FailedVariant(**change, reason=str(error)))
+        if not rows and failed:
+            raise DataError(f"nothing could be rerun; {failed[0].rule}: {failed[0].reason}")
+        not_applicable = [
+            FailedVariant(dataset=dataset, rule=f"'{name}'", reason=f"not applicable: {STORED}")
+            for dataset in dataset_items(spec)
+            for name, method in tables.run.methods.items()
+            if method.stored
+        ]
+        return ExplainFile(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            run_created=tables.run.created,
+            rows=rows,
+            failed=[*not_applicable, *failed],
+        ).write(folder)
+
+
+def _run_here(config: ExplainConfig, run: RunRecord) -> RunConfig:
+    """The methods of a run that can be run again, and its data sets, where they are here.
+
+    Nothing that a run folder names is opened or imported by itself: it may be a stranger's.
+    """
+    folder, spec = config.rundir, run.spec
+    if spec.plugins and not config.plugins:
         named = " ".join(f"--plugin {path}" for path in spec.plugins)
         raise UsageError(
             f"{folder}: was made with plugin files, whose code is run only if you name them; if "
@@ -182,51 +193,23 @@ def explain(
         )
     # whatever the run was made on, it is this machine that explains it
     device = "auto" if spec.device.startswith("cuda") else spec.device  # there may be none here
-    here = {"engine": "local", "address": None, "device": device, "workers": workers}
-    spec = spec.model_copy(update={"plugins": tuple(plugins), **here})
-    items = _where_they_are_now(dataset_items(spec), data or {})
-    spec = spec.model_copy(update={"datasets": ",".join(item.text for item in items.values())})
-    folders = data_folders(data or {}, items.values())
-    recorded = tables.run.methods
-    written = parse_specs(methods or spec.methods)
-    live = [one for one in written if str(one) not in recorded or not recorded[str(one)].stored]
+    here = {"engine": "local", "address": None, "device": device, "workers": config.workers}
+    spec = spec.model_copy(update={"plugins": config.plugins, **here})
+    items = _where_they_are_now(dataset_items(spec), config.data)
+    folders = data_folders(config.data, items.values())
+    written = parse_specs(config.methods or spec.methods)
+    live = [m for m in written if str(m) not in run.methods or not run.methods[str(m)].stored]
     if not live:
         raise UsageError(f"{folder}: nothing to rerun: {STORED}")
-    spec = spec.model_copy(update={"methods": ",".join(one.text for one in live)})
-    others = [parse_spec(spec.boxes), *([] if methods else live)]
-    require_named(others, items, spec.data, folders, allow)
-    spec = spec.model_copy(update={"data": folders})
-    _refuse_changed_methods(folder, tables.run, spec)
-    rows: list[ExplainRow] = []
-    failed = [
-        FailedVariant(dataset=dataset, rule=f"'{name}'", reason=f"not applicable: {STORED}")
-        for dataset in items
-        for name, method in recorded.items()
-        if method.stored
-    ]
-    not_applicable = len(failed)
-    with folder_lock(folder):
-        shared = EqualFaces()
-        unchanged = {"timing": "off", "corrupt": (), "fresh": False}
-        _predict(spec.model_copy(update=unchanged), progress, shared)  # mostly from the cache
-        for variant in plan_variants(spec):
-            try:
-                found = _predict(variant.spec, progress, shared)
-                rows += [
-                    ExplainRow(**{**dict(one), "dataset": variant.dataset}, rule=variant.rule)
-                    for one in found
-                ]
-            except HpbenchError as error:
-                failed.append(
-                    FailedVariant(dataset=variant.dataset, rule=variant.rule, reason=str(error))
-                )
-        if not rows and (other := failed[not_applicable:]):
-            raise DataError(f"nothing could be rerun; {other[0].rule}: {other[0].reason}")
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        explained = ExplainFile(
-            created=created, run_created=tables.run.created, rows=rows, failed=failed
-        )
-        return explained.write(folder)
+    others = [parse_spec(spec.boxes), *([] if config.methods else live)]
+    require_named(others, items, spec.data, folders, config.allow)
+    return spec.model_copy(
+        update={
+            "datasets": ",".join(item.text for item in items.values()),
+            "methods": ",".join(method.text for method in live),
+            "data": folders,
+        }
+    )
 
 
 def _where_they_are_now(items: Mapping[str, Spec], data: Mapping[str, Path]) -> dict[str, Spec]:

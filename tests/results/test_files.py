@@ -19,6 +19,7 @@ from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.results.timing_record import TimingRecord
 from hpbench.running.explain import explain
+from hpbench.running.explain_config import ExplainConfig
 from hpbench.running.runner import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ def folder(tmp_path_factory) -> Path:
         methods="constant,pnp", datasets="sample", limit=8, device="cpu", timing_images=2
     )
     out = run(config, tmp_path_factory.mktemp("run") / "run", NoProgress())
-    explain(out, NoProgress())
+    explain(ExplainConfig(rundir=out), NoProgress())
     return out
 
 

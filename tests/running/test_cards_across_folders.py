@@ -15,6 +15,7 @@ from hpbench.results.results_file import ResultsFile
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.running.explain import explain
+from hpbench.running.explain_config import ExplainConfig
 from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
 
@@ -119,20 +120,20 @@ def test_explain_finds_a_moved_card_where_it_is_named(card, tmp_path, monkeypatc
     folder = run_of("probe.toml", tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"probe\.toml: no such card.* with --methods"):
-        explain(folder, NoProgress())
-    explain(folder, NoProgress(), methods="here/probe.toml")
+        explain(ExplainConfig(rundir=folder), NoProgress())
+    explain(ExplainConfig(rundir=folder, methods="here/probe.toml"), NoProgress())
     assert (folder / "explain.json").is_file()
 
 
 def test_explain_refuses_a_card_that_has_changed(card, first, tmp_path):
     edited = copied(card, tmp_path / "edited", *WIDER)
     with pytest.raises(DataError, match=r"'probe\.toml' has changed since the run"):
-        explain(first, NoProgress(), methods=str(edited))
+        explain(ExplainConfig(rundir=first, methods=str(edited)), NoProgress())
 
 
 def test_explain_refuses_other_methods(first):
     with pytest.raises(UsageError, match=r"holds probe\.toml; name the same methods"):
-        explain(first, NoProgress(), methods="constant")
+        explain(ExplainConfig(rundir=first, methods="constant"), NoProgress())
 
 
 def test_another_process_makes_the_card_that_tables_name_by_its_name(card):

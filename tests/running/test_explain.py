@@ -17,7 +17,9 @@ from hpbench.errors import DataError, UsageError
 from hpbench.inference.progress import NoProgress
 from hpbench.results.run_config import RunConfig
 from hpbench.rotation import angles_from_rotation
-from hpbench.running.explain import explain, plan_variants
+from hpbench.running import explain as again
+from hpbench.running.explain import plan_variants
+from hpbench.running.explain_config import ExplainConfig
 from hpbench.running.named_files import require_named
 from hpbench.running.reuse import EqualFaces
 from hpbench.running.runner import predict_run, run
@@ -93,6 +95,11 @@ class Heads(Dataset):
 '''
 
 
+def explain(folder, data=(), plugins=(), **given):
+    config = ExplainConfig(rundir=folder, data=dict(data), plugins=plugins, **given)
+    return again.explain(config, NoProgress())
+
+
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory) -> RunConfig:
     folder = tmp_path_factory.mktemp("heads")
@@ -108,7 +115,7 @@ def spec(tmp_path_factory) -> RunConfig:
 @pytest.fixture(scope="module")
 def explained(spec, tmp_path_factory) -> Path:
     folder = run(spec, tmp_path_factory.mktemp("run") / "run", NoProgress())
-    explain(folder, NoProgress(), spec.data, spec.plugins)
+    explain(folder, spec.data, spec.plugins)
     return folder
 
 
@@ -151,7 +158,7 @@ def test_only_faces_that_a_setting_changes_are_predicted_again(spec, tmp_path) -
     moved = spec.data["heads"].parent / "moved"  # not in the cache
     moved.mkdir()
     shutil.copy(spec.data["heads"] / "grey.png", moved)
-    explain(folder, NoProgress(), {"heads": moved}, spec.plugins)
+    explain(folder, {"heads": moved}, spec.plugins)
     narrow, broad = (
         sorted(line.split()[0] for line in log.read_text().splitlines() if line.endswith(width))
         for width in (" 10", " 25")
@@ -191,18 +198,18 @@ def test_run_of_a_machine_with_a_gpu_is_explained_where_there_is_none(spec, tmp_
     record["spec"]["device"] = "cuda:3"
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     (folder / "SHA256SUMS").unlink()
-    explain(folder, NoProgress(), spec.data, spec.plugins)
+    explain(folder, spec.data, spec.plugins)
     assert (folder / "explain.json").is_file()
 
 
 def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
     with pytest.raises(DataError, match="gone: no such folder"):
-        explain(explained, NoProgress(), {"heads": tmp_path / "gone"}, spec.plugins)
+        explain(explained, {"heads": tmp_path / "gone"}, spec.plugins)
 
 
 def test_folder_that_a_run_names_is_asked_for(explained, spec) -> None:
     with pytest.raises(UsageError, match=r"opened only if you name them; .* add --data heads=/"):
-        explain(explained, NoProgress(), plugins=spec.plugins)
+        explain(explained, plugins=spec.plugins)
 
 
 @pytest.mark.parametrize(
@@ -248,24 +255,24 @@ class Read(Wide):
     folder = run(changed, tmp_path / "run", NoProgress())
     (tmp_path / "k.txt").write_text("2.4")
     with pytest.raises(DataError, match="method 'read' has changed since the run"):
-        explain(folder, NoProgress(), spec.data, [plugin])
+        explain(folder, spec.data, [plugin])
 
 
 def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
     with pytest.raises(UsageError, match="did you mean 'heads'"):
-        explain(explained, NoProgress(), {"head": tmp_path}, spec.plugins)
+        explain(explained, {"head": tmp_path}, spec.plugins)
 
 
 def test_folder_that_is_written_to_is_not_explained_meanwhile(explained, spec) -> None:
     with folder_lock(explained), pytest.raises(DataError, match="wait for its end"):
-        explain(explained, NoProgress(), spec.data, spec.plugins)
+        explain(explained, spec.data, spec.plugins)
 
 
 def test_half_finished_run_is_refused(explained, tmp_path) -> None:
     shutil.copytree(explained, tmp_path / "run")
     (tmp_path / "run" / "predictions.parquet").unlink()
     with pytest.raises(DataError, match="not finished"):
-        explain(tmp_path / "run", NoProgress())
+        explain(tmp_path / "run")
 
 
 def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec) -> None:
@@ -281,7 +288,7 @@ def test_command_prints_the_rows_and_writes_them_into_the_report(explained, spec
 
 def test_plugins_that_a_run_folder_names_are_asked_for(explained) -> None:
     with pytest.raises(UsageError, match=r"run only if you name them; .* add --plugin /.*\.py"):
-        explain(explained, NoProgress())
+        explain(explained)
 
 
 LOOKING = '''
@@ -344,8 +351,8 @@ def test_run_on_two_tables_is_explained_as_the_error_says(tmp_path) -> None:
     config = RunConfig(methods="constant", datasets=",".join(map(str, tables)), timing="off")
     run(config, tmp_path / "run", NoProgress())
     with pytest.raises(UsageError, match=r"add --allow \S+labels\.csv --allow \S+labels\.csv$"):
-        explain(tmp_path / "run", NoProgress())
-    found = explain(tmp_path / "run", NoProgress(), allow=tables)
+        explain(tmp_path / "run")
+    found = explain(tmp_path / "run", allow=tables)
     assert {row["method_spec"] for row in rows(found.parent).values()} == {"constant"}
 
 
@@ -357,10 +364,10 @@ def test_run_on_a_table_named_by_its_path_is_explained_there_and_where_it_has_mo
     config = RunConfig(methods="constant", datasets="here/labels.csv", timing="off")
     run(config, tmp_path / "run", NoProgress())
     with pytest.raises(UsageError, match=r"add --data table=here/labels\.csv"):
-        explain(tmp_path / "run", NoProgress())
-    explain(tmp_path / "run", NoProgress(), {"table": Path("here/labels.csv")})
+        explain(tmp_path / "run")
+    explain(tmp_path / "run", {"table": Path("here/labels.csv")})
     (tmp_path / "here").rename(tmp_path / "moved")
-    found = explain(tmp_path / "run", NoProgress(), {"table": Path("moved/labels.csv")})
+    found = explain(tmp_path / "run", {"table": Path("moved/labels.csv")})
     assert {row["method_spec"] for row in rows(found.parent).values()} == {"constant"}
 
 
@@ -369,10 +376,10 @@ def test_settings_that_are_stored_for_one_of_two_methods_are_repeated_for_both(
 ) -> None:
     """What is taken from the cache for one must not be lost to what runs share for the other."""
     alone = run(spec, tmp_path / "alone", NoProgress())
-    explain(alone, NoProgress(), spec.data, spec.plugins)
+    explain(alone, spec.data, spec.plugins)
     both = spec.model_copy(update={"methods": "wide,half"})
     folder = run(both, tmp_path / "both", NoProgress())
-    explain(folder, NoProgress(), spec.data, spec.plugins)
+    explain(folder, spec.data, spec.plugins)
     first, second = (
         json.loads((one / "explain.json").read_text(encoding="utf-8")) for one in (alone, folder)
     )

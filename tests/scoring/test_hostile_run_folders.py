@@ -21,6 +21,7 @@ from hpbench.results.explain_file import ExplainFile, ExplainRow, FailedVariant
 from hpbench.results.run_config import RunConfig
 from hpbench.rotation import is_rotation, nearest_rotation
 from hpbench.running.explain import explain
+from hpbench.running.explain_config import ExplainConfig
 from hpbench.running.runner import run
 from hpbench.scoring.comparison import compare_runs
 from hpbench.scoring.scores import load_run, score_datasets
@@ -253,5 +254,5 @@ def test_no_code_of_a_run_folder_is_run(folder, monkeypatch, reliability_cases):
     compare_runs(Path("stranger"), Path("stranger"))
     hpbench.load("stranger").table()
     with pytest.raises(UsageError, match=r"--plugin stranger/plugin\.py"):
-        explain(Path("stranger"), NoProgress())
+        explain(ExplainConfig(rundir=Path("stranger")), NoProgress())
     assert not Path("PLUGIN_CODE_RAN").exists()
