@@ -212,8 +212,9 @@ _imported_code: dict[Path, tuple[Sequence[Any], str | None]] = {}
 
 
 def require_unedited(files: Iterable[Path]) -> None:
-    """Refuse files of imported modules that were edited since this process first looked at them.
+    """Refuse files of imported modules that were edited since.
 
+    That is since their import with a plugin file, or else since this process first looked at them.
     What runs, or a part of it, is not what would be hashed, even where a notebook reloads modules.
 
     Raises
@@ -221,14 +222,18 @@ def require_unedited(files: Iterable[Path]) -> None:
     HpbenchError
     """
     imported = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    noted = imported_by_plugin_files()
     for path in files:
-        if str(path) not in imported:
-            continue
         state = file_state(path)
-        if path not in _imported_code:
-            _imported_code[path] = state, hash_or_none(path)
-        first_state, first_content = _imported_code[path]
-        if state != first_state and hash_or_none(path) != first_content:  # or it was saved again
+        if path in noted:
+            first: tuple[Sequence[Any], str | None] = [path.name, *noted[path]], None
+        elif str(path) in imported:
+            if path not in _imported_code:
+                _imported_code[path] = state, hash_or_none(path)
+            first = _imported_code[path]
+        else:
+            continue
+        if state != first[0] and hash_or_none(path) != first[1]:  # or it was saved again
             raise _edited(path)
 
 
@@ -248,18 +253,15 @@ def _plugin_file_digest(cls: type) -> str:
     """
     file = Path(str(sys.modules[cls.__module__].__file__))
     imported = plugin_modules()[file]
+    if cls not in vars(imported.module).values() or hash_or_none(file) != imported.sha256:
+        raise _edited(file)
     own = {
-        path: state
-        for path, state in imported_by_plugin_files().items()
+        path
+        for path in imported_by_plugin_files()
         if not is_versioned_code(str(path)) and path.is_file()  # it may be gone since
     }
-    edited = [path for path, state in own.items() if tuple(file_state(path)[1:]) != state]
-    if cls not in vars(imported.module).values() or hash_or_none(file) != imported.sha256:
-        edited.insert(0, file)
-    if edited:
-        raise _edited(edited[0])
     behind = _modules_behind(imported.module)
-    require_unedited(sorted(behind - own.keys() - {file}))
+    require_unedited(sorted(own | behind - {file}))
     return _files_digest(sorted({*_files_beside(file.parent), *own, *behind}))
 
 
