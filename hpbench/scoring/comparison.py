@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +64,33 @@ def quantities() -> dict[str, Quantity]:
     return found | dict(zip(COMPARED_BESIDE_METRICS, others, strict=True))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """Whether a change of the mean error is more than chance.
+
+    Attributes
+    ----------
+    interval_95_deg : tuple of float
+        Of the change; NaN with too few independent faces.
+    p_value : float
+        Of the same, corrected by Holm's method for the number of methods and data sets, or of all
+        slices, where the error of some face has changed; NaN likewise, and where there are too
+        few independent faces for tests of so many.
+    own_p_value, smallest_p_value : float
+        What it was before it was corrected, and the smallest that it could have been.
+    unchanged : bool
+        Whether the error of no face has changed, so that nothing was tested.
+    """
+
+    interval_95_deg: tuple[float, float] = (math.nan, math.nan)
+    p_value: float = math.nan
+    own_p_value: float = math.nan
+    smallest_p_value: float = math.nan
+    unchanged: bool = True
+
+
 @dataclass(frozen=True)
-class SliceChange:
+class SliceChange(Tested):
     """What became of one method in one slice of a data set, over the faces that both predicted.
 
     Attributes
@@ -73,15 +99,6 @@ class SliceChange:
     faces : int
     mae_a_deg, mae_b_deg : float
         NaN without a face.
-    interval_95_deg : tuple of float
-        Of the change; NaN with too few independent faces.
-    p_value : float
-        Of the same, corrected for the number of all slices; NaN likewise, and where there are too
-        few independent faces for tests of so many slices.
-    own_p_value, smallest_p_value : float
-        What it was before it was corrected, and the smallest that it could have been.
-    unchanged : bool
-        Whether the error of no face has changed, so that nothing was tested.
     """
 
     factor: str
@@ -89,11 +106,6 @@ class SliceChange:
     faces: int
     mae_a_deg: float
     mae_b_deg: float
-    interval_95_deg: tuple[float, float]
-    p_value: float
-    own_p_value: float
-    smallest_p_value: float
-    unchanged: bool
 
     @property
     def change_deg(self) -> float:
@@ -102,8 +114,8 @@ class SliceChange:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What became of one method on one data set between two runs.
+class Change(Tested):
+    """What became of one method on one data set between two runs, and of its ``mae`` by a test.
 
     Attributes
     ----------
@@ -119,16 +131,6 @@ class Change:
     own_b : dict of str to float
         The same of the second run alone, as in its ``results.json``, but for ``worst_slice_mae``,
         whose slices are of `faces`.
-    interval_95_deg : tuple of float
-        Of the change of ``mae``; NaN with too few independent faces.
-    p_value : float
-        Of the same, corrected by Holm's method for the number of methods and data sets where the
-        error of some face has changed; NaN likewise, and where there are too few independent
-        faces for tests of so many.
-    own_p_value, smallest_p_value : float
-        What it was before it was corrected, and the smallest that it could have been.
-    unchanged : bool
-        Whether the error of no face has changed, so that nothing was tested.
     notes : tuple of str
         In words, which of the two was trained on the data set, or on renders where these are;
         that one spec stands for two methods, where its card or weights have changed; and
@@ -149,11 +151,6 @@ class Change:
     values_a: dict[str, float]
     values_b: dict[str, float]
     own_b: dict[str, float]
-    interval_95_deg: tuple[float, float]
-    p_value: float
-    own_p_value: float
-    smallest_p_value: float
-    unchanged: bool
     notes: tuple[str, ...] = ()
     other_hardware: str = ""
     slices: tuple[SliceChange, ...] = ()
@@ -260,7 +257,7 @@ def _corrected(changes: Sequence[Change]) -> list[Change]:
     ]
 
 
-def _holm(tested: Sequence[Change | SliceChange]) -> Iterator[float]:
+def _holm(tested: Sequence[Tested]) -> Iterator[float]:
     """Corrected p-values; where nothing has changed on any face, there was nothing to test."""
     unchanged = np.array([one.unchanged for one in tested], dtype=bool)
     own = np.array([one.own_p_value for one in tested])
@@ -347,7 +344,6 @@ def _compare(
     worst_a, worst_b = (
         {"worst_slice_mae": worst_slice_mae_deg(errors, paired)} for errors in (errors_a, errors_b)
     )
-    tested = _statistics(errors_b - errors_a, groups)
     values_a = _values(method_a, rows_a, index_a, tables[0], a.name) | worst_a
     values_b = _values(method_b, rows_b, index_b, tables[1], b.name) | worst_b
     all_b = np.arange(len(b.image_ids))
@@ -366,7 +362,7 @@ def _compare(
         values_a=values_a,
         values_b=values_b,
         own_b=own_b,
-        **tested,
+        **vars(_test(errors_b - errors_a, groups)),
         notes=(*notes, other_hardware) if other_hardware else notes,
         other_hardware=other_hardware,
         slices=tuple(
@@ -379,8 +375,9 @@ def _slice_change(
     one: Slice, errors_a: Array, errors_b: Array, groups: npt.NDArray[np.object_] | None
 ) -> SliceChange:
     a, b = errors_a[one.faces], errors_b[one.faces]
-    tested = _statistics(b - a, None if groups is None else groups[one.faces])
-    return SliceChange(one.factor, one.name, len(a), mean_of_finite(a), mean_of_finite(b), **tested)
+    tested = _test(b - a, None if groups is None else groups[one.faces])
+    maes_deg = mean_of_finite(a), mean_of_finite(b)
+    return SliceChange(one.factor, one.name, len(a), *maes_deg, **vars(tested))
 
 
 def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
@@ -407,32 +404,15 @@ def _other_hardware(run_a: RunRecord, run_b: RunRecord) -> str:
     return f"times were measured on different machines: {'; '.join(differ)}" if differ else ""
 
 
-class _Tested(TypedDict):
-    """Fields of a change."""
-
-    interval_95_deg: tuple[float, float]
-    p_value: float
-    own_p_value: float
-    smallest_p_value: float
-    unchanged: bool
-
-
-def _statistics(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -> _Tested:
-    """Interval and test of a mean difference; NaN where too few faces are independent."""
-    nan = float("nan")
+def _test(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -> Tested:
+    """Interval and test of a mean difference, not corrected yet."""
     if not len(difference_deg):
-        return _Tested(
-            interval_95_deg=(nan, nan),
-            p_value=nan,
-            own_p_value=nan,
-            smallest_p_value=nan,
-            unchanged=True,
-        )
+        return Tested()
     resampling = statistics.make_resampling(len(difference_deg), groups)
     (interval,) = resampling.mean_intervals([difference_deg])
     tests = resampling.paired_tests([difference_deg])
     p_value = float(tests.p_values[0])
-    return _Tested(
+    return Tested(
         interval_95_deg=interval,
         p_value=p_value,
         own_p_value=p_value,
