@@ -24,7 +24,7 @@ from hpbench.face import Face
 from hpbench.inference.torch_method import IMAGENET_MEAN, IMAGENET_STD
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.rotation import geodesic_deg
-from hpbench.scoring.known_mistakes import MAX_FIXED_DEG, MIN_FACES, MIN_T, Mistake
+from hpbench.scoring.known_mistakes import MAX_FIXED_DEG, MIN_FACES, MIN_T, Mistake, t_of_gain
 
 __all__ = ["Finding", "InputMistake", "errors_deg", "exchanged_colours", "find_input_mistake"]
 
@@ -172,12 +172,7 @@ class _Errors:
     def is_hopeless(self, declared: _Errors, t: float) -> bool:
         """Whether they are larger, or on many plain images so large that they explain nothing."""
         is_unrelated = len(self.plain) > 1 and self.plain_mean() > MAX_FIXED_DEG
-        return is_unrelated or self.t_of_gain(declared) < t
-
-    def t_of_gain(self, declared: _Errors) -> float:
-        """Mean of the paired gains over its standard error."""
-        gain = declared.all() - self.all()
-        return float(gain.mean() / max(gain.std(ddof=1) / np.sqrt(len(gain)), 1e-9))
+        return is_unrelated or t_of_gain(self.all(), declared.all()) < t
 
 
 def _best(declared: _Errors, candidates: dict[InputMistake, _Errors]) -> Finding | None:
@@ -187,7 +182,7 @@ def _best(declared: _Errors, candidates: dict[InputMistake, _Errors]) -> Finding
     mistake, errors = min(candidates.items(), key=lambda item: item[1].mean())
     gain = 1.0 - errors.mean() / max(declared.mean(), 1e-9)
     is_explained = errors.plain_mean() < MAX_FIXED_DEG
-    if not is_explained or gain < MIN_GAIN or errors.t_of_gain(declared) < MIN_T:
+    if not is_explained or gain < MIN_GAIN or t_of_gain(errors.all(), declared.all()) < MIN_T:
         return None
     return Finding(
         mistake=mistake,

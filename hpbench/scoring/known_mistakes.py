@@ -31,6 +31,7 @@ __all__ = [
     "Mistake",
     "RotationMistake",
     "diagnose",
+    "t_of_gain",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -126,7 +127,7 @@ def diagnose(
         return Diagnosis(len(errors), as_they_are, None, as_they_are)
     best = min(explains, key=lambda mistake: float(fixed[mistake].mean()))
     # of those that explain it as well, within chance, the more usual one
-    usual = next(one for one in explains if _t_of_gain(fixed[best], fixed[one]) < AS_GOOD_T)
+    usual = next(one for one in explains if t_of_gain(fixed[best], fixed[one]) < AS_GOOD_T)
     return Diagnosis(len(errors), as_they_are, usual, float(fixed[usual].mean()))
 
 
@@ -145,11 +146,11 @@ def _clearly_smaller(errors: Array, than: Array) -> bool:
     gain = than - errors
     if len(gain) < MIN_FACES or gain.mean() <= MIN_GAIN * than.mean():
         return False
-    return _t_of_gain(errors, than) > MIN_T
+    return t_of_gain(errors, than) > MIN_T
 
 
-def _t_of_gain(errors: Array, than: Array) -> float:
-    """Mean of the paired gains over its standard error."""
+def t_of_gain(errors: Array, than: Array) -> float:
+    """Mean of the paired gains, over its standard error; each has shape (n,)."""
     gain = than - errors
     return float(gain.mean() / max(gain.std(ddof=1) / np.sqrt(len(gain)), 1e-9))
 

@@ -37,7 +37,7 @@ from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import calibration, calibration_intervals
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
 from hpbench.scoring.importance import explain_errors
-from hpbench.scoring.known_mistakes import diagnose
+from hpbench.scoring.known_mistakes import MIN_FACES, diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms, summarise_times
@@ -54,8 +54,8 @@ Array = npt.NDArray[np.float64]
 
 _log = logging.getLogger("hpbench")
 
-MIN_DIAGNOSED, MAX_DIAGNOSED = 12, 512
-"""Faces from which a mistaken convention is concluded, and how many are looked at."""
+MAX_DIAGNOSED = 512
+"""Faces that are looked at for a mistaken convention."""
 
 _MIN_TO_SHARE = 8
 """Data sets for which processes pay that need a second to start."""
@@ -229,7 +229,7 @@ def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[Dataset
         complete = np.flatnonzero(np.isfinite(method.geodesic_deg))
         some = complete[evenly_spaced(len(complete), MAX_DIAGNOSED)]
         R_pred = method.R_pred[some]
-        if len(some) < MIN_DIAGNOSED or np.ptp(R_pred, axis=0).max() < MIN_VARIED:
+        if len(some) < MIN_FACES or np.ptp(R_pred, axis=0).max() < MIN_VARIED:
             continue  # of a method that always says the same, labels of one side would be doubted
         result = diagnose(R_pred, method.R_gt[some])
         if result.mistake is not None and result.fixed_deg < MAX_EXPLAINED * result.error_deg:
