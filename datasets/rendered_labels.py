@@ -13,7 +13,7 @@ import numpy as np
 
 from hpbench.dataset import Label, Record, require_scorable
 from hpbench.errors import DataError
-from hpbench.face import Camera
+from hpbench.face import INTRINSICS, Camera
 from hpbench.rendering.labels import LABELS_NAME
 from hpbench.storage.atomic import read_table
 from hpbench.storage.schemas import BOX_XYXY, ROTATION_COLUMNS
@@ -32,7 +32,7 @@ FACTORS = (
 """Columns of the label table that reports may break errors down by."""
 
 _REQUIRED = (
-    "image", *ROTATION_COLUMNS, *BOX_XYXY, "fx", "fy", "cx", "cy", "landmarks_x", "landmarks_y",
+    "image", *ROTATION_COLUMNS, *BOX_XYXY, *INTRINSICS, "landmarks_x", "landmarks_y",
 )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def read_records(folder: Path) -> Sequence[Record]:
 
 
 def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
-    fx, fy, cx, cy = (float(row[name]) for name in ("fx", "fy", "cx", "cy"))
+    fx, fy, cx, cy = (float(row[name]) for name in INTRINSICS)
     matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
     rotation = np.array([row[name] for name in ROTATION_COLUMNS], np.float64).reshape(3, 3)
     landmarks = np.stack([row["landmarks_x"], row["landmarks_y"]], axis=1).astype(np.float64)

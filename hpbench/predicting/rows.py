@@ -70,8 +70,8 @@ def result_rows(result: FrameResult, methods: Sequence[str]) -> list[Row]:
 
 
 def _angle_columns(R_cam: Array, prefix: str = "") -> dict[str, float]:
-    angles = zip(ANGLES, angles_from_rotation(R_cam).tolist(), strict=True)
-    return {f"{prefix}{name}_deg": round(value, 4) for name, value in angles}
+    angles = zip(ANGLES_DEG, angles_from_rotation(R_cam).tolist(), strict=True)
+    return {f"{prefix}{name}": round(value, 4) for name, value in angles}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from hpbench.face import INTRINSICS
+from hpbench.storage.schemas import BOX_XYXY, rotation_cells
+
 if TYPE_CHECKING:
     from hpbench.rendering.render_spec import RenderSpec
     from hpbench.rendering.renderer import Rendering
@@ -34,21 +37,15 @@ def label_row(
     xy = rendering.landmarks_xy
     person = scene.identity
     matrix = rendering.camera_matrix
-    (x0, y0), (x1, y1) = xy.min(axis=0).tolist(), xy.max(axis=0).tolist()
+    box = [*xy.min(axis=0).tolist(), *xy.max(axis=0).tolist()]
     return {
         "image": image,
         "yaw_deg": scene.yaw_deg,
         "pitch_deg": scene.pitch_deg,
         "roll_deg": scene.roll_deg,
-        **{f"r{i}{j}": float(rendering.R_cam[i, j]) for i in range(3) for j in range(3)},
-        "x0": x0,
-        "y0": y0,
-        "x1": x1,
-        "y1": y1,
-        "fx": float(matrix[0, 0]),
-        "fy": float(matrix[1, 1]),
-        "cx": float(matrix[0, 2]),
-        "cy": float(matrix[1, 2]),
+        **rotation_cells(rendering.R_cam),
+        **dict(zip(BOX_XYXY, box, strict=True)),
+        **dict(zip(INTRINSICS, matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist(), strict=True)),
         "landmarks_x": xy[:, 0].tolist(),
         "landmarks_y": xy[:, 1].tolist(),
         "landmarks_visible": rendering.landmarks_visible.tolist(),

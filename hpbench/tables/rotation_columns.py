@@ -26,6 +26,7 @@ from hpbench.rotation import (
     rotation_in_camera_frame,
     wrap_deg,
 )
+from hpbench.storage.schemas import ROTATION_COLUMNS
 from hpbench.tables.rows import is_empty, number_in, numbers_in
 
 __all__ = [
@@ -37,7 +38,6 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 Unit = Literal["deg", "rad"]
 
-MATRIX = tuple(f"r{i}{j}" for i in range(3) for j in range(3))
 QUATERNION = ("qw", "qx", "qy", "qz")
 ROTVEC = ("rotvec_x", "rotvec_y", "rotvec_z")
 
@@ -234,8 +234,8 @@ def _wrong_columns(path: Path, names: Iterable[str], wrong: str) -> DataError:
 def find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[str, ...]:
     """Columns of a whole rotation: nine of a matrix, four of a quaternion, three of a vector.
 
-    They are added to `taken`, in the order of :data:`MATRIX`, :data:`QUATERNION` or
-    :data:`ROTVEC`. A rotation that lacks a column, or has one twice, is a DataError.
+    They are added to `taken`, in the order of :data:`ROTATION_COLUMNS`, :data:`QUATERNION`
+    or :data:`ROTVEC`. A rotation that lacks a column, or has one twice, is a DataError.
     """
     plain = [plain_name(name) for name in names]
     indices = [
@@ -255,7 +255,7 @@ def find_rotation(path: Path, names: Sequence[str], taken: set[str]) -> tuple[st
         raise DataError(
             f"{path}: columns w, x, y, z may be a quaternion; rename them qw, qx, qy, qz"
         )
-    for wanted in (MATRIX, QUATERNION, ROTVEC):
+    for wanted in (ROTATION_COLUMNS, QUATERNION, ROTVEC):
         missing = [name for name in wanted if name not in found]
         if not missing:
             taken.update(found[name] for name in wanted)

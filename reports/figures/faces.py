@@ -25,6 +25,7 @@ from hpbench.running.data_folders import data_folders
 from hpbench.running.named_files import require_named
 from hpbench.running.plan import dataset_items, open_dataset
 from hpbench.scoring.scores import DatasetScores
+from hpbench.storage.schemas import BOX_XYXY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ def embedded_faces(
     found: dict[str, EmbeddedFace] = {}
     for index in _choose(dataset):
         image_id = str(dataset.image_ids[index])
-        box = faces.iloc[dataset.rows[index]][["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
+        box = faces.iloc[dataset.rows[index]][list(BOX_XYXY)].to_numpy(dtype=np.float64)
         try:
             image = _cropped_jpeg(read_image(source, records[image_id]), box)
         except (DataError, KeyError):  # the folder has changed since the run

@@ -11,6 +11,7 @@ from hpbench.protocol import Protocol
 from hpbench.reports import words
 from hpbench.reports.tables.table import Cell, Column, Table, number, text
 from hpbench.results.results_file import MethodResult
+from hpbench.rotation import ANGLES
 
 __all__ = ["differences", "literature_table", "published"]
 
@@ -86,7 +87,7 @@ def literature_table(
         Column("Method", text=True),
         Column("Year", text=True),
         Column("Trained on", text=True),
-        *(Column(angle.capitalize()) for angle in ("yaw", "pitch", "roll", "mean")),
+        *(Column(angle.capitalize()) for angle in (*ANGLES, "mean")),
         Column("Same protocol", text=True),
         Column("What differs", text=True),
         Column("Source", text=True),
@@ -105,7 +106,7 @@ def _of_family(rows: Sequence[Published], family: str) -> list[Published]:
 
 
 def _measured_row(result: MethodResult, labels: Mapping[str, str]) -> list[Cell]:
-    angles = (getattr(result.mae_deg, angle) for angle in ("yaw", "pitch", "roll", "mean"))
+    angles = (getattr(result.mae_deg, angle) for angle in (*ANGLES, "mean"))
     images = result.images
     evaluated = images.scored + images.no_answer
     of_some = f" on {images.scored} of {evaluated} faces" if images.no_answer else ""

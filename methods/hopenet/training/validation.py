@@ -22,7 +22,7 @@ from hpbench.methods.hopenet.network import decode_angles
 from hpbench.methods.hopenet.training.batches import normalised
 from hpbench.methods.hopenet.training.samples import Sample
 from hpbench.methods.hopenet.training.settings import TrainSettings
-from hpbench.rotation import nearest_angles, rotation_from_angles, wrap_deg
+from hpbench.rotation import ANGLES, nearest_angles, rotation_from_angles, wrap_deg
 
 __all__ = ["ValidationSet", "validation_set"]
 
@@ -87,7 +87,7 @@ def validation_set(
 def _errors(predicted_deg: Array, labels_deg: Array) -> dict[str, Any]:
     nearest = nearest_angles(rotation_from_angles(predicted_deg), labels_deg)
     error = np.abs(wrap_deg(nearest - labels_deg))
-    per_angle = {name: _mean(error[:, i]) for i, name in enumerate(("yaw", "pitch", "roll"))}
+    per_angle = {name: _mean(error[:, i]) for i, name in enumerate(ANGLES)}
     known = [value for value in per_angle.values() if value is not None]
     by_yaw = []
     for low, high in pairwise(_YAW_EDGES_DEG):
