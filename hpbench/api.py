@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hpbench.checking.conformance import CheckResult
     from hpbench.predicting.summary import Summary
     from hpbench.running.face_list import FaceList
-    from hpbench.scoring.comparison import RunComparison
+    from hpbench.scoring.comparison import RunComparison, Tested
     from hpbench.scoring.conditions import Failure
 
 __all__ = [
@@ -321,6 +321,18 @@ def faces(config: FacesConfig, *, out: str | Path | None = None) -> Faces:
     return Faces(found)
 
 
+def _change_cells(mae_a_deg: float, mae_b_deg: float, tested: Tested) -> dict[str, float]:
+    low, high = tested.interval_95_deg
+    return {
+        "mae_a_deg": mae_a_deg,
+        "mae_b_deg": mae_b_deg,
+        "change_deg": mae_b_deg - mae_a_deg,
+        "low_deg": low,
+        "high_deg": high,
+        "p_value": tested.p_value,
+    }
+
+
 @dataclass(frozen=True)
 class Comparison(_Tabular):
     """Changes between two runs on the same faces.
@@ -347,12 +359,7 @@ class Comparison(_Tabular):
                     "method_a": change.method_a,
                     "method_b": change.method_b,
                     "faces": change.faces,
-                    "mae_a_deg": change.values_a["mae"],
-                    "mae_b_deg": change.values_b["mae"],
-                    "change_deg": change.change("mae"),
-                    "low_deg": change.interval_95_deg[0],
-                    "high_deg": change.interval_95_deg[1],
-                    "p_value": change.p_value,
+                    **_change_cells(change.values_a["mae"], change.values_b["mae"], change),
                 }
                 for change in self.found.changes
             ]
@@ -371,12 +378,7 @@ class Comparison(_Tabular):
                     "factor": one.factor,
                     "slice": one.slice,
                     "faces": one.faces,
-                    "mae_a_deg": one.mae_a_deg,
-                    "mae_b_deg": one.mae_b_deg,
-                    "change_deg": one.change_deg,
-                    "low_deg": one.interval_95_deg[0],
-                    "high_deg": one.interval_95_deg[1],
-                    "p_value": one.p_value,
+                    **_change_cells(one.mae_a_deg, one.mae_b_deg, one),
                 }
                 for change in self.found.changes
                 for one in change.slices

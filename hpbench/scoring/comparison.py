@@ -24,7 +24,8 @@ from hpbench.scoring.slices import Slice, cut_slices, require_factors, worst_sli
 from hpbench.scoring.summary import training_flags
 
 __all__ = [
-    "Change", "Quantity", "RunComparison", "SliceChange", "Unmatched", "compare_runs", "quantities",
+    "Change", "Quantity", "RunComparison", "SliceChange", "Tested", "Unmatched", "compare_runs",
+    "quantities",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
