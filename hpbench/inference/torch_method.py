@@ -23,7 +23,6 @@ from hpbench.inference.runtimes import (
     one_thread,
 )
 from hpbench.method import MethodCard, ModelSize, NoPrediction, Options, Prediction, WeightsInfo
-from hpbench.plugin import BaseOptions
 
 if TYPE_CHECKING:
     import torch
@@ -61,11 +60,8 @@ class TorchMethod(PublishedMethod):
     runtime_name: RuntimeName = "torch"
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
     std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
-
-    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
-        super().__init__(options, device)
-        self._runtime: Runtime | None = None
-        self._decode_stream: torch.cuda.Stream | None = None
+    _runtime: Runtime | None = None
+    _decode_stream: torch.cuda.Stream | None = None
 
     @abstractmethod
     def make_network(self, path: Path) -> nn.Module:

@@ -33,7 +33,6 @@ from hpbench.geometry.boxes import box_problem
 from hpbench.inference.worker_processes import how_it_ended, last_line
 from hpbench.method import Method, NoPrediction, Prediction
 from hpbench.paths import is_file
-from hpbench.plugin import BaseOptions
 from hpbench.rotation import rotation_from_angles
 from hpbench.weights.store import sha256_of
 
@@ -393,10 +392,7 @@ class Worker(Method):
 
     start_s: ClassVar[float] = 300.0
     reply_s: ClassVar[float] = 60.0
-
-    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
-        super().__init__(options, device)
-        self._process: WorkerProcess | None = None
+    _process: WorkerProcess | None = None
 
     @abstractmethod
     def command(self) -> Sequence[str]:

@@ -16,7 +16,6 @@ from hpbench.face import Face
 from hpbench.inference.graphs.openvino_ir import OpenvinoGraph
 from hpbench.inference.published_method import PublishedMethod
 from hpbench.method import MethodCard, ModelSize, NoPrediction, Prediction, WeightsInfo
-from hpbench.plugin import BaseOptions
 from hpbench.rotation import rotation_from_euler
 from hpbench.weights.named import resolve_weights
 from hpbench.weights.store import sha256_of
@@ -70,10 +69,7 @@ class Adas(PublishedMethod):
             "published by the vendor on BIWI: 5.4 / 5.5 / 4.6, mean 5.17",
         ),
     )
-
-    def __init__(self, options: BaseOptions | None = None, device: str = "cpu") -> None:
-        super().__init__(options, device)
-        self._graph: OpenvinoGraph | None = None
+    _graph: OpenvinoGraph | None = None
 
     @classmethod
     def missing(cls) -> str | None:
