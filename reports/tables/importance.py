@@ -14,6 +14,7 @@ from hpbench.reports.tables.table import (
     interval,
     is_reference,
     number,
+    references_in,
     text,
 )
 from hpbench.results.results_file import FactorShare, Importance, MethodResult
@@ -57,7 +58,7 @@ def importance_table(results: Sequence[MethodResult], labels: dict[str, str]) ->
         "importance", "Share of the variance of log error that factors explain", columns,
         [_row(flagged_label(result, labels), one) for result, one in entries],
         methods=[result.method_spec for result, _ in entries],
-        references=frozenset(one.method_spec for one in results if is_reference(one.method)),
+        references=references_in(results),
     )  # fmt: skip
 
 

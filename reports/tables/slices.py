@@ -12,9 +12,9 @@ from hpbench.reports.tables.table import (
     Table,
     flagged_label,
     interval,
-    is_reference,
     method_table,
     number,
+    references_in,
     text,
     whole,
 )
@@ -110,7 +110,7 @@ def _all_slices(
     return Table(
         "slices", "Mean error in degrees by slice", columns, rows, " ".join(left_out),
         [result.method_spec for result, _ in entries],
-        frozenset(one.method_spec for one in results if is_reference(one.method)),
+        references_in(results),
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from hpbench.results.results_file import MethodResult
 
 __all__ = [
     "Cell", "Column", "Reader", "Table", "flagged_label", "flagged_labels", "flags_of", "interval",
-    "is_reference", "item_table", "method_table", "number", "predicted_same_faces", "text",
+    "is_reference", "item_table", "method_table", "number", "predicted_same_faces",
+    "references_in", "text",
     "text_column", "whole",
 ]  # fmt: skip
 
@@ -150,9 +151,8 @@ def method_table(
     ranked = sum(not is_reference(result.method) for result in results)  # references come last
     if ranked > 1:
         rows = [*_marked(heads, rows[:ranked], mark), *rows[ranked:]]
-    references = frozenset(one.method_spec for one in results if is_reference(one.method))
     specs = [result.method_spec for result in results]
-    return Table(key, title, heads, rows, note, specs, references)
+    return Table(key, title, heads, rows, note, specs, references_in(results))
 
 
 def predicted_same_faces(results: Sequence[MethodResult]) -> bool:
@@ -163,6 +163,11 @@ def predicted_same_faces(results: Sequence[MethodResult]) -> bool:
 def is_reference(method: str) -> bool:
     """Whether a method is the frontal baseline, a reference for the others."""
     return method == "constant"
+
+
+def references_in(results: Sequence[MethodResult]) -> frozenset[str]:
+    """Specs of the methods that are a reference for the others."""
+    return frozenset(one.method_spec for one in results if is_reference(one.method))
 
 
 def flagged_labels(results: Sequence[MethodResult], labels: dict[str, str]) -> dict[str, str]:
