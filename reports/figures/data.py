@@ -300,7 +300,6 @@ def forest(results: Sequence[MethodResult]) -> LinePlot | None:
 def _forest_panel(
     factor: str, rows: Sequence[Sequence[SliceErrors]], specs: Sequence[str]
 ) -> Panel:
-    names = {float(y): f"{cut_name(row[0].slice)} ({row[0].faces})" for y, row in enumerate(rows)}
     lines = {}
     for column, spec in enumerate(specs):
         found = [(y, row[column]) for y, row in enumerate(rows) if row[column].mae_deg is not None]
@@ -316,12 +315,21 @@ def _forest_panel(
                 for _, one in found
             ],
         )  # fmt: skip
+    names = [f"{cut_name(row[0].slice)} ({row[0].faces})" for row in rows]
+    return _panel_of_rows("mean error, degrees", names, lines, cut_name(factor))
+
+
+def _panel_of_rows(
+    quantity: str, names: Sequence[str], lines: dict[str, Line], title: str
+) -> Panel:
+    """Values with their intervals in rows with names, the first one on top."""
+    ticks = {float(y): name for y, name in enumerate(names)}
     return Panel(
-        Axis("mean error, degrees (line: 95 % interval)", low=0.0),
-        Axis(low=len(rows) - 0.4, high=-0.6, ticks=names),
+        Axis(f"{quantity} (line: 95 % interval)", low=0.0),
+        Axis(low=len(names) - 0.4, high=-0.6, ticks=ticks),
         lines,
-        cut_name(factor),
-        height_inch=0.34 * (len(rows) + 0.2),
+        title,
+        height_inch=0.34 * (len(names) + 0.2),
     )
 
 
@@ -358,19 +366,8 @@ def importance(results: Sequence[MethodResult]) -> LinePlot | None:
             ]
             if shown:
                 lines[spec] = _importance_line(key, shown)
-        panels.append(
-            Panel(
-                Axis("share of the variance of log error, % (line: 95 % interval)", low=0.0),
-                Axis(
-                    low=len(factors) - 0.4,
-                    high=-0.6,
-                    ticks={float(y): cut_name(name) for y, name in enumerate(factors)},
-                ),
-                lines,
-                title,
-                height_inch=0.34 * (len(factors) + 0.2),
-            )
-        )
+        quantity = "share of the variance of log error, %"
+        panels.append(_panel_of_rows(quantity, [*map(cut_name, factors)], lines, title))
     return LinePlot(panels, "bars", most=6)
 
 
