@@ -8,7 +8,7 @@ the face can be left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +124,14 @@ def label_faces(
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
     digests, loaded = method_digests({f"{n} {one.name}": one for n, one in enumerate(teachers)})
-    key = _labels_key(dataset, records, digests.values(), teachers, views, seed)
+    key = hash_of(
+        "labels",
+        plugin_digest(dataset),
+        records_digest(records),
+        [[digest, one.device] for digest, one in zip(digests.values(), teachers, strict=True)],
+        [views, seed, MAX_SHIFT, MAX_SCALE, max_pixels()],
+        versions(),
+    )
     for name, teacher in zip(digests, teachers, strict=True):
         if name not in loaded:
             load_method(teacher)
@@ -215,26 +222,6 @@ class _Progress:
 
     def _write_errors(self) -> AbstractContextManager[None]:
         return write_errors(self._path, "make room, then repeat the command to resume")
-
-
-def _labels_key(
-    dataset: Dataset,
-    records: Sequence[Record],
-    digests: Collection[str],
-    teachers: Sequence[Method],
-    views: int,
-    seed: int,
-) -> str:
-    """Hash of everything that labels depend on; of images, the size and time of change."""
-    faces = records_digest(records)
-    return hash_of(
-        "labels",
-        plugin_digest(dataset),
-        faces,
-        [[digest, one.device] for digest, one in zip(digests, teachers, strict=True)],
-        [views, seed, MAX_SHIFT, MAX_SCALE, max_pixels()],
-        versions(),
-    )
 
 
 def _label(
