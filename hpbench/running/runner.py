@@ -392,7 +392,7 @@ def _incidents_kept(record: RunRecord, methods: Mapping[str, Method], out: Path)
 
 def _record_incidents(record: RunRecord, methods: Mapping[str, Method], out: Path) -> None:
     """Write what went wrong on the way into ``run.json``, where there was anything."""
-    incidents = {name: _incidents_of(name, method) for name, method in methods.items()}
+    incidents = {name: _incidents_of(method) for name, method in methods.items()}
     if any(incidents.values()):
         described = {
             name: one.model_copy(update={"incidents": (*one.incidents, *incidents[name])})
@@ -401,7 +401,7 @@ def _record_incidents(record: RunRecord, methods: Mapping[str, Method], out: Pat
         record.model_copy(update={"methods": described}).write(out)
 
 
-def _incidents_of(name: str, method: Method) -> tuple[str, ...]:
+def _incidents_of(method: Method) -> tuple[str, ...]:
     """What went wrong on the way; a method that fails to say it must not cost a run."""
     try:
         return tuple(method.incidents())
