@@ -176,10 +176,15 @@ def _all_the_same(angles: Array) -> Suspicion | None:
         )
     if len(angles) < MIN_LABELS and (first == np.round(first)).all():
         return None  # a pose of a grid
+    return _one_row(f"all {len(angles)}", first)
+
+
+def _one_row(which: str, angles_deg: Array) -> Suspicion:
+    yaw, pitch, roll = angles_deg
     return Suspicion(
         "repeated",
-        f"all {len(angles)} labels are yaw {first[0]:g}, pitch {first[1]:g}, roll {first[2]:g}, "
-        "as if one row were repeated",
+        f"{which} labels are yaw {yaw:g}, pitch {pitch:g}, roll {roll:g}, as if one row were "
+        "repeated",
         "write the label of each face",
     )
 
@@ -278,13 +283,7 @@ def _repeated(angles: Array) -> Suspicion | None:
         return None
     if (rows[most] == np.round(rows[most])).all():
         return None
-    yaw, pitch, roll = rows[most]
-    return Suspicion(
-        "repeated",
-        f"{counts[most]} of {len(angles)} labels are yaw {yaw:g}, pitch {pitch:g}, roll "
-        f"{roll:g}, as if one row were repeated",
-        "write the label of each face",
-    )
+    return _one_row(f"{counts[most]} of {len(angles)}", rows[most])
 
 
 def _exchanged(angles: Array) -> Suspicion | None:

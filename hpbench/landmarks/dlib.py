@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ __all__ = [
     "SEARCH_PX",
     "DlibLandmarks",
     "DlibLandmarksOptions",
+    "Predictor",
     "installed_predictor",
     "load_predictor",
     "search_square",
@@ -41,12 +42,15 @@ is shown, and the size that the box has in it."""
 _NOT_FOUND = "dlib's detector finds no face at the box"
 
 
+Predictor = Annotated[
+    Path | None, Field(description="File of another dlib predictor of the 68 iBUG points")
+]
+
+
 class DlibLandmarksOptions(Options):
     """Options of the landmark detector `dlib`."""
 
-    predictor: Path | None = Field(
-        None, description="File of another dlib predictor of the 68 iBUG points"
-    )
+    predictor: Predictor = None
     detect: bool = Field(
         True,
         description="Start from the face that dlib's own detector finds at the box, as in the "

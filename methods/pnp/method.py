@@ -18,7 +18,7 @@ from hpbench.geometry.boxes import box_problem
 from hpbench.geometry.face_fit import Robust, distant_plane, fit_faces
 from hpbench.geometry.pnp import NO_CAMERA, Focal, SolverName, camera_of, solve_pose
 from hpbench.landmarks.base import make_landmark_detector
-from hpbench.landmarks.dlib import DlibLandmarks
+from hpbench.landmarks.dlib import DlibLandmarks, Predictor
 from hpbench.method import Method, MethodCard, NoPrediction, Options, Prediction
 from hpbench.methods.pnp.landmark_check import badly_fitted, outside_of_box
 from hpbench.methods.pnp.models import ModelName, face_model, ict_shape_model
@@ -73,9 +73,7 @@ class PnpOptions(Options):
         description="Landmark detector: dlib, facemesh, tddfa, or annotated (the data set's own "
         "points, to test the solver alone); 'hpbench list' names all",
     )
-    predictor: Path | None = Field(
-        None, description="File of another dlib predictor of the 68 iBUG points"
-    )
+    predictor: Predictor = None
 
     @model_validator(mode="after")
     def _all_have_a_use(self) -> PnpOptions:
