@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 
@@ -167,8 +168,8 @@ def print_results(folder: Path) -> None:
             print_table(title, _COLUMNS, map(_result_cells, rows), _caption(rows))
     corrupted = [row for row in results if run.datasets[row.dataset].corruption]
     if corrupted:
-        columns = [("corrupted data set", True), *(_COLUMNS[n] for n in (0, 4, 6, 7))]
-        cells = ((row.dataset, *(_result_cells(row)[n] for n in (0, 4, 6, 7))) for row in corrupted)
+        columns = [("corrupted data set", True), *_OF_CORRUPTED(_COLUMNS)]
+        cells = ((row.dataset, *_OF_CORRUPTED(_result_cells(row))) for row in corrupted)
         print_table("Corruption robustness", columns, cells)
     for line in _not_run(run, summary):
         typer.echo(line)
@@ -194,6 +195,8 @@ _COLUMNS = [
     *((heading, False) for heading in ("yaw", "pitch", "roll", "MAE deg", "geodesic")),
     *((heading, False) for heading in ("scored", "no prediction", "ms/face")),
 ]
+_OF_CORRUPTED = itemgetter(0, 4, 6, 7)
+"""Of these the method, its mean error, and the numbers of faces."""
 
 
 def _result_cells(row: MethodResult) -> list[str]:
