@@ -52,10 +52,6 @@ class Solved:
     infer_ms: float | None = None
     decode_ms: float | None = None
 
-    def prepared_in(self, prepare_ms: float | None) -> Solved:
-        """The same with the time of the first step."""
-        return Solved(self.prediction, prepare_ms, self.infer_ms, self.decode_ms)
-
 
 @dataclass(frozen=True, slots=True)
 class Failed(NoPrediction):
@@ -225,7 +221,7 @@ def start_prepared(
         return [
             Solved(value, prepare_ms)
             if isinstance(value, NoPrediction)
-            else next(following).prepared_in(prepare_ms)
+            else replace(next(following), prepare_ms=prepare_ms)
             for value, prepare_ms in prepared
         ]
 
