@@ -40,19 +40,42 @@ _FREE_IMAGES = frozenset({"sample"})
 
 def write_page(report: Report) -> Path:
     """Write ``report.html``."""
-    plots = {
-        f"{section.key}-{name}": page_figure(shape)
-        for section in report.sections
-        for name, shape in section.shapes.items()
-    }
     faces, missing = _faces(report)
     numbers = {spec: number for number, spec in enumerate(report.styles)}
-    data = {
+    assets = files("hpbench.reports").joinpath("assets")
+    style, *scripts = (
+        Markup(assets.joinpath(name).read_text(encoding="utf-8"))
+        for name in ("report.css", "figures.js", "report.js")
+    )
+    template = _environment(numbers).get_template("page.html.j2")
+    text = template.render(
+        report=report,
+        html=True,
+        faces_of={key for key, found in faces.items() if found},
+        missing_faces=missing,
+        numbers=numbers,
+        packed={"data": _packed(_json(_data(report, faces))), "plotly": _packed(_plotly())},
+        style=style,
+        most_named=MOST_NAMED,
+        scripts=scripts,
+    )
+    path = report.folder / "report.html"
+    write_text(path, text)
+    return path
+
+
+def _data(report: Report, faces: Mapping[str, Mapping[str, EmbeddedFace]]) -> dict[str, Any]:
+    """What the scripts of the page draw; `faces` are by section."""
+    return {
         "methods": list(report.styles),
         "labels": report.labels,
         "styles": page_styles(report.styles),
         "angles": ["Yaw", "Pitch", "Roll", "Mean", "Geodesic"],
-        "plots": plots,
+        "plots": {
+            f"{section.key}-{name}": page_figure(shape)
+            for section in report.sections
+            for name, shape in section.shapes.items()
+        },
         "sections": {
             section.key: {
                 "by_yaw": {
@@ -68,6 +91,10 @@ def write_page(report: Report) -> Path:
             for section in report.sections
         },
     }
+
+
+def _environment(numbers: Mapping[str, int]) -> Environment:
+    """Where the templates are and what they call; `numbers` are those of the methods."""
     environment = Environment(
         loader=PackageLoader("hpbench.reports"),
         autoescape=True,
@@ -81,24 +108,7 @@ def write_page(report: Report) -> Path:
         facts=_facts, folded=_folded, printed=escape, code=_code, figure=_figure,
         table=partial(_table, environment, numbers),
     )  # fmt: skip
-    assets = files("hpbench.reports").joinpath("assets")
-    text = environment.get_template("page.html.j2").render(
-        report=report,
-        html=True,
-        faces_of={key for key, found in faces.items() if found},
-        missing_faces=missing,
-        numbers=numbers,
-        packed={"data": _packed(_json(data)), "plotly": _packed(_plotly())},
-        style=Markup(assets.joinpath("report.css").read_text(encoding="utf-8")),
-        most_named=MOST_NAMED,
-        scripts=[
-            Markup(assets.joinpath(name).read_text(encoding="utf-8"))
-            for name in ("figures.js", "report.js")
-        ],
-    )
-    path = report.folder / "report.html"
-    write_text(path, text)
-    return path
+    return environment
 
 
 def _plotly() -> str:
