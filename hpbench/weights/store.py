@@ -288,22 +288,14 @@ def add_weights(
     if validate is not None:
         validate(file)
 
-    def copy(temporary: Path) -> None:
-        try:
-            shutil.copyfile(file, temporary)
-        except OSError as error:
-            raise WeightsError(f"{file}: cannot be copied ({error.strerror})") from error
-
     path = cache_folder("weights") / info.file
-    _put(path, copy)
-    return path
-
-
-def _put(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file under a temporary name; once it is whole, move it and note its hash."""
     with write_errors(path.parent, _OTHER_FOLDER, WeightsError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            write(temporary)
+            try:
+                shutil.copyfile(file, temporary)
+            except OSError as error:
+                raise WeightsError(f"{file}: cannot be copied ({error.strerror})") from error
             record = f"{sha256_of(temporary)}  {path.name}\n"
         write_text(_record_of(path), record)
+    return path
