@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 _DECIDES_TIMES = ("device", "device_name", "processor", "cores")
 """Keys of ``hardware`` in ``run.json``; times on machines that differ in one do not compare."""
@@ -235,7 +236,9 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
             cut = cut_slices(scores_b[name], asked)
             if asked and cut.refused:
                 not_sliced[name] = cut.refused
-            changes += [_compare(*both, a, b, tables, cut.shown, bool(asked)) for a, b in pairs]
+            for pair in pairs:
+                a, b = map(_Side, both, pair, tables)
+                changes.append(_compare(a, b, cut.shown, bool(asked)))
     if not changes:
         raise DataError(
             f"{run_a}, {run_b}: no method on a data set in common: "
@@ -318,51 +321,61 @@ def _name_and_card(spec: str, run: RunRecord) -> str:
     return f"{run.methods[spec].name} {run.methods[spec].card.name}"
 
 
-def _compare(
-    a: DatasetScores,
-    b: DatasetScores,
-    method_a: MethodScores,
-    method_b: MethodScores,
-    tables: tuple[RunTables, RunTables],
-    slices: Sequence[Slice],
-    test_slices: bool,
-) -> Change:
+class _Side(NamedTuple):
+    """A method on a data set of one of the two runs."""
+
+    dataset: DatasetScores
+    method: MethodScores
+    tables: RunTables
+
+    def values(self, predicted: Rows, evaluated: Rows) -> dict[str, float]:
+        """Metrics by their short names, each over those of the faces that it is over."""
+        faces, timing = {"predicted": predicted, "evaluated": evaluated}, self.tables.timing
+        errors = {name: self.method.of(rows) for name, rows in faces.items()}
+        of_method = timing["method"] == self.method.spec
+        timed = of_method & (timing["dataset"] == self.dataset.name)
+        return {
+            **{metric.short: metric.compute(errors[metric.faces]) for metric in all_metrics()},
+            "no_answer": float(np.count_nonzero(~self.method.predicted[evaluated])),
+            "time": float(timing.loc[timed, "total_ms"].median()),
+        }
+
+
+def _compare(a: _Side, b: _Side, slices: Sequence[Slice], test_slices: bool) -> Change:
     """What changed for one method; the slices also say which is the worst, tested or not."""
-    ids, index_a, index_b = np.intersect1d(
-        a.image_ids.astype(str), b.image_ids.astype(str), return_indices=True
-    )
-    same = np.isclose(a.angles_deg[index_a], b.angles_deg[index_b], atol=1e-6, equal_nan=True)
+    ids_a, ids_b = (one.dataset.image_ids.astype(str) for one in (a, b))
+    ids, index_a, index_b = np.intersect1d(ids_a, ids_b, return_indices=True)
+    angles_a, angles_b = a.dataset.angles_deg[index_a], b.dataset.angles_deg[index_b]
+    same = np.isclose(angles_a, angles_b, atol=1e-6, equal_nan=True)
     if not same.all():
         raise DataError(
-            f"data set '{a.name}', image '{ids[~same.all(axis=1)][0]}': the two runs have "
+            f"data set '{a.dataset.name}', image '{ids[~same.all(axis=1)][0]}': the two runs have "
             "different labels, so they did not see the same data"
         )
-    both = method_a.predicted[index_a] & method_b.predicted[index_b]
+    both = a.method.predicted[index_a] & b.method.predicted[index_b]
     rows_a, rows_b = index_a[both], index_b[both]
-    errors_a, errors_b = method_a.face_mae_deg[rows_a], method_b.face_mae_deg[rows_b]
-    groups = None if a.unit_groups is None else a.unit_groups[rows_a]
+    errors_a, errors_b = a.method.face_mae_deg[rows_a], b.method.face_mae_deg[rows_b]
+    groups = None if a.dataset.unit_groups is None else a.dataset.unit_groups[rows_a]
     paired = [replace(one, faces=one.faces[rows_b]) for one in slices]
     worst_a, worst_b = (
         {"worst_slice_mae": worst_slice_mae_deg(errors, paired)} for errors in (errors_a, errors_b)
     )
-    values_a = _values(method_a, rows_a, index_a, tables[0], a.name) | worst_a
-    values_b = _values(method_b, rows_b, index_b, tables[1], b.name) | worst_b
-    all_b = np.arange(len(b.image_ids))
-    own_b = _values(method_b, all_b, all_b, tables[1], b.name) | worst_b
-    run_a, run_b = tables[0].run, tables[1].run
+    values_a = a.values(rows_a, index_a) | worst_a
+    values_b = b.values(rows_b, index_b) | worst_b
+    all_b = np.arange(len(ids_b))
     timed = np.isfinite([values_a["time"], values_b["time"]]).all()
-    other_hardware = _other_hardware(run_a, run_b) if timed else ""
-    notes = _notes([(run_a, a.name, method_a.spec), (run_b, b.name, method_b.spec)])
+    other_hardware = _other_hardware(a.tables.run, b.tables.run) if timed else ""
+    notes = _notes(a, b)
     return Change(
-        dataset=a.name,
-        method_a=method_a.spec,
-        method_b=method_b.spec,
+        dataset=a.dataset.name,
+        method_a=a.method.spec,
+        method_b=b.method.spec,
         faces=len(rows_a),
-        only_a=len(a.image_ids) - len(ids),
-        only_b=len(b.image_ids) - len(ids),
+        only_a=len(ids_a) - len(ids),
+        only_b=len(ids_b) - len(ids),
         values_a=values_a,
         values_b=values_b,
-        own_b=own_b,
+        own_b=b.values(all_b, all_b) | worst_b,
         **vars(_test(errors_b - errors_a, groups)),
         notes=(*notes, other_hardware) if other_hardware else notes,
         other_hardware=other_hardware,
@@ -381,10 +394,11 @@ def _slice_change(
     return SliceChange(one.factor, one.name, len(a), *maes_deg, **vars(tested))
 
 
-def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
+def _notes(a: _Side, b: _Side) -> tuple[str, ...]:
     found: dict[str, list[str]] = {}
-    for which, (run, dataset, spec) in zip(("baseline", "candidate"), sides, strict=True):
-        flags = training_flags(run.datasets[dataset], run.methods[spec])
+    records = [one.tables.run.methods[one.method.spec] for one in (a, b)]
+    for which, one, record in zip(("baseline", "candidate"), (a, b), records, strict=True):
+        flags = training_flags(one.tables.run.datasets[one.dataset.name], record)
         if flags["trained_on_this"]:
             found.setdefault("trained on this data set", []).append(which)
         if flags["trained_on_renders"]:
@@ -392,9 +406,8 @@ def _notes(sides: Sequence[tuple[RunRecord, str, str]]) -> tuple[str, ...]:
                 "trained on rendered heads and scored on rendered heads, an advantage", []
             ).append(which)
     notes = [f"{' and '.join(names)}: {said}" for said, names in found.items()]
-    (_, _, spec_a), (_, _, spec_b) = sides
-    made_from = {run.methods[spec].fingerprint for run, _, spec in sides}
-    if spec_a == spec_b and len(made_from) > 1:
+    same_spec = a.method.spec == b.method.spec
+    if same_spec and records[0].fingerprint != records[1].fingerprint:
         notes.append("not the same method: its card or weights have changed between the runs")
     return tuple(notes)
 
@@ -420,21 +433,3 @@ def _test(difference_deg: Array, groups: npt.NDArray[np.object_] | None) -> Test
         smallest_p_value=float(tests.smallest[0]),
         unchanged=not difference_deg.any(),
     )
-
-
-def _values(
-    method: MethodScores,
-    predicted: npt.NDArray[np.intp],
-    evaluated: npt.NDArray[np.intp],
-    tables: RunTables,
-    dataset: str,
-) -> dict[str, float]:
-    """Metrics by their short names, each over those of the faces that it is over."""
-    faces, timing = {"predicted": predicted, "evaluated": evaluated}, tables.timing
-    errors = {name: method.of(rows) for name, rows in faces.items()}
-    timed = (timing["dataset"] == dataset) & (timing["method"] == method.spec)
-    return {
-        **{metric.short: metric.compute(errors[metric.faces]) for metric in all_metrics()},
-        "no_answer": float(np.count_nonzero(~method.predicted[evaluated])),
-        "time": float(timing.loc[timed, "total_ms"].median()),
-    }
