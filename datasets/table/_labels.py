@@ -20,8 +20,9 @@ from hpbench.paths import is_file
 from hpbench.rotation import (
     EulerName,
     Frame,
-    angles_from_rotation,
     euler_order,
+    geodesic_deg,
+    nearest_angles,
     rotation_from_euler,
     wrap_deg,
 )
@@ -35,7 +36,9 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-_DISAGREE_DEG = 1.0
+_DISAGREE_DEG = 1.2
+"""Angles in whole degrees may be off their rotation by up to 1.12: at 90 degrees of yaw half a
+degree of pitch and of roll add up."""
 
 
 class TableOptions(AngleOptions):
@@ -153,15 +156,18 @@ def read_label(row: Mapping[str, Any], columns: Columns, options: TableOptions) 
                 f"{difference:.1f} degrees; keep one of them, or name frame="
             )
         if label.R_cam is None:  # an angle is not written, and the rotation says it
-            return Label.from_rotation(rotation)
+            return Label(nearest_angles(rotation, label.angles_deg), rotation)
     return label
 
 
 def _difference_deg(label: Label, R_cam: Array) -> float:
-    """Largest difference of a label's angles, those that it has, from a rotation's."""
-    # two triples may be one rotation: a whole one is compared by the triple of its matrix
-    angles = label.angles_deg if label.R_cam is None else angles_from_rotation(label.R_cam)
-    return float(np.nanmax(np.abs(wrap_deg(angles - angles_from_rotation(R_cam)))))
+    """Angle between a label and a rotation; of a label that lacks an angle, the largest difference
+    of those that it has.
+    """
+    if label.R_cam is not None:  # near 90 degrees of yaw its angles follow from rounding errors
+        return float(geodesic_deg(label.R_cam, R_cam))
+    angles = label.angles_deg
+    return float(np.nanmax(np.abs(wrap_deg(angles - nearest_angles(R_cam, angles)))))
 
 
 def pixel_box(

@@ -293,9 +293,12 @@ def test_path_of_windows_finds_its_file(table, tmp_path, written):
 LABEL_DEG = [30.0, -20.0, 10.0]
 
 
-def expected_rotation() -> Rotation:
-    yaw, pitch, roll = LABEL_DEG
+def rotation_of_angles(yaw: float, pitch: float, roll: float) -> Rotation:
     return Rotation.from_euler("XYZ", [-pitch, yaw, roll], degrees=True)
+
+
+def expected_rotation() -> Rotation:
+    return rotation_of_angles(*LABEL_DEG)
 
 
 RQ_DEG = expected_rotation().as_euler("xyz", degrees=True)[[1, 0, 2]] * [1, -1, 1]
@@ -458,6 +461,27 @@ def test_angles_beside_a_rotation_are_read_by_their_options_and_compared(table, 
     assert records[0].label.angles_deg.tolist() == pytest.approx(LABEL_DEG, abs=1e-5)
     assert records[0].excluded is None
     assert "its angles and its rotation vector differ by" in records[1].excluded
+
+
+@pytest.mark.parametrize(
+    ("angles", "digits"),
+    [((89.99, 10.0, 5.0), 4), ((95.0, 10.0, 5.0), 6), ((90.0, 30.0, -40.0), 4)],
+)
+def test_angles_at_profile_agree_with_a_matrix_of_few_digits(table, angles, digits):
+    """Pitch and roll of such a matrix follow from its rounding errors."""
+    matrix = rotation_of_angles(*angles).as_matrix().round(digits).ravel()
+    header = ",".join(f"r{i}{j}" for i in range(3) for j in range(3))
+    (record,) = table(
+        f"image,yaw,pitch,roll,{header}\na.jpg,{cells([*angles, *matrix])}\n"
+    ).records()
+    assert record.excluded is None
+    assert record.label.angles_deg.tolist() == list(angles)
+
+
+def test_rotation_says_the_angle_that_a_label_beyond_profile_lacks(table):
+    rotvec = rotation_of_angles(95.0, 10.0, 5.0).as_rotvec()
+    (record,) = table(f"{BOTH}a.jpg,95,10,,{cells(rotvec)}\n").records()
+    assert record.label.angles_deg.tolist() == pytest.approx([95.0, 10.0, 5.0])
 
 
 def test_row_with_a_rotation_alone_needs_no_rq_angles(table):
