@@ -111,6 +111,13 @@ def test_original_archive_with_code_folder_is_read_like_a_flat_folder(write_face
     assert [r.image_id for r in Aflw2000(tmp_path).records()] == ["image00002"]
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".mat"])
+def test_files_that_a_mac_leaves_in_archives_are_no_faces(write_face, tmp_path, suffix):
+    write_face(tmp_path, "image00002")
+    (tmp_path / f"._image00002{suffix}").write_bytes(b"Mac OS X")
+    assert [record.image_id for record in Aflw2000(tmp_path).records()] == ["image00002"]
+
+
 def test_one_bad_file_among_good_ones_is_a_record_with_its_reason(write_face, tmp_path):
     write_face(tmp_path, "image00002")
     write_face(tmp_path, "image00004", Pose_Para=None, other=1.0)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from hpbench.datasets.biwi import Biwi, BiwiOptions
 from hpbench.errors import DataError
@@ -66,6 +67,32 @@ def test_made_frame_projects_by_hand(write_sequence, tmp_path):
     assert record.box_xyxy.tolist() == [320, 210, 420, 310]
     assert record.camera.matrix[0].tolist() == [500, 0, 320]
     assert record.camera.distortion.shape == (5,)
+
+
+def test_turned_colour_camera_sees_the_head_where_opencv_projects_it(write_sequence, tmp_path):
+    """The point and the label go from the depth camera's frame into the colour camera's."""
+    import cv2
+
+    to_colour = Rotation.from_euler("xyz", [4, -7, 2], degrees=True).as_matrix()
+    head = Rotation.from_euler("xyz", [10, 25, -15], degrees=True).as_matrix()
+    t_mm, centre_mm = np.array([20.0, -3.0, 8.0]), np.array([80.0, 40.0, 1000.0])
+    matrix, distortion = (
+        np.array([[500.0, 0, 320], [0, 510, 240], [0, 0, 1]]),
+        [0.1, -0.2, 3e-3, 4e-3],
+    )
+    folder = write_sequence(tmp_path / "hpdb", frames=1)
+    numbers = [*matrix.ravel(), *distortion, *to_colour.ravel(), *t_mm, 640, 480]
+    (folder / "rgb.cal").write_text(" ".join(map(str, numbers)))
+    pose = " ".join(map(str, [*head.ravel(), *centre_mm]))
+    (folder / "frame_00003_pose.txt").write_text(pose)
+    (record,) = Biwi(tmp_path).records()
+    (calibrated,) = Biwi(tmp_path, BiwiOptions(calibrated=True)).records()
+    np.testing.assert_allclose(record.label.R_cam, head, atol=1e-12)
+    np.testing.assert_allclose(calibrated.label.R_cam, to_colour @ head, atol=1e-12)
+    rvec, _ = cv2.Rodrigues(to_colour)
+    seen, _ = cv2.projectPoints(centre_mm[None], rvec, t_mm, matrix, None)  # boxes leave it out
+    np.testing.assert_allclose(record.box_xyxy.reshape(2, 2).mean(axis=0), seen.ravel(), atol=1e-9)
+    assert record.camera.distortion.tolist() == [*distortion, 0.0]
 
 
 def test_sequence_is_the_group_and_repeated_people_share_a_subject(write_sequence, tmp_path):

@@ -288,6 +288,13 @@ def test_path_of_windows_finds_its_file(table, tmp_path, written):
     assert record.image_path == tmp_path / "photos" / "a.jpg"
 
 
+def test_relative_path_of_windows_is_not_found_in_another_folder(table, tmp_path):
+    """Only of an absolute one, whose folders are another machine's, is the end enough."""
+    (tmp_path / "a.jpg").write_bytes(b"")
+    (record,) = table(f"{HEADER}\nphotos\\a.jpg,0,0,0\n").records()
+    assert record.image_path == tmp_path / "photos" / "a.jpg"
+
+
 # ---- other labels ------------------------------------------------------------------------------
 
 LABEL_DEG = [30.0, -20.0, 10.0]

@@ -148,3 +148,13 @@ def test_points_that_the_pose_hides_can_count_less(rendered):
         for on in (True, False)
     )
     assert weighted < 0.75 * alike
+
+
+def test_points_in_full_sight_count_fully(rendered):
+    """A flat face that looks into the camera hides nothing: its fit is the same both ways."""
+    towards_camera = np.tile([0.0, 0.0, -1.0], (len(MODEL.points), 1))
+    flat = replace(MODEL, normals=towards_camera)
+    plane = distant_plane(rendered[0])[np.abs(rendered[1][:, 2, 2]) > 0.8]
+    weighted, alike = (fit_faces(plane, flat, by_visibility=on) for on in (True, False))
+    np.testing.assert_allclose(weighted.R_cam, alike.R_cam, atol=1e-12)
+    np.testing.assert_allclose(weighted.shape, alike.shape, atol=1e-10)

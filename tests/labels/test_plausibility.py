@@ -16,6 +16,7 @@ from hpbench.datasets.table import Table
 from hpbench.detectors.base import face_finder
 from hpbench.errors import DataError
 from hpbench.labels.files import faces_of, review_files
+from hpbench.labels.landmarks import angles_seen_in_landmarks
 from hpbench.labels.plausibility import review_angles, review_labels, screened
 from hpbench.labels.suspicion import Suspicion, stop_at
 from hpbench.registry import make_dataset
@@ -146,6 +147,13 @@ def test_landmarks_show_a_turned_sign_and_exchanged_angles(change, code, fix):
     ]
     (suspicion,) = review_labels(records, Sample())
     assert (suspicion.code, suspicion.fix, suspicion.stops) == (code, fix, True)
+
+
+def test_angles_seen_in_landmarks_do_not_follow_the_size_of_the_image():
+    """Else faces near the camera would outweigh the others when they are compared with labels."""
+    points = Sample().records()[17].landmarks_xy
+    larger = 3.0 * points + [40.0, -25.0]
+    np.testing.assert_allclose(angles_seen_in_landmarks(larger), angles_seen_in_landmarks(points))
 
 
 @st.composite
