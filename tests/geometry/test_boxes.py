@@ -44,7 +44,8 @@ def test_iou_of_separate_boxes_is_zero():
         ((np.nan, 0, 10, 10), "not a number"),
         ((10, 10, 10, 30), "no area"),
         ((120, 10, 140, 30), "outside the image"),
-        ((-30, 10, -2, 30), "outside the image"),
+        ((-30, 10, 0, 30), "outside the image"),
+        ((10, 80, 30, 95), "outside the image"),
         ((-1000, -1000, 1001, 50), "more than 20 times as large as the image of 100x80"),
     ],
 )
@@ -53,5 +54,6 @@ def test_unusable_box_is_refused_with_its_reason(box, words):
         check_box(np.array(box, dtype=float), SIZE_WH)
 
 
-def test_box_that_reaches_over_the_edge_is_fine():
-    check_box(np.array([-20.0, -20.0, 50.0, 50.0]), SIZE_WH)
+@pytest.mark.parametrize("box", [(-20, -20, 50, 50), (-999, -999, 1001, 1001)])
+def test_box_that_reaches_over_the_edge_is_fine(box):
+    check_box(np.array(box, dtype=float), SIZE_WH)

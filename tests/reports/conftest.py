@@ -29,7 +29,7 @@ class RunMaker:
     that are a corrupted form of another one: name, level, of what, and how much larger errors are.
     `sweep` gives factors and the values that the faces take in turn, `factors` what all share.
     `factors_of` gives each face more factors, from its number; `worse` is how many times larger
-    the errors are on it.
+    the errors are on it. `group_of` gives each face a sequence, and whole sequences are resampled.
     `confidence` gives methods a confidence, from the number of the face; `spread` likewise one
     standard deviation for all three angles.
     """
@@ -50,6 +50,7 @@ class RunMaker:
     factors: dict[str, Any] | None = field(default_factory=dict)
     factors_of: Callable[[int], dict[str, Any]] | None = None
     worse: Callable[[int], float] = lambda number: 1.0
+    group_of: Callable[[int], str] | None = None
     confidence: dict[str, Callable[[int], float]] = field(default_factory=dict)
     spread: dict[str, Callable[[int], float]] = field(default_factory=dict)
 
@@ -101,7 +102,8 @@ class RunMaker:
         shown = np.where(self.labelled, angles, np.nan)
         return {
             "dataset": dataset, "image_id": name, "image_path": f"/images/{name}.jpg",
-            "group": "", "excluded": "first one is left out" if number == 0 else None,
+            "group": self.group_of(number) if self.group_of else "",
+            "excluded": "first one is left out" if number == 0 else None,
             "yaw_deg": shown[0], "pitch_deg": shown[1], "roll_deg": shown[2],
             **rotation_cells(rotation_from_angles(angles) if complete else None),
             "x0": 10.0, "y0": 10.0, "x1": 90.0, "y1": 90.0,
@@ -146,7 +148,8 @@ class RunMaker:
         return {
             "name": dataset, "card": card.model_dump(mode="json"),
             "protocol": protocol.model_dump(mode="json"), "protocol_hash": protocol.hash,
-            "boxes": "annotated", "resample": "image", "not_run": {}, "corruption": corruption,
+            "boxes": "annotated", "resample": "group" if self.group_of else "image",
+            "not_run": {}, "corruption": corruption,
         }  # fmt: skip
 
 

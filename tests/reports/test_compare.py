@@ -7,8 +7,10 @@ import math
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import permutation_test
 from typer.testing import CliRunner
 
 from hpbench.cli import app
@@ -266,6 +268,29 @@ def test_by_shows_where_the_candidate_got_worse(make_run) -> None:
         "+2.00",
         "0.0001",
     ]  # one of 10,000 flips, two slices
+
+
+def test_whole_sequences_are_the_units_of_a_comparison_and_of_its_slices(make_run) -> None:
+    """SciPy's exact permutation test of their sums, in whatever order the faces come."""
+    gains = np.array([4.0, 1.0, -3.0, 9.0, 2.0, 14.0, 8.0, -1.0])
+    sequences = {"group_of": lambda number: f"sequence {number % 8}", "factors_of": lit}
+    a = make_run("a", errors=NEAR, **sequences)
+    b = make_run("b", errors=NEAR, worse=lambda n: 1.0 + 0.1 * gains[n % 8], **sequences)
+    for name in ("faces", "predictions"):
+        table = pd.read_parquet(b / f"{name}.parquet").sample(frac=1.0, random_state=0)
+        table.to_parquet(b / f"{name}.parquet")
+    (change,) = compare_runs(a, b, by="light").changes
+    numbers = np.arange(1, 60)  # the first face is excluded
+    for found, faces in (
+        (change, numbers > 0),
+        (change.slices[0], numbers % 3 > 0),
+        (change.slices[1], numbers % 3 == 0),
+    ):
+        sums = np.bincount(numbers[faces] % 8, gains[numbers[faces] % 8], minlength=8)
+        exact = permutation_test(
+            (sums,), np.mean, permutation_type="samples", n_resamples=np.inf
+        ).pvalue
+        assert found.own_p_value == pytest.approx(exact)
 
 
 def test_by_of_compare_decides_the_worst_slice(make_run) -> None:

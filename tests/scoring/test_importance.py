@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -143,6 +144,25 @@ def test_a_strong_factor_of_eight_sequences_has_the_p_value_of_all_their_sign_pa
     )  # fmt: skip
     assert matter(found) == ["light"]
     assert of(found, "light").p_value == pytest.approx(2 / 2**8, abs=1e-5)
+
+
+def test_p_value_of_eight_sequences_is_that_of_all_sign_patterns_by_brute_force():
+    """In the last sequence light makes no difference, so that each pattern is there twice."""
+    generator = np.random.default_rng(11)
+    sequence, night = np.arange(160) % 8, np.arange(160) // 8 % 2 == 1
+    log_error = generator.normal(0.2 * night + generator.normal(0.0, 2.0, 8)[sequence], 1.0)
+    for faces in (sequence < 7, (sequence == 7) & night, (sequence == 7) & ~night):
+        log_error[faces] -= log_error[faces].mean()
+    found = explained(log_error, sequence, light=np.where(night, "night", "day"))
+    shares = []
+    for signs in product((1.0, -1.0), repeat=8):
+        flipped = log_error * np.array(signs)[sequence]
+        between = sum(
+            flipped[part].mean() ** 2 * part.sum() for part in (night, ~night)
+        ) - flipped.mean() ** 2 * len(flipped)
+        shares.append(between / (len(flipped) * flipped.var()))
+    exact = np.mean(np.array(shares) >= shares[0] * (1.0 - 1e-9))
+    assert of(found, "light").p_value == pytest.approx(exact)
 
 
 def test_images_that_share_a_lot_by_chance_are_shuffled_one_by_one():

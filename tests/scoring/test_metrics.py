@@ -103,6 +103,11 @@ def test_ced_is_the_share_of_all_faces_predicted_or_not() -> None:
     np.testing.assert_allclose(metrics.ced(errors, [0.5, 1.0, 5.0, 90.0]), [0, 0.25, 0.5, 0.75])
 
 
+def test_ced_of_one_face_is_a_step_and_of_none_is_not_known() -> None:
+    assert metrics.ced([5.0], [4.0, 5.0]).tolist() == [0.0, 1.0]
+    assert np.isnan(metrics.ced([], [4.0, 5.0])).all()
+
+
 def test_auc_equals_the_area_under_a_finely_stepped_curve() -> None:
     errors = np.append(np.random.default_rng(2).gamma(2.0, 4.0, 300), NAN)
     steps = np.linspace(0.0, 15.0, 200_001)
