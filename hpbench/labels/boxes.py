@@ -110,14 +110,16 @@ def _stored_frame(
     if not overlaps:
         return None
     upright, stored = np.median(overlaps, axis=0)
-    if upright > _ON_A_FACE or stored < upright + 0.1:
-        return None  # of a photo with the face in its middle, both may lie on it
+    if stored < upright + 0.1:
+        return None
     return Suspicion(
         "exif",
-        f"{seen}, but boxes lie on the faces of the stored images (median overlap {stored:.2f}, "
-        f"in the upright ones {upright:.2f})",
+        f"{seen}, but boxes fit the faces of the stored images better (median overlap "
+        f"{stored:.2f}, in the upright ones {upright:.2f})",
         "exif=boxes",
         is_option=True,
+        # of a photo with the face in its middle, both may lie on it
+        stops=bool(upright <= _ON_A_FACE),
     )
 
 

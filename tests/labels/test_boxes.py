@@ -114,12 +114,21 @@ def test_box_of_the_stored_image_is_named_where_a_detector_finds_the_face(table)
     assert [(s.fix, s.stops) for s in found] == [("exif=boxes", True)]
 
 
-def test_box_that_lies_on_the_face_is_believed_though_the_stored_one_fits_better(table):
-    """A face in the middle of the photo lies in the box either way."""
+def test_box_that_lies_on_the_face_is_doubted_aloud_where_the_stored_one_fits_better(table):
+    """A face in the middle of the photo lies in the box either way, so that neither is refused."""
+    beside = np.tile([120.0, 100.0, 280.0, 220.0], (12, 1))  # turned by a half: from 199 to 359
+    right = table(beside, orientation=3)
+    found = review_labels(
+        right.records(), right, lambda image: np.array([[170.0, 100.0, 330.0, 220.0]])
+    )
+    assert [(s.fix, s.stops) for s in found] == [("exif=boxes", False)]
+
+
+def test_box_of_the_upright_image_is_believed_where_it_fits_as_well(table):
     middle = np.tile([160.0, 100.0, 320.0, 220.0], (12, 1))
     right = table(middle, orientation=3)
     found = review_labels(
-        right.records(), right, lambda image: np.array([[170.0, 120.0, 330.0, 250.0]])
+        right.records(), right, lambda image: np.array([[160.0, 110.0, 320.0, 230.0]])
     )
     assert found == []
 
