@@ -10,11 +10,8 @@ import typer
 from hpbench.errors import UsageError
 from hpbench.paths import user_path
 from hpbench.running.faces_config import FacesConfig
-from hpbench.storage.text import visible
 
 __all__ = ["faces"]
-
-MAX_REASONS = 15
 
 
 def faces(
@@ -31,8 +28,7 @@ def faces(
     hpbench faces aflw2000 --data aflw2000=DIR --out faces.csv
     hpbench faces sample --boxes yunet --limit 50 --out faces.csv
     """
-    from hpbench.cli.terminal import open_bars
-    from hpbench.reports.tables.unscored import alike
+    from hpbench.cli.terminal import open_bars, print_reasons
     from hpbench.running.face_list import FACE_COLUMNS, list_faces
     from hpbench.tables.rows import refuse_foreign_table
 
@@ -47,9 +43,5 @@ def faces(
     typer.echo(
         f"{found.total} faces, {len(found.rows)} listed, {sum(found.left_out.values())} not listed"
     )
-    reasons = alike(found.left_out)
-    for reason, count in reasons[:MAX_REASONS]:
-        typer.echo(f"  {count}: {visible(reason)}")
-    if len(reasons) > MAX_REASONS:
-        typer.echo(f"  {sum(count for _, count in reasons[MAX_REASONS:])}: for rarer reasons")
+    print_reasons(found.left_out, most=15)
     typer.echo(str(out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
@@ -36,6 +36,7 @@ __all__ = [
     "echo",
     "open_bar",
     "open_bars",
+    "print_reasons",
     "print_results",
     "print_reused",
     "print_table",
@@ -166,6 +167,9 @@ def print_results(folder: Path) -> None:
         if rows and dataset.corruption is None:
             title = f"{key}, protocol {rows[0].protocol.name} ({rows[0].protocol.hash})"
             print_table(title, _COLUMNS, map(_result_cells, rows), _caption(rows))
+            if rows[0].excluded_reasons:
+                typer.echo(f"Excluded on {visible(key)}:")
+                print_reasons(rows[0].excluded_reasons)
     corrupted = [row for row in results if run.datasets[row.dataset].corruption]
     if corrupted:
         columns = [("corrupted data set", True), *_OF_CORRUPTED(_COLUMNS)]
@@ -175,6 +179,25 @@ def print_results(folder: Path) -> None:
         typer.echo(line)
     for warning in summary.warnings:
         echo(f"warning: {warning.text}", err=True)
+
+
+def print_reasons(counts: Mapping[str, int], most: int = 5) -> None:
+    """Print why faces were left out, the commonest reasons first.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Faces by reason.
+    most : int
+        Reasons that are shown.
+    """
+    from hpbench.reports.tables.unscored import alike
+
+    reasons = sorted(alike(counts), key=lambda item: -item[1])
+    for reason, count in reasons[:most]:
+        echo(f"  {count}: {reason}")
+    if len(reasons) > most:
+        echo(f"  {sum(count for _, count in reasons[most:])}: for rarer reasons")
 
 
 def _not_run(run: RunRecord, summary: ResultsFile) -> list[str]:

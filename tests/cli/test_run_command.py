@@ -39,6 +39,17 @@ def test_own_photos_go_into_the_report_only_when_asked(page_data):
 
 
 @pytest.mark.usefixtures("own_photos")
+def test_excluded_faces_are_printed_with_the_reason():
+    table = Path("mine.csv").read_text().replace(",7,0,0,", ",10444.3,0,0,")
+    Path("mine.csv").write_text(table)
+    words = ["run", "--methods", "constant", "--datasets", "mine.csv", "--timing", "off"]
+    done = CliRunner().invoke(app, [*words, "--out", "out", "--no-report"])
+    assert done.exit_code == 0, done.output
+    assert "12 faces, 1 excluded" in done.output
+    assert re.search(r"Excluded on table:\n  1: .*10444\.3", done.output)
+
+
+@pytest.mark.usefixtures("own_photos")
 def test_finished_run_takes_other_slices_without_predicting_again():
     words = ["run", "--methods", "constant", "--datasets", "table=mine.csv", "--timing", "off"]
     shown, stored = [], []
