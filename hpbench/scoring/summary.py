@@ -231,7 +231,10 @@ def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[Dataset
         R_pred = method.R_pred[some]
         if len(some) < MIN_FACES or np.ptp(R_pred, axis=0).max() < MIN_VARIED:
             continue  # of a method that always says the same, labels of one side would be doubted
-        result = diagnose(R_pred, method.R_gt[some])
+        R_gt = method.R_gt[some]
+        # a mistake of the labels is undone in them: in predictions it looks like another
+        both = diagnose(R_pred, R_gt), diagnose(R_gt, R_pred)
+        result = min(both, key=lambda found: found.fixed_deg)
         if result.mistake is not None and result.fixed_deg < MAX_EXPLAINED * result.error_deg:
             text = (
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "

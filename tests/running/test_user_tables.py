@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from hpbench import api
 from hpbench.datasets.sample import Sample
@@ -21,6 +22,7 @@ from hpbench.errors import DataError, UsageError
 from hpbench.inference.progress import NoProgress
 from hpbench.reports import write_report
 from hpbench.results.run_config import RunConfig
+from hpbench.rotation import rotation_from_angles
 from hpbench.running.runner import run
 
 RECORDS = Sample().records()[::6]
@@ -188,6 +190,27 @@ def test_turned_sign_shows_in_the_predictions_of_a_method(write):
     (warning,) = results.warnings
     assert warning.code == "convention"
     assert "the sign of yaw is swapped, in its labels or in 'hopenet'" in warning.text
+
+
+def test_sign_that_labels_have_swapped_is_undone_in_them(write):
+    """Near gimbal lock, predictions a few degrees off have quite other angles."""
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(-1.0, 1.0, ANGLES.shape) * [85.0, 60.0, 60.0]
+    labels = write(angles * [1, -1, 1])
+    off = Rotation.from_rotvec(rng.normal(scale=4.0, size=angles.shape), degrees=True)
+    good = off.as_matrix() @ rotation_from_angles(angles)
+    lines = [
+        ",".join([str(record.image_path), *map(repr, R.ravel().tolist())])
+        for record, R in zip(RECORDS, good, strict=True)
+    ]
+    predicted = labels.with_name("other.csv")
+    predicted.write_text("\n".join([f"image_id,{MATRIX}", *lines]) + "\n")
+    method = f"{predicted}[frame=camera]"
+    results = api.run(method, f"table={labels}", out=labels.parent / "run", timing="off")
+    (warning,) = results.warnings
+    left_deg = float(np.degrees(off.magnitude()).mean())
+    assert "the sign of pitch is swapped, in its labels or in" in warning.text
+    assert f"to {left_deg:.1f} degrees" in warning.text
 
 
 # ---- several faces, cropped faces --------------------------------------------------------------
