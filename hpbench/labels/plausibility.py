@@ -43,7 +43,7 @@ LOOKED_AT = 256
 """Of so many faces landmarks are looked at, and of some of them the images' sizes."""
 
 _TURN = 2.0 * np.pi
-_REPEATED_SHARE = 0.5
+_REPEATED_SHARE, _PLACEHOLDER_SHARE = 0.5, 0.1
 _EXCHANGED_P95_DEG = 60.0
 """People do not look further up or down: 95 in 100 labels of a pitch lie within this."""
 
@@ -156,6 +156,7 @@ def review_angles(angles_deg: Array) -> list[Suspicion]:
         return []
     checks = (
         _repeated(angles),
+        _placeholders(angles),
         _exchanged(angles),
         _yaw_radians(angles),
         _lost_decimal_point(angles),
@@ -284,6 +285,27 @@ def _repeated(angles: Array) -> Suspicion | None:
     if (rows[most] == np.round(rows[most])).all():
         return None
     return _one_row(f"{counts[most]} of {len(angles)}", rows[most])
+
+
+def _placeholders(angles: Array) -> Suspicion | None:
+    """A label in whole degrees, such as 0, 0, 0, in many rows among labels with decimals."""
+    rows, counts = np.unique(np.nan_to_num(angles), axis=0, return_counts=True)
+    is_whole = (rows == np.round(rows)).all(axis=1)
+    most = int(np.argmax(np.where(is_whole, counts, 0)))
+    if not is_whole[most] or counts[most] < max(MIN_LABELS, _PLACEHOLDER_SHARE * len(angles)):
+        return None
+    if counts[is_whole].sum() - counts[most] > 0.1 * (len(angles) - counts[most]):
+        return None  # a grid of poses
+    if counts[most] == len(angles):
+        return None
+    yaw, pitch, roll = rows[most]
+    return Suspicion(
+        "placeholder",
+        f"{counts[most]} of {len(angles)} labels are yaw {yaw:g}, pitch {pitch:g}, roll {roll:g}, "
+        "among labels with decimals, as placeholders are",
+        "leave the angles of faces empty that were not annotated",
+        stops=False,
+    )
 
 
 def _exchanged(angles: Array) -> Suspicion | None:

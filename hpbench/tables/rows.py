@@ -112,8 +112,8 @@ def read_rows(
     try:
         lines = _lines(_text(path), count_known)
         rows = list(lines.cells())
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
     columns = _without_empty_end(rows[0][1]) if rows else []
     _refuse_double_columns(path, columns)
     _refuse_doubtful_comments(path, lines, len(columns))
@@ -132,8 +132,8 @@ def read_names(path: Path, count_known: Callable[[Sequence[str]], int]) -> list[
         return _parquet(path)[0]
     try:
         _, cells = next(_lines(_text(path), count_known).cells(), (0, []))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
     return _without_empty_end(cells)
 
 
@@ -145,9 +145,13 @@ def _without_empty_end(cells: list[str]) -> list[str]:
 
 def _text(path: Path) -> str:
     content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")  # "Unicode text" of a spreadsheet
-    return content.decode("utf-8-sig")
+    # "Unicode text" of a spreadsheet is UTF-16
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}: line {line} is no text in UTF-8; save it as CSV UTF-8") from error
 
 
 def _lines(text: str, count_known: Callable[[Sequence[str]], int]) -> _Lines:

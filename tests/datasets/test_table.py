@@ -145,9 +145,11 @@ def test_corrupted_parquet_file_is_refused(table):
         table(HEADER, "labels.parquet").records()
 
 
-def test_text_that_is_not_utf8_is_refused(tmp_path):
-    (tmp_path / "labels.csv").write_bytes(b"image,yaw,pitch\n\xff\xfe.jpg,0,0\n")
-    with pytest.raises(DataError, match=r"labels\.csv: cannot be read as CSV in UTF-8"):
+def test_text_that_is_not_utf8_is_refused_with_its_line(tmp_path):
+    """As a spreadsheet on Windows writes it."""
+    text = "image;yaw;pitch;city\na.jpg;0;0;Bonn\nb.jpg;0;0;K\u00f6ln\n"
+    (tmp_path / "labels.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(DataError, match=r"labels\.csv: line 3 is no text in UTF-8; save it as CSV"):
         Table(tmp_path / "labels.csv").records()
 
 

@@ -36,6 +36,19 @@ def found_in(angles) -> list[Suspicion]:
     return review_labels(list(screened(records_of(angles))), Table(Path("labels.csv")))
 
 
+@pytest.mark.parametrize("label", [(0.0, 0.0, 0.0), (-1.0, -1.0, -1.0)])
+def test_whole_label_in_many_rows_among_decimals_is_warned_of(label):
+    angles = np.where(np.arange(40)[:, None] % 4 == 0, label, HONEST)
+    (suspicion,) = found_in(angles)
+    assert (suspicion.code, suspicion.stops) == ("placeholder", False)
+    assert suspicion.seen.startswith("10 of 40 labels are yaw")
+
+
+def test_grid_of_poses_has_no_placeholders():
+    grid = [(yaw, pitch, 0.0) for yaw in (-30, 0, 30) for pitch in (-30, 0, 30)] * 8
+    assert all(found.code != "placeholder" for found in found_in([*grid, *HONEST.tolist()]))
+
+
 @pytest.mark.parametrize(
     ("angles", "code", "fix"),
     [
