@@ -164,6 +164,9 @@ def _output_lines(outputs: Sequence[TensorInfo]) -> list[str]:
 def _ordered(lines: Sequence[str], names: Sequence[str]) -> list[str]:
     """The lines with the order of the outputs, where their names say which angle each is."""
     angles = [angle for name in names for angle in ANGLES if angle in name.lower()]
+    if sorted(angles) != sorted(ANGLES):  # or by their first letters: fc_y, angle_p_fc
+        words = [re.split(r"[^a-z]+", name.lower()) for name in names]
+        angles = [angle for parts in words for angle in ANGLES if angle[0] in parts]
     if sorted(angles) != sorted(ANGLES):
         return list(lines)
     order = ", ".join(map(_quoted, angles))

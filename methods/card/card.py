@@ -209,6 +209,11 @@ def read_card(path: Path) -> NetworkCard:
         raise DataError(f"{path}: {_first_error(error)}") from error
 
 
+def _keys(table: type[BaseModel]) -> list[str]:
+    """Keys of a table as they are written in a card."""
+    return [field.alias or name for name, field in table.model_fields.items()]
+
+
 def _depth(content: object) -> int:
     """How deep tables and lists are nested; counted no further than needed."""
     depth, level = 0, [content]
@@ -231,8 +236,18 @@ def _first_error(error: ValidationError) -> str:
     where = ".".join(parts) or "card"
     if first["type"] == "union_tag_invalid":
         return f"'{where}.kind' is unknown; {suggest(first['ctx']['tag'], map(str, _OUTPUTS))}"
-    if first["type"] == "missing":
-        return f"'{where}' is missing"
+    if first["type"] in ("missing", "union_tag_not_found"):
+        # all of them: a new card lacks many, and each run would name but one
+        kind = {"missing": (), "union_tag_not_found": ("kind",)}
+        missing = [
+            ".".join(
+                str(part) for part in (*one["loc"], *kind[one["type"]]) if part not in _OUTPUTS
+            )
+            for one in errors
+            if one["type"] in kind
+        ]
+        verb = "is" if len(missing) == 1 else "are"
+        return f"{', '.join(map(repr, missing))} {verb} missing"
     if first["type"] == "extra_forbidden":
         tables: dict[str, type[BaseModel]] = {
             "input": InputCard,
@@ -242,7 +257,7 @@ def _first_error(error: ValidationError) -> str:
             "output": _OUTPUTS.get(str(first["loc"][1]) if len(parts) > 1 else "", RotationOutput),
         }
         table = NetworkCard if len(parts) == 1 else tables[parts[0]]
-        return f"'{where}' is not known; {suggest(parts[-1], table.model_fields)}"
+        return f"'{where}' is not known; {suggest(parts[-1], _keys(table))}"
     place, wrong = invalid_field(error)
     where = ".".join(part for part in place.split(".") if part not in _OUTPUTS)
     return f"'{where or 'card'}': {wrong}"

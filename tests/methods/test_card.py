@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -257,6 +258,20 @@ def test_network_that_does_not_fit_its_card_is_refused(tmp_path, old, new, messa
     write_colour_probe(tmp_path)
     with pytest.raises(WeightsError, match=message):
         make_method(str(write_card(tmp_path, (old, new)))).load()
+
+
+def test_card_with_open_todo_lines_names_all_of_them_at_once(tmp_path):
+    text = write_card(tmp_path).read_text()
+    for key in ("licence", "white", "kind"):
+        text = re.sub(f"^{key} = ", f"# TODO {key} = ", text, flags=re.MULTILINE)
+    (tmp_path / "probe.toml").write_text(text)
+    with pytest.raises(DataError, match=r"'licence', 'input\.white', 'output\.kind' are missing"):
+        read_card(tmp_path / "probe.toml")
+
+
+def test_known_keys_are_those_that_cards_have(tmp_path):
+    with pytest.raises(DataError, match=r"paper, schema, summary"):
+        read_card(write_card(tmp_path, ("schema = 1", "schema = 1\nfoo = 1")))
 
 
 def test_output_of_another_kind_than_the_card_says_is_refused(tmp_path):

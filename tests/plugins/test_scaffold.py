@@ -221,6 +221,7 @@ def test_card_of_a_network_holds_what_its_graph_says(tmp_path):
     [
         ({"pose": [1, 3]}, "angles"),
         ({"roll_fc": [1, 1], "pitch_fc": [1, 1], "yaw_fc": [1, 1]}, "angles"),
+        ({"angle_r_fc": [1, 1], "angle_p_fc": [1, 1], "angle_y_fc": [1, 1]}, "angles"),
         ({"yaw": [1, 120], "pitch": [1, 66], "roll": [1, 66]}, "bins"),
         ({"scores": [1, 3, 66]}, "bins"),
         ({"quaternion": [1, 4]}, "quaternion"),
@@ -236,7 +237,7 @@ def test_completed_card_of_every_kind_is_valid_and_its_network_fits(outputs, kin
     content = completed(card)
     output = NetworkCard.model_validate(content).output
     assert output.kind == kind
-    if "yaw_fc" in outputs:
+    if "yaw_fc" in outputs or "angle_y_fc" in outputs:
         assert output.order == ("roll", "pitch", "yaw")
     card.write_text(re.sub(r"^# TODO (?=\w+ = )", "", card.read_text(), flags=re.MULTILINE))
     open_network(network, read_card(card), "cpu")
