@@ -44,7 +44,8 @@ def box_problem(box_xyxy: npt.NDArray[np.float64], size_wh: tuple[int, int]) -> 
     crop would be all black and take the memory.
     """
     x0, y0, x1, y1 = (float(value) for value in box_xyxy)
-    shown = f"box {x0:.0f},{y0:.0f},{x1:.0f},{y1:.0f}"
+    # as they are written: rounded, a box in fractions of the image would read 0,0,1,1
+    shown = f"box {x0:.6g},{y0:.6g},{x1:.6g},{y1:.6g}"
     if not np.isfinite(box_xyxy).all():
         return "box with a coordinate that is not a number"
     if x1 - x0 < 1 or y1 - y0 < 1:

@@ -79,7 +79,8 @@ def review_boxes(
     if len(known) < _MIN_BOXES:
         return []
     boxes, sizes = np.array([box for _, box, _ in known]), [size for _, _, size in known]
-    found = _other_form(boxes, sizes)
+    with np.errstate(over="ignore", invalid="ignore"):  # one absurd box, as 1e300, fits as nothing
+        found = _other_form(boxes, sizes)
     turned = [record for record, _, size in known if size.orientation > 1]
     if found is None and turned:
         found = _stored_frame(turned, dataset, find_faces)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hpbench.errors import DataError
 from hpbench.face import crop_with_black
-from hpbench.geometry.boxes import box_from_points, check_box, iou
+from hpbench.geometry.boxes import box_from_points, box_problem, check_box, iou
 
 SIZE_WH = (100, 80)
 
@@ -52,6 +52,13 @@ def test_iou_of_separate_boxes_is_zero():
 def test_unusable_box_is_refused_with_its_reason(box, words):
     with pytest.raises(DataError, match=words):
         check_box(np.array(box, dtype=float), SIZE_WH)
+
+
+def test_reason_shows_the_numbers_of_the_box_as_they_are_written():
+    fractions = np.array([0.21, 0.35, 0.62, 0.7])
+    assert box_problem(fractions, (256, 256)) == "box 0.21,0.35,0.62,0.7 has no area"
+    reason = box_problem(np.array([1e300, 1.0, 1e301, 50.0]), (256, 256))
+    assert reason == "box 1e+300,1,1e+301,50 lies outside the image of 256x256 pixels"
 
 
 @pytest.mark.parametrize("box", [(-20, -20, 50, 50), (-999, -999, 1001, 1001)])

@@ -106,6 +106,13 @@ def test_honest_boxes_raise_no_alarm(table):
     assert review_labels(right.records(), right) == []
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("box", [(1e300, 1.0, 1e301, 50.0), (-1e308, -1e308, 1e308, 1e308)])
+def test_one_absurd_box_among_honest_ones_raises_no_alarm_and_no_warning(table, box):
+    right = table([*BOXES[:-1], box])
+    assert review_labels(right.records(), right) == []
+
+
 def test_box_of_the_stored_image_is_named_where_a_detector_finds_the_face(table):
     right = table(BOXES, orientation=6, exif="boxes")
     faces = iter([record.box_xyxy for record in right.records()])
