@@ -182,9 +182,15 @@ class Report:
 
     @property
     def command(self) -> str:
-        """The command as it can be pasted into a shell, or the call of the Python API."""
+        """The command as it can be pasted into a shell, or the call of the Python API.
+
+        With a second line where the slices are not those that the run was asked for.
+        """
         one, *further = self.run.command
-        return shlex.join(self.run.command) if further else one
+        lines = [shlex.join(self.run.command) if further else one]
+        if self.by != self.run.spec.by:
+            lines.append(shlex.join(["hpbench", "report", str(self.folder), "--by", self.by]))
+        return "\n".join(lines)
 
 
 def load_report(

@@ -57,6 +57,7 @@ def report(
     hpbench report runs/aflw2000 --by "face_px=0:128:256:inf"
     """
     from hpbench.cli.options import pairs
+    from hpbench.cli.terminal import print_not_sliced
     from hpbench.errors import UsageError
     from hpbench.reports import write_report
 
@@ -66,5 +67,8 @@ def report(
         if not path.exists():
             raise UsageError(f"--data {name}={path}: no such file or folder")
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
-    for path in write_report(rundir, chosen, embed_images, by, folders):
+    written = write_report(rundir, chosen, embed_images, by, folders)
+    if by:
+        print_not_sliced(rundir)
+    for path in written:
         typer.echo(str(path))

@@ -47,7 +47,13 @@ def run(
 
 
 def _run_into(folder: Path, config: RunConfig, no_report: bool, embed_images: bool) -> None:
-    from hpbench.cli.terminal import open_bars, print_results, print_reused, says_when_stopped
+    from hpbench.cli.terminal import (
+        open_bars,
+        print_not_sliced,
+        print_results,
+        print_reused,
+        says_when_stopped,
+    )
     from hpbench.reports import write_report
     from hpbench.running.batch_size import CPU_FACES
     from hpbench.running.plan import dataset_items
@@ -64,6 +70,8 @@ def _run_into(folder: Path, config: RunConfig, no_report: bool, embed_images: bo
     if not no_report:
         written = write_report(folder, embed_images=embed_images, data={**config.data, **tables})
     print_results(folder)
+    if config.by:
+        print_not_sliced(folder)
     if config.batch_size == "auto" and (faces := RunRecord.read(folder).batch_size) != CPU_FACES:
         typer.echo(f"--batch-size auto: {faces} faces at once.")
     print_reused(folder)

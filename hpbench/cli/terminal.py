@@ -37,6 +37,7 @@ __all__ = [
     "open_bar",
     "open_bars",
     "print_reasons",
+    "print_not_sliced",
     "print_results",
     "print_reused",
     "print_table",
@@ -198,6 +199,16 @@ def print_reasons(counts: Mapping[str, int], most: int = 5) -> None:
         echo(f"  {count}: {reason}")
     if len(reasons) > most:
         echo(f"  {sum(count for _, count in reasons[most:])}: for rarer reasons")
+
+
+def print_not_sliced(folder: Path) -> None:
+    """Say which factors that were asked for with ``--by`` give no slices, and why."""
+    run = RunRecord.read(folder)
+    refused = {row.dataset: row.not_sliced for row in ResultsFile.read(folder).results}
+    for dataset, reasons in refused.items():
+        if run.datasets[dataset].corruption is None:  # of the same faces
+            for factor, reason in reasons.items():
+                echo(f"warning: {dataset}: no slices by {factor}: {reason}", err=True)
 
 
 def _not_run(run: RunRecord, summary: ResultsFile) -> list[str]:

@@ -12,6 +12,9 @@ from hpbench.spec import suggest
 
 __all__ = ["Cut", "SliceSpec", "parse_by", "require_factors"]
 
+_GROUPS = ("subject", "subject_id", "subjectid", "person_id", "personid", "sequence")
+"""Columns and words for what is the factor ``group`` of every data set."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -83,11 +86,11 @@ def _cut(text: str, whole: str) -> Cut:
         raise UsageError(f"--by {whole}: a factor has no name; write light,camera*light")
     if not ranges:
         return Cut(factor)
-    problem = f"--by {whole}: '{'='.join(ranges)}' are no edges of '{factor}'"
+    problem = f"--by {whole}: '{'='.join(ranges)}' are no edges of '{_written(factor)}'"
     try:
         edges = tuple(float(edge) for edge in "=".join(ranges).split(":"))
     except ValueError as error:
-        raise UsageError(f"{problem}; write {factor}=0:64:128:inf") from error
+        raise UsageError(f"{problem}; write {_written(factor)}=0:64:128:inf") from error
     if len(edges) < 2 or not all(a < b for a, b in pairwise(edges)):
         raise UsageError(f"{problem}; give two or more ascending numbers, as in 0:64:128:inf")
     return Cut(factor, edges)
@@ -103,7 +106,12 @@ def require_factors(by: str, known: Sequence[str]) -> None:
     """
     for cut in (cut for spec in parse_by(by) for cut in spec.cuts):
         if cut.factor not in known:
-            raise UsageError(
-                f"--by {by}: no data set of this run has the factor '{cut.factor}'; "
-                f"{suggest(cut.factor, known)}"
-            )
+            problem = f"--by {by}: no data set of this run has the factor '{cut.factor}'"
+            if "group" in known and cut.factor.lower() in _GROUPS:
+                raise UsageError(f"{problem}; the subject or sequence of a face is --by group")
+            raise UsageError(f"{problem}; {suggest(_written(cut.factor), map(_written, known))}")
+
+
+def _written(factor: str) -> str:
+    """Name of a factor as :func:`parse_by` reads it."""
+    return re.sub(r"([,*=])", r"\\\1", factor)

@@ -63,6 +63,34 @@ def test_finished_run_takes_other_slices_without_predicting_again():
     assert stored[0] == stored[1]
 
 
+@pytest.mark.usefixtures("own_photos")
+def test_factor_that_gives_no_slices_is_said_on_the_terminal_of_a_run_and_of_a_report():
+    words = ["run", "--methods", "constant", "--datasets", "table=mine.csv", "--timing", "off"]
+    for command in ([*words, "--out", "out", "--by", "abs_roll=-1:99"],
+                    ["report", "out", "--by", "abs_roll=-1:99", "--format", "md"]):  # fmt: skip
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        assert (
+            "table: no slices by abs_roll: all faces have the same value, -1 to 99" in done.stderr
+        )
+    done = CliRunner().invoke(app, ["report", "out", "--by", "abs_yaw=0:6:12", "--format", "md"])
+    assert "no slices" not in done.stderr
+
+
+@pytest.mark.usefixtures("own_photos")
+def test_report_by_other_factors_names_the_command_that_writes_it():
+    words = ["run", "--methods", "constant", "--datasets", "table=mine.csv", "--timing", "off"]
+    CliRunner().invoke(app, [*words, "--out", "out", "--by", "abs_yaw=0:6:12"])
+    assert "hpbench report" not in _reproduction(Path("out/report.md"))
+    CliRunner().invoke(app, ["report", "out", "--by", "abs_yaw=0:4:12"])
+    assert "hpbench report out --by abs_yaw=0:4:12" in _reproduction(Path("out/report.md"))
+    assert "hpbench report out --by abs_yaw=0:4:12" in Path("out/report.html").read_text()
+
+
+def _reproduction(report: Path) -> str:
+    return report.read_text(encoding="utf-8").partition("## How to reproduce")[2]
+
+
 def test_unreadable_slices_are_refused_before_anything_runs(tmp_path):
     done = CliRunner().invoke(
         app, ["run", "--methods", "constant", "--by", "a=2:1", "--out", str(tmp_path / "out")]

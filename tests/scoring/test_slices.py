@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import bootstrap, ttest_ind
 
 from hpbench.errors import UsageError
+from hpbench.results import slicing
 from hpbench.results.slicing import parse_by
 from hpbench.scoring.factors import face_factors
 from hpbench.scoring.scores import MethodScores
@@ -133,6 +134,20 @@ def test_infinite_numbers_do_not_break_quarters():
 def test_misspelt_factor_is_named_with_the_nearest_one():
     with pytest.raises(UsageError, match=r"no data set of this run has the factor 'ligth'.*light"):
         require_factors("ligth", [dataset(light=["day", "night"])])
+
+
+def test_known_factors_are_listed_as_they_have_to_be_written():
+    data = dataset(**{"size,cm": ["1", "2"], "a*b=c": ["1", "2"]})
+    with pytest.raises(UsageError) as refused:
+        require_factors("size", [data])
+    written = str(refused.value).partition("known: ")[2]
+    assert r"a\*b\=c, " in written and r", size\,cm" in written
+    assert [spec.cuts[0].factor for spec in parse_by(r"a\*b\=c,size\,cm")] == ["a*b=c", "size,cm"]
+
+
+def test_subject_is_named_as_the_group():
+    with pytest.raises(UsageError, match="subject or sequence of a face is --by group"):
+        slicing.require_factors("subject", ["light", "group"])
 
 
 @pytest.mark.parametrize("by", ["a=3:2", "a=0", "a=x:y", "a=nan:1", "*b", "a,a", "=1:2"])
