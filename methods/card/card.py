@@ -7,6 +7,7 @@ order, frame), so nothing that changes a prediction has a hidden default taken f
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 from urllib.parse import urlparse
@@ -209,7 +210,7 @@ def read_card(path: Path) -> NetworkCard:
         raise DataError(f"{path}: {_first_error(error)}") from error
 
 
-def _keys(table: type[BaseModel]) -> list[str]:
+def _keys_of(table: type[BaseModel]) -> list[str]:
     """Keys of a table as they are written in a card."""
     return [field.alias or name for name, field in table.model_fields.items()]
 
@@ -226,38 +227,47 @@ def _depth(content: object) -> int:
     return depth
 
 
+_MISSING: dict[str, Sequence[str]] = {"missing": (), "union_tag_not_found": ("kind",)}
+"""Kinds of pydantic's errors, and what they leave out behind the place of what is missing."""
+
+
 def _first_error(error: ValidationError) -> str:
     """One line on the first thing that is wrong, with the nearest known key for a misspelt one."""
     errors = error.errors()
     # a misspelt key is also reported as a missing one, which does not show what to fix
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    # pydantic puts the kind of the output between 'output' and its key
-    parts = [str(part) for part in first["loc"] if part not in _OUTPUTS]
-    where = ".".join(parts) or "card"
+    where = ".".join(_keys(first["loc"])) or "card"
     if first["type"] == "union_tag_invalid":
         return f"'{where}.kind' is unknown; {suggest(first['ctx']['tag'], map(str, _OUTPUTS))}"
-    if first["type"] in ("missing", "union_tag_not_found"):
+    if first["type"] in _MISSING:
         # all of them: a new card lacks many, and each run would name but one
-        kind = {"missing": (), "union_tag_not_found": ("kind",)}
         missing = [
-            ".".join(
-                str(part) for part in (*one["loc"], *kind[one["type"]]) if part not in _OUTPUTS
-            )
+            ".".join([*_keys(one["loc"]), *_MISSING[one["type"]]])
             for one in errors
-            if one["type"] in kind
+            if one["type"] in _MISSING
         ]
         verb = "is" if len(missing) == 1 else "are"
-        return f"{', '.join(map(repr, missing))} {verb} missing"
+        kinds = ", ".join(sorted(map(str, _OUTPUTS)))
+        known = f"; known: {kinds}" if "output.kind" in missing else ""
+        return f"{', '.join(map(repr, missing))} {verb} missing{known}"
     if first["type"] == "extra_forbidden":
+        *above, key = _keys(first["loc"])
         tables: dict[str, type[BaseModel]] = {
             "input": InputCard,
             "crop": CropCard,
             "weights": WeightsFile,
             "confidence": ConfidenceOutput,
-            "output": _OUTPUTS.get(str(first["loc"][1]) if len(parts) > 1 else "", RotationOutput),
+            "output": _OUTPUTS.get(str(first["loc"][1]) if above else "", RotationOutput),
         }
-        table = NetworkCard if len(parts) == 1 else tables[parts[0]]
-        return f"'{where}' is not known; {suggest(parts[-1], _keys(table))}"
+        table = tables[above[0]] if above else NetworkCard
+        return f"'{where}' is not known; {suggest(key, _keys_of(table))}"
     place, wrong = invalid_field(error)
-    where = ".".join(part for part in place.split(".") if part not in _OUTPUTS)
+    where = ".".join(_keys(place.split(".")))
     return f"'{where or 'card'}': {wrong}"
+
+
+def _keys(place: Iterable[str | int]) -> list[str]:
+    """Keys of a card that lead to a value: pydantic puts the kind of the output behind 'output'."""
+    parts = [str(part) for part in place]
+    is_output = parts[:1] == ["output"]
+    return parts[:1] + parts[2:] if is_output else parts

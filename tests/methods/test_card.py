@@ -237,6 +237,10 @@ def test_short_form_and_long_form_are_the_same_method(tmp_path):
         ('file = "probe.onnx"', 'url = "https://x/y.onnx"', "needs its sha256"),
         ("schema = 1", "schema = 2", "'schema'"),
         ("schema = 1", "schema = ", "cannot be read as TOML"),
+        ("schema = 1", 'schema = 1\nlandmarks = "68"', "'landmarks' is not known; known: code"),
+        ("schema = 1", "schema = 1\nshema = 1", "'shema' is not known; did you mean 'schema'"),
+        ('kind = "angles"', "", r"'output\.kind' is missing; known: 6d, angles"),
+        ('unit = "deg"', 'unit = "deg"\nbins = 66', r"'output\.bins' is not known"),
     ],
 )
 def test_wrong_card_names_the_entry(tmp_path, old, new, message):
