@@ -127,7 +127,8 @@ def system_failure(error: Exception) -> str | None:
     if not isinstance(error, OSError):
         return None
     line = os.strerror(error.errno) if error.errno else (str(error) or type(error).__name__)
-    subject = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    name = error.filename2 or error.filename  # of a file and its new name, the one that was named
+    subject = "" if name is None else f"{os.fsdecode(name)}: "
     fix = _SYSTEM_FIXES.get(error.errno or 0)
     return f"{subject}{line.splitlines()[0]}" + (f"; {fix}" if fix else "")
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from hpbench.errors import system_failure
+from hpbench.storage.atomic import write_text
 
 LONG = 300 * "x"
 NOT_UTF8 = b"a\xff\xfe"
@@ -99,3 +100,10 @@ def test_errors_of_the_system_are_told_from_bugs():
     assert "ulimit -n" in system_failure(OSError(errno.EMFILE, "", "/a"))
     assert system_failure(MemoryError()).startswith("out of memory")
     assert system_failure(ValueError("a bug")) is None
+
+
+def test_file_that_cannot_be_replaced_is_named_and_not_what_was_to_replace_it(tmp_path):
+    (tmp_path / "results.json").mkdir()
+    with pytest.raises(OSError) as refused:
+        write_text(tmp_path / "results.json", "{}")
+    assert system_failure(refused.value) == f"{tmp_path / 'results.json'}: Is a directory"
