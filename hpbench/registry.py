@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -36,6 +37,7 @@ __all__ = [
     "make_method",
     "make_methods",
     "plugin_modules",
+    "require_different",
     "require_live",
 ]
 
@@ -376,6 +378,21 @@ def load_method(method: Method, only_prepare: bool = False) -> None:
             method.load_to_prepare()
         else:
             method.load()
+
+
+def require_different(methods: Mapping[str, Method], mean_of: str) -> None:
+    """Refuse a mean in which one method, under two spellings, would count twice.
+
+    Raises
+    ------
+    UsageError
+        With both; `mean_of` begins its text: ``"method 'ensemble'"``.
+    """
+    for (one, first), (other, second) in combinations(methods.items(), 2):
+        if type(first) is type(second) and first.options == second.options:
+            raise UsageError(
+                f"{mean_of}: '{one}' and '{other}' are the same method; leave one of them out"
+            )
 
 
 def require_live(method: Method, wanted: str) -> None:

@@ -22,7 +22,7 @@ from hpbench.labels.boxes import review_boxes
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.method import Method
-from hpbench.registry import make_method, require_live
+from hpbench.registry import make_method, require_different, require_live
 from hpbench.rotation import angles_from_rotation
 from hpbench.running.data_folders import open_named
 from hpbench.spec import parse_specs
@@ -72,11 +72,14 @@ def label_dataset(
     dataset.refuse_to_overwrite(out)
     refuse_foreign_table(out, ("image", "spread_deg"), "hpbench label")
     device = resolve_device(config.device)
-    teachers = [make_method(one, device, config.plugins) for one in parse_specs(config.methods)]
-    for method in teachers:
+    teachers = {
+        str(spec): make_method(spec, device, config.plugins) for spec in parse_specs(config.methods)
+    }
+    require_different(teachers, "hpbench label")
+    for method in teachers.values():
         require_live(method, "hpbench label")
     with file_lock(out.with_name(f".{out.name}.lock"), out):
-        faces = _label(config, dataset, teachers, progress, note)
+        faces = _label(config, dataset, list(teachers.values()), progress, note)
     # boxes and angles are of the image as it was read
     options = "[exif=ignore]" if dataset.image_options().get("exif_ignored") else ""
     return f"table={out}{options}", faces

@@ -25,7 +25,7 @@ from hpbench.method import (
     StoredMethod,
 )
 from hpbench.plugin import BaseOptions
-from hpbench.registry import load_method, make_method
+from hpbench.registry import load_method, make_method, require_different
 from hpbench.rotation import (
     angles_from_rotation,
     geodesic_deg,
@@ -93,6 +93,7 @@ class Ensemble(Method):
         if len(specs) == 1 and not self.options.mirror:
             raise UsageError(f"method 'ensemble' has one member; write {_HOW}, or add mirror=true")
         self._members = {str(spec): make_method(spec, device, plugins) for spec in specs}
+        require_different(self._members, "method 'ensemble'")
         if self.options.mirror and self.stored_members:
             raise UsageError(
                 "method 'ensemble' has mirror=true and a member with stored predictions, which "

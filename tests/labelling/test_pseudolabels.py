@@ -205,3 +205,11 @@ def test_table_of_labels_is_read_whatever_images_are_called(tmp_path):
     (record,) = make_dataset(f"table={out}").records()
     assert record.image_path.name == "#b.jpg"
     assert record.label.angles_deg == pytest.approx([10, 5, 2], abs=1e-3)
+
+
+def test_teacher_under_two_spellings_does_not_count_twice(tmp_path):
+    config = LabelConfig(
+        dataset="sample", methods="hopenet,pnp,pnp[check=on]", out=tmp_path / "l.csv"
+    )
+    with pytest.raises(UsageError, match=r"'pnp' and 'pnp\[check=on\]' are the same method"):
+        label_dataset(config, NoProgress())

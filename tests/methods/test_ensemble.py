@@ -293,6 +293,7 @@ def test_fingerprint_changes_with_the_options_of_a_member_and_the_mean():
         ("hopenet", "has one member"),
         ("hopenet;hoppenet", "did you mean 'hopenet'"),
         ("hopenet;hopenet", "listed twice"),
+        ("pnp;pnp[check=on]", r"'pnp' and 'pnp\[check=on\]' are the same method"),
         ("hopenet,pnp", "write name or name"),
     ],
 )
