@@ -86,11 +86,19 @@ def test_hidden_points_pull_the_raw_box_to_the_corner_and_no_other(write_face, t
     }
 
 
-def test_fsanet_rule_judges_by_the_axis_with_fewer_positive_points(write_face, tmp_path):
-    above = np.array([[10.0, 20.0, 30.0], [-4.0, -2.0, 40.0]])
-    write_face(tmp_path, "image00002", pt2d=above)
+@pytest.mark.parametrize(
+    ("points", "box"),
+    [
+        ([[10.0, 20.0, 30.0], [-4.0, -2.0, 40.0]], [30, 40, 30, 40]),
+        ([[10.0, 20.0, 0.0], [5.0, 6.0, 7.0]], [10, 5, 20, 6]),  # zero is not positive
+    ],
+)
+def test_fsanet_rule_judges_by_the_axis_with_fewer_positive_points(
+    write_face, tmp_path, points, box
+):
+    write_face(tmp_path, "image00002", pt2d=np.array(points))
     record = Aflw2000(tmp_path, Aflw2000Options(box="pt2d-positive")).records()[0]
-    assert record.box_xyxy.tolist() == [30, 40, 30, 40]
+    assert record.box_xyxy.tolist() == box
 
 
 def test_427_of_the_500_real_faces_have_hidden_points(aflw2000_dir):

@@ -291,6 +291,9 @@ def test_whole_sequences_are_the_units_of_a_comparison_and_of_its_slices(make_ru
             (sums,), np.mean, permutation_type="samples", n_resamples=np.inf
         ).pvalue
         assert found.own_p_value == pytest.approx(exact)
+    less, more = sorted(one.own_p_value for one in change.slices)
+    corrected = sorted(one.p_value for one in change.slices)
+    assert corrected == pytest.approx([2 * less, max(2 * less, more)])  # Holm's, of two
 
 
 def test_by_of_compare_decides_the_worst_slice(make_run) -> None:

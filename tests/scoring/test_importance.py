@@ -85,6 +85,17 @@ def test_glasses_are_not_blamed_for_what_the_night_does():
     assert of(found, "glasses").alone > 0.03  # alone it would look guilty
 
 
+def test_stronger_of_two_factors_is_blamed_where_both_p_values_are_zero_in_floating_point():
+    generator = np.random.default_rng(8)
+    night = generator.random(2000) < 0.5
+    lamp = np.where(generator.random(2000) < 0.02, ~night, night)
+    found = explained(
+        5.0 * night + generator.normal(size=2000),
+        lamp=np.where(lamp, "on", "off"), light=np.where(night, "night", "day"),
+    )  # fmt: skip
+    assert matter(found) == ["light"]
+
+
 def test_of_two_names_for_one_thing_only_one_matters():
     night = np.arange(200) % 3 == 0
     log_error = 1.0 * night + np.random.default_rng(3).normal(0.0, 0.5, 200)

@@ -81,9 +81,9 @@ def test_numbers_of_which_almost_all_are_equal_still_give_slices():
 
 
 def test_given_ranges_hold_their_lower_edge_and_the_rest_is_counted():
-    data = dataset(face_px=[10.0, 64.0, 127.9, 128.0, 5000.0, -1.0, np.nan])
+    data = dataset(face_px=[10.0, 64.0, 127.9, 128.0, 5000.0, np.inf, -1.0, np.nan])
     assert counts(data, "face_px=0:64:128:inf")["face_px"] == {
-        "0 to 64": 1, "64 to 128": 2, "128 to inf": 2, "outside the ranges": 1, "unknown": 1,
+        "0 to 64": 1, "64 to 128": 2, "128 to inf": 3, "outside the ranges": 1, "unknown": 1,
     }  # fmt: skip
 
 
@@ -262,6 +262,26 @@ def test_planted_slice_is_the_worst_and_small_ones_do_not_count():
     assert (found.slice_gap.worst, found.slice_gap.best) == ("night", "day")
     expected = errors[light == "night"].mean() - errors[light == "day"].mean()
     assert found.slice_gap.gap_deg == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [("camera", "light"), ("light", "camera")])
+def test_widest_gap_is_that_of_the_factor_whose_slices_differ_most(order):
+    factors = {"camera": ["front", "side"] * 40, "light": ["day", "day", "night", "night"] * 20}
+    errors = np.tile([1.0, 2.0, 1.5, 5.5], 20)  # by camera 1.25 and 3.75, by light 1.5 and 3.5
+    data = dataset([errors], **{name: factors[name] for name in order})
+    (found,) = score_slices(data, cut_slices(data).shown, make_resampling(80))
+    assert (found.slice_gap.factor, found.slice_gap.gap_deg) == ("camera", pytest.approx(2.5))
+
+
+@pytest.mark.parametrize(
+    ("groups", "factor"),
+    [(["anna", "ben"], ["anna", "ben"]), (["anna", ""], ["anna", None]), (["", ""], None)],
+)
+def test_group_is_a_factor_where_a_face_has_one(groups, factor):
+    faces = pd.DataFrame({"group": groups, "yaw_deg": 0.0, "pitch_deg": 0.0, "roll_deg": 0.0})
+    found = face_factors(faces)
+    assert ("group" in found) == (factor is not None)
+    assert factor is None or found["group"].tolist() == factor
 
 
 def test_factors_of_a_face_are_its_columns_its_group_and_derived_ones():
