@@ -147,8 +147,13 @@ def test_wrap_maps_350_degrees_to_minus_10():
     assert wrap_deg([350.0, -350.0, 180.0]) == pytest.approx([-10.0, 10.0, -180.0])
 
 
-def test_reflection_is_no_rotation():
-    assert not is_rotation(np.diag([1.0, 1.0, -1.0]))
+@pytest.mark.parametrize(
+    "change", [np.diag([1.0, 1.0, -1.0]), 0.9 * np.eye(3), 1.1 * np.eye(3), np.eye(3)[[1, 0, 2]]]
+)
+def test_reflected_and_scaled_rotations_are_none(change):
+    R = random_rotations(20)
+    assert is_rotation(R).all()
+    assert not is_rotation(change @ R).any()
 
 
 @pytest.mark.parametrize(("yaw", "read"), [(170.0, 170.0), (10.0, 10.0), (-130.0, -130.0)])

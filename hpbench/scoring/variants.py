@@ -76,4 +76,4 @@ def rule_result(method_spec: str, rule: str, differences_deg: Array) -> RuleResu
 
 def _half_turns_free(differences_deg: Array) -> Array:
     """Errors up to the nearest half turn, as if a head had no front."""
-    return np.abs(differences_deg - 180.0 * np.round(differences_deg / 180.0))
+    return differences_deg - 180.0 * np.round(differences_deg / 180.0)

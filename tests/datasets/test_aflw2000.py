@@ -136,8 +136,10 @@ def test_one_bad_file_among_good_ones_is_a_record_with_its_reason(write_face, tm
     write_face(tmp_path, "image00012", pt3d_68=None)
     write_face(tmp_path, "image00014", pt3d_68=np.zeros((3, 5)))
     write_face(tmp_path, "image00016", Pose_Para=np.zeros((1, 2)))
+    write_face(tmp_path, "image00018", pt3d_68=np.full((3, 68), np.nan))
+    write_face(tmp_path, "image00020", pt3d_68=np.eye(3, 68) * 20.0)  # zero is a coordinate
     reasons = {r.image_id: r.excluded for r in Aflw2000(tmp_path).records()}
-    assert reasons.pop("image00002") is None
+    assert reasons.pop("image00002") is reasons.pop("image00020") is None
     assert reasons["image00004"] == "image00004.mat: no Pose_Para in it"
     assert reasons["image00006"] == "image00006.mat: label is not a number"
     assert reasons["image00008"].startswith("image00008.mat: cannot be read as a MATLAB file")
@@ -145,6 +147,7 @@ def test_one_bad_file_among_good_ones_is_a_record_with_its_reason(write_face, tm
     assert reasons["image00012"] == "image00012.mat: no pt3d_68 in it, which box=pt3d_68 needs"
     assert "3x5" in reasons["image00014"]
     assert "2 values" in reasons["image00016"]
+    assert reasons["image00018"] == "image00018.mat: a coordinate of pt3d_68 is not a number"
 
 
 def test_face_with_only_hidden_points_is_excluded_under_that_box_rule(write_face, tmp_path):

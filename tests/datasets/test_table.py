@@ -603,12 +603,15 @@ def test_list_of_faces_gives_back_the_camera_that_it_was_made_of(tmp_path):
         np.testing.assert_allclose(record.camera.distortion, camera.distortion)
 
 
-@pytest.mark.parametrize("cells", ["-900,910,320,240,0", "900,,320,240,0", "900,910,320,x,0"])
+@pytest.mark.parametrize(
+    "cells", ["-900,910,320,240,0", "900,,320,240,0", "900,910,,240,0", "900,910,320,x,0"]
+)
 def test_camera_that_is_none_is_a_reason_of_its_face(table, cells):
-    (record, _) = table(
-        f"{CAMERA}\na.jpg,1,2,3,5,6,7,8,{cells},dim\nb.jpg,1,2,3,5,6,7,8,9,9,3,2,0,dim\n"
+    record, right = table(
+        f"{CAMERA}\na.jpg,1,2,3,5,6,7,8,{cells},dim\nb.jpg,1,2,3,5,6,7,8,9,9,0,2,0,dim\n"
     ).records()
     assert "camera" in record.excluded
+    assert right.excluded is None
 
 
 def test_centre_that_may_be_of_the_box_or_of_the_camera_is_asked_for(table):

@@ -67,6 +67,11 @@ def test_noisy_points_get_the_most_probable_pose_and_shape():
     best_R = Rotation.from_rotvec(best.x[:3]).as_matrix()
     assert geodesic_deg(fits.R_cam[0], best_R) < 0.05
     np.testing.assert_allclose(fits.shape[0], best.x[6:], atol=0.01)
+    off = np.linalg.norm(
+        seen - project(fits.R_cam[0], fits.t_cam[0], shape_of(fits.shape[0])), axis=1
+    )
+    extent = max(np.ptp(seen[:, 0]), np.ptp(seen[:, 1]))
+    assert fits.error[0] == pytest.approx(np.sqrt(np.mean(off**2)) / extent)
 
 
 def test_a_face_unlike_the_mean_is_turned_more_exactly_when_its_shape_may_move():

@@ -131,6 +131,11 @@ def test_errors_are_paired_with_faces_by_name_and_not_by_row(two_methods) -> Non
     assert b["mae_deg"] == pytest.approx({"yaw": 0, "pitch": 0, "roll": 1, "mean": 1 / 3}, abs=1e-6)
 
 
+def test_curves_of_complete_labels_are_of_geodesic_errors(two_methods) -> None:
+    found = summary(*two_methods)["results"]
+    assert [one["ced"]["error"] for one in found] == ["geodesic", "geodesic"]
+
+
 def test_stable_keys_of_the_schema_are_there(two_methods) -> None:
     a, b = summary(*two_methods)["results"]
     assert (a["dataset"], a["method"], a["method_spec"]) == ("heads", "a", "a[x=1]")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpbench.errors import DataError
 from hpbench.tables.rotation_columns import (
     LABEL_PREFIXES,
     PREDICTION_PREFIXES,
+    AngleOptions,
     find_angles,
     find_rotation,
 )
@@ -59,6 +61,22 @@ def test_units_that_only_some_names_state_or_that_differ_are_refused(names):
     message = rf"labels\.csv: columns '{first}' and '{last}' .*different units.*in all of them"
     with pytest.raises(DataError, match=message):
         find_angles(PATH, names.split(","), set(), LABEL_PREFIXES)
+
+
+@pytest.mark.parametrize(
+    ("options", "written", "angles"),
+    [
+        ({"offset": "pitch-180"}, [10, -170, 5], [10, 10, 5]),
+        ({"signs": "-roll", "offset": "roll+90"}, [10, 20, -120], [10, 20, -150]),
+        ({"order": "pitch,yaw,roll", "signs": "-yaw"}, [1, 2, 3], [-2, 1, 3]),
+        ({}, [200, 0, 0], [200, 0, 0]),
+    ],
+)
+def test_angles_are_turned_first_then_moved_and_then_wrapped(options, written, angles):
+    found = AngleOptions(**options).angles_deg(np.array(written, dtype=float), "deg")
+    assert found.tolist() == pytest.approx(angles)
+    in_radians = AngleOptions(**options).angles_deg(np.radians(written), "rad")
+    assert in_radians.tolist() == pytest.approx(angles)
 
 
 @pytest.mark.parametrize(
