@@ -95,6 +95,15 @@ class Adas(PublishedMethod):
         """SHA-256 of both files."""
         return " ".join(sha256_of(path) for path in self._files())
 
+    def card(self) -> MethodCard:
+        """Describe the method with both files: the numbers are in the second one."""
+        card, files = super().card(), self._files()
+        update = {
+            "weights": ", ".join(path.name for path in files),
+            "weights_sha256": ", ".join(sha256_of(path) for path in files),
+        }
+        return card.model_copy(update=update)
+
     def load(self) -> None:
         """Read the graph and compile it for the CPU, for any number of faces."""
         path, numbers = self._files()

@@ -103,8 +103,12 @@ class DeclaredMethod(Method):
     def fingerprint(self) -> str:
         """Hashes of the card's content and of all files of all networks, wherever they lie."""
         card = self.network_card().model_dump_json()
-        files = [file for path in self._paths() for file in graph_files(path)]
-        return " ".join([hashlib.sha256(card.encode()).hexdigest(), *map(sha256_of, files)])
+        hashes = map(sha256_of, self._files())
+        return " ".join([hashlib.sha256(card.encode()).hexdigest(), *hashes])
+
+    def _files(self) -> list[Path]:
+        """All files of all networks, with those beside a graph that hold its numbers."""
+        return [file for path in self._paths() for file in graph_files(path)]
 
     def fingerprint_is_complete(self) -> bool:
         """The card and its networks are all that is read."""
@@ -139,11 +143,11 @@ class DeclaredMethod(Method):
     def card(self) -> MethodCard:
         """Describe the method."""
         card = self.network_card()
-        paths = self._paths()
+        networks, files = len(self._paths()), self._files()
         size = f"input {card.input.width}x{card.input.height} px, {card.input.fit}"
         notes = [size, f"resized by {card.input.filter}", *card.notes]
-        if len(paths) > 1:
-            notes.append(f"mean of {len(paths)} networks")
+        if networks > 1:
+            notes.append(f"mean of {networks} networks")
         if self.device != "cpu" and any(network.graph.on_cpu for network in self._networks):
             notes.append(f"runs on the CPU and not on {self.device}: its runtime has no GPU here")
         if any(network.one_by_one for network in self._networks):
@@ -160,8 +164,8 @@ class DeclaredMethod(Method):
             paper=card.paper,
             code=card.code,
             licence=card.licence,
-            weights=", ".join(path.name for path in paths),
-            weights_sha256=", ".join(sha256_of(path) for path in paths),
+            weights=", ".join(path.name for path in files),
+            weights_sha256=", ".join(sha256_of(path) for path in files),
             weights_licence=card.weights_licence or card.licence,
             trained_on=card.trained_on,
             trained_domains=card.trained_domains,
@@ -187,10 +191,9 @@ class DeclaredMethod(Method):
 
     def size(self) -> ModelSize:
         """Parameters and bytes of all networks."""
-        files = [file for path in self._paths() for file in graph_files(path)]
         return ModelSize(
             parameters=sum(network.graph.parameters for network in self._networks),
-            weights_bytes=sum(file.stat().st_size for file in files),
+            weights_bytes=sum(file.stat().st_size for file in self._files()),
         )
 
     def _paths(self) -> list[Path]:

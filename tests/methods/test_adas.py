@@ -46,6 +46,13 @@ def test_the_published_weights_are_pinned(weights):
         assert (path.stat().st_size, sha256_of(path)) == (info.size_bytes, info.sha256)
 
 
+def test_card_has_the_hash_of_the_numbers_too(weights):
+    card = Adas(Adas.Options(weights=str(weights))).card()
+    hashes = [sha256_of(weights), sha256_of(weights.with_suffix(".bin"))]
+    assert card.weights_sha256 == ", ".join(hashes)
+    assert card.weights == f"{weights.name}, {weights.stem}.bin"
+
+
 def test_a_corrupted_graph_is_refused(weights, tmp_path, loaded):
     pytest.importorskip("openvino")
     (tmp_path / "net.bin").write_bytes(b"")

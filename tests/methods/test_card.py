@@ -465,7 +465,7 @@ def test_two_cards_of_one_name_keep_their_paths_in_one_run(tmp_path):
     assert list(make_methods(paths)) == paths
 
 
-def test_fingerprint_changes_with_external_data(tmp_path):
+def test_fingerprint_and_stated_hashes_change_with_external_data(tmp_path):
     onnx = pytest.importorskip("onnx", reason="builds the ONNX files of these tests")
     model = onnx.load(write_colour_probe(tmp_path))
     numbers = onnx.numpy_helper.from_array(np.ones((1, 3), np.float32), "numbers")
@@ -475,12 +475,14 @@ def test_fingerprint_changes_with_external_data(tmp_path):
         location="probe.onnx.data",
     )  # fmt: skip
     card = str(write_card(tmp_path))
-    before = make_method(card).fingerprint()
+    before, stated = make_method(card).fingerprint(), make_method(card).card()
     data = tmp_path / "probe.onnx.data"
+    assert stated.weights == "probe.onnx, probe.onnx.data"
     content = bytearray(data.read_bytes())
     content[0] ^= 1
     data.write_bytes(content)
     assert make_method(card).fingerprint() != before
+    assert make_method(card).card().weights_sha256 != stated.weights_sha256
 
 
 CONFIDENCE = """
