@@ -22,7 +22,15 @@ from hpbench.dataset import Dataset
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError, UsageError, plugin_errors
 from hpbench.method import Method
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
-from hpbench.spec import Spec, SpecsLike, build_options, parse_spec, parse_specs, suggest
+from hpbench.spec import (
+    QUOTE_HINT,
+    Spec,
+    SpecsLike,
+    build_options,
+    parse_spec,
+    parse_specs,
+    suggest,
+)
 
 __all__ = [
     "DATASETS",
@@ -138,7 +146,8 @@ class Registry(Generic[T]):
 
     def _load(self, name: str, offers: Offers) -> type[T]:
         if name not in offers:
-            raise UsageError(f"no {self.noun} '{name}'; {suggest(name, offers)}")
+            hint = f"; {QUOTE_HINT}" if "/" in name or "\\" in name else ""
+            raise UsageError(f"no {self.noun} '{name}'; {suggest(name, offers)}{hint}")
         if len(offers[name]) > 1:
             origins = " and ".join(offer.origin for offer in offers[name])
             raise UsageError(

@@ -16,7 +16,8 @@ from hpbench.errors import UsageError, invalid_field
 from hpbench.plugin import Options
 
 __all__ = [
-    "Spec", "SpecsLike", "as_text", "build_options", "parse_spec", "parse_specs", "suggest",
+    "QUOTE_HINT", "Spec", "SpecsLike", "as_text", "build_options", "parse_spec", "parse_specs",
+    "suggest",
 ]  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -31,7 +32,11 @@ MAX_SWEEP = 100
 
 _QUOTES = "\"'"
 _NEEDS_QUOTES = re.compile(r"""[,\[\]"']|^\s|\s$""")
-_QUOTE_HINT = 'a path with commas, brackets or quotes goes in quotes: name[key="a,b.pkl"]'
+QUOTE_HINT = (
+    "a path with commas, brackets, quotes or = goes in quotes: "
+    """'"a,b.csv"' or 'name[key="a,b.pkl"]'"""
+)
+"""Fix of a path that was read as something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ def parse_spec(text: str) -> Spec:
     name, rest = _bare(text[:start]), text[start:]
     is_path = _PATH.search(name) is not None and not rest.startswith("=")
     if not (_NAME.fullmatch(name) or is_path):
-        raise UsageError(f"'{text}': write name or name[key=value,...]")
+        raise UsageError(f"'{text}': write name or name[key=value,...]; {QUOTE_HINT}")
     if not rest:
         return Spec(name)
     path = None
@@ -112,12 +117,14 @@ def parse_spec(text: str) -> Spec:
         path, rest = (rest[1:], "") if bracket < 0 else (rest[1:bracket], rest[bracket:])
         path = _bare(path) or None
     elif not rest.endswith("]"):
-        raise UsageError(f"'{text}': write name[key=value,...] with one closing bracket at the end")
+        raise UsageError(
+            f"'{text}': write name[key=value,...] with one closing bracket at the end; {QUOTE_HINT}"
+        )
     options: dict[str, str] = {}
     for item in _split(rest[1:-1]):
         key, has_value, value = item.partition("=")
         if not has_value or not key.strip():
-            raise UsageError(f"'{text}': '{item}' is not of the form key=value; {_QUOTE_HINT}")
+            raise UsageError(f"'{text}': '{item}' is not of the form key=value; {QUOTE_HINT}")
         if key.strip() in options:
             raise UsageError(f"'{text}': '{key.strip()}' is specified twice; remove one")
         options[key.strip()] = _bare(value)
@@ -234,12 +241,12 @@ def _outside_quotes(text: str) -> Iterator[tuple[int, str, int]]:
             continue
         depth += (character == "[") - (character == "]")
         if depth < 0:
-            raise UsageError(f"'{text}': a closing bracket without an opening one; {_QUOTE_HINT}")
+            raise UsageError(f"'{text}': a closing bracket without an opening one; {QUOTE_HINT}")
         yield index, character, depth
     if quote:
         raise UsageError(f"'{text}': a quote ({quote}) is not closed; close it")
     if depth:
-        raise UsageError(f"'{text}': an opening bracket is not closed; {_QUOTE_HINT}")
+        raise UsageError(f"'{text}': an opening bracket is not closed; {QUOTE_HINT}")
 
 
 def _find(text: str, wanted: str) -> int:
@@ -280,7 +287,7 @@ def build_options(cls: type[Options], given: Mapping[str, object], owner: str) -
             is_rest_of_path = any(
                 "/" in str(value) or "\\" in str(value) for value in given.values()
             )
-            hint = f"; {_QUOTE_HINT}" if is_rest_of_path else ""
+            hint = f"; {QUOTE_HINT}" if is_rest_of_path else ""
             known = suggest(key, cls.model_fields)
             raise UsageError(f"{owner} has no option '{key}'; {known}{hint}")
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from hpbench.errors import UsageError
 from hpbench.method import Options
+from hpbench.registry import make_dataset
 from hpbench.spec import Spec, build_options, parse_spec, parse_specs
 
 
@@ -118,6 +119,19 @@ def test_half_a_path_in_the_place_of_an_option_is_told_about_quotes():
     spec = parse_spec("m[model=lr=0.1,bs=32/best.pkl]")
     with pytest.raises(UsageError, match="goes in quotes"):
         build_options(Choices, spec.options, "method 'm'")
+
+
+@pytest.mark.parametrize("path", ["runs/lr=0.1,bs=32/labels.csv", "a/k=1/b.csv", "set[1]/b.csv]"])
+def test_path_that_is_no_spec_is_told_about_quotes(path):
+    with pytest.raises(UsageError, match="goes in quotes"):
+        parse_specs(path)
+    (spec,) = parse_specs(f'"{path}"')
+    assert spec.name == path
+
+
+def test_half_a_path_with_a_comma_is_told_about_quotes():
+    with pytest.raises(UsageError, match=r"no data set 'photos/a'.*goes in quotes"):
+        make_dataset(parse_specs("photos/a,b/labels.csv")[0])
 
 
 def test_options_may_be_given_as_a_mapping():
