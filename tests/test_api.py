@@ -212,6 +212,13 @@ def test_image_without_a_face_is_a_row_and_no_error():
     assert row["status"] == "no_face"
 
 
+@pytest.mark.parametrize("source", [np.zeros((50, 50, 3), np.uint8), ["a.jpg", "b.jpg"], None])
+def test_source_that_is_no_path_is_named_by_its_type_in_one_line(source):
+    with pytest.raises(UsageError, match="write a path, or the number of a camera") as caught:
+        hpbench.predict(source, "constant")
+    assert len(str(caught.value)) < 200
+
+
 def test_check_says_what_failed(tmp_path):
     plugin = tmp_path / "wrong.py"
     plugin.write_text(

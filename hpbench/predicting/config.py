@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from hpbench.arguments import Config, Device, Limit, MaxPixels, Metavar, Methods, Plugins
+from hpbench.errors import UsageError
 from hpbench.images import MAX_PIXELS
 
 __all__ = ["SMOOTH_SECONDS", "PredictConfig"]
@@ -14,11 +16,21 @@ __all__ = ["SMOOTH_SECONDS", "PredictConfig"]
 SMOOTH_SECONDS = 0.15
 
 
+def _as_text(source: object) -> str:
+    """A path, or the number of a camera, as the command line has it."""
+    if not isinstance(source, str | Path | int):
+        raise UsageError(
+            f"source of type {type(source).__name__}: write a path, or the number of a camera; "
+            "save an image in memory as a file first"
+        )
+    return str(source)
+
+
 class PredictConfig(Config):
     """Options of ``hpbench predict`` and arguments of ``hpbench.predict``."""
 
     source: Annotated[
-        str, BeforeValidator(str), Metavar("IMAGE|FOLDER|VIDEO|CAMERA", positional=True)
+        str, BeforeValidator(_as_text), Metavar("IMAGE|FOLDER|VIDEO|CAMERA", positional=True)
     ] = Field(description="Image, folder of images, video, or camera: 0, camera:0 or /dev/video0.")
     methods: Methods
     draw: Literal["axes", "cube", "none"] = Field(
