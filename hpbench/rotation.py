@@ -94,6 +94,11 @@ def rotation_from_angles(angles_deg: npt.ArrayLike) -> Array:
     ndarray, shape (..., 3, 3)
         ``R_cam = Rx(-pitch) @ Ry(yaw) @ Rz(roll)``.
 
+    Raises
+    ------
+    ValueError
+        If the last axis does not hold three angles.
+
     Examples
     --------
     >>> rotation_from_angles([0.0, 0.0, 0.0]).round(3)
@@ -112,12 +117,19 @@ def euler_order(name: str) -> EulerOrder:
 def rotation_from_euler(angles_deg: npt.ArrayLike, order: EulerOrder) -> Array:
     """Rotations, shape (..., 3, 3), of yaw, pitch, roll triples, shape (..., 3), of any order.
 
+    Raises
+    ------
+    ValueError
+        If the last axis does not hold three angles.
+
     Examples
     --------
     >>> angles_from_rotation(rotation_from_euler([30.0, 20.0, 10.0], "ZYX")).round(1)
     array([23.8, 27.2, 21.2])
     """
     angles = np.asarray(angles_deg, dtype=np.float64)
+    if angles.shape[-1:] != (3,):
+        raise ValueError(f"angles have shape {angles.shape}; expected (..., 3): yaw, pitch, roll")
     first, middle, last = (_turn("XYZ".index(axis), angles) for axis in order)
     known = np.asarray(np.isfinite(angles).all(axis=-1))[..., None, None]
     return np.where(known, first @ middle @ last, np.nan)

@@ -277,3 +277,9 @@ def test_rotation_of_two_rows_is_that_of_the_authors_of_3ddfa():
         M = np.stack([first, second, np.cross(first, second)])
         U, _, Vt = np.linalg.svd(M)
         np.testing.assert_allclose(R, U @ np.diag([1, 1, np.linalg.det(U @ Vt)]) @ Vt, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (5, 2), (5, 4)])
+def test_angles_that_are_no_triples_are_refused(shape):
+    with pytest.raises(ValueError, match=r"angles have shape .*expected \(\.\.\., 3\)"):
+        rotation_from_angles(np.zeros(shape))
