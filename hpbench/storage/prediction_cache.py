@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -75,6 +76,16 @@ class CacheEntry:
             ) from error
 
 
+@functools.cache
+def _say_once(folder: Path, reason: str) -> None:
+    """Once in a process: a run stores a table for every method and data set."""
+    _log.warning(
+        "%s: nothing is stored there for later runs (%s); set HPBENCH_CACHE to another folder",
+        folder,
+        reason,
+    )
+
+
 class PredictionCache:
     """Tables by key, each in one Parquet file.
 
@@ -111,11 +122,13 @@ class PredictionCache:
     def put(self, key: str, table: pa.Table, metadata: Mapping[str, Any]) -> None:
         """Store a table; a full or read-only disk is no reason to fail a finished run."""
         text = json.dumps(dict(metadata)).encode()
-        with contextlib.suppress(OSError):
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
             schema = table.schema.with_metadata({_METADATA: text})
             write_checked_tables(self.folder / f"{key}.parquet", schema, [table])
             self._prune()
+        except OSError as error:
+            _say_once(self.folder, error.strerror or str(error))
 
     def _files(self, key: str) -> Iterator[Path]:
         return self.folder.glob(f"{key}{CHECKSUM}.parquet")

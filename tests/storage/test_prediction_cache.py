@@ -217,6 +217,15 @@ def test_entry_with_one_flipped_bit_is_replaced_and_named_once(tmp_path, caplog)
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_cache_that_cannot_be_written_is_said_once_and_fails_nothing(tmp_path, caplog):
+    (tmp_path / "file").write_text("no folder")
+    for key in ("a", "b"):
+        PredictionCache(tmp_path / "file" / "predictions").put(key, pa.table({"x": [1.0]}), {})
+    (line,) = caplog.messages
+    assert str(tmp_path / "file") in line
+    assert "set HPBENCH_CACHE" in line
+
+
 def test_oldest_entries_make_room(tmp_path):
     table = pa.table({"x": list(range(1000))})
     PredictionCache(tmp_path).put("old", table, {"created": "then"})
