@@ -75,10 +75,13 @@ def invalid_value(error: ErrorDetails) -> str:
     --------
     >>> invalid_value({"msg": "Input should be greater than 0"})
     'must be greater than 0'
+    >>> invalid_value({"msg": "Input should be a valid boolean, unable to interpret input"})
+    'must be true or false'
     """
     text = error["msg"].removeprefix("Value error, ")
     text = re.sub("^Input should( have)? ", lambda verb: f"must{verb[1] or ''} ", text)
-    return text.partition(", unable to parse")[0]
+    text = text.replace("a valid boolean", "true or false")
+    return re.sub(", unable to (parse|interpret).*", "", text)
 
 
 def invalid_field(error: ValidationError) -> tuple[str, str]:

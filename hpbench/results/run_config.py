@@ -75,7 +75,7 @@ def _checked_by(by: object) -> object:
 def _size_or_auto(value: object) -> object:
     """A batch size; checked as a whole, so that one line says what is allowed."""
     if value != "auto" and not (str(value).isdecimal() and int(str(value)) > 0):
-        raise ValueError("must be greater than 0, or auto")
+        raise ValueError("must be a whole number above 0, or auto")
     return value
 
 

@@ -37,7 +37,7 @@ from hpbench.rotation import (
     rotvec_from_rotation,
     wrap_deg,
 )
-from hpbench.spec import parse_specs
+from hpbench.spec import Spec, parse_specs
 from hpbench.storage.fingerprints import code_digest, hash_of
 
 __all__ = ["Ensemble", "EnsembleOptions", "combine", "geodesic_mean"]
@@ -89,7 +89,7 @@ class Ensemble(Method):
         plugins: Sequence[Path] = (),
     ) -> None:
         super().__init__(options, device)
-        specs = parse_specs(self.options.methods, ";") if self.options.methods else []
+        specs = _members_in(self.options.methods)
         if len(specs) == 1 and not self.options.mirror:
             raise UsageError(f"method 'ensemble' has one member; write {_HOW}, or add mirror=true")
         self._members = {str(spec): make_method(spec, device, plugins) for spec in specs}
@@ -292,3 +292,13 @@ def _sum(numbers: Sequence[int | None]) -> int | None:
     """Sum, or None where one is not known."""
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None
+
+
+def _members_in(methods: str) -> list[Spec]:
+    try:
+        return parse_specs(methods, ";") if methods else []
+    except UsageError as error:
+        if "," in methods and ";" not in methods:
+            hint = f"members have a semicolon between them: {_HOW}"
+            raise UsageError(f"method 'ensemble': {error}; {hint}") from error
+        raise

@@ -294,7 +294,7 @@ def test_fingerprint_changes_with_the_options_of_a_member_and_the_mean():
         ("hopenet;hoppenet", "did you mean 'hopenet'"),
         ("hopenet;hopenet", "listed twice"),
         ("pnp;pnp[check=on]", r"'pnp' and 'pnp\[check=on\]' are the same method"),
-        ("hopenet,pnp", "write name or name"),
+        ("hopenet,pnp", r"a semicolon between them: ensemble\[methods=\"hopenet;pnp\"\]"),
     ],
 )
 def test_members_that_make_no_ensemble_are_refused(methods, message):

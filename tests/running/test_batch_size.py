@@ -68,5 +68,5 @@ def test_size_that_was_used_is_in_the_record(tmp_path):
 def test_what_is_no_size_is_refused_with_what_is_one(size):
     import hpbench
 
-    with pytest.raises(UsageError, match="must be greater than 0, or auto"):
+    with pytest.raises(UsageError, match="must be a whole number above 0, or auto"):
         hpbench.run("constant", batch_size=size)
