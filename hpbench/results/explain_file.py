@@ -29,6 +29,7 @@ class ExplainFile(JsonFile):
 
     file_name: ClassVar[str] = "explain.json"
     written_by: ClassVar[str] = "hpbench explain"
+    replaced_by: ClassVar[str] = "repeat 'hpbench explain'"
 
     created: str
     run_created: str

@@ -53,6 +53,7 @@ class JsonFile(FrozenModel):
 
     file_name: ClassVar[str]
     written_by: ClassVar[str] = "hpbench run"
+    replaced_by: ClassVar[str] = "repeat 'hpbench run'"
 
     schema_version: Literal[2] = Field(2, alias="schema")
 
@@ -72,8 +73,7 @@ class JsonFile(FrozenModel):
             stored = path.read_bytes()
             if differs(path.parent, path.name, stored):
                 raise DataError(
-                    f"{path}: corrupted or edited (not the file of {CHECKSUMS}); repeat "
-                    f"'{cls.written_by}'"
+                    f"{path}: corrupted or edited (not the file of {CHECKSUMS}); {cls.replaced_by}"
                 )
             content = cls.model_validate_json(stored)
         except OSError as error:
@@ -85,7 +85,7 @@ class JsonFile(FrozenModel):
                 raise cls._other_schema(path, first["input"]) from error
             at = f"'{field}': " if field else ""
             raise DataError(
-                f"{path}: corrupted ({at}{invalid_value(first)}); repeat '{cls.written_by}'"
+                f"{path}: corrupted ({at}{invalid_value(first)}); {cls.replaced_by}"
             ) from error
         if "schema_version" not in content.model_fields_set:
             raise cls._other_schema(path, None)
@@ -95,7 +95,7 @@ class JsonFile(FrozenModel):
     def _other_schema(cls, path: Path, found: object) -> DataError:
         return DataError(
             f"{path}: schema {found}, this hpbench reads 2; use the hpbench that wrote it, or "
-            f"repeat '{cls.written_by}'"
+            f"{cls.replaced_by}"
         )
 
     def write(self, folder: Path) -> Path:

@@ -79,6 +79,8 @@ class RunRecord(JsonFile):
     """Content of ``run.json``."""
 
     file_name: ClassVar[str] = "run.json"
+    replaced_by: ClassVar[str] = "repeat the run with a new --out"
+    """Without this file nobody knows what run the folder holds."""
 
     hpbench: str
     created: str = Field(description="ISO 8601, UTC.")

@@ -222,8 +222,8 @@ def test_no_format_at_all_is_refused(make_run) -> None:
     ("content", "complaint"),
     [
         ('{"schema": 1}', "schema 1, this hpbench reads 2; use the hpbench that wrote it"),
-        ('{"schema": 2}', "corrupted .'hpbench': Field required.; repeat 'hpbench run'"),
-        ('{"schema": 2, "methods"', "corrupted .*repeat 'hpbench run'"),
+        ('{"schema": 2}', "corrupted .'hpbench': Field required.; repeat the run with a new --out"),
+        ('{"schema": 2, "methods"', "corrupted .*repeat the run with a new --out"),
         ("[]", "corrupted"),
     ],
 )

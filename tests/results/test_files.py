@@ -58,7 +58,10 @@ def test_files_of_a_run_fit_their_schema_and_come_back_unchanged(folder, model) 
     ("change", "complaint"),
     [
         ({"schema": 1}, "schema 1, this hpbench reads 2; use the hpbench that wrote it"),
-        ({"seed": "many"}, r"corrupted \('seed': must be a valid integer\); repeat 'hpbench run'$"),
+        (
+            {"seed": "many"},
+            r"\('seed': must be a valid integer\); repeat the run with a new --out$",
+        ),
         ({"methods": None}, "'methods'"),
     ],
 )

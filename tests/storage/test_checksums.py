@@ -71,6 +71,13 @@ def test_one_flipped_bit_anywhere_is_never_scored(folder, name):
         (folder / name).write_bytes(original)
 
 
+def test_run_whose_record_is_corrupted_asks_for_another_folder(folder):
+    flip(folder / "run.json", 200)
+    for command in (lambda: run(CONFIG, folder, NoProgress()), lambda: load_run(folder)):
+        with pytest.raises(DataError, match=r"run\.json: corrupted .* with a new --out"):
+            command()
+
+
 @pytest.mark.parametrize("name", [*TABLES, "timing.json"])
 def test_repeated_run_replaces_a_corrupted_file_and_says_so_once(folder, caplog, name):
     before = hpbench.load(folder).table()
