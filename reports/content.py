@@ -40,6 +40,7 @@ from hpbench.scoring.scores import DatasetScores, load_run, score_datasets
 from hpbench.scoring.slices import require_factors
 from hpbench.scoring.statistics import MAX_UNITS
 from hpbench.scoring.summary import summarise
+from hpbench.storage.checksums import differs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +245,8 @@ def load_report(
         data=data or {},
     )
     timing: dict[str, dict[str, MethodTiming]] = {}
-    if (folder / TimingRecord.file_name).is_file():
+    name = TimingRecord.file_name
+    if (folder / name).is_file() or differs(folder, name):  # the latter is one that is gone
         timing = TimingRecord.read(folder).datasets
     rerun = load_rerun(folder)
     predicted = {one.dataset for one in summary.results}

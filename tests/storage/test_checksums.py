@@ -71,6 +71,13 @@ def test_one_flipped_bit_anywhere_is_never_scored(folder, name):
         (folder / name).write_bytes(original)
 
 
+@pytest.mark.parametrize("name", ["timing.parquet", "timing.json"])
+def test_times_that_are_gone_are_missed(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=rf"{name}: missing"):
+        write_report(folder, ["csv"])
+
+
 def test_run_whose_record_is_corrupted_asks_for_another_folder(folder):
     flip(folder / "run.json", 200)
     for command in (lambda: run(CONFIG, folder, NoProgress()), lambda: load_run(folder)):
