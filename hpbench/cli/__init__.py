@@ -95,8 +95,8 @@ app.add_typer(new, name="new")
 def main() -> None:
     """Run the command line; user errors become one line and an exit code."""
     signal.signal(signal.SIGINT, _interrupt)
-    # Pillow's, beside our own line that says what to do
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")
+    # Pillow's name no image; what matters of it is a reason of ours
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         _refuse_little_address_space()
         for word in sys.argv:

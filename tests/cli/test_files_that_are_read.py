@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,13 @@ def test_limit_of_pixels_is_an_option_where_the_error_names_it(labels, tmp_path)
 def test_time_constant_without_smoothing_is_refused(labels):
     with pytest.raises(UsageError, match="--smooth-seconds: has no effect without --smooth"):
         invoke("predict", labels.parent, "--methods", "constant", "--smooth-seconds", 0.5)
+
+
+def test_what_pillow_warns_of_is_kept_off_the_terminal(labels, tmp_path):
+    image = Image.radial_gradient("L").resize((60, 40)).convert("P")
+    image.save(tmp_path / "a.png", transparency=bytes(range(256)))
+    words = ["faces", f"table={labels}", "--out", tmp_path / "faces.csv"]
+    command = [sys.executable, "-m", "hpbench", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "1 listed" in done.stdout
+    assert "Warning" not in done.stderr
