@@ -30,6 +30,7 @@ from hpbench.storage.schemas import (
     ANGLES_DEG,
     APPEARANCE,
     BOX_XYXY,
+    MAX_TIME_MS,
     ROTATION_COLUMNS,
     SPREAD_DEG,
     faces_schema,
@@ -63,7 +64,6 @@ _OPTIONAL = {
 
 _SCHEMAS = {"faces": faces_schema, "predictions": predictions_schema, "timing": timing_schema}
 _BLOCK_FACES = 2048
-_MAX_TIME_MS = 1e9  # eleven days
 
 MIN_FACES_PER_ROTATION = 20
 """With fewer faces per group on average one rotation of the camera is fitted to all groups."""
@@ -194,7 +194,7 @@ def _check_times(file: Path, table: pd.DataFrame) -> None:
     """Raise where a time is none: of the largest numbers the mean overflows."""
     columns = [column for column in table if str(column).endswith("_ms")]
     times_ms = table[columns].to_numpy(dtype=np.float64)
-    wrong = ~(np.isnan(times_ms) | ((times_ms >= 0.0) & (times_ms <= _MAX_TIME_MS))).all(axis=1)
+    wrong = ~(np.isnan(times_ms) | ((times_ms >= 0.0) & (times_ms <= MAX_TIME_MS))).all(axis=1)
     if wrong.any():
         image_id = table["image_id"][wrong].iloc[0]
         raise DataError(f"{file}: a time of image '{image_id}' is none; repeat the run")

@@ -16,6 +16,7 @@ __all__ = [
     "ANGLES_DEG",
     "APPEARANCE",
     "BOX_XYXY",
+    "MAX_TIME_MS",
     "ROTATION_COLUMNS",
     "SPREAD_DEG",
     "STAGES",
@@ -41,6 +42,9 @@ ROTATION_COLUMNS = tuple(f"r{row}{column}" for row in range(3) for column in ran
 
 STAGES = ("detect", "prepare", "infer", "infer_device", "decode", "total")
 """Columns of ``timing.parquet``, each with ``_ms`` behind it."""
+
+MAX_TIME_MS = 1e9
+"""No time of one face is longer: it is eleven days."""
 
 _FACE = ("image_id", "image_path", "group", "excluded")
 _OUTCOME = ("status", "reason")

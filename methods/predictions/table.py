@@ -23,7 +23,7 @@ from hpbench.rotation import (
     euler_order,
     rotation_from_euler,
 )
-from hpbench.storage.schemas import BOX_XYXY
+from hpbench.storage.schemas import BOX_XYXY, MAX_TIME_MS
 from hpbench.tables.rotation_columns import (
     PREDICTION_PREFIXES,
     AngleOptions,
@@ -366,6 +366,8 @@ def _stored_face(
         ms = _number(row, further.get("ms"))
         if ms is not None and ms < 0.0:
             raise DataError(f"the prediction's ms is negative ({ms:g}); leave it empty")
+        if ms is not None and ms > MAX_TIME_MS:
+            raise DataError(f"the prediction's ms is no time in milliseconds ({ms:g})")
     except DataError as error:
         return StoredFace(NoPrediction(str(error)), None, None)
     return StoredFace(_outcome(row, further, read_rotation), box_xyxy, ms)

@@ -196,12 +196,15 @@ def test_confidence_comes_along(predict):
 
 def test_confidence_and_time_that_are_none_are_counted(predict):
     text = f"{GOOD},confidence,ms\na,1,2,3,,\nb,1,2,3,64%,5\nc,1,2,3,1,fast\nd,1,2,3,1,-1\n"
-    found = predict(text, "euler=canonical", ids="abcd")
+    text += "e,1,2,3,1,17e17\nf,1,2,3,1,1e9\n"
+    *found, longest = predict(text, "euler=canonical", ids="abcdef")
+    assert isinstance(longest, Prediction)
     assert isinstance(found[0], Prediction)
     assert [one.reason for one in found[1:]] == [
         "the prediction's confidence is not a number ('64%')",
         "the prediction's ms is not a number ('fast')",
         "the prediction's ms is negative (-1); leave it empty",
+        "the prediction's ms is no time in milliseconds (1.7e+18)",
     ]
 
 
