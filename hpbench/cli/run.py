@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hpbench.cli.report import EmbedImages
+from hpbench.paths import user_path
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 
@@ -65,7 +66,8 @@ def _run_into(folder: Path, config: RunConfig, no_report: bool, embed_images: bo
         # a report scores the run itself
         command = ("hpbench", *sys.argv[1:])
         (run_and_score if no_report else predict_run)(config, folder, bars, command)
-    tables = {item.text: Path(item.path) for item in dataset_items(config).values() if item.path}
+    items = dataset_items(config).values()
+    tables = {item.text: user_path(item.path) for item in items if item.path}
     written = []
     if not no_report:
         written = write_report(folder, embed_images=embed_images, data={**config.data, **tables})

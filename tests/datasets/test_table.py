@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from pydantic import ValidationError
 from scipy.spatial.transform import Rotation
 
+import hpbench
 from hpbench.datasets.table import Table
 from hpbench.datasets.table._labels import TableOptions
 from hpbench.errors import DataError, UsageError
@@ -620,3 +621,14 @@ def test_centre_that_may_be_of_the_box_or_of_the_camera_is_asked_for(table):
     assert record.camera is None
     with pytest.raises(DataError, match="'cx' and 'cy' may be of the box or of the camera"):
         table(f"{HEADER},cx,cy,w,h,fx,fy\na.jpg,1,2,3,50,60,20,10,900,900\n").records()
+
+
+def test_table_in_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    image = tmp_path / "a.png"
+    Image.new("RGB", (64, 64)).save(image)
+    (tmp_path / "t.csv").write_text("image,yaw,pitch,roll,x0,y0,x1,y1\na.png,1,2,3,5,5,50,50\n")
+    results = hpbench.run(
+        methods="constant", datasets="table=~/t.csv", timing="off", out=tmp_path / "run"
+    )
+    assert results.rows[0].images.scored == 1
