@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any, Literal
@@ -65,7 +66,6 @@ class TableOptions(AngleOptions):
     )
     box_size: str = Field(
         default="",
-        pattern=r"^([1-9]\d*x[1-9]\d*)?$",
         description="WIDTHxHEIGHT of the images that the boxes were made on, if not these",
     )
     exif: Literal["upright", "boxes", "ignore"] = Field(
@@ -83,6 +83,8 @@ class TableOptions(AngleOptions):
     @field_validator("box_size")
     @classmethod
     def _of_pixels(cls, value: str, info: ValidationInfo) -> str:
+        if value and not re.fullmatch(r"[1-9]\d*x[1-9]\d*", value):
+            raise ValueError("write WIDTHxHEIGHT in pixels: box_size=1920x1080")
         unit = info.data.get("box_unit", "px")
         if value and unit != "px":
             raise ValueError(f"has no effect with box_unit={unit}; leave one out")

@@ -100,8 +100,11 @@ class AngleOptions(Options):
     def _angle_and_number(cls, value: str) -> str:
         if value and not re.fullmatch(r"((yaw|pitch|roll)[+-]\d+(\.\d+)?[\s,]*)+", value):
             raise ValueError("write an angle and degrees: offset=pitch-180")
-        if any(float(degrees) == 0.0 for degrees in re.findall(r"[+-]([\d.]+)", value)):
-            raise ValueError("zero changes nothing; leave that angle out")
+        for degrees in map(float, re.findall(r"[+-]([\d.]+)", value)):
+            if degrees == 0.0:
+                raise ValueError("zero changes nothing; leave that angle out")
+            if degrees >= 360.0:
+                raise ValueError("a full turn changes nothing; write less than 360 degrees")
         _refuse_twice(value)
         return value
 

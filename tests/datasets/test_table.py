@@ -432,8 +432,9 @@ def test_option_of_an_angle_without_a_column_is_refused(table, option):
         ({"signs": "-yaw,-yaw"}, "names yaw twice"),
         ({"order": "yaw,pitch,roll"}, "the default order"),
         ({"offset": "yaw+0"}, "zero changes nothing"),
+        ({"offset": "yaw+360"}, "a full turn changes nothing"),
         ({"offset": "yaw+90,yaw-90"}, "names yaw twice"),
-        ({"box_size": "0x100"}, "match"),
+        ({"box_size": "0x100"}, "write WIDTHxHEIGHT in pixels: box_size=1920x1080"),
     ],
 )
 def test_option_that_changes_nothing_is_refused(option, said):
