@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError
+from hpbench.rotation import ANGLES
 from hpbench.spec import Spec, parse_spec, parse_specs
 
 __all__ = ["TRUST", "Suspicion", "spec_with", "stop_at"]
@@ -87,26 +91,58 @@ def spec_with(dataset: Dataset, proposed: str) -> str:
 
 def _merged(given: dict[str, str], proposed: dict[str, str]) -> dict[str, str]:
     """Options by which labels are read as `given` says, then changed as `proposed` says."""
-    merged = dict(given)
-    for name, value in proposed.items():
-        if name in ("signs", "offset"):
-            merged[name] = _listed_or_taken_back(given.get(name, ""), value)
-        elif name == "order" and value == given.get(name):
-            merged[name] = ""  # exchanged twice is not exchanged
-        elif name == "box_size" and "box_unit" in given:
-            merged["box_unit"] = ""  # parts of an image have no size; these may be pixels
-        else:
-            merged[name] = value
+    merged = given | proposed
+    if not _OF_ANGLES.isdisjoint(proposed):
+        merged |= _one_after_the_other(given, proposed)
+    if "box_size" in proposed and "box_unit" in given:
+        merged["box_unit"] = ""  # parts of an image have no size; these may be pixels
+        merged["box_size"] = ""
     if "box_unit" in proposed:
         merged["box_size"] = ""  # the two exclude each other
     return {name: value for name, value in merged.items() if value}
 
 
-def _listed_or_taken_back(given: str, angle: str) -> str:
-    """A list of angles with one more; without it where it is there: a sign turned back."""
-    listed = [item.strip() for item in given.split(",") if item.strip()]
-    others = [item for item in listed if item != angle]
-    return ",".join(others if angle in listed else [*listed, angle])
+_OF_ANGLES = frozenset({"signs", "order", "offset"})
+"""Of :class:`hpbench.tables.rotation_columns.AngleOptions`."""
+
+
+class _Held(NamedTuple):
+    """Where an angle is: sign times what the column holds, plus degrees."""
+
+    column: str
+    sign: int
+    degrees: float
+
+
+def _one_after_the_other(given: Mapping[str, str], proposed: Mapping[str, str]) -> dict[str, str]:
+    """Signs, order and offset of what `given` reads, taken for the columns of `proposed`."""
+    first, found = _held(given), {}
+    for angle, second in _held(proposed).items():
+        before = first[second.column]
+        degrees = math.remainder(second.sign * before.degrees + second.degrees, 360.0)
+        found[angle] = _Held(before.column, second.sign * before.sign, degrees)
+    order = sorted(ANGLES, key=lambda angle: ANGLES.index(found[angle].column))
+    return {
+        "signs": ",".join(f"-{angle}" for angle in ANGLES if found[angle].sign < 0),
+        "order": "" if tuple(order) == ANGLES else ",".join(order),
+        "offset": ",".join(
+            f"{angle}{found[angle].degrees:+.10g}" for angle in ANGLES if found[angle].degrees
+        ),
+    }
+
+
+def _held(options: Mapping[str, str]) -> dict[str, _Held]:
+    """Where each angle is as these options say it."""
+    held = re.findall(r"\w+", options.get("order", "")) or ANGLES
+    added = dict(re.findall(r"(yaw|pitch|roll)([+-][\d.]+)", options.get("offset", "")))
+    return {
+        angle: _Held(
+            column,
+            -1 if f"-{angle}" in options.get("signs", "") else 1,
+            float(added.get(angle, 0.0)),
+        )
+        for column, angle in zip(ANGLES, held, strict=True)
+    }
 
 
 def stop_at(

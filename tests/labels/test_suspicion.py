@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpbench.datasets.table import Table
 from hpbench.datasets.table._labels import TableOptions
 from hpbench.labels.suspicion import Suspicion
+from hpbench.rotation import wrap_deg
+from hpbench.spec import parse_spec
 
 
 def proposed(fix: str, **given: str) -> str:
@@ -35,8 +38,9 @@ def test_options_that_were_given_stay_in_the_proposed_spec(fix, given, spec):
 @pytest.mark.parametrize(
     ("fix", "given", "spec"),
     [
-        ("signs=-yaw", {"signs": "-pitch"}, 'table=s1.csv[signs="-pitch,-yaw"]'),
-        ("offset=pitch+180", {"offset": "roll+180"}, 'table=s1.csv[offset="roll+180,pitch+180"]'),
+        ("signs=-yaw", {"signs": "-pitch"}, 'table=s1.csv[signs="-yaw,-pitch"]'),
+        ("offset=pitch+180", {"offset": "roll+180"}, 'table=s1.csv[offset="pitch+180,roll+180"]'),
+        ("offset=yaw+180", {"offset": "yaw+90"}, "table=s1.csv[offset=yaw-90]"),
     ],
 )
 def test_angle_is_added_to_those_that_were_given(fix, given, spec):
@@ -54,6 +58,34 @@ def test_angle_is_added_to_those_that_were_given(fix, given, spec):
 )
 def test_change_that_would_be_made_twice_is_taken_back(fix, given, spec):
     assert proposed(fix, **given) == f"write {spec}"
+
+
+GIVEN = [
+    {"signs": "-yaw,-roll"},
+    {"offset": "yaw-90"},
+    {"offset": "pitch+180,yaw+12.5"},
+    {"order": "roll,yaw,pitch"},
+    {"order": "pitch,yaw,roll", "signs": "-yaw", "offset": "pitch+90"},
+]
+FIXES = [
+    "signs=-yaw",
+    "signs=-pitch",
+    "offset=yaw-90",
+    "offset=pitch+180",
+    'order="pitch,yaw,roll"',
+]
+
+
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("fix", FIXES)
+def test_proposed_spec_changes_what_the_given_one_reads(fix, given):
+    written = np.array([13.0, -22.0, 7.0])
+    options = parse_spec(proposed(fix, **given).removeprefix("write ")).options
+    change = parse_spec(f"table[{fix}]").options
+    read = TableOptions(**given).angles_deg(written, "deg")
+    expected = TableOptions(**change).angles_deg(read, "deg")
+    found = TableOptions(**options).angles_deg(written, "deg")
+    np.testing.assert_allclose(wrap_deg(found), wrap_deg(expected), atol=1e-9)
 
 
 def test_size_of_images_is_not_proposed_beside_a_unit_that_has_none():
