@@ -270,7 +270,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     >>> suggest("hoppenet", ["hopenet", "pnp"])
     "did you mean 'hopenet'? (known: hopenet, pnp)"
     """
-    names = sorted(known)
+    names = sorted(set(known))
     near = difflib.get_close_matches(word, names, n=1)
     listing = f"known: {', '.join(names) or 'none'}"
     return f"did you mean '{near[0]}'? ({listing})" if near else listing

@@ -9,7 +9,7 @@ import pytest
 from hpbench.errors import UsageError
 from hpbench.method import Options
 from hpbench.registry import make_dataset
-from hpbench.spec import Spec, build_options, parse_spec, parse_specs
+from hpbench.spec import Spec, build_options, parse_spec, parse_specs, suggest
 
 
 class Choices(Options):
@@ -187,3 +187,7 @@ def test_name_that_is_a_path_is_written_so_that_it_is_read_again(path):
         spec = Spec(path, options)
         assert parse_spec(spec.text) == parse_spec(str(spec)) == spec
         assert parse_specs({Spec(path).text: options, "constant": {}})[0] == spec
+
+
+def test_name_that_is_known_twice_is_listed_once():
+    assert suggest("light", ["group", "abs_yaw", "group"]) == "known: abs_yaw, group"
