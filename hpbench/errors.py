@@ -77,11 +77,12 @@ def invalid_value(error: ErrorDetails) -> str:
     'must be greater than 0'
     >>> invalid_value({"msg": "Input should be a valid boolean, unable to interpret input"})
     'must be true or false'
+    >>> invalid_value({"msg": "String should have at least 1 character"})
+    'must have at least 1 character'
     """
     text = error["msg"].removeprefix("Value error, ")
-    text = re.sub("^Input should( have)? ", lambda verb: f"must{verb[1] or ''} ", text)
-    text = text.replace("a valid boolean", "true or false")
-    return re.sub(", unable to (parse|interpret).*", "", text)
+    text = re.sub(r"^\w+ should ", "must ", text)
+    return text.replace("a valid boolean", "true or false").partition(", unable to ")[0]
 
 
 def invalid_field(error: ValidationError) -> tuple[str, str]:

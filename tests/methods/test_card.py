@@ -224,6 +224,7 @@ def test_short_form_and_long_form_are_the_same_method(tmp_path):
     ("old", "new", "message"),
     [
         ('licence = "MIT"', "", "'licence' is missing"),
+        ('licence = "MIT"', 'licence = ""', "'licence': must have at least 1 character"),
         ("licence = ", "license = ", "'license' is not known; did you mean 'licence'"),
         ("width = 8", "widht = 8", "'input.widht' is not known; did you mean 'width'"),
         ('unit = "deg"', 'units = "deg"\nunit = "deg"', "did you mean 'unit'"),
