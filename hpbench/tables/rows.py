@@ -32,7 +32,9 @@ __all__ = [
 Row = dict[str, Any]
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
-_NO_TABLES = (".xlsx", ".xls", ".ods", ".json", ".mat", ".npz", ".npy", ".xml", ".pkl")
+_NO_TABLES = (
+    ".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".mat", ".npz", ".npy", ".xml", ".pkl",
+)  # fmt: skip
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", *_PARQUET_SUFFIXES, *_NO_TABLES)
 """Of files that are taken for tables where they are named: some to be read, some refused."""
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}

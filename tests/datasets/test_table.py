@@ -624,6 +624,13 @@ def test_centre_that_may_be_of_the_box_or_of_the_camera_is_asked_for(table):
         table(f"{HEADER},cx,cy,w,h,fx,fy\na.jpg,1,2,3,50,60,20,10,900,900\n").records()
 
 
+@pytest.mark.parametrize("name", ["t.xlsx", "t.json", "t.jsonl", "t.feather"])
+def test_table_in_another_form_is_to_be_saved_as_csv(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(DataError, match="files are not read; save the table as CSV"):
+        make_dataset(str(tmp_path / name)).records()
+
+
 def test_table_in_the_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     image = tmp_path / "a.png"
