@@ -189,6 +189,16 @@ def test_time_that_was_not_measured_does_not_pass(make_run) -> None:
     assert str(failed).endswith("cannot be judged: no time was measured in one of the runs")
 
 
+def test_time_is_the_median_over_all_faces_and_rounds(make_run) -> None:
+    run = make_run()
+    timing = pd.read_parquet(run / "timing.parquet")
+    near = timing["method"] == "near"
+    timing.loc[near, "total_ms"] = [*[2.0] * (near.sum() - 2), 9.0, 1000.0]
+    timing.to_parquet(run / "timing.parquet")
+    found = {one.method_a: one for one in compare_runs(run, run).changes}
+    assert found["near"].values_a["time"] == found["near"].own_b["time"] == 2.0
+
+
 def test_method_that_is_gone_does_not_pass(make_run) -> None:
     found = compare_runs(make_run("a"), make_run("b", errors=NEAR))
     (failed,) = failures(found, [parse_condition("mae>+0.2")])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap, ttest_ind
+from scipy.stats import bootstrap, t, ttest_ind
 
 from hpbench.errors import UsageError
 from hpbench.results import slicing
@@ -197,6 +197,25 @@ def test_difference_and_its_p_value_agree_with_welch():
     low, high = one.difference_interval_95
     assert (low, high) == pytest.approx(welch.confidence_interval(), abs=0.15)
     assert one.p_holm == one.p_value
+
+
+def test_p_value_of_few_faces_is_that_of_students_t_with_the_bootstraps_standard_error():
+    errors = np.random.default_rng(4).gamma(2.0, 3.0, 20)
+    night = np.arange(20) < 7
+    data, resampling = (
+        dataset([errors], light=np.where(night, "night", "day").tolist()),
+        make_resampling(20),
+    )
+    (found,) = score_slices(data, cut_slices(data).shown, resampling)
+    gaps = []
+    for counts_of_draw in resampling.counts:
+        drawn = np.repeat(np.arange(20), counts_of_draw)
+        inside = night[drawn]
+        if inside.any():
+            gaps.append(errors[drawn[inside]].mean() - errors[drawn[~inside]].mean())
+    apart = abs(errors[night].mean() - errors[~night].mean())
+    expected = 2.0 * t.sf(apart / np.std(gaps, ddof=1), 7 - 1)  # the smaller side has 7
+    assert found.slices[1].p_value == pytest.approx(expected)
 
 
 def test_two_values_of_a_factor_are_one_test():

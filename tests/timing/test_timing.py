@@ -25,7 +25,7 @@ from hpbench.running.runner import run
 from hpbench.scoring.runtime import runtime_ms, summarise_times, told_apart
 from hpbench.timing.cold_start import _processor_s, measure_fresh
 from hpbench.timing.measure import TimedDataset, time_methods
-from hpbench.timing.throughput import measure_throughput
+from hpbench.timing.throughput import faces_per_s, measure_throughput
 
 
 class Counting:
@@ -113,7 +113,8 @@ def test_no_times_have_no_summary():
 
 
 def test_methods_whose_rounds_overlap_are_not_told_apart():
-    one = summarise_times([10.0, 11.0, 10.5, 11.5], [0, 0, 1, 1])  # medians 10.5 and 11
+    times, rounds = [10.0, None, 10.5, 40.0, 11.0, 11.5, 10.0], [0, 0, 0, 0, 1, 1, 1]
+    one = summarise_times(times, rounds)  # medians 10.5 and 11
     assert (one.low, one.high) == (10.5, 11.0)
     assert not told_apart(one, summarise_times([10.9, 12.0], [0, 1]))
     assert told_apart(one, summarise_times([11.1, 12.0], [0, 1]))
@@ -201,6 +202,24 @@ def test_batches_are_doubled_until_the_throughput_stops_growing():
     )["sleeping"]
     assert [one.size for one in found.batches] == [1, 2, 4, 8]
     assert (found.best.size, found.best.faces_per_s) == (8, 310.0)
+
+
+def test_throughput_is_that_of_infer_and_decode_after_a_first_batch(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("hpbench.timing.throughput.perf_counter", lambda: clock[0])
+
+    class Clocked(Sleeping):
+        """Its first batch takes 5 seconds, each later one 0.04 and 0.01."""
+
+        def infer(self, batch):
+            clock[0] += 0.04 if clock[0] else 5.0
+            return batch
+
+        def decode(self, outputs):
+            clock[0] += 0.01
+            return outputs
+
+    assert faces_per_s(Clocked(), ["a", "b", "c"], 8) == pytest.approx(8 / 0.05)
 
 
 def test_method_that_predicts_no_face_has_no_throughput():
