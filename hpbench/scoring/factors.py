@@ -55,7 +55,7 @@ def _columns_of_dataset(faces: pd.DataFrame) -> dict[str, Factor]:
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         if all(value is None or type(value) in (int, float) for value in values):
-            columns[name] = np.array([np.nan if v is None else v for v in values], dtype=float)
+            columns[name] = np.array(values, dtype=float)  # None becomes NaN
         else:
             columns[name] = _texts(values)
     return columns

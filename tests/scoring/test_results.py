@@ -210,7 +210,8 @@ def test_runtime_percentiles_come_from_the_timing_pass(two_methods) -> None:
             "infer_ms": np.arange(101.0), "decode_ms": np.nan, "total_ms": np.arange(101.0) + 1,
         }
     )  # fmt: skip
-    a, b = summary(*two_methods, timing)["results"]
+    elsewhere = timing.assign(dataset="other heads", infer_ms=1e3)
+    a, b = summary(*two_methods, pd.concat([timing, elsewhere]))["results"]
     assert (b["runtime_ms"]["infer"]["p50"], b["runtime_ms"]["infer"]["p95"]) == (50.0, 95.0)
     assert b["runtime_ms"]["decode"]["p50"] is None
     assert a["runtime_ms"]["total"]["p50"] is None

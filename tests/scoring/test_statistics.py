@@ -144,6 +144,14 @@ def test_interval_of_an_average_of_unequally_filled_columns_covers_95_percent(sp
     assert hits / samples == pytest.approx(0.95, abs=0.025)
 
 
+def test_average_is_as_sure_as_welch_and_satterthwaite_say() -> None:
+    # variances 1 and 4 of 24 and 7 units: 25 / (1 / 23 + 16 / 6) is 9.22 degrees of freedom
+    means = np.array([[-1.0, -2.0], [1.0, 2.0]] * 50)
+    averaged = statistics.MeanDraws(means, np.array([24, 7])).averaged()
+    assert averaged.units.tolist() == [10]
+    assert averaged.means[:2, 0].tolist() == [-1.5, 1.5]
+
+
 def test_average_of_columns_that_never_vary_has_an_interval_of_no_width() -> None:
     drawn = statistics.make_resampling(8).mean_draws([np.full(8, 1.0), np.full(8, 2.0)])
     assert drawn.averaged().intervals() == [(1.5, 1.5)]
