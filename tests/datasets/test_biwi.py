@@ -96,11 +96,15 @@ def test_turned_colour_camera_sees_the_head_where_opencv_projects_it(write_seque
 
 
 def test_sequence_is_the_group_and_repeated_people_share_a_subject(write_sequence, tmp_path):
-    for name in ("03", "15"):
-        write_sequence(tmp_path, name)
+    names = [f"{number:02d}" for number in range(1, 25)]
+    for name in names:
+        write_sequence(tmp_path, name, frames=1)
     records = Biwi(tmp_path).records()
-    assert sorted({record.group for record in records}) == ["03", "15"]
-    assert len({record.factors["subject"] for record in records}) == 1
+    assert [record.group for record in records] == names
+    subject = {record.group: record.factors["subject"] for record in records}
+    assert len(set(subject.values())) == 20
+    for first, again in (("03", "15"), ("05", "18"), ("02", "21"), ("07", "22")):
+        assert subject[first] == subject[again]
 
 
 def test_frame_list_picks_frames_in_the_order_of_the_data_set(write_sequence, tmp_path):

@@ -73,11 +73,23 @@ def test_only_the_unturned_photo_has_landmarks(real):
         assert geodesic_deg(fit.R_cam[0], record.label.R_cam) < 6.0
 
 
+def test_turned_version_has_no_landmarks_for_its_points_are_those_of_the_photo(
+    write_face, tmp_path
+):
+    points = np.stack([np.linspace(20, 50, 68), np.linspace(12, 40, 68)])
+    for stem in ("AFW_1_1_0", "AFW_1_1_3"):
+        write_face(tmp_path / "AFW", stem, pt2d=points, pt3d_68=None)
+    photo, turned = W300lp(tmp_path).records()
+    np.testing.assert_allclose(photo.landmarks_xy, points.T)
+    assert turned.landmarks_xy is None
+
+
 def test_same_filter_on_large_angles_as_aflw2000(write_face, tmp_path):
     write_face(tmp_path / "AFW", "AFW_1_1_0", pitch_deg=-104.2)
     write_face(tmp_path / "AFW", "AFW_1_1_1", pitch_deg=-99)
+    write_face(tmp_path / "AFW", "AFW_1_1_2", roll_deg=99.1)
     reasons = [record.excluded for record in W300lp(tmp_path).records()]
-    assert reasons == ["|pitch| 104.2 deg is beyond 99", None]
+    assert reasons == ["|pitch| 104.2 deg is beyond 99", None, "|roll| 99.1 deg is beyond 99"]
     unlimited = W300lp(tmp_path, W300lpOptions(max_abs_angle_deg=None)).records()
     assert not any(record.excluded for record in unlimited)
 

@@ -50,6 +50,12 @@ def test_error_at_a_coverage_is_over_the_most_confident_faces():
     assert found.error_at_90_deg == pytest.approx(np.arange(9).mean())
 
 
+def test_two_values_of_confidence_are_an_order():
+    found = confidence_errors(method([1, 2, 3, 4], [1, 1, 0, 0]))
+    assert found.problem is None
+    assert found.error_at_80_deg == pytest.approx((1 + 2 + 3.5 + 3.5) / 4)  # either of the last two
+
+
 def test_best_possible_order_has_no_excess():
     errors = np.random.default_rng(0).gamma(2.0, 3.0, 50)
     assert confidence_errors(method(errors, -errors)).e_aurc_deg == 0.0

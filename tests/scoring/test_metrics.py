@@ -171,6 +171,17 @@ def test_camera_side_alignment_per_group_removes_one_turn_for_each() -> None:
     np.testing.assert_allclose(aligned, R_gt, atol=1e-12)
 
 
+@pytest.mark.parametrize(("turn_deg", "left_deg"), [(89.0, 0.0), (91.0, 91.0)])
+def test_offset_is_learnt_from_errors_below_90_degrees(turn_deg, left_deg) -> None:
+    R_gt = random_rotations(20)
+    turn = rotation_from_angles([0.0, turn_deg, 0.0])
+    for aligned in (
+        metrics.align_camera_side(turn @ R_gt, R_gt),
+        metrics.align_head_side(R_gt @ turn, R_gt),
+    ):
+        np.testing.assert_allclose(geodesic_deg(aligned, R_gt), left_deg, atol=1e-9)
+
+
 def test_alignment_ignores_failures_and_missing_predictions() -> None:
     R_gt = random_rotations(30)
     R_pred = rotation_from_angles([4.0, 0.0, 0.0]) @ R_gt

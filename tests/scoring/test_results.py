@@ -389,6 +389,32 @@ def test_turns_are_not_learnt_on_a_handful_of_faces() -> None:
     assert found["aligned"]["camera_side"]["mae_deg"]["yaw"] == pytest.approx(10 / 3, abs=1e-5)
 
 
+@pytest.mark.parametrize(("side", "other"), [("camera", "head"), ("head", "camera")])
+def test_offset_is_removed_on_the_side_on_which_it_was_made(side, other) -> None:
+    labels = np.random.default_rng(0).uniform([-60, -30, -30], [60, 30, 30], (30, 3))
+    offset = rotation_from_angles([0, 12, 0])
+    faces, predictions = [], []
+    for k, (angles, R) in enumerate(zip(labels, rotation_from_angles(labels), strict=True)):
+        faces.append(face(str(k), angles))
+        R_pred = offset @ R if side == "camera" else R @ offset
+        predictions.append({**prediction("a", str(k), [0, 0, 0]), **rotation_cells(R_pred)})
+    (found,) = summary(faces, predictions, run_json(["a"]))["results"]
+    assert found["geodesic_deg"]["mean"] == pytest.approx(12.0)
+    errors = {
+        name: found["aligned"][f"{name}_side"]["geodesic_deg"]["mean"] for name in (side, other)
+    }
+    assert errors[side] == pytest.approx(0.0, abs=1e-5)
+    assert errors[other] > 1.0
+
+
+def test_face_without_a_sequence_is_a_unit_of_its_own() -> None:
+    groups = [*["video 1"] * 3, *["video 2"] * 3, *[""] * 5]
+    faces = [face(str(k), [k, 0, 0], group=group) for k, group in enumerate(groups)]
+    predictions = [prediction("a", str(k), [k + 3, 0, 0]) for k in range(11)]
+    (found,) = summary(faces, predictions, run_json(["a"], resample="group"))["results"]
+    assert (found["intervals_95"]["draws"], found["intervals_95"]["units"]) == ("group", 7)
+
+
 def test_few_predicted_faces_have_no_interval() -> None:
     yaws = [0] * 10 + [70] * 10
     faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
