@@ -83,6 +83,18 @@ def test_pixels_outside_the_image(outside, shape, corner):
     assert crop[0, 0, 0] == corner
 
 
+@pytest.mark.parametrize("bounds", [(-3, -1, 5, 6), (7, 4, 15, 11), (-2, -4, 14, 9), (2, 3, 6, 7)])
+def test_every_pixel_of_a_crop_is_the_nearest_one_of_the_image(bounds):
+    """Where the edge is repeated; a clipped crop is the part of it that lies inside."""
+    image = np.random.default_rng(0).integers(1, 256, (8, 12, 3), dtype=np.uint8)
+    x0, y0, x1, y1 = bounds
+    rows, columns = np.arange(y0, y1), np.arange(x0, x1)
+    nearest = image[np.clip(rows, 0, 7)][:, np.clip(columns, 0, 11)]
+    np.testing.assert_array_equal(cut_out(image, bounds, "edge"), nearest)
+    inside = (rows >= 0) & (rows < 8), (columns >= 0) & (columns < 12)
+    np.testing.assert_array_equal(cut_out(image, bounds, "clip"), nearest[np.ix_(*inside)])
+
+
 @pytest.mark.parametrize("bounds", [(-50, 10, -10, 60), (10, -60, 60, -5), (120, 10, 160, 60)])
 def test_crop_beside_the_image_holds_none_of_it(bounds):
     image = np.full((100, 100, 3), 7, np.uint8)

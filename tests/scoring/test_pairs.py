@@ -72,7 +72,9 @@ def test_method_with_few_faces_beside_others_is_not_called_equal_to_them():
     a = errors(0)
     few = np.where(np.arange(40) < 6, a + 20.0, np.nan)
     found, ranks = compared(a, a + 0.5 + np.sin(np.arange(40)), few)
+    assert [one.images for one in found] == [40, 6, 6]
     of_few = [one for one in found if one.method_spec_b == "c"]
+    assert of_few[0].difference_deg == pytest.approx(-20.0)
     assert [one.p_value for one in of_few] == pytest.approx([2 / 2**6] * 2, abs=0.01)
     assert [one.p_holm for one in of_few] == [None, None]
     assert ranks == [1, 2, None]
