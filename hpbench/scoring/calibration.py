@@ -37,7 +37,7 @@ def claimed_levels(method: MethodScores) -> Array:
     """
     from scipy.special import chdtr
 
-    errors = np.abs(method.differences_deg)
+    errors = method.differences_deg
     labelled = np.isfinite(errors)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(errors == 0.0, 0.0, errors / method.spread_deg)

@@ -144,6 +144,11 @@ def test_balanced_mae_weighs_the_bins_alike() -> None:
     assert metrics.balanced_mae_deg(metrics.yaw_bins(errors, yaw)) == pytest.approx(5.0)
 
 
+def test_bins_without_labelled_faces_are_left_out_of_the_balanced_mae() -> None:
+    assert metrics.balanced_mae_deg(metrics.yaw_bins([1.0, 4.0], [0.0, 80.0])) == 2.5
+    assert np.isnan(metrics.balanced_mae_deg(metrics.yaw_bins([1.0], [NAN])))
+
+
 def test_predicting_nothing_in_the_hard_bin_does_not_lower_the_balanced_mae() -> None:
     bins = metrics.yaw_bins([1.0, 4.0, NAN], [0.0, 40.0, 80.0])
     assert np.isnan(metrics.balanced_mae_deg(bins))
