@@ -32,6 +32,8 @@ from hpbench.tables.rows import refuse_foreign_table
 
 __all__ = ["label_dataset"]
 
+_REASONS_SHOWN = 15
+
 
 def label_dataset(
     config: LabelConfig, progress: Progress, note: Callable[[str], None] = print
@@ -114,8 +116,7 @@ def _label(
             dataset, records, teachers, progress_file, config.views, config.seed, note,
             lambda count: progress.advance(*bar, count),
         )  # fmt: skip
-    for reason, count in Counter(failures.values()).most_common():
-        note(f"{count} without a label: {reason}")
+    _say_failures(Counter(failures.values()).most_common(), note)
     if config.max_spread is not None:
         certain = [label for label in labels if label.spread_deg <= config.max_spread]
         note(f"{len(labels) - len(certain)} left out: spread above {config.max_spread:g} degrees")
@@ -125,6 +126,16 @@ def _label(
     _write_table(labels, out, config.dataset_label)
     progress_file.unlink(missing_ok=True)
     return len(labels)
+
+
+def _say_failures(counted: Sequence[tuple[str, int]], note: Callable[[str], None]) -> None:
+    """One line for each of the commonest reasons; many name a single image."""
+    shown, others = counted[:_REASONS_SHOWN], counted[_REASONS_SHOWN:]
+    for reason, count in shown:
+        note(f"{count} without a label: {reason}")
+    if others:
+        faces = sum(count for _, count in others)
+        note(f"{faces} without a label: for {len(others)} other reasons")
 
 
 def _count_whole_labels(records: Sequence[Record], note: Callable[[str], None]) -> None:

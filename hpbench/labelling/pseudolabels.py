@@ -31,6 +31,7 @@ from hpbench.rotation import (
     mean_rotation,
     mirror_rotation,
 )
+from hpbench.running.runner import MAX_VANISHED_SHARE
 from hpbench.storage.environment import versions
 from hpbench.storage.fingerprints import hash_of, plugin_digest, records_digest
 from hpbench.storage.loaded_files import method_digests
@@ -117,7 +118,8 @@ def label_faces(
     Raises
     ------
     DataError
-        If no face could be labelled, or the file cannot be written.
+        If no face could be labelled, many images have vanished since the call, or the file cannot
+        be written.
     UsageError
         If the file holds labels of a call with other arguments.
     """
@@ -135,6 +137,8 @@ def label_faces(
     for name, teacher in zip(digests, teachers, strict=True):
         if name not in loaded:
             load_method(teacher)
+    absent = {one.image_id for one in records if not one.image_path.is_file()}
+    vanished = 0
     with _Progress(progress_file, key) as progress:
         if progress.done:
             note(f"resuming: {len(progress.done)} faces are labelled")
@@ -143,13 +147,21 @@ def label_faces(
             if result is None:
                 generator = np.random.default_rng([seed, index])
                 result = _label(dataset, record, teachers, views, generator)
-                progress.add(record.image_id, result)
+                if _is_lost(result) and record.image_id not in absent:
+                    vanished += 1  # not stored: a repeated command reads it again
+                else:
+                    progress.add(record.image_id, result)
             if isinstance(result, str):
                 failures[record.image_id] = result
             else:
                 R_cam, spread_deg = result
                 labels.append(PseudoLabel(record, np.array(R_cam), spread_deg))
             on_progress(1)
+    if vanished > MAX_VANISHED_SHARE * len(records):
+        raise DataError(
+            f"data set '{dataset.name}': {vanished} of {len(records)} images vanished while they "
+            "were labelled; bring its folder back and repeat the command to resume"
+        )
     if not labels:
         reason = next(iter(failures.values()), "it has no faces")
         raise DataError(f"data set '{dataset.name}': no face could be labelled ({reason})")
@@ -222,6 +234,11 @@ class _Progress:
 
     def _write_errors(self) -> AbstractContextManager[None]:
         return write_errors(self._path, "make room, then repeat the command to resume")
+
+
+def _is_lost(result: object) -> bool:
+    """Whether it is the reason of a face whose image was not there when it was read."""
+    return isinstance(result, str) and ": no such image" in result
 
 
 def _label(

@@ -213,3 +213,49 @@ def test_teacher_under_two_spellings_does_not_count_twice(tmp_path):
     )
     with pytest.raises(UsageError, match=r"'pnp' and 'pnp\[check=on\]' are the same method"):
         label_dataset(config, NoProgress())
+
+
+def table_of_files(folder: Path, write) -> LabelConfig:
+    """Forty images of a table, each written by a function of its path."""
+    images = folder / "images"
+    images.mkdir()
+    lines = ["image,yaw,pitch,x0,y0,x1,y1"]
+    for number in range(40):
+        write(images / f"{number}.png")
+        lines.append(f"images/{number}.png,0,0,1,1,30,30")
+    (folder / "own.csv").write_text("\n".join(lines) + "\n")
+    return LabelConfig(
+        dataset=f"table={folder / 'own.csv'}", methods="constant", views=1,
+        out=folder / "labels.csv", trust_labels=True,
+    )  # fmt: skip
+
+
+def test_images_that_vanish_meanwhile_stop_it_and_are_read_again_later(tmp_path):
+    config = table_of_files(tmp_path, Image.new("RGB", (64, 64)).save)
+
+    class FolderGoes(NoProgress):
+        done = 0
+
+        def advance(self, dataset, method, count):
+            self.done += count
+            if self.done == 4:
+                (tmp_path / "images").rename(tmp_path / "gone")
+
+    with pytest.raises(DataError, match="36 of 40 images vanished while they were labelled"):
+        label_dataset(config, FolderGoes())
+    assert not config.out.exists()
+    (tmp_path / "gone").rename(tmp_path / "images")
+    said: list[str] = []
+    assert label_dataset(config, NoProgress(), said.append)[1] == 40
+    assert "resuming: 4 faces are labelled" in said
+
+
+def test_images_that_were_never_there_are_counted_and_many_reasons_are_summed_up(tmp_path):
+    config = table_of_files(
+        tmp_path, lambda path: path.stem in "01" and Image.new("RGB", (64, 64)).save(path)
+    )
+    said: list[str] = []
+    assert label_dataset(config, NoProgress(), said.append)[1] == 2
+    lines = [line for line in said if "without a label" in line]
+    assert len(lines) == 16
+    assert lines[-1] == "23 without a label: for 23 other reasons"
