@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+import numpy as np
 
 from hpbench.dataset import Dataset
 from hpbench.errors import DataError, HpbenchError, UsageError
@@ -30,16 +32,25 @@ from hpbench.running.named_files import require_named
 from hpbench.running.plan import STORED, dataset_items, open_dataset
 from hpbench.running.reuse import EqualFaces
 from hpbench.running.runner import predict_run
-from hpbench.scoring.scores import load_run
+from hpbench.scoring.scores import RunTables, load_run
 from hpbench.scoring.summary import mean_errors
 from hpbench.spec import Spec, as_text, parse_spec, parse_specs
 from hpbench.storage.folder_lock import folder_lock
 from hpbench.storage.loaded_files import method_digests
+from hpbench.storage.schemas import ANGLES_DEG, ROTATION_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Variant", "explain", "plan_variants"]
 
 FRONTAL_DETECTOR = "dlib"
 """Finds frontal faces only, so that profile faces are left out as in many landmark baselines."""
+
+MAX_DRIFT_DEG = 0.05
+"""So much a mean error may differ from that of the run with the same settings."""
+
+_REPEAT = "repeat the run in a new --out and explain that"
 
 _AGAIN = {"timing": "off", "corrupt": (), "fresh": False}
 """What is left out where a run is predicted again."""
@@ -140,8 +151,8 @@ def explain(config: ExplainConfig, progress: Progress) -> Path:
     Raises
     ------
     DataError
-        If the folder is no finished run, a method has changed since, or nothing of it can be run
-        again.
+        If the folder is no finished run, a method or the data has changed since, or nothing of it
+        can be run again.
     UsageError
         If `data` names a data set that is not in the run, the run was made with files that are
         not given, or all its methods have stored predictions.
@@ -155,11 +166,12 @@ def explain(config: ExplainConfig, progress: Progress) -> Path:
     failed: list[FailedVariant] = []
     with folder_lock(folder):
         shared = EqualFaces()
-        _predict(spec.model_copy(update=_AGAIN), progress, shared)  # mostly from the cache
+        again = _predict(spec.model_copy(update=_AGAIN), progress, shared)  # mostly stored
+        _refuse_changed_data(folder, tables, again)
         for variant in plan_variants(spec):
             change = {"dataset": variant.dataset, "rule": variant.rule}
             try:
-                found = _predict(variant.spec, progress, shared)
+                found = mean_errors(_predict(variant.spec, progress, shared))
                 rows += [ExplainRow(**{**dict(one), **change}) for one in found]
             except HpbenchError as error:
                 failed.append(FailedVariant(**change, reason=str(error)))
@@ -242,13 +254,53 @@ def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> No
             same = record.fingerprint == now
             what = "code, or a file that it reads" if same else "options, card or weights"
             raise DataError(
-                f"{folder}: method '{name}' has changed since the run (its {what}); repeat the run "
-                "in a new --out and explain that"
+                f"{folder}: method '{name}' has changed since the run (its {what}); {_REPEAT}"
             )
 
 
-def _predict(spec: RunConfig, progress: Progress, shared: EqualFaces) -> list[MethodErrors]:
-    """Errors of every method in a run whose tables are not kept."""
+def _refuse_changed_data(folder: Path, before: RunTables, now: RunTables) -> None:
+    """Raise where a difference would be that of the data, not of the settings.
+
+    Labels and exclusions are compared face by face, what methods see by their mean errors:
+    another device moves predictions a little.
+    """
+    for name, faces in now.faces.groupby("dataset", sort=False):
+        recorded = before.faces[before.faces["dataset"] == name]
+        if not _same_faces(recorded, faces):
+            raise DataError(
+                f"{folder}: faces or labels of data set '{name}' have changed since the run; "
+                f"{_REPEAT}"
+            )
+    recorded_deg = {_pair(one): one.mae_deg.mean for one in mean_errors(before)}
+    for one in mean_errors(now):
+        was, is_now = recorded_deg[_pair(one)], one.mae_deg.mean
+        if (was is None) != (is_now is None) or abs((was or 0.0) - (is_now or 0.0)) > MAX_DRIFT_DEG:
+            raise DataError(
+                f"{folder}: with the same settings '{one.method_spec}' has another mean error on "
+                f"'{one.dataset}' than in the run ({_degrees(is_now)} for {_degrees(was)}): "
+                f"images, boxes or libraries have changed since; {_REPEAT}"
+            )
+
+
+def _same_faces(recorded: pd.DataFrame, faces: pd.DataFrame) -> bool:
+    labels = [*ANGLES_DEG, *ROTATION_COLUMNS]
+    return (
+        recorded["image_id"].tolist() == faces["image_id"].tolist()
+        and recorded["excluded"].isna().tolist() == faces["excluded"].isna().tolist()
+        and np.allclose(recorded[labels], faces[labels], rtol=0.0, atol=1e-9, equal_nan=True)
+    )
+
+
+def _pair(one: MethodErrors) -> tuple[str, str]:
+    return one.dataset, one.method_spec
+
+
+def _degrees(error: float | None) -> str:
+    return "none" if error is None else f"{error:.2f}"
+
+
+def _predict(spec: RunConfig, progress: Progress, shared: EqualFaces) -> RunTables:
+    """Tables of a run whose folder is not kept."""
     with TemporaryDirectory(prefix="hpbench-explain-") as scratch:
         out = predict_run(spec, Path(scratch) / "run", progress, shared=shared)
-        return mean_errors(load_run(out, all_columns=False))
+        return load_run(out, all_columns=False)

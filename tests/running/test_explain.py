@@ -258,6 +258,33 @@ class Read(Wide):
         explain(folder, spec.data, [plugin])
 
 
+@pytest.fixture
+def table_run(spec, tmp_path) -> tuple[Path, Path]:
+    """A finished run on two faces whose predicted yaw is the width of the box, and its table."""
+    for name in "ab":
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.png")
+    table = tmp_path / "labels.csv"
+    rows = "a.png,10,0,0,20,20,50,50\nb.png,12,0,0,20,20,50,50\n"
+    table.write_text(f"image,yaw,pitch,roll,x0,y0,x1,y1\n{rows}")
+    config = spec.model_copy(update={"datasets": f"table={table}", "data": {}})
+    return run(config, tmp_path / "run", NoProgress()), table
+
+
+def test_labels_that_have_changed_since_the_run_are_not_mixed_in(spec, table_run) -> None:
+    folder, table = table_run
+    table.write_text(table.read_text().replace("a.png,10,", "a.png,14,"))
+    with pytest.raises(DataError, match="labels of data set 'table' have changed since the run"):
+        explain(folder, NoProgress(), {"table": table}, spec.plugins)
+    assert not (folder / "explain.json").exists()
+
+
+def test_boxes_that_have_changed_since_the_run_are_not_mixed_in(spec, table_run) -> None:
+    folder, table = table_run
+    table.write_text(table.read_text().replace("20,20,50,50", "20,20,60,50"))
+    with pytest.raises(DataError, match=r"\(9\.67 for 6\.33\): images, boxes or libraries"):
+        explain(folder, NoProgress(), {"table": table}, spec.plugins)
+
+
 def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
     with pytest.raises(UsageError, match="did you mean 'heads'"):
         explain(explained, {"head": tmp_path}, spec.plugins)
