@@ -274,7 +274,7 @@ def test_labels_that_have_changed_since_the_run_are_not_mixed_in(spec, table_run
     folder, table = table_run
     table.write_text(table.read_text().replace("a.png,10,", "a.png,14,"))
     with pytest.raises(DataError, match="labels of data set 'table' have changed since the run"):
-        explain(folder, NoProgress(), {"table": table}, spec.plugins)
+        explain(folder, {"table": table}, spec.plugins)
     assert not (folder / "explain.json").exists()
 
 
@@ -282,7 +282,7 @@ def test_boxes_that_have_changed_since_the_run_are_not_mixed_in(spec, table_run)
     folder, table = table_run
     table.write_text(table.read_text().replace("20,20,50,50", "20,20,60,50"))
     with pytest.raises(DataError, match=r"\(9\.67 for 6\.33\): images, boxes or libraries"):
-        explain(folder, NoProgress(), {"table": table}, spec.plugins)
+        explain(folder, {"table": table}, spec.plugins)
 
 
 def test_folder_of_an_unknown_data_set_is_refused(explained, spec, tmp_path) -> None:
