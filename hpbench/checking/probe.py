@@ -34,6 +34,7 @@ from hpbench.rotation import (
 from hpbench.scoring.known_mistakes import (
     MIN_FACES,
     MISTAKES,
+    RADIANS,
     Diagnosis,
     RotationMistake,
     diagnose,
@@ -301,8 +302,7 @@ def _explain(predictions: Array, ground_truth: Array) -> Diagnosis:
         return diagnose(predictions, ground_truth)
     if _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth):
         # any change that happens to move the one pose towards the mean would help
-        units = [mistake for mistake in MISTAKES if mistake.category == "unit"]
-        return diagnose(predictions, ground_truth, units)
+        return diagnose(predictions, ground_truth, [RADIANS])
     found = diagnose(predictions, ground_truth)
     offsets = _offset_mistake(predictions, ground_truth)
     with_offsets = diagnose(predictions, ground_truth, (*MISTAKES, *offsets))

@@ -27,6 +27,7 @@ from hpbench.rotation import (
 __all__ = [
     "MIN_FACES",
     "MISTAKES",
+    "RADIANS",
     "Diagnosis",
     "Mistake",
     "RotationMistake",
@@ -288,13 +289,29 @@ def _left(Q: Array) -> Callable[[Array], Array]:
     return lambda R: np.asarray(Q @ R)
 
 
+def _radians_of_one_angle() -> list[RotationMistake]:
+    """One column is in radians, which labels alone do not show: many people hardly nod or tilt."""
+    found = []
+    for index, angle in enumerate(ANGLES):
+        factors = np.ones(3)
+        factors[index] = np.degrees(1.0)
+        text = f"{angle} alone is in radians and read as degrees"
+        found.append(RotationMistake(text, "unit", _scale(factors)))
+    return found
+
+
+def _scale(factors: Array) -> Callable[[Array], Array]:
+    return lambda R: rotation_from_angles(angles_from_rotation(R) * factors)
+
+
+RADIANS = RotationMistake(
+    "angles in radians are read as degrees", "unit", _scale(np.full(3, np.degrees(1.0)))
+)
+
 MISTAKES: tuple[RotationMistake, ...] = (
     *_sign_mistakes(),
     *_order_mistakes(),
-    RotationMistake(
-        "angles in radians are read as degrees",
-        "unit",
-        lambda R: rotation_from_angles(np.degrees(angles_from_rotation(R))),
-    ),
+    RADIANS,
+    *_radians_of_one_angle(),
 )
 """Mistakes that the field's code bases and threads show, the more usual ones first."""

@@ -51,6 +51,20 @@ def test_sound_labels_pass():
     assert [name for name, one in found.items() if one.status != "passed"] == ["worker"]
 
 
+@pytest.mark.parametrize("angle", ["pitch", "roll"])
+def test_one_angle_in_radians_is_named_though_labels_alone_do_not_show_it(angle):
+    column = ["yaw", "pitch", "roll"].index(angle)
+
+    def change(angles):
+        changed = angles.copy()
+        changed[..., column] = np.radians(changed[..., column])
+        return changed
+
+    found = outcomes(change)
+    assert found["labels"].status == "failed"
+    assert f"{angle} alone is in radians" in found["labels"].reason
+
+
 def test_radians_are_the_labels_mistake_and_not_the_methods():
     found = outcomes(np.radians)
     assert found["labels"].status == "failed"
