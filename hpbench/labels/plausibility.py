@@ -177,17 +177,21 @@ def _all_the_same(angles: Array) -> Suspicion | None:
         )
     if len(angles) < MIN_LABELS and (first == np.round(first)).all():
         return None  # a pose of a grid
-    return _one_row(f"all {len(angles)}", first)
+    return _one_row(f"all {len(angles)}", angles[0])
 
 
 def _one_row(which: str, angles_deg: Array) -> Suspicion:
-    yaw, pitch, roll = angles_deg
     return Suspicion(
         "repeated",
-        f"{which} labels are yaw {yaw:g}, pitch {pitch:g}, roll {roll:g}, as if one row were "
-        "repeated",
+        f"{which} labels are {_written(angles_deg)}, as if one row were repeated",
         "write the label of each face",
     )
+
+
+def _written(angles_deg: Array) -> str:
+    """The angles of one label, those that it has."""
+    found = zip(ANGLES, angles_deg, strict=True)
+    return ", ".join(f"{name} {value:g}" for name, value in found if np.isfinite(value))
 
 
 def _radians(angles: Array) -> Suspicion | None:
@@ -278,34 +282,41 @@ def _around_90(angles: Array) -> Suspicion | None:
 
 def _repeated(angles: Array) -> Suspicion | None:
     """Labels with decimals that fill many rows; whole degrees may be a grid of poses."""
-    rows, counts = np.unique(np.nan_to_num(angles), axis=0, return_counts=True)
+    rows, first, counts = _different(angles)
     most = int(np.argmax(counts))
     if counts[most] < max(MIN_LABELS, _REPEATED_SHARE * len(angles)):
         return None
     if (rows[most] == np.round(rows[most])).all():
         return None
-    return _one_row(f"{counts[most]} of {len(angles)}", rows[most])
+    return _one_row(f"{counts[most]} of {len(angles)}", angles[first[most]])
 
 
 def _placeholders(angles: Array) -> Suspicion | None:
-    """A label in whole degrees, such as 0, 0, 0, in many rows among labels with decimals."""
-    rows, counts = np.unique(np.nan_to_num(angles), axis=0, return_counts=True)
+    """A label in whole degrees, such as 0, 0, 0, in many rows among different ones with decimals.
+
+    In a grid of poses others are repeated too: of one in radians, often only the frontal is whole.
+    """
+    rows, first, counts = _different(angles)
     is_whole = (rows == np.round(rows)).all(axis=1)
     most = int(np.argmax(np.where(is_whole, counts, 0)))
     if not is_whole[most] or counts[most] < max(MIN_LABELS, _PLACEHOLDER_SHARE * len(angles)):
         return None
     if counts[is_whole].sum() - counts[most] > 0.1 * (len(angles) - counts[most]):
-        return None  # a grid of poses
-    if counts[most] == len(angles):
         return None
-    yaw, pitch, roll = rows[most]
+    if np.delete(counts, most).max(initial=0) >= max(3, 0.1 * counts[most]):
+        return None
     return Suspicion(
         "placeholder",
-        f"{counts[most]} of {len(angles)} labels are yaw {yaw:g}, pitch {pitch:g}, roll {roll:g}, "
-        "among labels with decimals, as placeholders are",
+        f"{counts[most]} of {len(angles)} labels are {_written(angles[first[most]])}, among "
+        "labels with decimals, as placeholders are",
         "leave the angles of faces empty that were not annotated",
         stops=False,
     )
+
+
+def _different(angles: Array) -> tuple[Array, npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Rows that differ, an angle that is missing taken for 0; where each is first; how often."""
+    return np.unique(np.nan_to_num(angles), axis=0, return_index=True, return_counts=True)
 
 
 def _exchanged(angles: Array) -> Suspicion | None:

@@ -49,6 +49,20 @@ def test_grid_of_poses_has_no_placeholders():
     assert all(found.code != "placeholder" for found in found_in([*grid, *HONEST.tolist()]))
 
 
+@pytest.mark.parametrize("step", [22.5, float(np.degrees(0.2618))])
+def test_frontal_pose_of_a_grid_with_decimals_is_no_placeholder(step):
+    grid = [(yaw, pitch, 2.5) for yaw in (-step, 0, step) for pitch in (-step, 0, step)]
+    angles = np.array([*grid, (0, 0, 0)] * 8)
+    assert found_in(angles) == []
+
+
+def test_angle_that_a_placeholder_lacks_is_not_written_as_zero():
+    angles = np.where(np.arange(40)[:, None] % 4 == 0, 0.0, HONEST)
+    angles[:, 2] = np.nan
+    (suspicion,) = found_in(angles)
+    assert suspicion.seen.startswith("10 of 40 labels are yaw 0, pitch 0, among")
+
+
 @pytest.mark.parametrize(
     ("angles", "code", "fix"),
     [
