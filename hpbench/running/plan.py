@@ -29,6 +29,7 @@ from hpbench.results.slicing import parse_by, require_factors
 from hpbench.running.corruptions import Corruption, corrupted_protocol
 from hpbench.running.evaluation import Evaluation
 from hpbench.scoring.factors import DERIVED
+from hpbench.scoring.scores import UNLABELLED
 from hpbench.spec import Spec, build_options, suggest
 from hpbench.storage.face_index import FaceIndex
 from hpbench.storage.fingerprints import (
@@ -87,6 +88,8 @@ def plan(
     for key, item in items.items():
         dataset, protocol = open_dataset(item, config, boxes)
         index, faces_key = _read_index(key, dataset, protocol, found_by, config, cache)
+        if methods:
+            _require_a_face(key, index)
         warnings = _review(key, dataset, index, detector, config)
         is_variant = any(other.dataset.name == dataset.name for other in evaluations)
         reasons = {
@@ -115,6 +118,17 @@ def plan(
         raise UsageError(f"no method can be run; {'; '.join(dict.fromkeys(said))}")
     _require_factors(config.by, evaluations)
     return evaluations
+
+
+def _require_a_face(key: str, index: FaceIndex) -> None:
+    """Refuse a data set without a face that can be scored, before anything is predicted."""
+    if np.isfinite(index.angles_deg(np.flatnonzero(index.included()))).any():
+        return
+    first = index.table.slice(0, 1).to_pylist()[0]
+    raise DataError(
+        f"none of the {len(index)} faces of data set '{key}' can be scored; the first, "
+        f"{first['image_id']}: {first['excluded'] or UNLABELLED}"
+    )
 
 
 def _require_factors(by: str, evaluations: Iterable[Evaluation]) -> None:

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "DatasetScores", "FaceErrors", "MethodScores", "RunTables", "each_dataset", "load_run",
-    "read_run_table", "score_datasets",
+    "UNLABELLED", "DatasetScores", "FaceErrors", "MethodScores", "RunTables", "each_dataset",
+    "load_run", "read_run_table", "score_datasets",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -64,6 +64,9 @@ _OPTIONAL = {
 
 _SCHEMAS = {"faces": faces_schema, "predictions": predictions_schema, "timing": timing_schema}
 _BLOCK_FACES = 2048
+
+UNLABELLED = "no labelled angle"
+"""Reason of a face that nothing can be compared with."""
 
 MIN_FACES_PER_ROTATION = 20
 """With fewer faces per group on average one rotation of the camera is fitted to all groups."""
@@ -443,7 +446,7 @@ def _index_faces(name: str, record: DatasetRecord, faces: pd.DataFrame) -> Datas
         raise DataError(f"faces.parquet: image '{twice}' occurs twice in data set '{name}'")
     angles = faces[_TRUTH].to_numpy(dtype=np.float64)
     unlabelled = ~np.isfinite(angles).any(axis=1) & faces["excluded"].isna().to_numpy()
-    reasons = faces["excluded"].where(~unlabelled, "no labelled angle")
+    reasons = faces["excluded"].where(~unlabelled, UNLABELLED)
     included = reasons.isna().to_numpy()
     if not included.any():
         raise DataError(

@@ -111,7 +111,23 @@ def test_method_is_checked_on_the_images_that_a_reader_does_not_fail_on(one_fail
 def test_run_without_a_face_says_why_and_not_that_files_are_missing(tmp_path):
     """The folder of the parts is made with the first prediction."""
     with pytest.raises(DataError, match="none of the 3 faces of data set 'mine' can be scored"):
-        run_mine(tmp_path, "dict(label=None)")
+        run_mine(tmp_path, read="1 / 0")
+
+
+def test_data_set_without_a_label_ends_a_run_before_other_data_sets_are_predicted(tmp_path):
+    config = RunConfig(
+        methods="constant", datasets="sample,mine", timing="off",
+        plugins=(plugin(tmp_path, "dict(label=None)"),),
+    )  # fmt: skip
+    bars = []
+
+    class Bars(NoProgress):
+        def start(self, dataset, *given):
+            bars.append(dataset)
+
+    with pytest.raises(DataError, match="none of the 3 faces of data set 'mine' can be scored"):
+        run(config, tmp_path / "run", Bars())
+    assert not bars
 
 
 DETECTOR = """
