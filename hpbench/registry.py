@@ -24,12 +24,12 @@ from hpbench.method import Method
 from hpbench.paths import user_path
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import (
-    QUOTE_HINT,
     Spec,
     SpecsLike,
     build_options,
     parse_spec,
     parse_specs,
+    quote_hint,
     suggest,
 )
 
@@ -147,8 +147,8 @@ class Registry(Generic[T]):
 
     def _load(self, name: str, offers: Offers) -> type[T]:
         if name not in offers:
-            hint = f"; {QUOTE_HINT}" if "/" in name or "\\" in name else ""
-            raise UsageError(f"no {self.noun} '{name}'; {suggest(name, offers)}{hint}")
+            known = suggest(name, offers)
+            raise UsageError(f"no {self.noun} '{name}'; {known}{quote_hint(name)}")
         if len(offers[name]) > 1:
             origins = " and ".join(offer.origin for offer in offers[name])
             raise UsageError(

@@ -16,7 +16,7 @@ from hpbench.errors import UsageError, invalid_field
 from hpbench.plugin import Options
 
 __all__ = [
-    "QUOTE_HINT", "Spec", "SpecsLike", "as_text", "build_options", "parse_spec", "parse_specs",
+    "Spec", "SpecsLike", "as_text", "build_options", "parse_spec", "parse_specs", "quote_hint",
     "suggest",
 ]  # fmt: skip
 
@@ -32,11 +32,10 @@ MAX_SWEEP = 100
 
 _QUOTES = "\"'"
 _NEEDS_QUOTES = re.compile(r"""[,\[\]"']|^\s|\s$""")
-QUOTE_HINT = (
+_QUOTE_HINT = (
     "a path with commas, brackets, quotes or = goes in quotes: "
     """'"a,b.csv"' or 'name[key="a,b.pkl"]'"""
 )
-"""Fix of a path that was read as something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def parse_spec(text: str) -> Spec:
     name, rest = _bare(text[:start]), text[start:]
     is_path = _PATH.search(name) is not None and not rest.startswith("=")
     if not (_NAME.fullmatch(name) or is_path):
-        raise UsageError(f"'{text}': write name or name[key=value,...]; {QUOTE_HINT}")
+        raise UsageError(f"'{text}': write name or name[key=value,...]{quote_hint(text)}")
     if not rest:
         return Spec(name)
     path = None
@@ -118,13 +117,14 @@ def parse_spec(text: str) -> Spec:
         path = _bare(path) or None
     elif not rest.endswith("]"):
         raise UsageError(
-            f"'{text}': write name[key=value,...] with one closing bracket at the end; {QUOTE_HINT}"
+            f"'{text}': write name[key=value,...] with one closing bracket at the end; "
+            f"{_QUOTE_HINT}"
         )
     options: dict[str, str] = {}
     for item in _split(rest[1:-1]):
         key, has_value, value = item.partition("=")
         if not has_value or not key.strip():
-            raise UsageError(f"'{text}': '{item}' is not of the form key=value; {QUOTE_HINT}")
+            raise UsageError(f"'{text}': '{item}' is not of the form key=value; {_QUOTE_HINT}")
         if key.strip() in options:
             raise UsageError(f"'{text}': '{key.strip()}' is specified twice; remove one")
         options[key.strip()] = _bare(value)
@@ -211,6 +211,11 @@ def _values(key: str, value: str) -> list[str]:
     return [f"{(low + index * step).normalize():f}" for index in range(count)]
 
 
+def quote_hint(text: str) -> str:
+    """What ends an error about a text that may be a path, or a part of one, read as a spec."""
+    return f"; {_QUOTE_HINT}" if "/" in text or "\\" in text else ""
+
+
 def as_text(value: object) -> str:
     """An option's value as the command line would have it."""
     if isinstance(value, list | tuple):
@@ -241,12 +246,12 @@ def _outside_quotes(text: str) -> Iterator[tuple[int, str, int]]:
             continue
         depth += (character == "[") - (character == "]")
         if depth < 0:
-            raise UsageError(f"'{text}': a closing bracket without an opening one; {QUOTE_HINT}")
+            raise UsageError(f"'{text}': a closing bracket without an opening one; {_QUOTE_HINT}")
         yield index, character, depth
     if quote:
         raise UsageError(f"'{text}': a quote ({quote}) is not closed; close it")
     if depth:
-        raise UsageError(f"'{text}': an opening bracket is not closed; {QUOTE_HINT}")
+        raise UsageError(f"'{text}': an opening bracket is not closed; {_QUOTE_HINT}")
 
 
 def _find(text: str, wanted: str) -> int:
@@ -284,10 +289,7 @@ def build_options(cls: type[Options], given: Mapping[str, object], owner: str) -
     """
     for key in given:
         if key not in cls.model_fields:
-            is_rest_of_path = any(
-                "/" in str(value) or "\\" in str(value) for value in given.values()
-            )
-            hint = f"; {QUOTE_HINT}" if is_rest_of_path else ""
+            hint = quote_hint(" ".join(map(str, given.values())))
             known = suggest(key, cls.model_fields)
             raise UsageError(f"{owner} has no option '{key}'; {known}{hint}")
     try:

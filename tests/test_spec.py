@@ -129,6 +129,11 @@ def test_path_that_is_no_spec_is_told_about_quotes(path):
     assert spec.name == path
 
 
+def test_what_is_no_path_is_not_told_about_quotes():
+    with pytest.raises(UsageError, match=r"write name or name\[key=value,\.\.\.\]$"):
+        parse_spec("hope net")
+
+
 def test_half_a_path_with_a_comma_is_told_about_quotes():
     with pytest.raises(UsageError, match=r"no data set 'photos/a'.*goes in quotes"):
         make_dataset(parse_specs("photos/a,b/labels.csv")[0])
