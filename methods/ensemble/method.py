@@ -298,7 +298,15 @@ def _members_in(methods: str) -> list[Spec]:
     try:
         return parse_specs(methods, ";") if methods else []
     except UsageError as error:
-        if "," in methods and ";" not in methods:
-            hint = f"members have a semicolon between them: {_HOW}"
-            raise UsageError(f"method 'ensemble': {error}; {hint}") from error
-        raise
+        if not _has_commas_between(methods):
+            raise
+        raise UsageError(
+            f"method 'ensemble': '{methods}': members have a semicolon between them: {_HOW}"
+        ) from error
+
+
+def _has_commas_between(methods: str) -> bool:
+    try:
+        return len(parse_specs(methods)) > 1
+    except UsageError:
+        return False

@@ -294,7 +294,8 @@ def test_fingerprint_changes_with_the_options_of_a_member_and_the_mean():
         ("hopenet;hoppenet", "did you mean 'hopenet'"),
         ("hopenet;hopenet", "listed twice"),
         ("pnp;pnp[check=on]", r"'pnp' and 'pnp\[check=on\]' are the same method"),
-        ("hopenet,pnp", r"a semicolon between them: ensemble\[methods=\"hopenet;pnp\"\]"),
+        ("hopenet,pnp[check=on]", r"'hopenet,pnp\[check=on\]': members have a semicolon between"),
+        ("hopenet[k=1,foo]", "'foo' is not of the form key=value; a path .*pkl\"]'$"),
     ],
 )
 def test_members_that_make_no_ensemble_are_refused(methods, message):
