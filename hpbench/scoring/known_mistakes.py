@@ -135,7 +135,7 @@ def diagnose(
 def _angles_between_deg(R_a: Array, R_b: Array) -> Array:
     """Geodesic errors, shape (n,), to a millionth of a degree.
 
-    A run asks for some eighty of every method, and ``geodesic_deg``, which loses no digit, takes
+    A run asks for some 150 of every method, and ``geodesic_deg``, which loses no digit, takes
     several times as long.
     """
     cosine = (np.einsum("nij,nij->n", R_a, R_b) - 1.0) / 2.0
