@@ -111,8 +111,8 @@ def _stored_frame(
     if not overlaps:
         return None
     upright, stored = np.median(overlaps, axis=0)
-    if stored < upright + 0.1:
-        return None
+    if stored < max(upright + 0.1, _ON_A_FACE):
+        return None  # if neither lies on a face, the detector is asked about all images
     return Suspicion(
         "exif",
         f"{seen}, but boxes fit the faces of the stored images better (median overlap "

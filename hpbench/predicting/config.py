@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from numbers import Integral
+from os import PathLike
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -18,7 +19,7 @@ SMOOTH_SECONDS = 0.15
 
 def _as_text(source: object) -> str:
     """A path, or the number of a camera, as the command line has it."""
-    if not isinstance(source, str | Path | int):
+    if not isinstance(source, str | PathLike | Integral):
         raise UsageError(
             f"source of type {type(source).__name__}: write a path, or the number of a camera; "
             "save an image in memory as a file first"

@@ -131,6 +131,15 @@ def test_box_that_lies_on_the_face_is_doubted_aloud_where_the_stored_one_fits_be
     assert [(s.fix, s.stops) for s in found] == [("exif=boxes", False)]
 
 
+def test_stored_box_that_lies_on_no_face_either_is_not_advised(table):
+    beside = np.tile([100.0, 100.0, 200.0, 200.0], (12, 1))  # turned by a half: 280,120,380,220
+    wrong = table(beside, orientation=3)
+    bystander = np.array([[330.0, 170.0, 430.0, 270.0]])  # overlap 0.14
+    found = review_labels(wrong.records(), wrong, lambda image: bystander)
+    assert found
+    assert "exif=boxes" not in {suspicion.fix for suspicion in found}
+
+
 def test_box_of_the_upright_image_is_believed_where_it_fits_as_well(table):
     middle = np.tile([160.0, 100.0, 320.0, 220.0], (12, 1))
     right = table(middle, orientation=3)
