@@ -8,7 +8,7 @@ it sees at all, needs the method again; that is done here, and the report shows 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,7 +159,7 @@ def explain(config: ExplainConfig, progress: Progress) -> Path:
     """
     folder = config.rundir
     tables = load_run(folder)
-    mean_errors(tables)  # refuses a half-written run
+    recorded = mean_errors(tables)  # refuses a half-written run
     spec = _run_here(config, tables.run)
     _refuse_changed_methods(folder, tables.run, spec)
     rows: list[ExplainRow] = []
@@ -167,7 +167,8 @@ def explain(config: ExplainConfig, progress: Progress) -> Path:
     with folder_lock(folder):
         shared = EqualFaces()
         again = _predict(spec.model_copy(update=_AGAIN), progress, shared)  # mostly stored
-        _refuse_changed_data(folder, tables, again)
+        _refuse_changed_faces(folder, tables, again)
+        _refuse_changed_errors(folder, recorded, mean_errors(again))
         for variant in plan_variants(spec):
             change = {"dataset": variant.dataset, "rule": variant.rule}
             try:
@@ -258,12 +259,8 @@ def _refuse_changed_methods(folder: Path, run: RunRecord, spec: RunConfig) -> No
             )
 
 
-def _refuse_changed_data(folder: Path, before: RunTables, now: RunTables) -> None:
-    """Raise where a difference would be that of the data, not of the settings.
-
-    Labels and exclusions are compared face by face, what methods see by their mean errors:
-    another device moves predictions a little.
-    """
+def _refuse_changed_faces(folder: Path, before: RunTables, now: RunTables) -> None:
+    """Raise where a difference would be that of labels or exclusions, not of the settings."""
     for name, faces in now.faces.groupby("dataset", sort=False):
         recorded = before.faces[before.faces["dataset"] == name]
         if not _same_faces(recorded, faces):
@@ -271,8 +268,17 @@ def _refuse_changed_data(folder: Path, before: RunTables, now: RunTables) -> Non
                 f"{folder}: faces or labels of data set '{name}' have changed since the run; "
                 f"{_REPEAT}"
             )
-    recorded_deg = {_pair(one): one.mae_deg.mean for one in mean_errors(before)}
-    for one in mean_errors(now):
+
+
+def _refuse_changed_errors(
+    folder: Path, recorded: Sequence[MethodErrors], now: Sequence[MethodErrors]
+) -> None:
+    """Raise where methods see something else than in the run.
+
+    It is told by their mean errors: another device moves predictions a little.
+    """
+    recorded_deg = {_pair(one): one.mae_deg.mean for one in recorded}
+    for one in now:
         was, is_now = recorded_deg[_pair(one)], one.mae_deg.mean
         if (was is None) != (is_now is None) or abs((was or 0.0) - (is_now or 0.0)) > MAX_DRIFT_DEG:
             raise DataError(
