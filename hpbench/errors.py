@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "NO_SUCH_IMAGE",
     "PLUGIN_ERRORS",
     "DataError",
     "HpbenchError",
@@ -58,6 +59,10 @@ class DataError(HpbenchError):
 
 class ImageError(DataError):
     """One image cannot be read; the run counts it and goes on."""
+
+
+NO_SUCH_IMAGE = ": no such image"
+"""Ends the ImageError of a file that is not there: it may have vanished, and be back later."""
 
 
 class WeightsError(DataError):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpbench.errors import ImageError, first_line
+from hpbench.errors import NO_SUCH_IMAGE, ImageError, first_line
 
 __all__ = [
     "IMAGE_SUFFIXES", "MAX_PIXELS", "MAX_WEBP_SIDE_PX", "WRITTEN_SUFFIXES", "ImageSize",
@@ -157,7 +157,7 @@ def open_image(path: Path) -> Iterator[Any]:
     except ImageError:
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such image") from error
+        raise ImageError(f"{path}{NO_SUCH_IMAGE}") from error
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{path}: not an image format that is read (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, "

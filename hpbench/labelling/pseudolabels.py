@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.dataset import Dataset, Record
-from hpbench.errors import DataError, UsageError, write_errors
+from hpbench.errors import NO_SUCH_IMAGE, DataError, UsageError, write_errors
 from hpbench.face import Face
 from hpbench.geometry.views import jittered, mirrored
 from hpbench.images import max_pixels
@@ -238,7 +238,7 @@ class _Progress:
 
 def _is_lost(result: object) -> bool:
     """Whether it is the reason of a face whose image was not there when it was read."""
-    return isinstance(result, str) and ": no such image" in result
+    return isinstance(result, str) and NO_SUCH_IMAGE in result
 
 
 def _label(

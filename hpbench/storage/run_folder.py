@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hpbench.errors import NO_SUCH_IMAGE
 from hpbench.storage.atomic import (
     CHECKSUM,
     is_intact,
@@ -109,7 +110,7 @@ class RunFolder:
         import pyarrow.compute as pc
 
         found = self.found(dataset, columns=["row", "excluded"])
-        missing = pc.match_substring(found["excluded"], ": no such image")
+        missing = pc.match_substring(found["excluded"], NO_SUCH_IMAGE)
         return found["row"].filter(pc.fill_null(missing, False)).to_numpy()
 
     def drop_faces(self, dataset: IndexedDataset, rows: npt.NDArray[np.int64]) -> None:
