@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hpbench.arrays import protect
 
-__all__ = ["DISTORTION", "INTRINSICS", "Camera", "Face", "crop_with_black"]
+__all__ = ["DISTORTION", "INTRINSICS", "Camera", "Face", "crop_with_black", "intrinsics_of"]
 
 INTRINSICS, DISTORTION = ("fx", "fy", "cx", "cy"), ("k1", "k2", "p1", "p2", "k3")
 """Columns of tables that hold a camera."""
@@ -33,6 +33,12 @@ class Camera:
 
     def __post_init__(self) -> None:
         protect(self, "matrix", "distortion")
+
+
+def intrinsics_of(matrix: npt.NDArray[np.float64]) -> dict[str, float]:
+    """What a camera's matrix, shape (3, 3), holds, by the names of :data:`INTRINSICS`."""
+    numbers = matrix[[0, 1, 0, 1], [0, 1, 2, 2]].astype(np.float64).tolist()
+    return dict(zip(INTRINSICS, numbers, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hpbench.face import INTRINSICS
+from hpbench.face import intrinsics_of
 from hpbench.storage.schemas import BOX_XYXY, rotation_cells
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ def label_row(
     """One row of the label table; see ``docs/synthetic.md`` for the columns."""
     xy = rendering.landmarks_xy
     person = scene.identity
-    matrix = rendering.camera_matrix
     box = [*xy.min(axis=0).tolist(), *xy.max(axis=0).tolist()]
     return {
         "image": image,
@@ -45,7 +44,7 @@ def label_row(
         "roll_deg": scene.roll_deg,
         **rotation_cells(rendering.R_cam),
         **dict(zip(BOX_XYXY, box, strict=True)),
-        **dict(zip(INTRINSICS, matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist(), strict=True)),
+        **intrinsics_of(rendering.camera_matrix),
         "landmarks_x": xy[:, 0].tolist(),
         "landmarks_y": xy[:, 1].tolist(),
         "landmarks_visible": rendering.landmarks_visible.tolist(),

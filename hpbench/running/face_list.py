@@ -17,7 +17,7 @@ import numpy as np
 from hpbench.dataset import Dataset, Record
 from hpbench.detectors.base import make_detector
 from hpbench.errors import DataError, UsageError, write_errors
-from hpbench.face import DISTORTION, INTRINSICS, Camera
+from hpbench.face import DISTORTION, INTRINSICS, Camera, intrinsics_of
 from hpbench.images import pixel_limit
 from hpbench.inference.cores import compute_threads
 from hpbench.inference.prefetch import prefetch
@@ -32,9 +32,6 @@ from hpbench.storage.schemas import BOX_XYXY
 from hpbench.tables.rows import refuse_foreign_table
 
 __all__ = ["FACE_COLUMNS", "FaceList", "list_faces"]
-
-_PLACES = ((0, 0), (1, 1), (0, 2), (1, 2))
-"""Of the intrinsics in the camera's matrix."""
 
 FACE_COLUMNS = ("dataset", "image_id", "image", *BOX_XYXY, *INTRINSICS, *DISTORTION)
 """Columns of a list of faces (docs/compare-any-program.md)."""
@@ -152,5 +149,5 @@ def _camera_cells(camera: Camera | None) -> dict[str, float]:
     """Columns of a camera; none without one."""
     if camera is None:
         return {}
-    numbers = [*(float(camera.matrix[place]) for place in _PLACES), *camera.distortion.tolist()]
-    return dict(zip((*INTRINSICS, *DISTORTION), numbers, strict=True))
+    distortion = zip(DISTORTION, camera.distortion.tolist(), strict=True)
+    return intrinsics_of(camera.matrix) | dict(distortion)
