@@ -21,7 +21,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from hpbench.dataset import Dataset
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError, UsageError, plugin_errors
 from hpbench.method import Method
-from hpbench.paths import user_path
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import (
     Spec,
@@ -193,7 +192,7 @@ class Registry(Generic[T]):
         full = self._resolve(given, offers)
         cls = self._load(full.name, offers)
         options = build_options(cls.Options, full.options, f"{self.noun} '{given.name}'")
-        return cls, options, None if full.path is None else user_path(full.path)
+        return cls, options, full.root
 
     def instance(self, cls: type[T], *arguments: Any, plugins: Sequence[Path] = ()) -> T:
         """Make a plugin; whatever its own code raises is named after it.

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from hpbench.errors import UsageError, invalid_field
+from hpbench.paths import user_path
 from hpbench.plugin import Options
 
 __all__ = [
@@ -60,6 +62,11 @@ class Spec:
     def _quoted_name(self) -> str:
         """The name, which may be a path, in quotes where it would be read as another spec."""
         return _quoted(self.name, "=" in self.name)
+
+    @property
+    def root(self) -> Path | None:
+        """The file or folder that `path` names; a leading ``~`` is the home folder."""
+        return user_path(self.path) if self.path else None
 
     @property
     def text(self) -> str:

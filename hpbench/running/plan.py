@@ -20,7 +20,6 @@ from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
 from hpbench.labels.suspicion import Suspicion, stop_at
 from hpbench.method import Method
-from hpbench.paths import user_path
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -301,7 +300,7 @@ def open_dataset(item: Spec, config: RunConfig, boxes: str = ANNOTATED) -> tuple
     base = known[config.protocol]
     given = {**base.settings, **item.options}
     options = build_options(cls.Options, given, f"data set '{item.name}'")
-    root = user_path(item.path) if item.path else config.data.get(item.name)
+    root = item.root or config.data.get(item.name)
     dataset = DATASETS.instance(cls, root, options, plugins=config.plugins)
     settings = dataset.protocol_settings()
     changed = ",".join(
