@@ -60,6 +60,8 @@ def report(
     from hpbench.cli.terminal import print_not_sliced
     from hpbench.errors import UsageError
     from hpbench.reports import write_report
+    from hpbench.results.results_file import ResultsFile
+    from hpbench.results.run_record import RunRecord
 
     named = pairs("--data", data or [], "NAME=DIR")
     folders = {name: user_path(path) for name, path in named.items()}
@@ -69,6 +71,6 @@ def report(
     chosen = [name.strip() for name in formats.split(",") if name.strip()]
     written = write_report(rundir, chosen, embed_images, by, folders)
     if by:
-        print_not_sliced(rundir)
+        print_not_sliced(RunRecord.read(rundir), ResultsFile.read(rundir))
     for path in written:
         typer.echo(str(path))

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from hpbench.cli.report import EmbedImages
-from hpbench.paths import user_path
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 
@@ -48,13 +47,7 @@ def run(
 
 
 def _run_into(folder: Path, config: RunConfig, no_report: bool, embed_images: bool) -> None:
-    from hpbench.cli.terminal import (
-        open_bars,
-        print_not_sliced,
-        print_results,
-        print_reused,
-        says_when_stopped,
-    )
+    from hpbench.cli.terminal import open_bars, print_results, print_reused, says_when_stopped
     from hpbench.reports import write_report
     from hpbench.running.batch_size import CPU_FACES
     from hpbench.running.plan import dataset_items
@@ -67,13 +60,11 @@ def _run_into(folder: Path, config: RunConfig, no_report: bool, embed_images: bo
         command = ("hpbench", *sys.argv[1:])
         (run_and_score if no_report else predict_run)(config, folder, bars, command)
     items = dataset_items(config).values()
-    tables = {item.text: user_path(item.path) for item in items if item.path}
+    tables = {item.text: item.root for item in items if item.root}
     written = []
     if not no_report:
         written = write_report(folder, embed_images=embed_images, data={**config.data, **tables})
     print_results(folder)
-    if config.by:
-        print_not_sliced(folder)
     if config.batch_size == "auto" and (faces := RunRecord.read(folder).batch_size) != CPU_FACES:
         typer.echo(f"--batch-size auto: {faces} faces at once.")
     print_reused(folder)

@@ -180,6 +180,8 @@ def print_results(folder: Path) -> None:
         typer.echo(line)
     for warning in summary.warnings:
         echo(f"warning: {warning.text}", err=True)
+    if run.spec.by:
+        print_not_sliced(run, summary)
 
 
 def print_reasons(counts: Mapping[str, int], most: int = 5) -> None:
@@ -201,10 +203,9 @@ def print_reasons(counts: Mapping[str, int], most: int = 5) -> None:
         echo(f"  {sum(count for _, count in reasons[most:])}: for rarer reasons")
 
 
-def print_not_sliced(folder: Path) -> None:
+def print_not_sliced(run: RunRecord, summary: ResultsFile) -> None:
     """Say which factors that were asked for with ``--by`` give no slices, and why."""
-    run = RunRecord.read(folder)
-    refused = {row.dataset: row.not_sliced for row in ResultsFile.read(folder).results}
+    refused = {row.dataset: row.not_sliced for row in summary.results}
     for dataset, reasons in refused.items():
         if run.datasets[dataset].corruption is None:  # of the same faces
             for factor, reason in reasons.items():
