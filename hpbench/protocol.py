@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -65,3 +65,13 @@ class Protocol(BaseModel):
         fields = self.model_dump(mode="json", exclude={"summary"})
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def differences(self, other: Protocol) -> list[tuple[str, Any, Any]]:
+        """Names of the fields and settings in the hash that differ, with both values."""
+        fields = [one.model_dump(exclude={"summary", "settings"}) for one in (self, other)]
+        return [
+            (key, a.get(key), b.get(key))
+            for a, b in (fields, (self.settings, other.settings))
+            for key in sorted(a.keys() | b.keys())
+            if a.get(key) != b.get(key)
+        ]

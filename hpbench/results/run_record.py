@@ -63,6 +63,9 @@ class DatasetRecord(FrozenModel):
     protocol_hash: str
     boxes: str = ANNOTATED
     resample: Literal["image", "group"] = Field("image", description="Bootstrap unit.")
+    digest: str = Field(
+        "", description="Changes whenever its faces may change, also with the code and versions."
+    )
     not_run: dict[str, str] = Field({}, description="Why a method was left out, by spec.")
     corruption: CorruptionRecord | None = None
     warnings: tuple[LabelWarning, ...] = ()

@@ -34,6 +34,7 @@ from hpbench.running.corruptions import parse_corruptions
 from hpbench.running.data_folders import data_folders
 from hpbench.running.evaluation import Evaluation, read_face
 from hpbench.running.local_engine import LocalEngine
+from hpbench.running.other_run import differences
 from hpbench.running.plan import plan
 from hpbench.running.reuse import (
     CachedRun,
@@ -122,7 +123,7 @@ def _predict_run(
     )
     prepared = _prepare(config)
     folder = RunFolder(out)
-    _stopped_run(out, prepared.fingerprint)
+    _stopped_run(out, config, prepared)
     folder.reopen_if_corrupted()
     if config.fresh and (folder.is_finished() or folder.uses_cache()):
         raise UsageError(f"{out}: already contains predictions; use a new --out or drop --fresh")
@@ -131,7 +132,7 @@ def _predict_run(
         _remember_by(out, config.by)
         return out
     with folder_lock(out):
-        stopped = _stopped_run(out, prepared.fingerprint)
+        stopped = _stopped_run(out, config, prepared)
         if not folder.is_finished():  # meanwhile, by another process
             _Filling(folder, config, prepared, progress, shared).fill(stopped, command)
     return out
@@ -300,7 +301,9 @@ def _open_engine(
             yield engine.evaluate_dataset
 
 
-def _stopped_run(out: Path, fingerprint: str) -> Mapping[str, MethodRecord]:
+def _stopped_run(
+    out: Path, config: RunConfig, prepared: _PreparedRun
+) -> Mapping[str, MethodRecord]:
     """What a run that is resumed has recorded of its methods; nothing where the folder is new.
 
     Raises
@@ -310,9 +313,13 @@ def _stopped_run(out: Path, fingerprint: str) -> Mapping[str, MethodRecord]:
     """
     if (out / RunRecord.file_name).exists():
         record = RunRecord.read(out)
-        if record.fingerprint != fingerprint:
+        if record.fingerprint != prepared.fingerprint:
+            found = differences(
+                record, config, prepared.evaluations, prepared.methods, prepared.digests
+            )
             raise UsageError(
-                f"{out}: contains a run of other methods, data or options; use a new --out"
+                f"{out}: contains another run ({'; '.join(found)}); use a new --out, or delete "
+                "the folder"
             )
         return record.methods
     if out.exists() and (not out.is_dir() or any(not _is_leftover(p) for p in out.iterdir())):
@@ -507,6 +514,7 @@ def _describe_dataset(evaluation: Evaluation) -> DatasetRecord:
         protocol_hash=protocol.hash,
         boxes=evaluation.detector.name if evaluation.detector else ANNOTATED,
         resample=dataset.resample,
+        digest=evaluation.index_key,
         not_run=dict(evaluation.unsupported),
         warnings=tuple(evaluation.warnings),
         corruption=corruption

@@ -397,12 +397,6 @@ def test_flipped_bit_in_a_rotation_of_a_finished_table_is_found(tmp_path, plugin
             load_run(tmp_path / "out")
 
 
-def test_folder_of_another_run_is_refused(tmp_path, plugin, labels):
-    run_here(tmp_path, plugin, labels, "constant")
-    with pytest.raises(UsageError, match="use a new --out"):
-        run_here(tmp_path, plugin, labels, "half")
-
-
 def test_foreign_folder_is_refused(tmp_path, plugin, labels):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious.txt").write_text("keep me")
