@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError
-from hpbench.protocol import Protocol
+from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.results.slicing import parse_by
 from hpbench.scoring import statistics
@@ -228,8 +228,8 @@ def compare_runs(run_a: Path, run_b: Path, by: str | None = None) -> RunComparis
     not_sliced: dict[str, dict[str, str]] = {}
     for name in scores_a:
         if name in scores_b:
-            _refuse_other_protocol(name, scores_a[name].protocol, scores_b[name].protocol)
             both = scores_a[name], scores_b[name]
+            _refuse_other_protocol(*both, tables[0].run.spec, tables[1].run.spec)
             pairs, lonely = _match_methods(*both, tables[0].run, tables[1].run)
             unmatched += lonely
             # the candidate's slices for both, so that the same faces are compared
@@ -271,17 +271,49 @@ def _holm(tested: Sequence[Tested]) -> Iterator[float]:
     return iter(np.where(unchanged, own, corrected).tolist())
 
 
-def _refuse_other_protocol(name: str, a: Protocol, b: Protocol) -> None:
-    if a.hash == b.hash:
+def _refuse_other_protocol(
+    a: DatasetScores, b: DatasetScores, spec_a: RunConfig, spec_b: RunConfig
+) -> None:
+    if a.protocol.hash == b.protocol.hash:
         return
-    fields_a, fields_b = (one.model_dump(exclude={"summary"}) for one in (a, b))
-    settings_a, settings_b = fields_a.pop("settings"), fields_b.pop("settings")
-    differ = _differences(fields_a, fields_b, sorted(fields_a.keys() | fields_b.keys()))
-    differ += _differences(settings_a, settings_b, sorted(settings_a.keys() | settings_b.keys()))
+    differ, contents = [], []
+    for key, value_a, value_b in a.protocol.differences(b.protocol):
+        if key.endswith("_sha256"):
+            contents.append(key.removesuffix("_sha256"))
+        else:
+            differ.append(f"{key} is {value_a} and {value_b}")
+    fix = "under the other's protocol"
+    if contents:
+        given = spec_a.datasets, spec_b.datasets
+        named = f" (--datasets {given[0]} and {given[1]})" if given[0] != given[1] else ""
+        what = " and ".join(contents)
+        differ.append(f"the content of its {what} has changed{named}: {_other_faces(a, b)}")
+        fix = fix if len(differ) > 1 else f"on the other's {what}"
     raise DataError(
-        f"data set '{name}' was run under different protocols ({a.hash} and {b.hash}): "
-        f"{'; '.join(differ)}. Rerun one of them under the other's protocol"
+        f"data set '{a.name}' was run under different protocols ({a.protocol.hash} and "
+        f"{b.protocol.hash}): {'; '.join(differ)}. Rerun one of them {fix}"
     )
+
+
+def _other_faces(a: DatasetScores, b: DatasetScores) -> str:
+    """What two versions of a data set have not in common, in words."""
+    ids, _, _, same = _faces_of_both(a, b)
+    return (
+        f"{np.count_nonzero(~same)} of the {len(ids)} faces of both have other labels, "
+        f"{len(a.image_ids) - len(ids)} faces are only in the baseline and "
+        f"{len(b.image_ids) - len(ids)} only in the candidate"
+    )
+
+
+def _faces_of_both(
+    a: DatasetScores, b: DatasetScores
+) -> tuple[npt.NDArray[np.str_], Rows, Rows, npt.NDArray[np.bool_]]:
+    """Ids of the faces that both hold, their rows in either, and whether they have one label."""
+    ids_a, ids_b = (one.image_ids.astype(str) for one in (a, b))
+    ids, rows_a, rows_b = np.intersect1d(ids_a, ids_b, return_indices=True)
+    angles_a, angles_b = a.angles_deg[rows_a], b.angles_deg[rows_b]
+    same = np.isclose(angles_a, angles_b, atol=1e-6, equal_nan=True).all(axis=1)
+    return ids, rows_a, rows_b, same
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
@@ -343,13 +375,10 @@ class _Side(NamedTuple):
 
 def _compare(a: _Side, b: _Side, slices: Sequence[Slice], test_slices: bool) -> Change:
     """What changed for one method; the slices also say which is the worst, tested or not."""
-    ids_a, ids_b = (one.dataset.image_ids.astype(str) for one in (a, b))
-    ids, index_a, index_b = np.intersect1d(ids_a, ids_b, return_indices=True)
-    angles_a, angles_b = a.dataset.angles_deg[index_a], b.dataset.angles_deg[index_b]
-    same = np.isclose(angles_a, angles_b, atol=1e-6, equal_nan=True)
+    ids, index_a, index_b, same = _faces_of_both(a.dataset, b.dataset)
     if not same.all():
         raise DataError(
-            f"data set '{a.dataset.name}', image '{ids[~same.all(axis=1)][0]}': the two runs have "
+            f"data set '{a.dataset.name}', image '{ids[~same][0]}': the two runs have "
             "different labels, so they did not see the same data"
         )
     both = a.method.predicted[index_a] & b.method.predicted[index_b]
@@ -362,7 +391,7 @@ def _compare(a: _Side, b: _Side, slices: Sequence[Slice], test_slices: bool) -> 
     )
     values_a = a.values(rows_a, index_a) | worst_a
     values_b = b.values(rows_b, index_b) | worst_b
-    all_b = np.arange(len(ids_b))
+    all_b = np.arange(len(b.dataset.image_ids))
     timed = np.isfinite([values_a["time"], values_b["time"]]).all()
     other_hardware = _other_hardware(a.tables.run, b.tables.run) if timed else ""
     notes = _notes(a, b)
@@ -371,8 +400,8 @@ def _compare(a: _Side, b: _Side, slices: Sequence[Slice], test_slices: bool) -> 
         method_a=a.method.spec,
         method_b=b.method.spec,
         faces=len(rows_a),
-        only_a=len(ids_a) - len(ids),
-        only_b=len(ids_b) - len(ids),
+        only_a=len(a.dataset.image_ids) - len(ids),
+        only_b=len(b.dataset.image_ids) - len(ids),
         values_a=values_a,
         values_b=values_b,
         own_b=b.values(all_b, all_b) | worst_b,

@@ -87,6 +87,27 @@ def test_other_protocols_are_refused_with_what_differs(make_run) -> None:
         compare_runs(a, b)
 
 
+def test_other_content_of_a_table_is_counted_in_faces_and_shows_no_hashes(make_run) -> None:
+    a, b = (make_run(n, protocol={"settings": {"table_sha256": n * 64}}) for n in "ab")
+    for folder, given in ((a, "one.csv"), (b, "two.csv")):
+        record = json.loads((folder / "run.json").read_text())
+        record["spec"]["datasets"] = given
+        (folder / "run.json").write_text(json.dumps(record))
+    for name in ("faces", "predictions"):
+        table = pd.read_parquet(b / f"{name}.parquet")
+        table[table["image_id"] != "img007"].to_parquet(b / f"{name}.parquet")
+    faces = pd.read_parquet(b / "faces.parquet")
+    faces.loc[faces["image_id"].isin(["img005", "img030"]), "roll_deg"] += 1.0
+    faces.to_parquet(b / "faces.parquet")
+    with pytest.raises(DataError) as caught:
+        compare_runs(a, b)
+    assert str(caught.value).partition("): ")[2] == (
+        "the content of its table has changed (--datasets one.csv and two.csv): 2 of the 58 faces "
+        "of both have other labels, 1 faces are only in the baseline and 0 only in the candidate. "
+        "Rerun one of them on the other's table"
+    )
+
+
 def test_other_labels_under_the_same_name_are_refused(make_run) -> None:
     a, b = make_run("a"), make_run("b")
     faces = pd.read_parquet(b / "faces.parquet")
