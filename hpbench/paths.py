@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpbench.errors import UsageError
 
-__all__ = ["cache_folder", "is_file", "user_path"]
+__all__ = ["cache_folder", "file_named", "is_file", "user_path"]
 
 
 def user_path(path: str | Path) -> Path:
@@ -31,6 +31,15 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def file_named(text: str | Path) -> Path | None:
+    """The file that a text names, with ``~`` as the home folder; None where there is none."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # no such user
+        return None
+    return path if is_file(path) else None
 
 
 def cache_folder(name: str) -> Path:

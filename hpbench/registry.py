@@ -21,6 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from hpbench.dataset import Dataset
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError, UsageError, plugin_errors
 from hpbench.method import Method
+from hpbench.paths import file_named
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import (
     Spec,
@@ -398,10 +399,20 @@ def require_different(methods: Mapping[str, Method], mean_of: str) -> None:
         With both; `mean_of` begins its text: ``"method 'ensemble'"``.
     """
     for (one, first), (other, second) in combinations(methods.items(), 2):
-        if type(first) is type(second) and first.options == second.options:
+        if type(first) is type(second) and _options(first) == _options(second):
             raise UsageError(
                 f"{mean_of}: '{one}' and '{other}' are the same method; leave one of them out"
             )
+
+
+def _options(method: Method) -> dict[str, Any]:
+    """Options of a method, with every file in one form, however its path is written."""
+    found = dict(method.options)
+    for name, value in found.items():
+        file = file_named(value) if isinstance(value, str | Path) else None
+        if file is not None:
+            found[name] = file.resolve()
+    return found
 
 
 def require_live(method: Method, wanted: str) -> None:

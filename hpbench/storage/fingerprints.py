@@ -26,7 +26,7 @@ from typing import Any
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import HpbenchError, plugin_errors
 from hpbench.method import CONTRACT_VERSION, Method
-from hpbench.paths import is_file
+from hpbench.paths import file_named, is_file
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
 from hpbench.registry import imported_by_plugin_files, plugin_modules
@@ -126,11 +126,8 @@ def _plugins_in(value: object) -> list[Plugin]:
 
 def hash_or_none(path: Path) -> str | None:
     """Hash of the content of a file, or None where there is none."""
-    try:
-        path = path.expanduser()
-    except RuntimeError:  # no such user
-        return None
-    return content_hash(path) if is_file(path) else None
+    file = file_named(path)
+    return None if file is None else content_hash(file)
 
 
 def content_hash(path: Path) -> str:

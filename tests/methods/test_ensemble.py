@@ -303,6 +303,17 @@ def test_members_that_make_no_ensemble_are_refused(methods, message):
         make_method(f'ensemble[methods="{methods}"]')
 
 
+def test_one_file_under_two_paths_is_one_member(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.pkl").touch()
+    (tmp_path / "link.pkl").symlink_to("a.pkl")
+    (tmp_path / "b.pkl").touch()
+    for other in ("./a.pkl", str(tmp_path / "a.pkl"), "link.pkl"):
+        with pytest.raises(UsageError, match="are the same method"):
+            make_method(f'ensemble[methods="hopenet[weights=a.pkl];hopenet[weights={other}]"]')
+    make_method('ensemble[methods="hopenet[weights=a.pkl];hopenet[weights=b.pkl]"]')
+
+
 def test_ensemble_without_members_says_how_to_name_them():
     with pytest.raises(
         UsageError, match=r'has no members; write ensemble\[methods="hopenet;pnp"\]'
