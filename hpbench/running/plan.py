@@ -12,14 +12,15 @@ import numpy as np
 
 from hpbench.dataset import Dataset, evenly_spaced
 from hpbench.detectors.base import Detector, face_finder
-from hpbench.errors import DataError, UsageError, is_io_failure, plugin_errors
+from hpbench.errors import NO_SUCH_IMAGE, DataError, UsageError, is_io_failure, plugin_errors
 from hpbench.images import max_pixels
-from hpbench.inference.faces import each_record
+from hpbench.inference.faces import each_record, read_image
 from hpbench.labels.boxes import SAMPLE
 from hpbench.labels.files import review_files
 from hpbench.labels.plausibility import LOOKED_AT, NO_ANGLE, review_columns, screened
 from hpbench.labels.suspicion import Suspicion, stop_at
 from hpbench.method import Method
+from hpbench.paths import is_file
 from hpbench.protocol import Protocol
 from hpbench.registry import DATASETS
 from hpbench.results.run_config import ANNOTATED, RunConfig
@@ -89,6 +90,7 @@ def plan(
         index, faces_key = _read_index(key, dataset, protocol, found_by, config, cache)
         if methods:
             _require_a_face(key, index)
+            _require_an_image(key, dataset, index)
         warnings = _review(key, dataset, index, detector, config)
         is_variant = any(other.dataset.name == dataset.name for other in evaluations)
         reasons = {
@@ -128,6 +130,24 @@ def _require_a_face(key: str, index: FaceIndex) -> None:
         f"none of the {len(index)} faces of data set '{key}' can be scored; the first, "
         f"{first['image_id']}: {first['excluded'] or UNLABELLED}"
     )
+
+
+def _require_an_image(key: str, dataset: Dataset, index: FaceIndex) -> None:
+    """Refuse a data set none of whose images is there, likewise.
+
+    A plugin may read images that are no files: then its reader says so of the first.
+    """
+    included = np.flatnonzero(index.included())
+    if any(is_file(record.image_path) for record in index.take(included)):
+        return
+    try:
+        read_image(dataset, next(index.take(included[:1])))
+    except DataError as error:
+        if NO_SUCH_IMAGE in str(error):
+            raise DataError(
+                f"none of the images of data set '{key}' is there, of {len(included)} faces; the "
+                f"first: {error}"
+            ) from error
 
 
 def _require_factors(by: str, evaluations: Iterable[Evaluation]) -> None:

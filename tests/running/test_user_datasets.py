@@ -114,10 +114,22 @@ def test_run_without_a_face_says_why_and_not_that_files_are_missing(tmp_path):
         run_mine(tmp_path, read="1 / 0")
 
 
-def test_data_set_without_a_label_ends_a_run_before_other_data_sets_are_predicted(tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("dict(label=None)", "none of the 3 faces of data set 'mine' can be scored"),
+        (
+            "dict(image_path=Path('FOLDER') / 'lost.jpg')",
+            r"none of the images of data set 'mine' is there, of 3 faces; .*/lost\.jpg: no",
+        ),
+    ],
+)
+def test_data_set_without_labels_or_images_ends_a_run_before_others_are_predicted(
+    tmp_path, changed, message
+):
     config = RunConfig(
         methods="constant", datasets="sample,mine", timing="off",
-        plugins=(plugin(tmp_path, "dict(label=None)"),),
+        plugins=(plugin(tmp_path, changed.replace("FOLDER", str(SAMPLE))),),
     )  # fmt: skip
     bars = []
 
@@ -125,9 +137,24 @@ def test_data_set_without_a_label_ends_a_run_before_other_data_sets_are_predicte
         def start(self, dataset, *given):
             bars.append(dataset)
 
-    with pytest.raises(DataError, match="none of the 3 faces of data set 'mine' can be scored"):
+    with pytest.raises(DataError, match=message):
         run(config, tmp_path / "run", Bars())
     assert not bars
+
+
+def test_data_set_whose_images_are_no_files_is_run(tmp_path):
+    file = plugin(tmp_path, "dict(image_path=Path('archive.zip/1.jpg'))")
+    file.write_text(
+        file.read_text().replace(
+            "super().read_image(record)", "np.full((300, 300, 3), 90, np.uint8)"
+        )
+    )
+    run(
+        RunConfig(methods="constant", datasets="mine", plugins=(file,), timing="off"),
+        tmp_path / "run",
+        NoProgress(),
+    )
+    assert pd.read_parquet(tmp_path / "run" / "faces.parquet")["excluded"].isna().all()
 
 
 DETECTOR = """
