@@ -31,7 +31,7 @@ from hpbench.running.explain_config import ExplainConfig
 from hpbench.running.named_files import require_named
 from hpbench.running.plan import STORED, dataset_items, open_dataset
 from hpbench.running.reuse import EqualFaces
-from hpbench.running.runner import predict_run
+from hpbench.running.runner import ImagesVanishedError, predict_run
 from hpbench.scoring.scores import RunTables, load_run
 from hpbench.scoring.summary import mean_errors
 from hpbench.spec import Spec, as_text, parse_spec, parse_specs
@@ -174,6 +174,8 @@ def explain(config: ExplainConfig, progress: Progress) -> Path:
             try:
                 found = mean_errors(_predict(variant.spec, progress, shared))
                 rows += [ExplainRow(**{**dict(one), **change}) for one in found]
+            except ImagesVanishedError:  # further settings would lack them, too
+                raise
             except HpbenchError as error:
                 failed.append(FailedVariant(**change, reason=str(error)))
         if not rows and failed:

@@ -59,10 +59,15 @@ from hpbench.timing.measure import TimedDataset, TimingSettings, time_datasets
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["predict_run", "run"]
+__all__ = ["ImagesVanishedError", "predict_run", "run"]
 
 MAX_VANISHED_SHARE = 0.05
 """Of a data set's images: with more the run stops."""
+
+
+class ImagesVanishedError(DataError):
+    """Many images of a data set were there when a run began and are not any more."""
+
 
 Evaluate = Callable[[Evaluation, RunFolder, Progress, int], None]
 
@@ -90,7 +95,10 @@ def run(config: RunConfig, out: Path, progress: Progress, command: Sequence[str]
     HpbenchError
         Before any work starts, for everything that can be known then.
     """
-    predict_run(config, out, progress, command)
+    try:
+        predict_run(config, out, progress, command)
+    except ImagesVanishedError as error:
+        raise ImagesVanishedError(f"{error} with --out {out}") from error
     store_results(out, summarise(load_run(out, all_columns=False)))
     return out
 
@@ -343,9 +351,9 @@ def _stop_if_images_vanished(evaluation: Evaluation, folder: RunFolder, absent: 
     vanished = folder.missing_images(indexed)
     if len(vanished) > (absent + MAX_VANISHED_SHARE) * total:
         folder.drop_faces(indexed, vanished)
-        raise DataError(
+        raise ImagesVanishedError(
             f"data set '{evaluation.key}': {len(vanished)} of {total} images vanished during the "
-            f"run; bring its folder back and repeat the command with --out {folder.path}"
+            "run; bring its folder back and repeat the command"
         )
 
 

@@ -207,6 +207,32 @@ def test_data_that_has_gone_is_named(explained, spec, tmp_path) -> None:
         explain(explained, {"heads": tmp_path / "gone"}, spec.plugins)
 
 
+class ImageGone(NoProgress):
+    """Takes the image away before a method is shown faces for the second time."""
+
+    def __init__(self, image):
+        self.image, self.started = image, 0
+
+    def start(self, dataset, *given):
+        self.started += 1
+        if self.started == 2:
+            self.image.unlink()
+
+
+def test_images_that_vanish_meanwhile_end_it_and_name_no_folder_of_its_own(spec, tmp_path) -> None:
+    heads = shutil.copytree(spec.data["heads"], tmp_path / "heads", copy_function=shutil.copy)
+    here = spec.model_copy(update={"data": {"heads": heads}, "fresh": True})
+    folder = run(here, tmp_path / "run", NoProgress())
+    (heads / "grey.png").touch()  # so that no prediction is stored
+    config = ExplainConfig(rundir=folder, data=here.data, plugins=here.plugins)
+    with pytest.raises(DataError) as caught:
+        again.explain(config, ImageGone(heads / "grey.png"))
+    assert str(caught.value) == (
+        "data set 'heads': 8 of 9 images vanished during the run; bring its folder back and repeat "
+        "the command"
+    )
+
+
 def test_folder_that_a_run_names_is_asked_for(explained, spec) -> None:
     with pytest.raises(UsageError, match=r"opened only if you name them; .* add --data heads=/"):
         explain(explained, plugins=spec.plugins)
