@@ -20,10 +20,13 @@ def label(config: LabelConfig) -> None:
     hpbench label pointing04 --data pointing04=DIR --methods hopenet,fsanet --out labels.parquet
     hpbench label table=boxes.csv --methods hopenet --max-spread 12 --out labels.csv
     """
-    from hpbench.cli.terminal import open_bars, says_when_stopped
+    from hpbench.cli.terminal import open_bars, print_reasons, says_when_stopped
     from hpbench.labelling.label import label_dataset
 
     words = "\nStopped. To resume, repeat the command."
     with says_when_stopped(words), open_bars() as bars:
-        use_as, faces = label_dataset(config, bars, lambda line: typer.echo(line, err=True))
-    typer.echo(f"{config.out}  {faces} faces; use it as: {use_as}")
+        found = label_dataset(config, bars, lambda line: typer.echo(line, err=True))
+    if found.left_out:
+        typer.echo(f"{sum(found.left_out.values())} without a label")
+        print_reasons(found.left_out, most=15)
+    typer.echo(f"{config.out}  {found.faces} faces; use it as: {found.use_as}")

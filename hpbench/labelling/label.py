@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -30,14 +31,31 @@ from hpbench.storage.atomic import atomic_path
 from hpbench.storage.folder_lock import file_lock
 from hpbench.tables.rows import refuse_foreign_table
 
-__all__ = ["label_dataset"]
+__all__ = ["Labelled", "label_dataset"]
 
-_REASONS_SHOWN = 15
+
+@dataclass(frozen=True)
+class Labelled:
+    """What was labelled.
+
+    Attributes
+    ----------
+    use_as : str
+        Spec of the data set that the table is.
+    faces : int
+        Of the table.
+    left_out : mapping of str to int
+        Faces without a label by reason.
+    """
+
+    use_as: str
+    faces: int
+    left_out: Mapping[str, int]
 
 
 def label_dataset(
     config: LabelConfig, progress: Progress, note: Callable[[str], None] = print
-) -> tuple[str, int]:
+) -> Labelled:
     """Write a table of labels that teachers give.
 
     Repeated after it was stopped, it resumes from ``OUT.progress``. The table is replaced only when
@@ -48,13 +66,11 @@ def label_dataset(
     config : LabelConfig
     progress : Progress
     note : callable
-        Takes lines for the user: what looks wrong with boxes, how many faces have no label and why.
+        Takes lines for the user, such as what looks wrong with boxes.
 
     Returns
     -------
-    use_as : str
-        Spec of the data set that the table is.
-    faces : int
+    Labelled
 
     Raises
     ------
@@ -81,10 +97,10 @@ def label_dataset(
     for method in teachers.values():
         require_live(method, "hpbench label")
     with file_lock(out.with_name(f".{out.name}.lock"), out):
-        faces = _label(config, dataset, list(teachers.values()), progress, note)
+        faces, left_out = _label(config, dataset, list(teachers.values()), progress, note)
     # boxes and angles are of the image as it was read
     options = "[exif=ignore]" if dataset.image_options().get("exif_ignored") else ""
-    return f"table={out}{options}", faces
+    return Labelled(f"table={out}{options}", faces, left_out)
 
 
 def _label(
@@ -93,8 +109,8 @@ def _label(
     teachers: Sequence[Method],
     progress: Progress,
     note: Callable[[str], None],
-) -> int:
-    """Label the faces of a data set, and write the table; its number of rows."""
+) -> tuple[int, Mapping[str, int]]:
+    """Label the faces of a data set, and write the table; its number of rows, and what it lacks."""
     out = config.out
     progress_file = out.with_name(f"{out.name}.progress")
     with pixel_limit(config.max_pixels):  # for the records, too: boxes may need sizes of images
@@ -116,7 +132,6 @@ def _label(
             dataset, records, teachers, progress_file, config.views, config.seed, note,
             lambda count: progress.advance(*bar, count),
         )  # fmt: skip
-    _say_failures(Counter(failures.values()).most_common(), note)
     if config.max_spread is not None:
         certain = [label for label in labels if label.spread_deg <= config.max_spread]
         note(f"{len(labels) - len(certain)} left out: spread above {config.max_spread:g} degrees")
@@ -125,17 +140,7 @@ def _label(
         raise DataError(f"data set '{dataset.name}': no face is left; raise --max-spread")
     _write_table(labels, out, config.dataset_label)
     progress_file.unlink(missing_ok=True)
-    return len(labels)
-
-
-def _say_failures(counted: Sequence[tuple[str, int]], note: Callable[[str], None]) -> None:
-    """One line for each of the commonest reasons; many name a single image."""
-    shown, others = counted[:_REASONS_SHOWN], counted[_REASONS_SHOWN:]
-    for reason, count in shown:
-        note(f"{count} without a label: {reason}")
-    if others:
-        faces = sum(count for _, count in others)
-        note(f"{faces} without a label: for {len(others)} other reasons")
+    return len(labels), Counter(failures.values())
 
 
 def _count_whole_labels(records: Sequence[Record], note: Callable[[str], None]) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from hpbench.cli import app
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.face import Camera, Face
@@ -167,7 +169,8 @@ def test_two_processes_do_not_write_the_same_table(tmp_path):
                 label_dataset(config, NoProgress())
             said.append(count)
 
-    assert label_dataset(config, LabelsAgain()) == (f"table={tmp_path / 'l.csv'}", 2)
+    found = label_dataset(config, LabelsAgain())
+    assert (found.use_as, found.faces) == (f"table={tmp_path / 'l.csv'}", 2)
     assert said == [1, 1]
     assert [path.name for path in tmp_path.iterdir()] == ["l.csv"]
 
@@ -246,16 +249,22 @@ def test_images_that_vanish_meanwhile_stop_it_and_are_read_again_later(tmp_path)
     assert not config.out.exists()
     (tmp_path / "gone").rename(tmp_path / "images")
     said: list[str] = []
-    assert label_dataset(config, NoProgress(), said.append)[1] == 40
+    assert label_dataset(config, NoProgress(), said.append).faces == 40
     assert "resuming: 4 faces are labelled" in said
 
 
-def test_images_that_were_never_there_are_counted_and_many_reasons_are_summed_up(tmp_path):
+def test_images_that_were_never_there_are_counted_and_like_reasons_summed_up(tmp_path):
     config = table_of_files(
         tmp_path, lambda path: path.stem in "01" and Image.new("RGB", (64, 64)).save(path)
     )
-    said: list[str] = []
-    assert label_dataset(config, NoProgress(), said.append)[1] == 2
-    lines = [line for line in said if "without a label" in line]
-    assert len(lines) == 16
-    assert lines[-1] == "23 without a label: for 23 other reasons"
+    done = CliRunner().invoke(
+        app,
+        ["label", config.dataset, "--methods", "constant", "--views", "1", "--trust-labels",
+         "--out", str(config.out)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [
+        "38 without a label",
+        f"  38: {tmp_path}/images/2.png: no such image, and others like it",
+        f"{config.out}  2 faces; use it as: table={config.out}",
+    ]
