@@ -197,7 +197,8 @@ def pixel_box(
         )
     elif options.box_size:
         made_w, made_h = map(int, options.box_size.split("x"))
-        box = box * np.array([width / made_w, height / made_h] * 2)
+        # whole numbers are pixel centres: an image begins half a pixel before its first one
+        box = (box + 0.5) * np.array([width / made_w, height / made_h] * 2) - 0.5
     return size.upright_box(box) if turned else box
 
 

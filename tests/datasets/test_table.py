@@ -254,16 +254,27 @@ def test_box_option_says_what_the_four_columns_hold(table, box, cells):
     [
         ("0.1,0.4,0.4,0.8", {"box_unit": "fraction"}),
         ("10,40,40,80", {"box_unit": "percent"}),
-        ("20,40,80,80", {"box_size": "200x100"}),
     ],
 )
-def test_boxes_in_parts_of_the_image_or_of_another_size_become_pixels(
-    table, tmp_path, cells, options
-):
+def test_boxes_in_parts_of_the_image_become_pixels(table, tmp_path, cells, options):
     Image.new("RGB", (100, 50)).save(tmp_path / "a.png")
     text = f"{HEADER},x0,y0,x1,y1\na.png,0,0,0,{cells}\n"
     (record,) = table(text, **options).records()
     assert record.box_xyxy.tolist() == pytest.approx([10, 20, 40, 40])
+
+
+def test_box_of_a_smaller_image_is_where_its_pixels_are_in_the_larger_one(table, tmp_path):
+    small = np.zeros((50, 100), np.uint8)
+    small[20:41, 10:31] = 255  # pixel centres from 10 to 30 and from 20 to 40
+    large = Image.fromarray(small).resize((300, 100), Image.Resampling.NEAREST)
+    large.save(tmp_path / "a.png")
+    text = f"{HEADER},x0,y0,x1,y1\na.png,0,0,0,10,20,30,40\n"
+    (record,) = table(text, box_size="100x50").records()
+    # the first and the last covered pixel of the small image are three wide and two high now
+    columns, rows = (np.flatnonzero(np.asarray(large).any(axis=axis)) for axis in (0, 1))
+    assert record.box_xyxy.tolist() == pytest.approx(
+        [columns[:3].mean(), rows[:2].mean(), columns[-3:].mean(), rows[-2:].mean()]
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
