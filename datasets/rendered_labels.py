@@ -13,7 +13,7 @@ import numpy as np
 
 from hpbench.dataset import Label, Record, require_scorable
 from hpbench.errors import DataError
-from hpbench.face import INTRINSICS, Camera
+from hpbench.face import INTRINSICS, Camera, camera_matrix
 from hpbench.rendering.labels import LABELS_NAME
 from hpbench.storage.atomic import read_table
 from hpbench.storage.schemas import BOX_XYXY, ROTATION_COLUMNS
@@ -70,8 +70,7 @@ def read_records(folder: Path) -> Sequence[Record]:
 
 
 def _record(folder: Path, row: Mapping[Any, Any]) -> Record:
-    fx, fy, cx, cy = (float(row[name]) for name in INTRINSICS)
-    matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+    matrix = camera_matrix(*(float(row[name]) for name in INTRINSICS))
     rotation = np.array([row[name] for name in ROTATION_COLUMNS], np.float64).reshape(3, 3)
     landmarks = np.stack([row["landmarks_x"], row["landmarks_y"]], axis=1).astype(np.float64)
     usable = bool(np.isfinite(rotation).all())

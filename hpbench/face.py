@@ -9,7 +9,10 @@ import numpy.typing as npt
 
 from hpbench.arrays import protect
 
-__all__ = ["DISTORTION", "INTRINSICS", "Camera", "Face", "crop_with_black", "intrinsics_of"]
+__all__ = [
+    "DISTORTION", "INTRINSICS", "Camera", "Face", "camera_matrix", "crop_with_black",
+    "intrinsics_of",
+]  # fmt: skip
 
 INTRINSICS, DISTORTION = ("fx", "fy", "cx", "cy"), ("k1", "k2", "p1", "p2", "k3")
 """Columns of tables that hold a camera."""
@@ -33,6 +36,11 @@ class Camera:
 
     def __post_init__(self) -> None:
         protect(self, "matrix", "distortion")
+
+
+def camera_matrix(fx: float, fy: float, cx: float, cy: float) -> npt.NDArray[np.float64]:
+    """Matrix of a camera, shape (3, 3), from what :func:`intrinsics_of` reads of it, in pixels."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def intrinsics_of(matrix: npt.NDArray[np.float64]) -> dict[str, float]:

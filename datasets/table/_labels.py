@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from hpbench.dataset import Label
 from hpbench.datasets.table._columns import Columns
 from hpbench.errors import DataError, UsageError
-from hpbench.face import DISTORTION, Camera
+from hpbench.face import DISTORTION, Camera, camera_matrix
 from hpbench.geometry.boxes import BoxLayout, corners_of
 from hpbench.images import ImageSize
 from hpbench.paths import is_file
@@ -213,8 +213,7 @@ def read_camera(row: Mapping[str, Any], columns: Columns) -> Camera | None:
     numbers = numbers_in(row, columns.camera, "camera") if columns.camera else None
     if numbers is None:
         return None
-    fx, fy, cx, cy = numbers
-    if not np.isfinite(numbers).all() or min(fx, fy) <= 0.0:
+    if not np.isfinite(numbers).all() or numbers[:2].min() <= 0.0:
         raise DataError("the camera has a focal length that is not positive, or lacks a number")
     distortion = [
         number_in(row, columns.distortion[name], "distortion")
@@ -222,7 +221,7 @@ def read_camera(row: Mapping[str, Any], columns: Columns) -> Camera | None:
         else 0.0
         for name in DISTORTION
     ]
-    return Camera(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]), np.array(distortion))
+    return Camera(camera_matrix(*numbers), np.array(distortion))
 
 
 def needs_size(options: TableOptions) -> bool:

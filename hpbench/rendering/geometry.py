@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
+from hpbench.face import camera_matrix
 from hpbench.rendering.asset_files import Floats, Ints
 
 __all__ = ["VIEWER_FROM_CAMERA", "NeckPose", "NormalOperator", "PinholeView"]
@@ -119,7 +120,7 @@ class PinholeView:
         """Camera matrix (3, 3) for OpenCV axes; the first pixel's centre is (0, 0)."""
         centre, half, focal = (self.size - 1) / 2, self.size / 2, self.focal_px
         x, y = centre + self.shift[0] * half, centre - self.shift[1] * half
-        return np.array([[focal, 0.0, x], [0.0, focal, y], [0.0, 0.0, 1.0]])
+        return camera_matrix(focal, focal, x, y)
 
     @property
     def projection(self) -> NDArray[np.float64]:
