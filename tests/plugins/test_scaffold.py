@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from hpbench.checking.checks.description import check_card
+from hpbench.checking.conformance import Probe
 from hpbench.cli.new import new
 from hpbench.errors import UsageError
 from hpbench.methods.card.card import NetworkCard, read_card
 from hpbench.methods.card.network import open_network
+from hpbench.registry import make_dataset, make_method
 from hpbench.scaffold import write_card, write_package
 
 
@@ -42,6 +45,12 @@ def test_generated_packages_pass_their_own_tests(environment, packages):
         done = environment.run("pytest", "-q", "-p", "no:cacheprovider", package)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "passed" in done.stdout
+
+
+def test_check_says_what_is_still_as_generated(packages):
+    (source,) = packages[0].glob("src/*/__init__.py")
+    probe = Probe.of(lambda: make_method("my_net", plugins=[source]), make_dataset("sample"))
+    assert check_card(probe) == "still as generated, marked TODO: summary, licence"
 
 
 def test_generated_plugins_are_found_once_installed(environment):

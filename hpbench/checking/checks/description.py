@@ -13,6 +13,9 @@ __all__ = ["check_card", "check_light_import"]
 
 _HEAVY = ("torch", "torchvision", "cv2", "dlib", "pandas", "matplotlib", "onnxruntime")
 
+_PLACEHOLDER = "TODO"
+"""Begins what the author of a generated package is to write (``hpbench new method``)."""
+
 _IMPORT_ALONE = """
 import importlib, runpy, sys
 name, file, *heavy = sys.argv[1:]
@@ -26,7 +29,7 @@ print(*(module for module in heavy if module in sys.modules))
 """
 
 
-def check_card(probe: Probe) -> None:
+def check_card(probe: Probe) -> str | None:
     """States name, title, licence, weights' licence and crop rule."""
     card = probe.card
     if not isinstance(card, MethodCard):
@@ -43,6 +46,9 @@ def check_card(probe: Probe) -> None:
             "the card does not say what the weights were trained on: trained_on, or a note that "
             "it is not known"
         )
+    written = {"summary": probe.method.summary, **dict(card)}
+    todo = [name for name, text in written.items() if str(text).startswith(_PLACEHOLDER)]
+    return f"still as generated, marked TODO: {', '.join(todo)}" if todo else None
 
 
 def check_light_import(probe: Probe) -> None:
