@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hpbench.errors import UsageError
 
-__all__ = ["cache_folder", "file_named", "is_file", "user_path"]
+__all__ = ["cache_folder", "file_named", "file_state", "is_file", "user_path"]
 
 
 def user_path(path: str | Path) -> Path:
@@ -40,6 +42,15 @@ def file_named(text: str | Path) -> Path | None:
     except RuntimeError:  # no such user
         return None
     return path if is_file(path) else None
+
+
+def file_state(path: Path) -> Sequence[Any]:
+    """Name, size and time of change of a file: while these are the same, it has not changed."""
+    try:
+        state = path.stat()
+    except OSError:
+        return [path.name, None]
+    return [path.name, state.st_size, state.st_mtime_ns]
 
 
 def cache_folder(name: str) -> Path:

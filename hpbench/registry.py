@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from hpbench.dataset import Dataset
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError, UsageError, plugin_errors
 from hpbench.method import Method
-from hpbench.paths import file_named
+from hpbench.paths import file_named, file_state
 from hpbench.plugin import CONTRACT_VERSION, Options, Plugin
 from hpbench.spec import (
     Spec,
@@ -257,7 +257,7 @@ class PluginModule(NamedTuple):
 
 
 _plugin_modules: dict[Path, PluginModule] = {}
-_imported_by_plugin_files: dict[Path, tuple[int, int]] = {}
+_imported_by_plugin_files: dict[Path, Sequence[Any]] = {}
 
 
 def plugin_modules() -> Mapping[Path, PluginModule]:
@@ -265,10 +265,10 @@ def plugin_modules() -> Mapping[Path, PluginModule]:
     return _plugin_modules
 
 
-def imported_by_plugin_files() -> Mapping[Path, tuple[int, int]]:
+def imported_by_plugin_files() -> Mapping[Path, Sequence[Any]]:
     """Files of all modules that were imported with plugin files, wherever these lie.
 
-    With size in bytes and time of change in nanoseconds when they were imported.
+    With their :func:`hpbench.paths.file_state` when they were imported.
     """
     return _imported_by_plugin_files
 
@@ -307,8 +307,7 @@ def _import_file(file: Path) -> ModuleType:
     for other in sys.modules.keys() - known:
         path = getattr(sys.modules[other], "__file__", None)
         if path and Path(path).is_file():
-            state = Path(path).stat()
-            _imported_by_plugin_files[Path(path)] = state.st_size, state.st_mtime_ns
+            _imported_by_plugin_files[Path(path)] = file_state(Path(path))
     return module
 
 

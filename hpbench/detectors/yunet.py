@@ -13,10 +13,9 @@ from pydantic import Field
 from hpbench.detectors.base import Array, Detector, once_per_thread, surest_first
 from hpbench.errors import DataError, MissingDependencyError, UsageError
 from hpbench.images import silent_opencv
-from hpbench.paths import user_path
+from hpbench.paths import file_state, user_path
 from hpbench.plugin import BaseOptions, Options, WeightsInfo
 from hpbench.spec import Spec
-from hpbench.storage.fingerprints import file_state
 from hpbench.weights.store import cached_file, sha256_of
 
 __all__ = ["YunetDetector", "YunetOptions"]

@@ -17,9 +17,8 @@ from hpbench.face import Face
 from hpbench.geometry.boxes import face_size_px
 from hpbench.landmarks.base import LANDMARK_COUNT, Array, LandmarkDetector
 from hpbench.method import MethodCard, NoPrediction
-from hpbench.paths import user_path
+from hpbench.paths import file_state, user_path
 from hpbench.plugin import Options
-from hpbench.storage.fingerprints import file_state
 from hpbench.weights.store import sha256_of
 
 __all__ = [

@@ -26,7 +26,7 @@ from typing import Any
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import HpbenchError, plugin_errors
 from hpbench.method import CONTRACT_VERSION, Method
-from hpbench.paths import file_named, is_file
+from hpbench.paths import file_named, file_state, is_file
 from hpbench.plugin import Plugin
 from hpbench.protocol import Protocol
 from hpbench.registry import imported_by_plugin_files, plugin_modules
@@ -36,7 +36,6 @@ from hpbench.storage.environment import versions
 __all__ = [
     "code_digest",
     "content_hash",
-    "file_state",
     "files_digest",
     "folder_digest",
     "hash_of",
@@ -223,7 +222,7 @@ def require_unedited(files: Iterable[Path]) -> None:
     for path in files:
         state = file_state(path)
         if path in noted:
-            first: tuple[Sequence[Any], str | None] = [path.name, *noted[path]], None
+            first: tuple[Sequence[Any], str | None] = noted[path], None
         elif str(path) in imported:
             if path not in _imported_code:
                 _imported_code[path] = state, hash_or_none(path)
@@ -450,15 +449,6 @@ def records_digest(records: Iterable[Record], contents: bool = False) -> str:
         ]  # fmt: skip
         digest.update(json.dumps(parts).encode())
     return digest.hexdigest()
-
-
-def file_state(path: Path) -> Sequence[Any]:
-    """Name, size and time of change of a file: while these are the same, it has not changed."""
-    try:
-        state = path.stat()
-    except OSError:
-        return [path.name, None]
-    return [path.name, state.st_size, state.st_mtime_ns]
 
 
 def hash_of(*parts: Any) -> str:

@@ -18,8 +18,9 @@ from hpbench.face import crop_with_black
 from hpbench.inference.faces import annotated_face
 from hpbench.inference.prefetch import prefetch
 from hpbench.methods.hopenet.training.samples import Sample
+from hpbench.paths import file_state
 from hpbench.storage.atomic import atomic_path, write_json
-from hpbench.storage.fingerprints import file_state, hash_of, plugin_digest
+from hpbench.storage.fingerprints import hash_of, plugin_digest
 
 __all__ = ["FaceCache", "build_cache"]
 
