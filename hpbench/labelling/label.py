@@ -20,6 +20,7 @@ from hpbench.inference.progress import Progress
 from hpbench.labelling.config import LabelConfig
 from hpbench.labelling.pseudolabels import PseudoLabel, blend_dataset_label, label_faces
 from hpbench.labels.boxes import review_boxes
+from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.method import Method
@@ -122,6 +123,7 @@ def _label(
         else:  # the table's angles may hold anything
             records = list(islice(each, config.limit))
             suspicions = review_boxes(records, dataset, face_finder())
+        suspicions += review_files(dataset, faces_of(records))
         if not config.trust_labels:
             stop_at(suspicions, dataset.name, dataset)
         for one in suspicions:

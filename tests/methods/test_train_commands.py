@@ -57,6 +57,18 @@ def test_train_writes_weights_and_says_how_to_run_them(table, tmp_path):
     assert method.card().trained_on == ("table",)
 
 
+def test_face_that_is_listed_twice_is_said_by_train_and_label(table, tmp_path):
+    rows = pd.read_csv(table)
+    again = rows.iloc[:1].rename(columns={"x0": "x1", "x1": "x0", "y0": "y1", "y1": "y0"})
+    pd.concat([rows, again[rows.columns]]).to_csv(table, index=False)
+    spec = f"table={table}[box=corners]"
+    shown = invoke("train", "hopenet", "--datasets", spec, "--out", tmp_path / "out", *TINY)
+    (line,) = [line for line in shown.splitlines() if line.startswith("warning: ")]
+    assert "1 face is listed more than once, the first as '0.png' and '0.png#2'" in line
+    options = ("--methods", "constant", "--views", 1, "--out", tmp_path / "labelled.csv")
+    assert "1 face is listed more than once" in invoke("label", spec, *options)
+
+
 def test_second_training_in_a_folder_is_refused(table, tmp_path):
     options = ("--datasets", f"table={table}", "--out", tmp_path / "out", *TINY)
     with folder_lock(tmp_path / "out"), pytest.raises(DataError, match="writes to it; wait"):

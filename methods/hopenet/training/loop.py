@@ -141,6 +141,8 @@ class Training:
         """
         for source in (*sources, *validations):
             self.note(source.summary)
+            for warning in source.warnings:
+                self.note(f"warning: {warning}")
         if self.settings.unused:
             given = ", ".join(f"--{name}" for name in self.settings.unused)
             self.note(f"no part of the loss of {self.settings.heads}, and without effect: {given}")

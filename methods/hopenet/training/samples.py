@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hpbench.dataset import Dataset, Record
 from hpbench.errors import DataError, UsageError
 from hpbench.inference.faces import each_record
+from hpbench.labels.files import faces_of, review_files
 from hpbench.labels.plausibility import review_labels, screened
 from hpbench.labels.suspicion import stop_at
 from hpbench.methods.hopenet.bins import Bins
@@ -40,7 +41,8 @@ class TrainingSource:
     """The usable faces of one data set, by the name that the user wrote.
 
     `weight` is the share of the training faces that is drawn from here, relative to other sources;
-    `left_out` counts unusable faces by reason, `clipped` labels that were moved to the nearest bin.
+    `left_out` counts unusable faces by reason, `clipped` labels that were moved to the nearest bin;
+    `warnings` say what looks wrong with labels, boxes and files, and does not stop the training.
     """
 
     name: str
@@ -49,6 +51,7 @@ class TrainingSource:
     samples: list[Sample]
     left_out: Counter[str]
     clipped: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -111,7 +114,9 @@ def collect_samples(
     left_out: Counter[str] = Counter()
     clipped = 0
     records = list(screened(each_record(dataset)))
-    stop_at(review_labels(records, dataset), name, dataset, trust="")
+    suspicions = [*review_labels(records, dataset), *review_files(dataset, faces_of(records))]
+    stop_at(suspicions, name, dataset, trust="")
+    warnings = tuple(one.line(name, dataset, trust="") for one in suspicions)
     for record in records:
         sample = _usable(record, whole_labels)
         if isinstance(sample, str):
@@ -126,7 +131,7 @@ def collect_samples(
             inside = np.clip(angles, bins.first_edge_deg, bins.last_edge_deg - 1e-6)
             sample = Sample(sample.record, sample.box_xyxy, inside)
         samples.append(sample)
-    source = TrainingSource(name, dataset, weight, samples, left_out, clipped)
+    source = TrainingSource(name, dataset, weight, samples, left_out, clipped, warnings)
     if not samples:
         raise DataError(f"no face to train on in {source.summary}")
     return source
