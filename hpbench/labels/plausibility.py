@@ -44,6 +44,9 @@ LOOKED_AT = 256
 
 _TURN = 2.0 * np.pi
 _REPEATED_SHARE, _PLACEHOLDER_SHARE = 0.5, 0.1
+_ALIKE = 1.5
+"""Factor between mean sizes of angles that may be those of the same people."""
+
 _EXCHANGED_P95_DEG = 60.0
 """People do not look further up or down: 95 in 100 labels of a pitch lie within this."""
 
@@ -159,6 +162,7 @@ def review_angles(angles_deg: Array) -> list[Suspicion]:
         _placeholders(angles),
         _exchanged(angles),
         _yaw_radians(angles),
+        _some_in_radians(angles),
         _lost_decimal_point(angles),
     )
     return [found for found in (*checks, *_zero_axes(angles)) if found is not None]
@@ -232,6 +236,36 @@ def _yaw_radians(angles: Array) -> Suspicion | None:
         f"yaw lies between {yaw.min():.4g} and {yaw.max():.4g}, as radians do, and the other "
         "angles do not",
         "write yaw in degrees",
+        stops=False,
+    )
+
+
+def _some_in_radians(angles: Array) -> Suspicion | None:
+    """Rows in radians among rows in degrees.
+
+    Labels in degrees thin out towards zero: there are more of them from pi / 2 to pi than below.
+    People who keep still for a while are the exception; but then the sizes of their angles, taken
+    for radians, are not those of the other labels.
+    """
+    _, first, _ = _different(angles)
+    angles = angles[first]
+    size = np.nanmax(np.abs(angles), axis=1)
+    whole = (np.isnan(angles) | (angles == np.round(angles))).all(axis=1)
+    low, high = angles[(size <= np.pi / 2.0) & ~whole], angles[size > np.pi]
+    between = len(angles) - len(high) - np.count_nonzero(size <= np.pi / 2.0)
+    if min(len(low), len(high)) < 2 * MIN_LABELS or between > 0.1 * len(low):
+        return None
+    both = np.isfinite(low).sum(axis=0), np.isfinite(high).sum(axis=0)
+    axes = np.minimum(*both) >= 2 * MIN_LABELS
+    means = [np.nanmean(np.abs(part[:, axes]), axis=0) for part in (np.degrees(low), high)]
+    ratios = means[0] / np.maximum(means[1], 1e-9)
+    if len(ratios) < 2 or ratios.min() < 1.0 / _ALIKE or ratios.max() > _ALIKE:
+        return None
+    return Suspicion(
+        "radians",
+        f"{len(low)} of {len(angles)} different labels lie within {np.nanmax(np.abs(low)):.4g} in "
+        "all angles, as if they were in radians among others in degrees",
+        "write all labels in degrees",
         stops=False,
     )
 

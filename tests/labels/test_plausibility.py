@@ -140,6 +140,27 @@ def test_yaw_alone_in_radians_is_a_warning():
     assert (suspicion.code, suspicion.stops) == ("radians", False)
 
 
+MANY = np.random.default_rng(0).normal(0.0, (30.0, 15.0, 10.0), (200, 3)).clip(-90.0, 90.0)
+
+
+@pytest.mark.parametrize("share", [0.15, 0.5, 0.85])
+@pytest.mark.parametrize("axes", [3, 2])
+def test_rows_in_radians_among_others_in_degrees_are_a_warning(share, axes):
+    in_radians = np.arange(200) % 20 < 20 * share
+    angles = np.where(in_radians[:, None], np.radians(MANY), MANY)
+    angles[:, axes:] = np.nan
+    (suspicion,) = found_in(angles)
+    assert (suspicion.code, suspicion.stops) == ("radians", False)
+    # a face or two in degrees looks straight ahead
+    assert int(suspicion.seen.split()[0]) == pytest.approx(in_radians.sum(), abs=2)
+
+
+@pytest.mark.parametrize("moved_deg", [0.1, 0.5, 1.0])
+def test_people_who_keep_still_in_half_of_the_rows_raise_no_alarm(moved_deg):
+    still = np.random.default_rng(1).normal(0.0, moved_deg, (200, 3))
+    assert found_in(np.where(np.arange(200)[:, None] % 2, still, MANY)) == []
+
+
 @pytest.mark.parametrize(
     ("angles", "codes"),
     [
