@@ -312,8 +312,8 @@ def _faces_of_both(
     ids_a, ids_b = (one.image_ids.astype(str) for one in (a, b))
     ids, rows_a, rows_b = np.intersect1d(ids_a, ids_b, return_indices=True)
     angles_a, angles_b = a.angles_deg[rows_a], b.angles_deg[rows_b]
-    same = np.isclose(angles_a, angles_b, atol=1e-6, equal_nan=True).all(axis=1)
-    return ids, rows_a, rows_b, same
+    same = np.isclose(angles_a, angles_b, atol=1e-6, equal_nan=True)
+    return ids, rows_a, rows_b, np.asarray(same.all(axis=1), dtype=np.bool_)
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
