@@ -43,14 +43,14 @@ def differences(
         said for key in {**before, **now} for said in _changed(key, before.get(key), now.get(key))
     ]
     unseen = [said for name in methods for said in _method_changes(name, record, methods, digests)]
-    given = _changed("--datasets", record.spec.datasets, config.datasets)
     for one in evaluations:
         dataset = record.datasets.get(one.key)
         if dataset is not None and one.corruption is None:  # corrupted copies change with it
+            given = _given(record.spec, config, dataset.name)
             protocol = _protocol_changes(dataset, one, given)
             found += protocol
             if not (of_all or protocol) and dataset.digest != one.index_key:
-                unseen.append(f"data set '{one.key}': its files or code have changed")
+                unseen.append(f"data set '{one.key}': its files or code have changed{given}")
     if unseen:
         unseen += _changed("commit", record.git, git_revision())
     return [*found, *of_all, *unseen]
@@ -68,15 +68,18 @@ def _listed(names: Iterable[str]) -> str:
     return f"'{','.join(names)}'"
 
 
-def _protocol_changes(
-    dataset: DatasetRecord, planned: Evaluation, given: Sequence[str]
-) -> list[str]:
-    """What differs of a data set; `given` says how the option differs that named its file."""
+def _given(before: RunConfig, now: RunConfig, name: str) -> str:
+    """How the options differ that say where a data set is, in brackets; empty if they do not."""
+    given = _changed("--datasets", before.datasets, now.datasets)
+    given += _changed("--data", before.data.get(name), now.data.get(name))
+    return f" ({', '.join(given)})" if given else ""
+
+
+def _protocol_changes(dataset: DatasetRecord, planned: Evaluation, given: str) -> list[str]:
     found = []
     for key, before, now in dataset.protocol.differences(planned.protocol):
         if key.endswith("_sha256"):
-            named = f" ({given[0]})" if given else ""
-            said = [f"the content of its {key.removesuffix('_sha256')} has changed{named}"]
+            said = [f"the content of its {key.removesuffix('_sha256')} has changed{given}"]
         else:
             said = _changed(key, before, now)
         found += [f"data set '{planned.key}': {one}" for one in said]

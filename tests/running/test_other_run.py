@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,19 @@ def test_table_that_was_edited_is_told_from_another_table(here):
     assert refusal(here, datasets=f"{here}/second.csv") == (
         "data set 'table': the content of its table has changed "
         f"(--datasets {here}/labels.csv, now {here}/second.csv)"
+    )
+
+
+def test_other_folder_of_a_data_set_is_named(here, aflw2000_dir):
+    names = sorted(path.name for path in aflw2000_dir.iterdir() if path.suffix in (".jpg", ".mat"))
+    for folder in ("one", "two"):
+        (here / folder).mkdir()
+        for name in names[:4]:
+            shutil.copyfile(aflw2000_dir / name, here / folder / name)
+    given = {"datasets": "aflw2000", "trust_labels": True}
+    run_there(here, data={"aflw2000": here / "one"}, **given)
+    assert refusal(here, data={"aflw2000": here / "two"}, **given) == (
+        f"data set 'aflw2000': its files or code have changed (--data {here}/one, now {here}/two)"
     )
 
 
