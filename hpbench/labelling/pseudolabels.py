@@ -126,20 +126,22 @@ def label_faces(
     labels: list[PseudoLabel] = []
     failures: dict[str, str] = {}
     digests, loaded = method_digests({f"{n} {one.name}": one for n, one in enumerate(teachers)})
-    key = hash_of(
-        "labels",
-        plugin_digest(dataset),
-        records_digest(records),
-        [[digest, one.device] for digest, one in zip(digests.values(), teachers, strict=True)],
-        [views, seed, MAX_SHIFT, MAX_SCALE, max_pixels()],
-        versions(),
-    )
+    depends_on = {
+        "methods": hash_of(
+            *([digest, one.device] for digest, one in zip(digests.values(), teachers, strict=True))
+        ),
+        "data or --limit": hash_of(plugin_digest(dataset), records_digest(records)),
+        "--views": hash_of(views, MAX_SHIFT, MAX_SCALE),
+        "--seed": hash_of(seed),
+        "--max-pixels": hash_of(max_pixels()),
+        "versions of packages": hash_of(versions()),
+    }
     for name, teacher in zip(digests, teachers, strict=True):
         if name not in loaded:
             load_method(teacher)
     absent = {one.image_id for one in records if not one.image_path.is_file()}
     vanished = 0
-    with _Progress(progress_file, key) as progress:
+    with _Progress(progress_file, depends_on) as progress:
         if progress.done:
             note(f"resuming: {len(progress.done)} faces are labelled")
         for index, record in enumerate(records):
@@ -171,7 +173,7 @@ def label_faces(
 class _Progress:
     """The file that holds every label as soon as it is made.
 
-    The first line is the key of what labels depend on, each other one an image id and a result.
+    The first line has hashes of all that labels depend on, each other one an image id and a result.
 
     Attributes
     ----------
@@ -179,8 +181,8 @@ class _Progress:
         Results of a stopped call, by image id.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
+    def __init__(self, path: Path, depends_on: dict[str, str]) -> None:
+        self._path, self._depends_on = path, depends_on
         self.done: dict[str, Any] = {}
 
     def __enter__(self) -> _Progress:
@@ -191,7 +193,7 @@ class _Progress:
             if not self.done:  # no label is lost
                 with self._write_errors():
                     self._file.truncate(0)
-                self._write(self._key)
+                self._write(json.dumps(self._depends_on))
         except BaseException:
             self._file.close()
             raise
@@ -218,12 +220,16 @@ class _Progress:
         for line in lines:
             with suppress(ValueError):
                 results.append(json.loads(line))
-        if first == self._key:
+        before: dict[str, str] = {}
+        with suppress(ValueError, TypeError):
+            before = dict(json.loads(first))
+        other = [name for name, key in self._depends_on.items() if before.get(name) != key]
+        if not other:
             return dict(results)
         if labels := [label for _, label in results if not isinstance(label, str)]:
             raise UsageError(
-                f"{self._path}: holds {len(labels)} labels that were made with other options, data "
-                "or versions; repeat the command as it was to resume, or delete the file"
+                f"{self._path}: holds {len(labels)} labels that were made with other "
+                f"{', '.join(other)}; repeat the command as it was to resume, or delete the file"
             )
         return {}
 

@@ -166,11 +166,15 @@ def _prepare_folder(out: Path, spec: RenderSpec, environments: dict[str, Path]) 
                 raise DataError(
                     f"{marker}: corrupted; delete its folder and render again"
                 ) from error
-            other = sorted(key for key in wanted if found.get(key) != wanted[key])
+            other = [
+                f"{key} {json.dumps(found.get(key))}, now {json.dumps(wanted[key])}"
+                for key in sorted(wanted)
+                if found.get(key) != wanted[key]
+            ]
             if other:
                 raise DataError(
-                    f"{out}: contains a data set of other settings ({', '.join(other)} in "
-                    f"{SPEC_NAME}); name another folder, or delete it first"
+                    f"{out}: contains a data set of other settings ({'; '.join(other)}); name "
+                    "another folder, or delete it first"
                 )
             return
         (out / _PARTS).mkdir(parents=True, exist_ok=True)

@@ -155,8 +155,15 @@ def test_labels_of_a_teacher_that_has_changed_are_not_resumed(tmp_path):
     teacher = make_method("filed", plugins=(tmp_path / "filed.py",))
     label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
     (tmp_path / "yaw.txt").write_text("40")
-    with pytest.raises(UsageError, match="holds 1 labels that were made with other options"):
+    with pytest.raises(UsageError, match="1 labels that were made with other methods; repeat"):
         label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
+
+
+def test_all_that_differs_from_stored_labels_is_named(tmp_path):
+    faces, teacher = OneHead(), make_method("constant")
+    label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=1)
+    with pytest.raises(UsageError, match="were made with other --views, --seed; repeat"):
+        label_faces(faces, faces.records(), [teacher], tmp_path / "progress", views=2, seed=1)
 
 
 def test_two_processes_do_not_write_the_same_table(tmp_path):

@@ -201,7 +201,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
         records[0].box_xyxy[:2], records[0].landmarks_xy.min(axis=0), atol=1e-9
     )
     other = replace(spec, seed=6)
-    with pytest.raises(DataError, match="other settings"):
+    with pytest.raises(DataError, match=r"other settings \(seed 5, now 6\); name"):
         render_dataset(whole, other, assets, environments)
 
 
