@@ -37,7 +37,7 @@ from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import calibration, calibration_intervals
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
 from hpbench.scoring.importance import explain_errors
-from hpbench.scoring.known_mistakes import MIN_FACES, diagnose
+from hpbench.scoring.known_mistakes import MIN_FACES, RADIANS, Diagnosis, diagnose
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms, summarise_times
@@ -228,14 +228,10 @@ def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[Dataset
     for method in dataset.methods:
         complete = np.flatnonzero(np.isfinite(method.geodesic_deg))
         some = complete[evenly_spaced(len(complete), MAX_DIAGNOSED)]
-        R_pred = method.R_pred[some]
-        if len(some) < MIN_FACES or np.ptp(R_pred, axis=0).max() < MIN_VARIED:
-            continue  # of a method that always says the same, labels of one side would be doubted
-        R_gt = method.R_gt[some]
-        # a mistake of the labels is undone in them: in predictions it looks like another
-        both = diagnose(R_pred, R_gt), diagnose(R_gt, R_pred)
-        result = min(both, key=lambda found: found.fixed_deg)
-        if result.mistake is not None and result.fixed_deg < MAX_EXPLAINED * result.error_deg:
+        result = _explained(method.R_pred[some], method.R_gt[some])
+        if result is None or result.mistake is None:
+            continue
+        if result.fixed_deg < MAX_EXPLAINED * result.error_deg:
             text = (
                 f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
                 f"'{method.spec}', whose mean geodesic error would fall from "
@@ -244,6 +240,25 @@ def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[Dataset
             )
             found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
     return found
+
+
+def _explained(R_pred: Array, R_gt: Array) -> Diagnosis | None:
+    """What a mistaken convention explains of the errors; None where nothing can be concluded.
+
+    Of a method that always says the same, labels of one side would be doubted. Angles in radians
+    that are read as degrees only look like such a method: in degrees they vary.
+    """
+    if len(R_pred) < MIN_FACES:
+        return None
+    if not _varies(R_pred):
+        return diagnose(R_pred, R_gt, [RADIANS]) if _varies(RADIANS.fix(R_pred)) else None
+    # a mistake of the labels is undone in them: in predictions it looks like another
+    both = diagnose(R_pred, R_gt), diagnose(R_gt, R_pred)
+    return min(both, key=lambda found: found.fixed_deg)
+
+
+def _varies(R: Array) -> bool:
+    return bool(np.ptp(R, axis=0).max() >= MIN_VARIED)
 
 
 def _check_command(method: str, dataset: str, run: RunRecord) -> str:

@@ -479,6 +479,14 @@ def test_labels_from_one_side_are_not_doubted_for_a_method_that_always_says_the_
     assert summary(faces, predictions, run_json(["a"]))["warnings"] == []
 
 
+def test_all_angles_in_radians_are_named_although_they_hardly_vary_as_degrees() -> None:
+    poses = [[k - 20, k % 30 - 15, k % 7] for k in range(40)]
+    faces = [face(str(k), pose) for k, pose in enumerate(poses)]
+    predictions = [prediction("a", str(k), list(np.radians(pose))) for k, pose in enumerate(poses)]
+    (warning,) = summary(faces, predictions, run_json(["a"]))["warnings"]
+    assert "angles in radians are read as degrees" in warning["text"]
+
+
 def test_warning_names_the_command_that_tells_whose_mistake_it_is() -> None:
     faces = [face(str(k), [k, k % 30, 0]) for k in range(40)]
     predictions = [prediction("a", str(k), [-k, k % 30, 0]) for k in range(40)]
