@@ -8,7 +8,7 @@ the class must import fast: heavy libraries belong into :meth:`Method.load` and 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Sized
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -29,6 +29,7 @@ __all__ = [
     "Prediction",
     "StoredMethod",
     "WeightsInfo",
+    "require_one_each",
 ]
 
 
@@ -237,10 +238,19 @@ class Method(Plugin):
         prepared = [self.prepare(face) for face in faces]
         inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
         decoded = self.decode(self.infer(inputs)) if inputs else []
-        if len(decoded) != len(inputs):
-            raise ValueError(f"decode gave {len(decoded)} predictions to {len(inputs)} faces")
+        require_one_each(decoded, len(inputs))
         following = iter(decoded)
         return [value if isinstance(value, NoPrediction) else next(following) for value in prepared]
+
+
+def require_one_each(decoded: object, count: int) -> None:
+    """Raise a ValueError unless :meth:`Method.decode` gave a list with `count` entries."""
+    if not isinstance(decoded, Sized):
+        raise ValueError(
+            f"decode gave a {type(decoded).__name__}, not a list of Prediction and NoPrediction"
+        )
+    if len(decoded) != count:
+        raise ValueError(f"decode gave {len(decoded)} predictions to {count} faces")
 
 
 class StoredMethod(Method):

@@ -239,6 +239,8 @@ class Probe:
     def is_collapsed(self) -> bool:
         """Whether all faces get nearly the same prediction."""
         _, predictions, ground_truth = self.predicted()
+        if len(predictions) == 0:
+            return False
         return _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth)
 
     def spread_deg(self) -> tuple[float, float]:

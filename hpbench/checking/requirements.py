@@ -51,10 +51,8 @@ def require_valid(prediction: object, what: str) -> None:
         if not prediction.reason:
             raise ConformanceError(f"{what}: NoPrediction without a reason")
         return
-    if not isinstance(prediction, Prediction):
-        raise ConformanceError(
-            f"{what}: decode gives a {type(prediction).__name__}; return Prediction(R_cam)"
-        )
+    _require_kind(prediction, what)
+    assert isinstance(prediction, Prediction)
     R_cam = prediction.R_cam
     if not isinstance(R_cam, np.ndarray):
         raise ConformanceError(f"{what}: R_cam is a {type(R_cam).__name__}, not a numpy array")
@@ -87,6 +85,14 @@ def require_valid(prediction: object, what: str) -> None:
         )
 
 
+def _require_kind(prediction: object, what: str) -> None:
+    """Raise unless a prediction is one, or NoPrediction."""
+    if not isinstance(prediction, Outcome):
+        raise ConformanceError(
+            f"{what}: decode gives a {type(prediction).__name__}; return Prediction(R_cam)"
+        )
+
+
 def require_same(
     faces: Sequence[Face], first: Sequence[Outcome], second: Sequence[Outcome], when: str
 ) -> None:
@@ -94,6 +100,8 @@ def require_same(
     if len(first) != len(second):
         raise ConformanceError(f"{len(first)} and {len(second)} predictions {when}")
     for face, a, b in zip(faces, first, second, strict=True):
+        for one in (a, b):
+            _require_kind(one, f"face '{face.image_id}'")
         if isinstance(a, NoPrediction) or isinstance(b, NoPrediction):
             if isinstance(a, NoPrediction) != isinstance(b, NoPrediction):
                 raise ConformanceError(

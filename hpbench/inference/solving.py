@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from hpbench.errors import PLUGIN_ERRORS, HpbenchError
 from hpbench.face import Face
-from hpbench.method import Method, NoPrediction, Prediction
+from hpbench.method import Method, NoPrediction, Prediction, require_one_each
 from hpbench.rotation import is_rotation
 
 __all__ = [
@@ -89,8 +89,8 @@ def infer_inputs(
     """Infer and decode prepared inputs, at least one, in one batch; the times are per face.
 
     `device_clock` is entered around :meth:`Method.infer` alone. Raises whatever the method raises,
-    a ValueError if decode gives another number of predictions, and an HpbenchError if it returns
-    bare arrays.
+    a ValueError if decode gives no list or another number of predictions, and an HpbenchError if it
+    returns bare arrays.
     """
     method.synchronize()
     start = perf_counter()
@@ -111,8 +111,7 @@ def _validated(
     method: Method, predictions: Sequence[object], count: int
 ) -> list[Prediction | NoPrediction]:
     """What :meth:`Method.decode` gave to `count` inputs, by :func:`valid_predictions`."""
-    if len(predictions) != count:
-        raise ValueError(f"decode gave {len(predictions)} predictions to {count} faces")
+    require_one_each(predictions, count)
     return valid_predictions(method, predictions)
 
 

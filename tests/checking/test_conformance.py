@@ -300,6 +300,16 @@ class BareArrays(Reader):
         return [one.R_cam for one in super().decode(output)]
 
 
+class ListOfNone(Reader):
+    def decode(self, output):
+        return [None for _ in super().decode(output)]
+
+
+class ForgotReturn(Reader):
+    def decode(self, output):
+        super().decode(output)
+
+
 class EndlesslySure(Reader):
     def decode(self, output):
         return [replace(one, confidence=float("inf")) for one in super().decode(output)]
@@ -452,6 +462,8 @@ class SecretLook(Reader):
         (Whole, "rotations", "dtype int"),
         (NotANumber, "rotations", "NaN"),
         (BareArrays, "rotations", r"decode gives a ndarray; return Prediction\(R_cam\)"),
+        (ListOfNone, "order", r"decode gives a NoneType; return Prediction\(R_cam\)"),
+        (ForgotReturn, "rotations", "decode gave a NoneType, not a list of Prediction"),
         (EndlesslySure, "rotations", "confidence is inf; give a finite number or None"),
         (OneTooFew, "rotations", "23 predictions to 24 faces"),
         (SpeechlessNoAnswer, "rotations", "NoPrediction without a reason"),
@@ -477,6 +489,12 @@ def test_broken_contract_fails_the_right_check(wrong, check, reason):
     reasons = outcome(wrong, [one for one in CHECKS if one.__name__ == f"check_{check}"])
     assert list(reasons) == [check]
     assert re.search(reason, reasons[check]), reasons[check]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wrong", [ListOfNone, AnswersNothing])
+def test_method_without_any_prediction_is_judged_without_warnings_of_numpy(wrong):
+    assert {"rotations", "labels"} & outcome(wrong, CHECKS).keys() == {"rotations"}
 
 
 def test_method_that_raises_on_a_black_image_fails_the_right_check():
