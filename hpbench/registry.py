@@ -147,14 +147,27 @@ class Registry(Generic[T]):
 
     def _load(self, name: str, offers: Offers) -> type[T]:
         if name not in offers:
-            known = suggest(name, offers)
-            raise UsageError(f"no {self.noun} '{name}'; {known}{quote_hint(name)}")
+            raise UsageError(self._unknown(name, suggest(name, offers)))
         if len(offers[name]) > 1:
             origins = " and ".join(offer.origin for offer in offers[name])
             raise UsageError(
                 f"{self.noun} '{name}' is offered by {origins}; rename or uninstall one of them"
             )
         return self._import(offers[name][0])
+
+    def _unknown(self, name: str, known: str) -> str:
+        """Why a name is none; a file or folder in its place needs the plugin that reads it."""
+        path = Path(name)
+        if not path.exists():
+            return f"no {self.noun} '{name}'; {known}{quote_hint(name)}"
+        if path.suffix == ".py":
+            return f"no {self.noun} '{name}': add --plugin {name}, and write the name of its class"
+        kind = "folder" if path.is_dir() else "file"
+        form = f"NAME={name}" if self.takes_path else f"NAME[KEY={name}]"
+        return (
+            f"no {self.noun} '{name}', which is a {kind}: write {form} with the {self.noun} that "
+            f"reads it; {known}"
+        )
 
     def parse(self, specs: SpecsLike, files: Sequence[Path] = ()) -> list[Spec]:
         """Specs of a list, or those that they stand for where one plugin claims their name."""

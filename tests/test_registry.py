@@ -125,6 +125,29 @@ def test_path_that_nobody_claims_is_an_unknown_name():
         make_dataset("a/labels.doc")
 
 
+@pytest.mark.parametrize(
+    ("make", "name", "fix"),
+    [
+        (make_method, "net.pkl", r"'net\.pkl', which is a file: write NAME\[KEY=net\.pkl\] with"),
+        (make_method, "mine.py", r"'mine\.py': add --plugin mine\.py, and write the name of its"),
+        (
+            make_dataset,
+            "frames/a",
+            r"'frames/a', which is a folder: write NAME=frames/a with .*known",
+        ),
+    ],
+)
+def test_file_or_folder_in_the_place_of_a_name_is_called_one(
+    make, name, fix, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("frames/a").mkdir(parents=True)
+    for file in ("net.pkl", "mine.py"):
+        Path(file).touch()
+    with pytest.raises(UsageError, match=fix):
+        make(name)
+
+
 CONTRACT_1 = r"plugin contract 1, this hpbench has 2; return Prediction\(R_cam\) from decode"
 
 
