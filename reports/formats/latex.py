@@ -77,10 +77,19 @@ def _context(section: Section) -> str:
 
 
 def _marks(section: Section, key: str) -> str:
-    """Which columns have their best marked, where that is not all."""
-    if key not in ("accuracy", "metrics") or section.complete:
-        return ""
-    return "Only columns that count missing predictions are marked: methods predicted other faces."
+    """What is not marked: columns of methods on different faces, and rows of the baseline."""
+    said = []
+    if key in ("accuracy", "metrics") and not section.complete:
+        said.append(
+            "Only columns that count missing predictions are marked: methods predicted other faces."
+        )
+    if section.references and _is_marked(section.tables[key]):
+        said.append("The frontal baseline is a reference and is not marked.")
+    return " ".join(said)
+
+
+def _is_marked(content: Table) -> bool:
+    return any(cell.rank for row in content.rows for cell in row)
 
 
 def document(tables: Sequence[Table]) -> str:
@@ -110,8 +119,7 @@ def table(content: Table) -> str:
 
 
 def _caption(content: Table) -> str:
-    marked = any(cell.rank for row in content.rows for cell in row)
-    explained = ". Bold: best, underlined: second best." if marked else "."
+    explained = ". Bold: best, underlined: second best." if _is_marked(content) else "."
     if any(column.title == "Rank" for column in content.columns):
         explained += (
             " Methods share a rank where their paired differences are not significant at 5 % "

@@ -200,6 +200,15 @@ def test_latex_leaves_out_pairs_that_no_page_holds(make_run) -> None:
     assert "-pairs" not in many
 
 
+def test_latex_captions_say_why_a_baseline_between_marked_rows_is_not_marked(make_run) -> None:
+    errors = {"near": (1.0, 1.0, 1.0), "constant": (2.0, 2.0, 2.0), "far": (3.0, 3.0, 3.0)}
+    text = write_latex(load_report(make_run(errors=errors))).read_text()
+    captions = re.findall(r"\\caption\{(.*)\}\n", text)
+    marked = ["Bold: best" in caption for caption in captions]
+    assert any(marked)
+    assert marked == ["The frontal baseline is a reference" in caption for caption in captions]
+
+
 def test_latex_caption_says_what_a_table_alone_does_not(make_run) -> None:
     report = load_report(make_run(without_prediction={"near": 2}))
     text = write_latex(report).read_text()
