@@ -94,7 +94,9 @@ def _refuse_unsafe(path: Path) -> None:
     code = {name: content for name, content in entries.items() if name.startswith("code/")}
     if not code or "constants.pkl" not in entries:
         raise WeightsError(
-            f"{path}: weights without a network; export the network itself (docs/export-to-onnx.md)"
+            f"{path}: weights without a network; export the network itself "
+            "(docs/export-to-onnx.md), or name the method whose weights they are: "
+            f"NAME[weights={path}]"
         )
     for name, content in code.items():
         if name.endswith(".py") and (found := _FORBIDDEN.search(content.decode(errors="replace"))):
