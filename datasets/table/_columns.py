@@ -29,7 +29,15 @@ _IMAGE = {
     *(f"{a}_{b}" for a in ("image", "img") for b in ("path", "file", "name", "filename")),
     "file_name", "file_path", "imagepath", "imagename", "imagefile", "imgpath", "imgname",
 }  # fmt: skip
-_SUBJECT = {"subject", "subject_id", "subjectid", "person_id", "personid"}
+_PEOPLE = {
+    f"{who}{suffix}"
+    for who in ("subject", "person", "participant", "driver", "identity")
+    for suffix in ("", "_id", "id")
+}
+_VIDEOS = {
+    f"{what}{suffix}" for what in ("video", "sequence", "clip") for suffix in ("", "_id", "id")
+}
+"""Frames of one video are alike: taken one by one, intervals would be too narrow."""
 _BOX_NAMES: tuple[tuple[BoxLayout, tuple[str, ...]], ...] = (
     ("xyxy", ("x0", "y0", "x1", "y1")),
     ("xyxy", ("x1", "y1", "x2", "y2")),
@@ -71,6 +79,7 @@ class Columns:
     ----------
     image : str
     subject : str or None
+        People, or for want of them videos.
     angles : dict
         Of ``yaw``, ``pitch`` and ``roll`` those that there are.
     rotation : tuple of str
@@ -108,7 +117,7 @@ def count_known(names: Sequence[str]) -> int:
     boxes = {prefix + part for _, four in _BOX_NAMES for part in four for prefix in _BOX_PREFIXES}
     nearly = {name for names in _UNCERTAIN.values() for name in names}
     return sum(
-        name in _IMAGE | _SUBJECT | boxes | nearly
+        name in _IMAGE | _PEOPLE | _VIDEOS | boxes | nearly
         or angle_and_unit(name, LABEL_PREFIXES) is not None
         or is_rotation_column(name)
         for name in plain
@@ -141,7 +150,7 @@ def find_columns(path: Path, names: Sequence[str]) -> Columns:
     angles, unit = find_angles(path, names, taken, LABEL_PREFIXES)
     rotation = find_rotation(path, names, taken)
     image = one_of("image", _IMAGE)
-    subject = one_of("subject", _SUBJECT)
+    subject = one_of("subject", _PEOPLE) or one_of("subject", _VIDEOS)
     camera, distortion = _find_camera(path, by_plain, taken)
     free = {plain: name for plain, name in by_plain.items() if name not in camera}
     layout, box = _find_box(path, free, taken)

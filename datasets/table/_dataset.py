@@ -73,7 +73,7 @@ class Table(Dataset):
         how_to_get="Write a CSV file with the columns image,yaw,pitch,roll[,x0,y0,x1,y1,subject]",
         domain="unknown",
         label_source="unknown",
-        notes=("Confidence intervals resample subjects; without a column 'subject', images.",),
+        notes=("Confidence intervals resample subjects or videos; without their column, images.",),
     )
     protocols: ClassVar[tuple[Protocol, ...]] = (
         Protocol(dataset="table", summary="all rows; the table's hash is part of the protocol"),

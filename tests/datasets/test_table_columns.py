@@ -92,6 +92,17 @@ def test_faces_of_no_known_subject_are_not_lumped_together(records_of, cell):
     assert groups == ["a.jpg", "b.jpg", "Nan"]
 
 
+@pytest.mark.parametrize("name", ["driver", "Person", "participant_id", "video", "clip_id"])
+def test_frames_of_one_person_or_video_are_resampled_together(records_of, name):
+    rows = "a.jpg,1,2,3,7\nb.jpg,1,2,3,7\nc.jpg,1,2,3,8\n"
+    assert [record.group for record in records_of(f"{HEADER},{name}\n{rows}")] == ["7", "7", "8"]
+
+
+def test_people_go_before_videos_which_stay_a_factor(records_of):
+    (record,) = records_of(f"{HEADER},video,driver\na.jpg,1,2,3,night.mp4,anna\n")
+    assert (record.group, record.factors) == ("anna", {"video": "night.mp4"})
+
+
 @pytest.mark.parametrize("cell", ["", "NA", "N/A", "nan", "NaN", "null", "<NA>", "None", "none"])
 def test_missing_label_and_missing_box_are_left_out(records_of, cell):
     cells = ",".join([cell] * 5)
