@@ -30,6 +30,9 @@ _WRAPPERS = frozenset(
 
 _NO_WEIGHTS = re.compile(r"optim|sched|scaler|loss", re.IGNORECASE)
 
+_OF_TRAINING = frozenset({"settings", "network", "averaged", "optimizer", "history"})
+"""Keys of the checkpoint of ``hpbench train``, which does not say crop, input size and bins."""
+
 _STARTS = {
     b"<": "a web page, such as a download service shows; fetch the file itself",
     b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself ('git lfs pull')",
@@ -132,6 +135,11 @@ def _read_torch(path: Path) -> StateDict:
         raise WeightsError(
             f"{path}: not a weights file, or corrupted ({type(error).__name__}); fetch it again"
         ) from None
+    if isinstance(content, Mapping) and content.keys() >= _OF_TRAINING:
+        raise WeightsError(
+            f"{path}: is what 'hpbench train --resume' continues from; use the .safetensors file "
+            "that a finished training writes beside it, whose card says crop, input size and bins"
+        )
     found = sorted(
         _tensor_dicts(content, ""), key=lambda item: ("ema" in item[0], item[0].count("/"))
     )

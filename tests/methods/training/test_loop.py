@@ -71,6 +71,15 @@ def test_training_learns_and_writes_weights_that_the_method_runs(table, tmp_path
     assert (tmp_path / "out" / "curves.png").stat().st_size > 1000
 
 
+def test_checkpoint_of_a_training_is_not_taken_for_weights(table, tmp_path):
+    """It would be run with the crop, input size and bins of the authors' files."""
+    run(table, tmp_path / "out", TINY.model_copy(update={"epochs": 1}))
+    with pytest.raises(
+        WeightsError, match=r"checkpoint\.pt: is what .* use the \.safetensors file"
+    ):
+        load_weights(tmp_path / "out" / CHECKPOINT)
+
+
 def test_time_for_loading_is_not_taken_from_the_minutes_of_training(table, tmp_path):
     seconds = 0.5
 
