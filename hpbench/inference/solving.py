@@ -138,9 +138,15 @@ def valid_predictions(
     return [
         one
         if isinstance(one, NoPrediction) or next(are_rotations)
-        else Failed("prediction is not a rotation matrix")
+        else Failed(_why_no_rotation(one.R_cam))
         for one in found
     ]
+
+
+def _why_no_rotation(R_cam: npt.NDArray[np.float64]) -> str:
+    if not np.isfinite(R_cam).all():
+        return "prediction holds NaN or infinity"
+    return "prediction is not a rotation matrix"
 
 
 def _well_formed(method: Method, prediction: object) -> Prediction | NoPrediction:

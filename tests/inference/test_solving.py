@@ -25,12 +25,8 @@ def test_a_matrix_that_is_no_rotation_costs_only_its_own_face():
     wrong = [2.0 * np.eye(3), np.diag([1.0, 1.0, -1.0]), np.full((3, 3), np.nan), np.eye(2)]
     found = _valid(*[Prediction(one) for one in (np.eye(3), *wrong, np.eye(3))])
     assert [isinstance(one, Prediction) for one in found] == [True, *[False] * 4, True]
-    assert (
-        found[1].reason
-        == found[2].reason
-        == found[3].reason
-        == ("prediction is not a rotation matrix")
-    )
+    assert found[1].reason == found[2].reason == "prediction is not a rotation matrix"
+    assert found[3].reason == "prediction holds NaN or infinity"
     assert found[4].reason == "prediction of shape (2, 2) instead of (3, 3)"
 
 
