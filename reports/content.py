@@ -18,6 +18,7 @@ from hpbench.reports.figures.registry import FIGURES
 from hpbench.reports.figures.shapes import Shape
 from hpbench.reports.figures.style import MethodStyle, method_styles
 from hpbench.reports.sentences import (
+    busy_sentence,
     overview_sentences,
     protocol_sentences,
     summary_sentences,
@@ -148,6 +149,8 @@ class Report:
     """Whether images of every data set may go into the report, whatever their terms."""
     data: Mapping[str, Path]
     """Folders of data sets that images may be read from."""
+    busy: str = ""
+    """Sentence on other work on the machine while times were taken; empty without such."""
 
     def faces_of(self, section: Section) -> pd.DataFrame:
         """Rows of ``faces.parquet`` of one data set."""
@@ -231,6 +234,7 @@ def load_report(
         if is_reference(method.name)
     }
     labels |= _stored_labels(run)
+    timing = _timing(folder)
     report = Report(
         folder=folder,
         run=run,
@@ -243,11 +247,8 @@ def load_report(
         by=run.spec.by if by is None else by,
         embed_images=embed_images,
         data=data or {},
+        busy=busy_sentence(timing.conditions) if timing else "",
     )
-    timing: dict[str, dict[str, MethodTiming]] = {}
-    name = TimingRecord.file_name
-    if (folder / name).is_file() or differs(folder, name):  # the latter is one that is gone
-        timing = TimingRecord.read(folder).datasets
     rerun = load_rerun(folder)
     predicted = {one.dataset for one in summary.results}
     clean = [
@@ -255,9 +256,16 @@ def load_report(
     ]
     for one in clean:
         siblings = _siblings(one, clean, run)
-        times = timing.get(one.name, {})
+        times = timing.datasets.get(one.name, {}) if timing else {}
         report.sections.append(_section(one, report, siblings, times, rerun.get(one.name)))
     return report
+
+
+def _timing(folder: Path) -> TimingRecord | None:
+    """``timing.json``, or None of a run that took no times."""
+    name = TimingRecord.file_name
+    is_there = (folder / name).is_file() or differs(folder, name)  # the latter is one that is gone
+    return TimingRecord.read(folder) if is_there else None
 
 
 def _listed(names: Sequence[str], what: str) -> str:

@@ -10,9 +10,13 @@ from hpbench.protocol import Protocol
 from hpbench.reports import words
 from hpbench.reports.tables.table import is_reference
 from hpbench.results.results_file import Comparison, Intervals, MethodResult, YawBinErrors, value_at
+from hpbench.results.timing_record import TimingConditions
 from hpbench.scoring.statistics import LEVEL, MIN_UNITS
 
-__all__ = ["overview_sentences", "protocol_sentences", "summary_sentences"]
+__all__ = ["busy_sentence", "overview_sentences", "protocol_sentences", "summary_sentences"]
+
+BUSY = 2.0
+"""Load per core before the timing; up to here it may be what the run's own accuracy pass left."""
 
 _EULER = {
     "nearest": "A rotation has two exact yaw, pitch, roll triples; the one nearer to the ground "
@@ -264,3 +268,14 @@ def protocol_sentences(protocol: Protocol) -> list[str]:
     if settings:
         sentences.append(f"Settings of the data set: {settings}.")
     return sentences
+
+
+def busy_sentence(conditions: TimingConditions) -> str:
+    """Sentence on other work on the machine when times were taken; empty without such."""
+    load, cores = conditions.load_average_before, conditions.cores
+    if load is None or cores is None or load <= BUSY * cores:
+        return ""
+    return (
+        f"the machine was busy with other work when times were taken (load average {load:.1f} on "
+        f"{cores} cores), so they may be far too long; repeat the run on a quiet machine"
+    )

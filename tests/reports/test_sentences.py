@@ -14,6 +14,7 @@ from hpbench.reports.content import load_report
 from hpbench.reports.formats.markdown import render_markdown
 from hpbench.reports.report import write_report
 from hpbench.reports.sentences import overview_sentences, protocol_sentences
+from hpbench.results.timing_record import TimingConditions, TimingRecord
 
 
 @pytest.fixture
@@ -309,3 +310,21 @@ def test_baseline_without_faces_in_common_is_that_of_all(make_run) -> None:
     sentences = load_report(folder).sections[0].sentences
     assert sentences[0].endswith("no face was predicted by every method, so there is no ranking.")
     assert "For reference, the frontal baseline has a mean error of 9.00 degrees." in sentences
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "is_busy"),
+    [(7.1, 2, True), (3.9, 2, False), (7.1, 8, False), (None, 2, False)],
+)
+def test_times_of_a_busy_machine_are_called_too_long(make_run, load, cores, is_busy) -> None:
+    folder = make_run()
+    conditions = TimingConditions(
+        system="Linux", processor="x", cores=cores, memory_gib=8.0, device="cpu", threads={},
+        garbage_collection="off", order="turns", warm_up_faces=3, batch_size=1, clock="c",
+        load_average_before=load, load_average_after=load,
+    )  # fmt: skip
+    TimingRecord(
+        created="2026-11-28", mode="quick", faces=1, rounds=3, conditions=conditions, datasets={}
+    ).write(folder)
+    said = "Warning: the machine was busy with other work when times were taken (load average 7.1 "
+    assert (said in render_markdown(load_report(folder))) is is_busy
