@@ -163,6 +163,32 @@ def _least_depth_of_plain_sqpnp(model, seen, camera):
     return (model @ cv2.Rodrigues(rvec)[0].T + tvec.ravel())[:, 2].min()
 
 
+def seen_across_the_camera_plane(model):
+    """Exact projections of a frontal head that the camera plane cuts: the nose lies behind it."""
+    centred = model.points - model.points.mean(axis=0)
+    t = np.array([0.0, 0.0, 0.1 * np.ptp(centred[:, 0])])
+    depths = centred[:, 2] + t[2]
+    assert depths.min() < 0.0 < depths.max()
+    return project(np.eye(3), t, centred)
+
+
+@pytest.mark.parametrize("name", ["mallick6", "ict51"])
+@pytest.mark.parametrize("solver", ["sqpnp", "sop", "epnp"])
+def test_a_head_that_is_in_part_behind_the_camera_gets_no_prediction(solver, name):
+    """All landmarks were seen, so the only pose that explains them well is impossible."""
+    model = face_model(name)
+    prediction = solve_pose(seen_across_the_camera_plane(model), model.points, CAMERA, None, solver)
+    assert isinstance(prediction, NoPrediction)
+    assert prediction.reason.startswith("behind the camera")
+
+
+def test_naive_solver_keeps_a_head_that_is_in_part_behind_the_camera():
+    model = face_model("ict51")
+    seen = seen_across_the_camera_plane(model)
+    solution = solve_pose(seen, model.points, CAMERA, solver="iterative")
+    assert not solution.in_front
+
+
 @pytest.mark.parametrize("solver", ["sqpnp", "sop", "epnp", "iterative"])
 def test_a_landmark_that_is_not_a_number_gets_no_prediction(solver):
     model = face_model("mallick6")

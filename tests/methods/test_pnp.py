@@ -59,6 +59,28 @@ def test_a_mirrored_face_gets_the_mirrored_rotation(model):
     assert geodesic_deg(mirror_rotation(one.R_cam), other.R_cam) < 0.05
 
 
+@pytest.mark.parametrize("solver", ["sqpnp", "sop", "epnp"])
+def test_a_head_that_would_be_behind_the_camera_is_left_out_with_its_reason(solver):
+    points = face_model("ict68").points
+    points = points - points.mean(axis=0) + [0.0, 0.0, 0.1 * np.ptp(points[:, 0])]
+    assert points[:, 2].min() < 0.0 < points[:, 2].max()  # the camera's plane cuts the head
+    matrix = pinhole(450, (450, 450))
+    seen = points @ matrix.T
+    behind = Face(
+        "behind",
+        np.zeros((450, 450, 3), np.uint8),
+        np.array([0.0, 0.0, 450.0, 450.0]),
+        Camera(matrix, np.zeros(5)),
+        seen[:, :2] / seen[:, 2:],
+    )
+    in_front = drawn_face(matrix, (450, 450), Camera(matrix, np.zeros(5)))
+    method = make_method(f"pnp[landmarks=annotated,model=ict51,solver={solver},focal=camera]")
+    left_out, predicted = method.predict([behind, in_front])
+    assert isinstance(left_out, NoPrediction)
+    assert left_out.reason.startswith("behind the camera")
+    assert isinstance(predicted, Prediction)
+
+
 def test_the_camera_of_the_data_set_is_used_when_asked_for():
     matrix = np.array([[517.7, 0, 320.0], [0, 517.7, 240.5], [0, 0, 1.0]])
     face = drawn_face(matrix, camera=Camera(matrix, np.zeros(5)))
