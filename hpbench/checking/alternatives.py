@@ -370,14 +370,17 @@ def _scaling_text(declared: str, wanted: str) -> str:
 # ---- scores of bins -----------------------------------------------------------------------------
 
 
-def _with_scores(outputs: Any, change: Callable[[Array], Array]) -> Any:
-    """Outputs with the scores of bins changed, in each array that holds some; there must be one."""
+def _with_scores(outputs: Any, change: Callable[[Array], Array], is_one_head: bool = False) -> Any:
+    """Outputs with the scores of bins changed, in each array that holds some; there must be one.
+
+    Three arrays are one head each, as most exports of Hopenet give them: 66 bins are no 3 x 22.
+    """
     if isinstance(outputs, list | tuple):
         held = [_holds_scores(part) for part in outputs]
         if not any(held):
             raise _NotApplicableError
         return type(outputs)(
-            _with_scores(part, change) if holds else part
+            _with_scores(part, change, is_one_head=sum(held) == 3) if holds else part
             for part, holds in zip(outputs, held, strict=True)
         )
     if not _holds_scores(outputs):
@@ -385,9 +388,10 @@ def _with_scores(outputs: Any, change: Callable[[Array], Array]) -> Any:
     shape = tuple(outputs.shape)
     is_array = isinstance(outputs, np.ndarray)
     values = outputs if is_array else outputs.detach().cpu().numpy()
-    heads = values.reshape(*shape[:-1], 3, -1) if shape[-1] % 3 == 0 and len(shape) == 2 else None
-    # three heads side by side, as hpbench's own networks give them, or one head
-    changed = change(values) if heads is None else change(heads).reshape(shape)
+    # else three heads lie side by side, as hpbench's own networks give them
+    is_one_head = is_one_head or len(shape) != 2 or shape[-1] % 3 != 0
+    heads = values if is_one_head else values.reshape(shape[0], 3, -1)
+    changed = change(heads).reshape(shape)
     return changed if is_array else outputs.new_tensor(changed)
 
 
