@@ -125,7 +125,7 @@ def find_input_mistake(
                 candidates[mistake].add(errors, vary is None)
             if errors is None or candidates[mistake].is_hopeless(declared, hopeless_t):
                 del candidates[mistake]
-        gains = [1.0 - errors.mean() / declared.mean() for errors in candidates.values()]
+        gains = [errors.gain(declared) for errors in candidates.values()]
         if not gains or (number == PLAIN_BLOCKS - 1 and max(gains) > PLAIN_GAIN):
             break
     return _best(declared, candidates)
@@ -166,6 +166,10 @@ class _Errors:
     def plain_mean(self) -> float:
         return float(np.concatenate(self.plain).mean())
 
+    def gain(self, declared: _Errors) -> float:
+        """Which share of the declared method's errors they save, which may be none at all."""
+        return 1.0 - self.mean() / max(declared.mean(), 1e-9)
+
     def predicted(self) -> int:
         return int((np.concatenate(self.plain) != MISSING_DEG).sum())
 
@@ -180,9 +184,12 @@ def _best(declared: _Errors, candidates: dict[InputMistake, _Errors]) -> Finding
     if not candidates:
         return None
     mistake, errors = min(candidates.items(), key=lambda item: item[1].mean())
-    gain = 1.0 - errors.mean() / max(declared.mean(), 1e-9)
     is_explained = errors.plain_mean() < MAX_FIXED_DEG
-    if not is_explained or gain < MIN_GAIN or t_of_gain(errors.all(), declared.all()) < MIN_T:
+    if (
+        not is_explained
+        or errors.gain(declared) < MIN_GAIN
+        or t_of_gain(errors.all(), declared.all()) < MIN_T
+    ):
         return None
     return Finding(
         mistake=mistake,

@@ -348,6 +348,13 @@ def test_a_mistake_is_concluded_from_twelve_faces_on(count, is_found):
 # ---- methods that do not play along -------------------------------------------------------------
 
 
+def test_method_that_is_exact_whatever_it_sees_has_no_mistake():
+    """A stored or an ideal prediction is off by nothing, of which nothing can be a share."""
+    exact = np.zeros(COUNT)
+    finding, _ = found(exact, exact)
+    assert finding is None
+
+
 def test_alternative_on_which_a_method_raises_is_none():
     class Raises(RedIsBlue):
         def prepare(self, face):
