@@ -236,17 +236,22 @@ def _predict(
     if mistake.stage == "face":
         return method.predict([mistake.change(face) for face in faces])
     prepared = [method.prepare(face) for face in faces]
-    inputs = [value for value in prepared if not isinstance(value, NoPrediction)]
+    inputs = [value for value in prepared if _is_input(value)]
     if not inputs:
         raise _NotApplicableError
     if mistake.stage == "input":
-        darkest, brightest = _range_of(method, faces[0])
+        seen = (face for face, value in zip(faces, prepared, strict=True) if _is_input(value))
+        darkest, brightest = _range_of(method, next(seen))
         change = _in_range(mistake.change, darkest, brightest)
         outputs = method.infer([_with_images(value, change) for value in inputs])
     else:
         outputs = _with_scores(method.infer(inputs), mistake.change)
     decoded = iter(method.decode(outputs))
-    return [value if isinstance(value, NoPrediction) else next(decoded) for value in prepared]
+    return [next(decoded) if _is_input(value) else value for value in prepared]
+
+
+def _is_input(prepared: Any) -> bool:
+    return not isinstance(prepared, NoPrediction)
 
 
 # ---- prepared inputs ----------------------------------------------------------------------------

@@ -355,6 +355,24 @@ def test_method_that_is_exact_whatever_it_sees_has_no_mistake():
     assert finding is None
 
 
+def test_first_face_without_a_prediction_does_not_hide_a_wrong_scale():
+    """Black and white, as the network gets them, can be seen on any other face."""
+    declared = SCALES["0..1"]
+
+    def made(image):
+        if image.shape == (6, 6, 3):
+            return NoPrediction("no face found")
+        return scaled(image, declared).astype(np.float32)
+
+    blind = Face("blind", np.zeros((6, 6, 3), np.uint8), np.ones(4))
+    recorder = Recorder(made)
+    (mistake,) = (one for one in SCALING if one.text.endswith("0..1, the network wants -1..1)"))
+    seen = coloured_face(1)
+    errors = errors_deg(recorder, [blind, seen], np.tile(np.eye(3), (2, 1, 1)), mistake)
+    assert errors.tolist() == pytest.approx([90.0, 0.0])
+    np.testing.assert_allclose(recorder.given[0], scaled(seen.image, SCALES["-1..1"]), atol=1e-5)
+
+
 def test_alternative_on_which_a_method_raises_is_none():
     class Raises(RedIsBlue):
         def prepare(self, face):
