@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.checking.requirements import Outcome
-from hpbench.errors import HpbenchError
 from hpbench.face import Face
 from hpbench.inference.torch_method import IMAGENET_MEAN, IMAGENET_STD
 from hpbench.method import Method, NoPrediction, Prediction
@@ -208,8 +207,6 @@ def errors_deg(
     """Errors with a mistake undone, shape (n,), or None where it cannot be undone here."""
     try:
         outcomes = _predict(method, faces, mistake)
-    except (_NotApplicableError, HpbenchError):
-        return None
     except Exception:  # whatever a method raises on an input that it was not written for
         if mistake is None:
             raise

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import softmax
 
 from hpbench.checking.alternatives import INPUT_MISTAKES, errors_deg, find_input_mistake
+from hpbench.errors import HpbenchError
 from hpbench.face import Face
 from hpbench.method import Method, MethodCard, NoPrediction, Prediction
 from hpbench.rotation import rotation_from_angles
@@ -371,6 +372,17 @@ def test_first_face_without_a_prediction_does_not_hide_a_wrong_scale():
     errors = errors_deg(recorder, [blind, seen], np.tile(np.eye(3), (2, 1, 1)), mistake)
     assert errors.tolist() == pytest.approx([90.0, 0.0])
     np.testing.assert_allclose(recorder.given[0], scaled(seen.image, SCALES["-1..1"]), atol=1e-5)
+
+
+@pytest.mark.parametrize("error", [HpbenchError("the worker has ended"), ValueError("no such")])
+def test_what_a_method_raises_on_images_as_they_are_is_not_hidden(error):
+    class Raises(RedIsBlue):
+        def infer(self, batch):
+            raise error
+
+    method = Raises(around(20.0), around(5.0))
+    with pytest.raises(type(error), match=str(error)):
+        find_input_mistake(method, FACES, TRUTH, ["face"])
 
 
 def test_alternative_on_which_a_method_raises_is_none():
