@@ -147,7 +147,7 @@ def _other_form(boxes: Array, sizes: Sizes) -> Suspicion | None:
     candidates = _candidates(boxes, sizes, upright)
     if in_corner:
         candidates = [item for item in candidates if item[2].startswith("box_unit")]
-    if candidates and candidates[0][0] >= max(_SURE, share if in_corner else share + 0.05):
+    if candidates[0][0] >= max(_SURE, share):
         fix = candidates[0][2]
         meaning = " and ".join(_MEANINGS[part] for part in fix.split(","))
         seen = f"{seen} ({example}), but {candidates[0][0]:.0%} fit as {meaning}"
@@ -180,9 +180,17 @@ def _candidates(
         share = float(_fits(candidate, upright).mean())
         middle = (candidate[:, :2] + candidate[:, 2:]) / 2.0 / upright - 0.5
         ranked.append((share, float(np.abs(middle).mean()), name, candidate))
-    # any two corners make a box, so that the rule says least of all
+    # a tag that turns the images explains what y before x would explain as well; any two corners
+    # make a box, so that this rule says least of all
     return sorted(
-        ranked, key=lambda item: (-item[0], "corners" in item[2], item[2].count(","), item[1])
+        ranked,
+        key=lambda item: (
+            -item[0],
+            item[2] != "exif=boxes",
+            "corners" in item[2],
+            item[2].count(","),
+            item[1],
+        ),
     )
 
 
