@@ -135,7 +135,7 @@ def _other_form(boxes: Array, sizes: Sizes) -> Suspicion | None:
     )
     if share >= _ENOUGH and not in_corner:
         return _in_one_quarter(boxes, upright)
-    first = int(np.argmin(fitting)) if not fitting.all() else 0
+    first = int(np.argmin(fitting))  # that does not fit; or of all
     shown = ",".join(f"{value:.6g}" for value in boxes[first])
     width, height = sizes[first].upright_wh
     seen = (

@@ -137,6 +137,28 @@ def test_sizes_of_64_images_from_all_over_are_asked_for():
     assert {"0", "199"} < dataset.asked
 
 
+@pytest.mark.parametrize(
+    ("box", "is_one"),
+    [
+        ((300, 200, 305, 205), True),
+        ((300, 200, 303, 205), False),
+        ((300, 200, 305, 203), False),
+        ((300, 200, 350, 300), True),
+        ((300, 200, 335, 300), False),
+        ((300, 200, 414, 250), True),
+        ((300, 200, 435, 250), False),
+        ((530, 200, 630, 300), True),
+        ((550, 200, 650, 300), False),
+        ((-30, 200, 70, 300), True),
+        ((-50, 200, 50, 300), False),
+    ],
+)
+def test_box_of_a_face_is_no_speck_no_strip_and_mostly_inside_the_image(box, is_one):
+    """Sides of 5 and 3 pixels; width by height 0.5 and 0.35, 2.3 and 2.7; 70 % inside, and 50."""
+    stops = [one.stops for one in review(in_memory([box] * 12)) if one.stops]
+    assert stops == [True] * (not is_one)
+
+
 # ---- boxes in a corner --------------------------------------------------------------------------
 
 SMALL = faces(8, around=(55.0, 50.0), side=40.0) * [0.5, 0.7, 0.5, 0.7] + [20, 5, 20, 5]
@@ -151,6 +173,10 @@ def test_eight_boxes_within_100_pixels_of_a_large_image_are_percent():
     (suspicion,) = review(dataset)
     assert (suspicion.fix, suspicion.stops) == PERCENT
     assert suspicion.seen.startswith("all 8 face boxes lie within the first 100 pixels (first ")
+
+
+def test_image_of_250_pixels_is_large_enough_for_that():
+    assert reviewed(SMALL, (250, 250)) == PERCENT
 
 
 @pytest.mark.parametrize(
@@ -190,8 +216,17 @@ def test_boxes_in_the_first_quarter_may_be_of_smaller_images(count, reach, expec
         assert "first 45% of the width and 40% of the height" in suspicion.seen
 
 
-def test_one_box_for_all_images_says_nothing_about_their_size():
-    assert reviewed(np.tile([100.0, 100.0, 300.0, 300.0], (12, 1)), (1000, 1000)) is None
+def test_what_looks_odd_is_still_said_where_a_detector_contradicts_nothing():
+    dataset = in_memory(faces(12, around=(200.0, 200.0)), (1000, 1000))
+    (suspicion,) = review(dataset, lambda image: np.empty((0, 4)))
+    assert (suspicion.fix, suspicion.stops) == ("box_size=WIDTHxHEIGHT", False)
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+def test_one_or_two_boxes_for_all_images_say_nothing_about_their_size(kinds):
+    boxes = np.tile([100.0, 100.0, 300.0, 300.0], (12, 1)) + np.arange(12)[:, None] % kinds
+    assert reviewed(boxes, (1000, 1000)) is None
+    assert reviewed([*boxes, boxes[0] + 5.0, boxes[0] + 7.0], (1000, 1000)) is not None
 
 
 # ---- images that are turned ---------------------------------------------------------------------
@@ -222,6 +257,31 @@ def shifted_for(overlap):
     """A square beside :data:`STORED` that overlaps it so much: (100 - d) / (100 + d)."""
     d = 100.0 * (1.0 - overlap) / (1.0 + overlap)
     return np.add(STORED, [d, 0.0, d, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("upright_overlap", "is_advised"), [(0.56, False), (0.52, False), (0.47, True)]
+)
+def test_stored_boxes_are_advised_where_they_fit_clearly_better(upright_overlap, is_advised):
+    """Squares to both sides of the image's middle; the face overlaps the stored one by 0.6."""
+    to_stored, to_upright = (
+        100.0 * (1.0 - overlap) / (1.0 + overlap) for overlap in (0.6, upright_overlap)
+    )
+    apart = (to_stored + to_upright) / 2.0
+    middle = np.array([249.5, 149.5, 349.5, 249.5])
+    right = np.array([1.0, 0.0, 1.0, 0.0])
+    found = reviewed(
+        np.tile(middle + apart * right, (6, 1)),
+        find_faces=one_face(middle - (apart - to_stored) * right),
+        orientation=3,
+    )
+    assert found == (("exif=boxes", False) if is_advised else None)
+
+
+def test_mirrored_photos_are_turned_photos():
+    beside = np.array([399.0, 100.0, 499.0, 200.0])  # x is 599 - x
+    found = reviewed(np.tile(beside, (6, 1)), find_faces=one_face(STORED), orientation=2)
+    assert found == ("exif=boxes", True)
 
 
 @pytest.mark.parametrize(("overlap", "is_named"), [(0.34, False), (0.46, True)])
