@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hpbench.dataset import Dataset, DatasetCard, Label, Record
+from hpbench.errors import DataError
 from hpbench.images import ImageSize
 from hpbench.labels.boxes import review_boxes
 
@@ -355,38 +356,74 @@ def test_detector_looks_at_sixteen_images_at_most():
     assert len(looked_at) == 16
 
 
-@pytest.mark.parametrize(("side", "stops"), [(70.0, False), (90.0, True)])
-def test_faces_below_80_pixels_may_be_too_small_for_the_detector(side, stops):
-    dataset = in_memory(faces(12, around=(200.0, 180.0), side=side))
-    (suspicion,) = review(dataset, looking(dataset, 0))
+@pytest.mark.parametrize(
+    ("width", "height", "stops"), [(70.0, 110.0, False), (110.0, 70.0, False), (90.0, 90.0, True)]
+)
+def test_faces_below_80_pixels_may_be_too_small_for_the_detector(width, height, stops):
+    boxes = np.add(faces(12, around=(200.0, 180.0), side=0.0), [0.0, 0.0, width, height])
+    boxes[0, 2:] = boxes[0, :2] + [400.0, 300.0]
+    dataset = in_memory(boxes, (900, 700))
+    (suspicion,) = review(dataset, one_face((700.0, 500.0, 800.0, 600.0)))
     assert (suspicion.code, suspicion.stops) == ("box", stops)
 
 
+SMALL_FACE, AROUND_IT = (300.0, 250.0, 320.0, 270.0), (200.0, 220.0, 330.0, 280.0)
+"""The middle of the first is 310, 260; that of the second is 265, 250, beside the first."""
+
+
 @pytest.mark.parametrize(
-    ("face", "box"),
-    [((100, 100, 300, 300), (250, 250, 350, 350)), ((190, 190, 210, 210), (110, 110, 290, 290))],
-    ids=["middle of the face in the box's corner", "small face in a large box"],
+    ("box", "face", "is_on_it"),
+    [
+        (SMALL_FACE, AROUND_IT, True),
+        (AROUND_IT, SMALL_FACE, True),
+        ((300, 250, 380, 330), (240, 190, 330, 280), False),
+        ((300, 250, 380, 330), (300, 100, 380, 180), False),
+        ((300, 250, 380, 330), (100, 250, 180, 330), False),
+    ],
+    ids=["face around box", "box around face", "corners touch", "above", "beside"],
 )
-def test_box_lies_on_a_face_whose_middle_it_holds_or_in_which_its_own_middle_lies(face, box):
-    """The first has the one, with the boxes exchanged the other; a second face is elsewhere."""
-    both = (np.array(face, dtype=float), np.array(box, dtype=float))
-    for annotated, seen in (both, both[::-1]):
-        touches = ((annotated[:2] + annotated[2:]) / 2 >= seen[:2]).all()
-        touches |= ((seen[:2] + seen[2:]) / 2 >= annotated[:2]).all()
-        assert touches
-        both_faces = np.array([np.add(ELSEWHERE, [0, -200, 0, -200]), seen])
-        dataset = in_memory(np.tile(annotated, (12, 1)))
-        assert review(dataset, lambda image, found=both_faces: found) == []
+def test_box_lies_on_a_face_where_one_holds_the_middle_of_the_other(box, face, is_on_it):
+    """A second face, elsewhere, changes nothing."""
+    both = np.array([ELSEWHERE, face], dtype=float)
+    found = review(in_memory(np.tile(np.array(box, dtype=float), (12, 1))), lambda image: both)
+    assert [one.code for one in found] == [] if is_on_it else ["box"]
+
+
+def test_images_that_cannot_be_read_show_nothing():
+    class Unreadable(InMemory):
+        def read_image(self, record):
+            raise DataError("not there")
+
+    boxes = list(faces(12))
+    dataset = Unreadable(boxes, [ImageSize((600, 400))] * 12)
+    assert review(dataset, one_face((500, 300, 590, 390))) == []
+
+
+def test_longer_side_says_how_far_an_image_is_reduced_for_the_detector():
+    boxes = np.tile([1000.0, 300.0, 1200.0, 500.0], (12, 1)) + np.arange(12)[:, None]
+    dataset, shapes = in_memory(boxes, (2200, 900)), set()
+
+    def find_faces(image):
+        shapes.add(image.shape)
+        return np.array([[505.0, 150.0, 605.0, 250.0]])
+
+    assert review(dataset, find_faces) == []
+    assert shapes == {(450, 1100, 3)}
 
 
 @pytest.mark.parametrize(("overlap", "is_named"), [(0.34, False), (0.46, True)])
 def test_another_form_is_named_where_it_lies_on_the_faces(overlap, is_named):
-    """In a square image y before x shows nothing but to the detector."""
+    """In a square image y before x shows nothing but to the detector.
+
+    A second face in each image, and one image with another face, change nothing.
+    """
     boxes = np.tile([310.0, 90.0, 410.0, 190.0], (12, 1))
     d = 100.0 * (1.0 - overlap) / (1.0 + overlap)
-    seen = one_face((90.0 + d, 310.0, 190.0 + d, 410.0))
-    expected = ("box=yxyx", True) if is_named else ("write the box of the labelled face", True)
-    assert reviewed(boxes, (600, 600), seen) == expected
+    seen = np.array([(90.0 + d, 310.0, 190.0 + d, 410.0), (500.0, 500.0, 590.0, 590.0)])
+    dataset = in_memory(boxes, (600, 600))
+    (found,) = review(dataset, lambda image: seen if image[0, 0, 0] else seen[1:])
+    expected = ("box=yxyx", True) if is_named else ("write the box of the labelled face", False)
+    assert (found.fix, found.is_option, found.stops) == (*expected, True)
 
 
 @pytest.mark.parametrize("sizes_wh", [[(600, 400)], [(600, 400), (500, 400)]])
@@ -394,7 +431,14 @@ def test_smaller_images_are_named_with_their_size_where_all_have_one(sizes_wh):
     boxes = faces(12, around=(150.0, 100.0), side=60.0)
     dataset = in_memory(boxes)
     dataset.sizes = [ImageSize(sizes_wh[i % len(sizes_wh)]) for i in range(12)]
-    (suspicion,) = review(dataset, lambda image: dataset.boxes[image[0, 0, 0]][None] * 2.0)
+
+    def find_faces(image):  # the surest face first, but for one image
+        number = image[0, 0, 0]
+        both = np.array([2.0 * dataset.boxes[number], ELSEWHERE])
+        return both if number else both[1:]
+
+    (suspicion,) = review(dataset, find_faces)
     assert (suspicion.code, suspicion.fix) == ("box_size", "box_size=WIDTHxHEIGHT")
+    assert suspicion.is_option
     made_on = "images of about 300x200" if len(sizes_wh) == 1 else "smaller images"
     assert suspicion.seen.endswith(f"but fit as boxes of {made_on}")
