@@ -155,8 +155,6 @@ def review_angles(angles_deg: Array) -> list[Suspicion]:
     for check in (_all_the_same, _radians, _around_180, _around_90):
         if found := check(angles):
             return [found]
-    if len(angles) < MIN_LABELS:
-        return []
     checks = (
         _repeated(angles),
         _placeholders(angles),
