@@ -224,6 +224,16 @@ def test_nothing_predicted_is_no_evidence_and_no_warning():
     assert np.isnan(found.error_deg)
 
 
+def test_exact_and_opposite_rotations_are_off_by_nothing_and_by_half_a_turn():
+    """Rounding takes a cosine beyond 1 and -1, where there is no angle."""
+    many = Rotation.from_quat(np.random.default_rng(6).normal(size=(500, 4)))
+    opposite = many * Rotation.from_rotvec([0.0, np.pi, 0.0])
+    exact = diagnose(many.as_matrix(), many.as_matrix(), [])
+    assert exact.error_deg == pytest.approx(0.0, abs=1e-5)
+    half = diagnose(opposite.as_matrix(), many.as_matrix(), [])
+    assert half.error_deg == pytest.approx(180.0, abs=1e-5)
+
+
 def test_t_of_a_gain_is_that_of_the_paired_t_test():
     rng = np.random.default_rng(5)
     errors, than = rng.gamma(2.0, 3.0, (2, 30))
