@@ -127,11 +127,11 @@ def with_many(label, share):
 
 @pytest.mark.parametrize(("share", "is_found"), [(0.4, False), (0.6, True)])
 def test_one_row_in_more_than_half_of_the_labels_is_repeated(share, is_found):
-    label = [7.5, -3.25, 1.5]
+    label = [7.5, -3.0, 1.5]
     found = review_angles(with_many(label, share))
     assert [one.code for one in found] == ["repeated"] * is_found
     if is_found:
-        assert found[0].seen.startswith("60 of 100 labels are yaw 7.5, pitch -3.25, roll 1.5, as")
+        assert found[0].seen.startswith("60 of 100 labels are yaw 7.5, pitch -3, roll 1.5, as")
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,11 @@ def test_one_row_in_more_than_half_of_the_labels_is_repeated(share, is_found):
 )
 def test_a_tenth_of_labels_that_are_zero_are_placeholders(share, expected):
     assert codes(with_many([0.0, 0.0, 0.0], share)) == expected
+
+
+@pytest.mark.parametrize("label", [(-95.5, 1.25, 2.5), (0.0, 3.25, 1.5)])
+def test_label_with_decimals_in_a_fifth_of_the_rows_is_no_placeholder(label):
+    assert codes(with_many(label, 0.2)) == []
 
 
 @pytest.mark.parametrize(("zeros", "expected"), [(5, []), (6, ["placeholder"])])
@@ -288,11 +293,11 @@ def test_axis_that_few_labels_have_is_not_judged():
 
 
 def yaw_to_one_side(beyond, behind_45=1.0):
-    """Yaw of 60 to 90 degrees, a share of them beyond 99, and some nearly frontal."""
+    """Yaw of 50 to 90 degrees, a share of them beyond 99, and some of less than 45."""
     angles = HONEST.copy()
-    angles[:, 0] = np.linspace(60.5, 89.5, 100)
+    angles[:, 0] = np.linspace(50.5, 89.5, 100)
     angles[: int(beyond * 100), 0] = 105.5
-    angles[int(behind_45 * 100) :, 0] = 20.5
+    angles[int(behind_45 * 100) :, 0] = 38.5
     return angles
 
 
