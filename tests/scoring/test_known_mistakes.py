@@ -119,7 +119,10 @@ def test_every_frame_that_is_named_has_the_signs_that_it_is_named_with():
 
 
 def test_no_sign_order_or_axis_is_left_out_or_there_twice():
-    """2^3 - 1 signs; 5 orders, wrong way in and out; 3! - 1 exchanges; 24 - 1 turns of axes."""
+    """2^3 - 1 signs; 5 orders, wrong way in and out; 3! - 1 exchanges; 24 - 1 turns of axes.
+
+    Inverted are rotations in this project's frame and in three others.
+    """
     texts = [mistake.text for mistake in MISTAKES]
     assert len(set(texts)) == len(texts)
 
@@ -130,6 +133,10 @@ def test_no_sign_order_or_axis_is_left_out_or_there_twice():
     assert count("the Euler angles are put") == count("angles of the order") == 5
     assert count(".*exchanged") == 5
     assert count("the head's axes") == count("the camera's axes") == 23
+    assert count("the rotation is inverted") == 1 + 3
+    assert "the rotation is inverted (the matrix is transposed)" in texts
+    assert count(".*alone is in radians") == 3
+    assert len(texts) == 7 + 2 * 5 + 5 + 2 * 23 + 4 + 3 + 3  # a rotation vector twice, radians
 
 
 def test_labels_with_a_mistake_are_read_right_under_its_option_of_a_table(tmp_path: Path):
