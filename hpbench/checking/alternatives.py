@@ -134,9 +134,9 @@ PLAIN_BLOCKS = 3
 
 
 def _blocks(count: int) -> list[tuple[Callable[[Array], Array] | None, npt.NDArray[np.int64]]]:
-    """How images are changed and which faces are shown, block by block: few faces first."""
+    """How images are changed and which of 12 or more faces are shown: few of them first."""
     everyone = np.arange(count)
-    few = everyone[:: max(count // MIN_FACES, 1)]
+    few = everyone[:: count // MIN_FACES]
     more = np.setdiff1d(everyone[:: max(count // (3 * MIN_FACES), 1)], few)
     rest = np.setdiff1d(everyone, np.concatenate([few, more]))
     plain = [(None, block) for block in (few, more, rest) if len(block)]

@@ -320,6 +320,44 @@ def test_alternative_that_is_clearly_worse_is_tried_on_twelve_faces_only():
     assert shown == {("as it is", True): 12, ("exchanged", True): 12}
 
 
+@pytest.mark.parametrize(("t_of_12", "faces"), [(-2.5, 12), (-1.5, 36), (-0.75, 36), (-0.5, 72)])
+def test_the_worse_an_alternative_looks_the_sooner_it_is_given_up(t_of_12, faces):
+    """After 12 faces by more than 2 standard errors, after 36 and 72 by more than one.
+
+    Differences d - s and d + s, equally often, have the standard error s / sqrt(n - 1), so that
+    those of 36 faces are sqrt(35 / 11) = 1.8 times as sure: -0.75 and -0.5 become -1.3 and -0.9.
+    """
+    half_width = 3.0
+    mean = 20.0 - t_of_12 * half_width / np.sqrt(11.0)
+    signs = np.where(np.arange(COUNT) // 6 % 2, 1.0, -1.0)  # equally often among every sixth
+    _, shown = found(around(20.0), mean + half_width * signs)
+    assert shown["exchanged", True] == faces
+
+
+def test_changed_images_have_more_colour_more_and_less_contrast_and_less_and_more_light():
+    """Red 200, green 120, blue 40: the mean is 120, the grey 0.299 R + 0.587 G + 0.114 B 134.8."""
+    colours, times = set(), Counter()
+
+    class Looks(RedIsBlue):
+        def prepare(self, face):
+            colours.add(tuple(face.image[0, 0].tolist()))
+            times[face.image_id] += 1
+            return super().prepare(face)
+
+    find_input_mistake(Looks(around(20.0), around(15.0)), FACES, TRUTH, ["face"])
+    as_it_is = {(red, green, blue) for red, green, blue in colours if red > blue}
+    assert as_it_is == {
+        (200, 120, 40),
+        (255, 90, 0),  # three times as far from the grey, within 0 to 255
+        (144, 120, 96),  # 0.3 times as far from the mean
+        (255, 120, 0),  # 2.5 times
+        (70, 42, 14),  # 0.35 times as light
+        (236, 208, 180),  # 0.35 times as far from white
+    }
+    assert colours == as_it_is | {colour[::-1] for colour in as_it_is}
+    assert set(times.values()) == {2 * (1 + 2)}  # plain and changed twice, as it is and exchanged
+
+
 @pytest.mark.parametrize(("gain", "is_found"), [(0.022, False), (0.04, True)])
 def test_a_gain_of_two_percent_is_a_trifle_and_one_of_four_is_none(gain, is_found):
     finding, _ = found(around(20.0), around(20.0 * (1.0 - gain)))
