@@ -366,8 +366,51 @@ def test_a_gain_of_two_percent_is_a_trifle_and_one_of_four_is_none(gain, is_foun
 
 @pytest.mark.parametrize(("right", "is_found"), [(42.0, True), (48.0, False)])
 def test_predictions_that_stay_far_off_are_not_explained(right, is_found):
-    finding, _ = found(around(100.0), around(right))
+    finding, shown = found(around(100.0), around(right))
     assert (finding is not None) == is_found
+    assert shown["exchanged", True] == (COUNT if is_found else 36)
+    finding, _ = found(around(100.0), around(right), count=12)
+    assert (finding is not None) == is_found
+
+
+class WantsScale(Method):
+    """Off by 2 degrees on the input that it wants, and by up to 30 on another."""
+
+    name, summary = "wants_scale", "for a test"
+
+    def __init__(self, declared, wanted):
+        super().__init__()
+        self.declared, self.wanted = declared, wanted
+
+    def card(self):
+        return MethodCard(name=self.name, title=self.name)
+
+    def prepare(self, face):
+        image = scaled(face.image, self.declared).astype(np.float32)
+        wanted = scaled(face.image, self.wanted)
+        return image, np.array([int(face.image_id), *wanted.ravel()])  # the second is no image
+
+    def infer(self, batch):
+        off = [(int(what[0]), np.abs(image.ravel() - what[1:]).mean()) for image, what in batch]
+        return [
+            TRUTH[number] @ rotation_from_angles([2.0 + 28.0 * np.tanh(by), 0.0, 0.0])
+            for number, by in off
+        ]
+
+    def decode(self, output):
+        return [Prediction(R_cam) for R_cam in output]
+
+
+@pytest.mark.parametrize(
+    ("declared", "wanted"),
+    [("0..1", "-1..1"), ("-1..1", "ImageNet's mean and std"), ("0..255", "0..1")],
+)
+def test_of_all_alternatives_the_one_that_the_network_wants_is_named(declared, wanted):
+    method = WantsScale(SCALES[declared], SCALES[wanted])
+    faces = [coloured_face(number) for number in range(24)]
+    finding = find_input_mistake(method, faces, TRUTH[:24], ["face", "input"])
+    assert declared_and_wanted(finding.mistake.text) == (SCALES[declared], SCALES[wanted])
+    assert finding.plain_fixed_deg == pytest.approx(2.0, abs=0.01)
 
 
 def test_gain_that_may_be_chance_is_no_finding():
