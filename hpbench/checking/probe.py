@@ -239,8 +239,6 @@ class Probe:
     def is_collapsed(self) -> bool:
         """Whether all faces get nearly the same prediction."""
         _, predictions, ground_truth = self.predicted()
-        if len(predictions) == 0:
-            return False
         return _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth)
 
     def spread_deg(self) -> tuple[float, float]:
@@ -362,8 +360,8 @@ def _angles_near(R: Array, off_deg: Array) -> Array:
 
 
 def _spread_deg(R: Array) -> float:
-    """Mean angle between rotations, shape (n, 3, 3), and their mean."""
-    return float(geodesic_deg(R, mean_rotation(R)).mean())
+    """Mean angle between rotations, shape (n, 3, 3), and their mean; NaN of none."""
+    return float(geodesic_deg(R, mean_rotation(R)).mean()) if len(R) else float("nan")
 
 
 Check = Callable[[Probe], str | None]
