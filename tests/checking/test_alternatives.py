@@ -148,6 +148,20 @@ def test_input_is_changed_in_whatever_layout_the_network_takes_it(layout):
         assert given[1].tolist() == [1.0, 2.0]
 
 
+def test_black_border_of_a_crop_is_not_what_white_becomes():
+    (mistake,) = (one for one in SCALING if one.text.startswith("the mean is missing (ImageN"))
+    declared, wanted = MISSING[mistake.text]
+    face = coloured_face()
+
+    def made(image):
+        cut = np.zeros((7, 4, 3), np.float32)
+        cut[1:6] = scaled(image, declared)
+        return cut
+
+    given = undone_input(mistake, made, face)
+    np.testing.assert_allclose(given[1:6], scaled(face.image, wanted), atol=1e-4)
+
+
 def test_tensor_stays_a_tensor():
     import torch
 
@@ -157,8 +171,18 @@ def test_tensor_stays_a_tensor():
     assert given.shape == (5, 4, 3)
 
 
-@pytest.mark.parametrize("made", [lambda image: {"spots": 3}, lambda image: np.ones(7)])
-def test_input_without_an_image_has_no_scale_to_undo(made):
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda image: {"spots": 3},
+        lambda image: np.ones(7),
+        lambda image: image.mean(axis=-1, dtype=np.float32)[None],
+        lambda image: (image - image.mean()).astype(np.float32),
+        lambda image: image * np.array([1.0, 0.0, 1.0], np.float32),
+    ],
+    ids=["no array", "numbers", "grey", "brightness taken out", "one colour taken out"],
+)
+def test_input_without_black_and_white_of_three_colours_has_no_scale_to_undo(made):
     assert errors_deg(Recorder(made), [coloured_face()], np.eye(3)[None], SCALING[0]) is None
 
 
