@@ -203,6 +203,10 @@ SCORES = {
         lambda heads: np.concatenate(list(heads), axis=1),
         lambda decoded: np.moveaxis(decoded.reshape(2, 3, 66), 1, 0),
     ),
+    "heads side by side, in a list of one": (
+        lambda heads: [np.concatenate(list(heads), axis=1)],
+        lambda decoded: np.moveaxis(decoded[0].reshape(2, 3, 66), 1, 0),
+    ),
     "faces, heads, bins": (
         lambda heads: np.moveaxis(heads, 0, 1),
         lambda decoded: np.moveaxis(decoded, 1, 0),
@@ -242,6 +246,9 @@ def test_what_are_no_probabilities_has_had_no_softmax_and_what_are_has_had_one()
     assert undone_scores(LOGARITHM, list(HEADS)) is None
     assert undone_scores(LOGARITHM, list(np.abs(HEADS))) is None
     assert undone_scores(SOFTMAX, list(softmax(HEADS, axis=-1))) is None
+    sum_to_one = HEADS - HEADS.mean(axis=-1, keepdims=True) + 1.0 / 66.0
+    assert undone_scores(LOGARITHM, list(sum_to_one)) is None
+    assert undone_scores(SOFTMAX, list(sum_to_one)) is not None
 
 
 @pytest.mark.parametrize("output", [np.ones((2, 9)), [np.ones((2, 6))] * 3, np.ones(66)])
