@@ -200,6 +200,13 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
     assert statistics.ranks_with_ties(differences, p_values).tolist() == [1, 1, 3]
 
 
+@pytest.mark.parametrize(("p_value", "rank"), [(0.04, 2), (0.06, 1)])
+def test_method_that_is_beaten_at_the_5_percent_level_has_a_rank_behind(p_value, rank) -> None:
+    differences = np.array([[0.0, -1.0], [1.0, 0.0]])
+    p_values = np.array([[1.0, p_value], [p_value, 1.0]])
+    assert statistics.ranks_with_ties(differences, p_values).tolist() == [1, rank]
+
+
 def test_many_groups_are_drawn_in_a_bounded_number_of_units():
     groups = [f"g{number // 2}" for number in range(30_000)]
     resampling = statistics.make_resampling(30_000, groups, resamples=2)
