@@ -200,6 +200,14 @@ def test_methods_that_cannot_be_told_apart_share_a_rank() -> None:
     assert statistics.ranks_with_ties(differences, p_values).tolist() == [1, 1, 3]
 
 
+def test_median_of_too_few_units_or_of_nothing_has_no_interval() -> None:
+    column = np.where(np.arange(24) < 5, 1.0 + np.arange(24), np.nan)
+    resampling = statistics.make_resampling(24)
+    assert np.isnan(resampling.median_interval(column, min_units=6)).all()
+    assert np.isfinite(resampling.median_interval(column, min_units=5)).all()
+    assert np.isnan(resampling.median_interval(np.full(24, np.nan))).all()
+
+
 @pytest.mark.parametrize(("p_value", "rank"), [(0.04, 2), (0.06, 1)])
 def test_method_that_is_beaten_at_the_5_percent_level_has_a_rank_behind(p_value, rank) -> None:
     differences = np.array([[0.0, -1.0], [1.0, 0.0]])
