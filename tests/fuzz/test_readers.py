@@ -143,7 +143,8 @@ def test_text_of_a_table_that_is_no_text_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "~nobody-of-this-name/a.png"])
 def test_source_that_cannot_be_a_path_is_one_line(name):
-    with pytest.raises(DataError, match="cannot be a path"):
+    # for pathlib of Python 3.14, a path with too long a name is one that does not exist
+    with pytest.raises(DataError, match=r"cannot be a path|no such image, folder or video"):
         open_source(name)
 
 
@@ -158,7 +159,7 @@ def test_weights_in_an_archive_of_several_disks_are_one_line(tmp_path):
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
     (tmp_path / "net.pth").write_bytes(locator + end)
-    with pytest.raises(WeightsError, match=r"net\.pth: corrupted \(zipfiles that span"):
+    with pytest.raises(WeightsError, match=r"net\.pth: (corrupted|not a weights file)"):
         read_state_dict(tmp_path / "net.pth")
 
 
