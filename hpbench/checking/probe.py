@@ -27,7 +27,6 @@ from hpbench.rotation import (
     equivalent_angles,
     geodesic_deg,
     is_rotation,
-    mean_rotation,
     rotation_from_angles,
     wrap_deg,
 )
@@ -38,6 +37,8 @@ from hpbench.scoring.known_mistakes import (
     Diagnosis,
     RotationMistake,
     diagnose,
+    has_collapsed,
+    spread_deg,
 )
 
 __all__ = ["MAX_FACES", "Check", "Probe"]
@@ -67,9 +68,6 @@ MAX_OFFSET_DEG = 120.0
 MIN_OFFSET_GAIN = 0.25
 """By which share of the error, or of what another mistake leaves of it, an offset has to lower it:
 any constant helps a bit."""
-
-COLLAPSED = 0.25
-"""Predictions that spread by less than this share of what the labels do are all but one pose."""
 
 MODERATE_DEG = (60.0, 45.0, 45.0)
 """Largest yaw, pitch and roll of the faces that are used: profile is where methods may fail."""
@@ -239,12 +237,12 @@ class Probe:
     def is_collapsed(self) -> bool:
         """Whether all faces get nearly the same prediction."""
         _, predictions, ground_truth = self.predicted()
-        return _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth)
+        return has_collapsed(predictions, ground_truth)
 
     def spread_deg(self) -> tuple[float, float]:
         """Mean angle of predictions, and of the ground truth, to their mean."""
         _, predictions, ground_truth = self.predicted()
-        return _spread_deg(predictions), _spread_deg(ground_truth)
+        return spread_deg(predictions), spread_deg(ground_truth)
 
     @cached_property
     def label_diagnosis(self) -> Diagnosis | None:
@@ -300,7 +298,7 @@ def _explain(predictions: Array, ground_truth: Array) -> Diagnosis:
     """The best explanation among known mistakes and, for want of one, a constant offset."""
     if len(predictions) < MIN_FACES:
         return diagnose(predictions, ground_truth)
-    if _spread_deg(predictions) < COLLAPSED * _spread_deg(ground_truth):
+    if has_collapsed(predictions, ground_truth):
         # any change that happens to move the one pose towards the mean would help
         return diagnose(predictions, ground_truth, [RADIANS])
     found = diagnose(predictions, ground_truth)
@@ -357,11 +355,6 @@ def _angles_near(R: Array, off_deg: Array) -> Array:
     both = np.stack([angles_from_rotation(R), equivalent_angles(angles_from_rotation(R))])
     distance = np.abs(wrap_deg(both - off_deg))[..., 1:].sum(axis=-1)
     return np.asarray(both[distance.argmin(axis=0), np.arange(len(R))])
-
-
-def _spread_deg(R: Array) -> float:
-    """Mean angle between rotations, shape (n, 3, 3), and their mean; NaN of none."""
-    return float(geodesic_deg(R, mean_rotation(R)).mean()) if len(R) else float("nan")
 
 
 Check = Callable[[Probe], str | None]

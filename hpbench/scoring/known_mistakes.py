@@ -18,6 +18,8 @@ from hpbench.rotation import (
     ANGLES,
     angles_from_rotation,
     euler_from_rotation,
+    geodesic_deg,
+    mean_rotation,
     rotation_from_angles,
     rotation_from_euler,
     rotation_from_rotvec,
@@ -32,6 +34,8 @@ __all__ = [
     "Mistake",
     "RotationMistake",
     "diagnose",
+    "has_collapsed",
+    "spread_deg",
     "t_of_gain",
 ]
 
@@ -54,6 +58,9 @@ AS_GOOD_T = 1.0
 
 MAX_FIXED_DEG = 45.0
 """Predictions that are further off with the fix, too, are not explained by it."""
+
+COLLAPSED = 0.25
+"""Predictions that spread by less than this share of what the labels do are all but one pose."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +189,16 @@ def _rotvec_of_angles(R: Array) -> Array:
 def _angles_of_rotvec(R: Array) -> Array:
     x, y, z = np.degrees(rotvec_from_rotation(R)).T
     return rotation_from_angles(np.stack([y, -x, z], axis=1))
+
+
+def spread_deg(R: Array) -> float:
+    """Mean angle between rotations, shape (n, 3, 3), and their mean; NaN of none."""
+    return float(geodesic_deg(R, mean_rotation(R)).mean()) if len(R) else float("nan")
+
+
+def has_collapsed(R_pred: Array, R_gt: Array) -> bool:
+    """Whether predictions, shape (n, 3, 3), are all but one pose where the labels are many."""
+    return spread_deg(R_pred) < COLLAPSED * spread_deg(R_gt)
 
 
 def _sign_mistakes() -> list[RotationMistake]:

@@ -37,7 +37,14 @@ from hpbench.scoring import metrics, statistics
 from hpbench.scoring.calibration import calibration, calibration_intervals
 from hpbench.scoring.confidence import confidence_errors, confidence_intervals
 from hpbench.scoring.importance import explain_errors
-from hpbench.scoring.known_mistakes import MIN_FACES, RADIANS, Diagnosis, diagnose
+from hpbench.scoring.known_mistakes import (
+    MIN_FACES,
+    RADIANS,
+    Diagnosis,
+    diagnose,
+    has_collapsed,
+    spread_deg,
+)
 from hpbench.scoring.pairs import compare_pairs
 from hpbench.scoring.registry import METRICS, all_metrics
 from hpbench.scoring.runtime import runtime_ms, summarise_times
@@ -154,7 +161,7 @@ def _summarise_dataset(
         results = _results(dataset, run, ranks, resampling, asked, times)
         warnings: list[DatasetWarning] = []
         if run.datasets[dataset.name].corruption is None:
-            warnings += _convention_warnings(dataset, run)
+            warnings += _method_warnings(dataset, run)
             warnings += _several_faces_warnings(dataset, box_status, run)
         return _Part(results, list(compared), warnings)
 
@@ -222,24 +229,46 @@ def _values(results: ResultsFile) -> dict[str, Any]:
     )
 
 
-def _convention_warnings(dataset: DatasetScores, run: RunRecord) -> list[DatasetWarning]:
-    """Methods whose errors a mistaken convention explains: their own, or the labels'."""
+def _method_warnings(dataset: DatasetScores, run: RunRecord) -> list[DatasetWarning]:
+    """What looks wrong with the predictions of methods, or with the labels."""
     found = []
     for method in dataset.methods:
         complete = np.flatnonzero(np.isfinite(method.geodesic_deg))
         some = complete[evenly_spaced(len(complete), MAX_DIAGNOSED)]
-        result = _explained(method.R_pred[some], method.R_gt[some])
-        if result is None or result.mistake is None:
-            continue
-        if result.fixed_deg < MAX_EXPLAINED * result.error_deg:
-            text = (
-                f"data set '{dataset.name}': {result.mistake.text}, in its labels or in "
-                f"'{method.spec}', whose mean geodesic error would fall from "
-                f"{result.error_deg:.1f} to {result.fixed_deg:.1f} degrees; "
-                f"to tell which, run: {_check_command(method.spec, dataset.name, run)}"
-            )
-            found.append(DatasetWarning(dataset=dataset.name, code="convention", text=text))
+        R_pred, R_gt = method.R_pred[some], method.R_gt[some]
+        warned = _convention(method.spec, R_pred, R_gt) or _collapse(method.spec, R_pred, R_gt)
+        if warned is not None:
+            code, text = warned
+            command = _check_command(method.spec, dataset.name, run)
+            text = f"data set '{dataset.name}': {text}, run: {command}"
+            found.append(DatasetWarning(dataset=dataset.name, code=code, text=text))
     return found
+
+
+def _convention(spec: str, R_pred: Array, R_gt: Array) -> tuple[str, str] | None:
+    """Code and text of a mistaken convention that explains the errors: the method's or labels'."""
+    result = _explained(R_pred, R_gt)
+    if result is None or result.mistake is None:
+        return None
+    if result.fixed_deg >= MAX_EXPLAINED * result.error_deg:
+        return None
+    return (
+        "convention",
+        f"{result.mistake.text}, in its labels or in '{spec}', whose mean geodesic error would "
+        f"fall from {result.error_deg:.1f} to {result.fixed_deg:.1f} degrees; to tell which",
+    )
+
+
+def _collapse(spec: str, R_pred: Array, R_gt: Array) -> tuple[str, str] | None:
+    """The same of predictions that are all but one pose, but for those of the frontal baseline."""
+    if len(R_pred) < MIN_FACES or (R_pred == np.eye(3)).all() or not has_collapsed(R_pred, R_gt):
+        return None
+    return (
+        "collapsed",
+        f"'{spec}' predicts nearly the same pose for every face (on average "
+        f"{spread_deg(R_pred):.1f} degrees from their mean, the labels {spread_deg(R_gt):.1f}); to "
+        "find out why",
+    )
 
 
 def _explained(R_pred: Array, R_gt: Array) -> Diagnosis | None:

@@ -487,6 +487,23 @@ def test_all_angles_in_radians_are_named_although_they_hardly_vary_as_degrees() 
     assert "angles in radians are read as degrees" in warning["text"]
 
 
+def test_method_that_hardly_looks_at_the_face_is_named() -> None:
+    """It predicts a tenth of yaws that lie evenly; their mean size is 2 * (2 + 4 + ... 40) / 41."""
+    yaws = np.linspace(-40.0, 40.0, 41)
+    faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    predictions = [prediction("a", str(k), [yaw / 10, 0, 0]) for k, yaw in enumerate(yaws)]
+    (warning,) = summary(faces, predictions, run_json(["a"]))["warnings"]
+    assert warning["code"] == "collapsed"
+    assert "(on average 2.0 degrees from their mean, the labels 20.5)" in warning["text"]
+
+
+def test_method_that_predicts_half_of_the_yaw_has_not_collapsed() -> None:
+    yaws = np.linspace(-40.0, 40.0, 41)
+    faces = [face(str(k), [yaw, 0, 0]) for k, yaw in enumerate(yaws)]
+    predictions = [prediction("a", str(k), [yaw / 2, 0, 0]) for k, yaw in enumerate(yaws)]
+    assert summary(faces, predictions, run_json(["a"]))["warnings"] == []
+
+
 def test_warning_names_the_command_that_tells_whose_mistake_it_is() -> None:
     faces = [face(str(k), [k, k % 30, 0]) for k in range(40)]
     predictions = [prediction("a", str(k), [-k, k % 30, 0]) for k in range(40)]
