@@ -195,7 +195,7 @@ def test_predictions_of_other_teachers_are_neither_reused_nor_lost(table, tmp_pa
     with pytest.raises(HpbenchError, match="raise --max-spread"):
         invoke("label", f"table={table}", "--methods", "hopenet", "--max-spread", 0, "--out", out)
     before = progress.read_bytes()
-    with pytest.raises(HpbenchError, match=r"progress: holds 10 labels .* made with other options"):
+    with pytest.raises(HpbenchError, match=r"progress: holds 10 labels .* made with other methods"):
         invoke("label", f"table={table}", "--methods", "constant", "--out", out)
     assert progress.read_bytes() == before
     progress.unlink()
