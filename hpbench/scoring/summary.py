@@ -293,8 +293,11 @@ def _varies(R: Array) -> bool:
 def _check_command(method: str, dataset: str, run: RunRecord) -> str:
     """The command that checks a method of a run on one of its data sets.
 
-    A data set is called as it was written where its key does not say where it is.
+    Both are called as they were written where a name in tables does not say where a file is.
     """
+    methods = parse_specs(run.spec.methods)
+    if len(methods) == len(run.methods):
+        method = dict(zip(run.methods, methods, strict=True))[method].text
     specs = parse_specs(run.spec.datasets)
     written = [one.text for one in specs if dataset in (one.text, str(one), one.name)]
     text = written[0] if written else specs[0].text if len(specs) == 1 else dataset

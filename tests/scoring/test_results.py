@@ -513,3 +513,12 @@ def test_warning_names_the_command_that_tells_whose_mistake_it_is() -> None:
     (warning,) = summary(faces, predictions, run)["warnings"]
     command = "hpbench check a --datasets 'heads[k=1]' --data 'heads=/a b' --plugin mine.py"
     assert warning["text"].endswith(f"run: {command}")
+
+
+def test_command_of_a_warning_names_a_card_with_its_folder() -> None:
+    faces = [face(str(k), [k, k % 30, 0]) for k in range(40)]
+    predictions = [prediction("net.toml", str(k), [-k, k % 30, 0]) for k in range(40)]
+    run = run_json(["net.toml"])
+    run["spec"]["methods"] = "cards/net.toml"
+    (warning,) = summary(faces, predictions, run)["warnings"]
+    assert "run: hpbench check cards/net.toml --datasets" in warning["text"]
