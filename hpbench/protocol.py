@@ -8,10 +8,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["EulerReading", "Protocol", "WrapRule"]
+__all__ = ["EulerReading", "Protocol", "WrapRule", "content_named"]
 
 EulerReading = Literal["nearest", "canonical", "rq"]
 WrapRule = Literal["360", "none"]
+
+
+def content_named(setting: str) -> str | None:
+    """What a setting is the hash of the content of: ``table`` of ``table_sha256``; else None."""
+    name = setting.removesuffix("_sha256")
+    return None if name == setting else name
 
 
 class Protocol(BaseModel):

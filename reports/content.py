@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpbench.protocol import content_named
 from hpbench.reports import words
 from hpbench.reports.common_faces import compare_on_common_faces
 from hpbench.reports.figures.registry import FIGURES
@@ -380,7 +381,7 @@ def _siblings(
             for key, value in sorted(other.protocol.settings.items())
             if scores.protocol.settings.get(key) != value
         }
-        if changed and not any(key.endswith("_sha256") for key in changed):  # other faces
+        if changed and not any(map(content_named, changed)):  # other faces
             shown = words.join(f"{key} = {value}" for key, value in changed.items())
             found.append((f"data set with {shown}", other))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hpbench.method import Method
+from hpbench.protocol import content_named
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import DatasetRecord, MethodRecord, RunRecord
 from hpbench.running.evaluation import Evaluation
@@ -78,8 +79,8 @@ def _given(before: RunConfig, now: RunConfig, name: str) -> str:
 def _protocol_changes(dataset: DatasetRecord, planned: Evaluation, given: str) -> list[str]:
     found = []
     for key, before, now in dataset.protocol.differences(planned.protocol):
-        if key.endswith("_sha256"):
-            said = [f"the content of its {key.removesuffix('_sha256')} has changed{given}"]
+        if content := content_named(key):
+            said = [f"the content of its {content} has changed{given}"]
         else:
             said = _changed(key, before, now)
         found += [f"data set '{planned.key}': {one}" for one in said]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpbench.errors import DataError
+from hpbench.protocol import content_named
 from hpbench.results.run_config import RunConfig
 from hpbench.results.run_record import RunRecord
 from hpbench.results.slicing import parse_by
@@ -278,8 +279,8 @@ def _refuse_other_protocol(
         return
     differ, contents = [], []
     for key, value_a, value_b in a.protocol.differences(b.protocol):
-        if key.endswith("_sha256"):
-            contents.append(key.removesuffix("_sha256"))
+        if content := content_named(key):
+            contents.append(content)
         else:
             differ.append(f"{key} is {value_a} and {value_b}")
     fix = "under the other's protocol"
